@@ -6,8 +6,8 @@
 #include "daemon/ipc/connection.h"
 #include "daemon/ipc/fair_scheduler.h"
 #include "daemon/service/service.h"
+#include "tests/support/stored_fds.h"
 
-#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <array>
@@ -20,16 +20,8 @@
 
 namespace evfd::daemon {
 
-// Duplicates the descriptors of the state store, as an fd store holds them.
-inline StateStore::Descriptors stored_fds_of(const StateStore& state_store)
-{
-    StateStore::Descriptors stored;
-    const auto descriptors = state_store.descriptors();
-    for (std::size_t i = 0; i < stored.size(); ++i)
-        stored[i] = UniqueFd{::fcntl(descriptors[i], F_DUPFD_CLOEXEC, 3)};
-    return stored;
-}
-
+// The daemon for unit tests and fuzzers. It owns the connections as the server does, but accepts
+// none by itself: connect() and accept() create them.
 class ConnectedService {
 public:
     ConnectedService(LimitTable limits, EventfdIncrementer incrementer, DescriptorBudget budget)

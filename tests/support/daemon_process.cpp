@@ -1,8 +1,9 @@
 #include "tests/support/daemon_process.h"
 
-#include "common/socket.h"
 #include "tests/paths.h"
+#include "tests/support/process_status.h"
 #include "tests/support/skip.h"
+#include "tests/support/unix_address.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -10,136 +11,23 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <exception>
 #include <filesystem>
 #include <sstream>
 
 namespace evfd::e2e {
 
-namespace {
-
-sockaddr_un address_of(const std::string& path)
-{
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    require(path.size() < sizeof address.sun_path, "the path of a socket is too long");
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    return address;
-}
-
-// Returns the number that follows `key` in the text of a /proc file.
-std::uint64_t number_after(const std::string& text, std::string_view key)
-{
-    const auto at = text.find(key);
-    require(at != std::string::npos, std::string{key} + " is not told");
-    return std::stoull(text.substr(at + key.size()));
-}
-
-} // namespace
-
-// WireClient.
-
-UniqueFd connect_to_path(const std::string& path)
-{
-    UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    const auto address = address_of(path);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
-        fail(path);
-    return socket;
-}
-
-void WireClient::send(std::string_view bytes) const
-{
-    while (!bytes.empty()) {
-        bytes.remove_prefix(send_some(bytes));
-        if (bytes.empty())
-            return;
-        pollfd wanted{socket_.get(), POLLOUT, 0};
-        require(::poll(&wanted, 1, static_cast<int>(default_timeout / 1ms)) == 1,
-                "the daemon does not read");
-    }
-}
-
-std::size_t WireClient::send_some(std::string_view bytes) const
-{
-    std::size_t bytes_sent = 0;
-    while (bytes_sent < bytes.size()) {
-        const auto sent = evfd::send(socket_, bytes.substr(bytes_sent));
-        if (!sent && sent.error().error == EPIPE)
-            return bytes.size();
-        if (!sent)
-            throw std::runtime_error{sent.error().message()};
-        if (!*sent)
-            break;
-        bytes_sent += **sent;
-    }
-    return bytes_sent;
-}
-
-void WireClient::call(std::string_view method, const Json& parameters, std::string_view flag) const
-{
-    Json call{{"method", "io.evfdd." + std::string{method}}, {"parameters", parameters}};
-    if (!flag.empty())
-        call[std::string{flag}] = true;
-    send(call.dump() + '\0');
-}
-
-bool WireClient::fill()
-{
-    errno = 0;
-    if (!await_readable(socket_.get()))
-        fail("the daemon does not answer");
-    std::string buffer(1 << 16, '\0');
-    const auto got = receive(socket_, buffer, descriptors_);
-    if (!got || (*got && (*got)->bytes == 0))
-        return false;
-    if (*got)
-        unread_.append(buffer, 0, (*got)->bytes);
-    return true;
-}
-
-Json WireClient::reply()
-{
-    while (true) {
-        if (const auto end = unread_.find('\0'); end != std::string::npos) {
-            auto parsed = Json::parse(unread_.substr(0, end));
-            unread_.erase(0, end + 1);
-            return parsed;
-        }
-        require(fill(), "the daemon hung up");
-    }
-}
-
-Json WireClient::request(std::string_view method, const Json& parameters)
-{
-    call(method, parameters);
-    return reply();
-}
-
-std::string WireClient::read_to_end()
-{
-    while (fill()) {
-    }
-    return std::exchange(unread_, {});
-}
-
-// DaemonProcess.
-
 Process start_daemon(const TemporaryDirectory& directory, Command command)
 {
     const auto notify = directory / "notify";
     ::unlink(notify.c_str());
     const UniqueFd notify_socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    const auto address = address_of(notify);
-    if (::bind(notify_socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) <
-        0)
+    if (bind_path(notify_socket, notify) < 0)
         fail(notify);
     command.environment.push_back("NOTIFY_SOCKET=" + notify);
     if (command.user && ::chmod(notify.c_str(), 0666) < 0)
@@ -291,24 +179,12 @@ bool DaemonProcess::has_waits(std::string_view name, std::int64_t count) const
 
 Usage DaemonProcess::usage() const
 {
-    const auto process_directory = "/proc/" + std::to_string(pid());
-    const auto status = read_file(process_directory + "/status");
-    const auto io = read_file(process_directory + "/io");
-    const auto stat = read_file(process_directory + "/stat");
-    // The fields after the name begin with state and ppid; utime and stime are the 12th and 13th.
-    // proc(5)
-    std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
-    std::string skipped;
-    for (int i = 0; i < 11; ++i)
-        fields >> skipped;
-    std::uint64_t user = 0, system = 0;
-    fields >> user >> system;
-    const auto call = read_file(process_directory + "/syscall");
+    const auto call = read_process_file(pid(), "syscall");
     return {
-        .ticks = user + system,
-        .switches = number_after(status, "\nvoluntary_ctxt_switches:") +
-                    number_after(status, "nonvoluntary_ctxt_switches:"),
-        .io_calls = number_after(io, "syscr:") + number_after(io, "syscw:"),
+        .ticks = cpu_ticks(pid()),
+        .switches = process_number(pid(), "status", "voluntary_ctxt_switches") +
+                    process_number(pid(), "status", "nonvoluntary_ctxt_switches"),
+        .io_calls = process_number(pid(), "io", "syscr") + process_number(pid(), "io", "syscw"),
         .blocked_in = call.substr(0, call.find('\n')),
     };
 }
@@ -347,7 +223,7 @@ std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
         start({.argv = {"/usr/bin/strace", "-f", "-o", trace, "-p", std::to_string(daemon.pid())},
                .environment = {"LD_PRELOAD="}});
     const auto is_attached = [&] {
-        return read_file("/proc/" + std::to_string(daemon.pid()) + "/status")
+        return read_process_file(daemon.pid(), "status")
             .contains("TracerPid:\t" + std::to_string(strace.pid()) + "\n");
     };
     require(poll_until([&] { return is_attached() || await_readable(strace.pidfd().get(), 0ns); }),

@@ -5,10 +5,8 @@
 #include "evfd/client.h"
 #include "tests/support/catch.h"
 #include "tests/support/process.h"
+#include "tests/support/wire_client.h"
 
-#include <nlohmann/json.hpp>
-
-#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -16,8 +14,6 @@
 #include <vector>
 
 namespace evfd::e2e {
-
-using Json = nlohmann::json;
 
 // Resources that a process has used so far, from /proc. Equal values mean an idle process.
 struct Usage {
@@ -28,35 +24,6 @@ struct Usage {
     friend bool operator==(const Usage&, const Usage&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Usage& usage);
-
-// Returns a socket that is connected to the socket file at `path`.
-UniqueFd connect_to_path(const std::string& path);
-
-// A Varlink client that sends exactly the bytes of its test.
-class WireClient {
-public:
-    explicit WireClient(const std::string& path) : socket_{connect_to_path(path)} {}
-
-    // Sends all bytes. Throws if the daemon does not read. A closed connection is left to reply().
-    void send(std::string_view bytes) const;
-    // Sends what the socket accepts without blocking, and returns its size.
-    std::size_t send_some(std::string_view bytes) const;
-    void call(std::string_view method, const Json& parameters = Json::object(),
-              std::string_view flag = "") const; // Without "io.evfdd.".
-    Json reply();                                // Throws at the deadline.
-    Json request(std::string_view method, const Json& parameters = Json::object());
-    // Returns all bytes until the daemon disconnects. Throws at the deadline.
-    std::string read_to_end();
-    const UniqueFd& socket() const { return socket_; }
-    std::deque<UniqueFd>& descriptors() { return descriptors_; } // Received and not yet taken.
-
-private:
-    bool fill(); // False at end of file.
-
-    UniqueFd socket_;
-    std::string unread_;
-    std::deque<UniqueFd> descriptors_;
-};
 
 class DaemonProcess {
 public:

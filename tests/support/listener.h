@@ -2,12 +2,11 @@
 #pragma once
 
 #include "tests/support/process.h"
+#include "tests/support/unix_address.h"
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <string>
 
 namespace evfd::e2e {
@@ -16,11 +15,8 @@ namespace evfd::e2e {
 inline UniqueFd listen_at(const std::string& path, int type = SOCK_STREAM)
 {
     UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0 ||
-        ::listen(socket.get(), 128) < 0 || ::chmod(path.c_str(), 0666) < 0)
+    if (bind_path(socket, path) < 0 || ::listen(socket.get(), 128) < 0 ||
+        ::chmod(path.c_str(), 0666) < 0)
         fail(path);
     return socket;
 }

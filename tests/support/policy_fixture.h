@@ -2,7 +2,7 @@
 #pragma once
 
 #include "daemon/access/policy.h"
-#include "tests/support/service_fixture.h"
+#include "tests/support/registry_fixture.h"
 
 #include <sstream>
 #include <string>

@@ -1,6 +1,7 @@
 #include "tests/support/process.h"
 
 #include "common/socket.h"
+#include "tests/support/process_status.h"
 
 #include <fcntl.h>
 #include <grp.h>
@@ -86,26 +87,6 @@ void require(bool holds, std::string_view what)
 }
 
 // Files.
-
-TemporaryDirectory::TemporaryDirectory()
-{
-    const char* parent = std::getenv("TMPDIR");
-    path_ = (parent ? parent : "/tmp"s) + "/evfdd-test-XXXXXX";
-    if (!::mkdtemp(path_.data()) || ::chmod(path_.c_str(), 0755) < 0) // Other users enter it.
-        fail(path_);
-}
-
-TemporaryDirectory::~TemporaryDirectory()
-{
-    std::error_code ignored;
-    if (!path_.empty())
-        std::filesystem::remove_all(path_, ignored);
-}
-
-std::string TemporaryDirectory::operator/(std::string_view name) const
-{
-    return path_ + "/" + std::string{name};
-}
 
 std::string read_file(const std::string& path)
 {
@@ -391,8 +372,7 @@ Worker::Worker(std::pair<UniqueFd, UniqueFd> ends,
 
 std::string system_call_of(pid_t process, pid_t thread)
 {
-    return read_file("/proc/" + std::to_string(process) + "/task/" + std::to_string(thread) +
-                     "/syscall");
+    return read_process_file(process, "task/" + std::to_string(thread) + "/syscall");
 }
 
 bool is_blocked_in(pid_t process, pid_t thread, long system_call)

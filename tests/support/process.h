@@ -5,6 +5,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "evfd/error.h"
+#include "tests/support/temporary_directory.h"
 
 #include <sys/resource.h>
 #include <sys/types.h>
@@ -46,20 +47,7 @@ T value_or_throw(std::expected<T, E> result)
 
 void require(bool holds, std::string_view what); // Throws unless `holds`.
 
-// A temporary directory that is removed with its contents.
-class TemporaryDirectory {
-public:
-    TemporaryDirectory();
-    ~TemporaryDirectory();
-    TemporaryDirectory(TemporaryDirectory&& other) noexcept : path_{std::exchange(other.path_, {})}
-    {
-    }
-    TemporaryDirectory& operator=(TemporaryDirectory&&) = delete;
-    std::string operator/(std::string_view name) const;
-
-private:
-    std::string path_;
-};
+using evfd::TemporaryDirectory; // For bench, which names it with its namespace.
 
 std::string read_file(const std::string& path); // Empty for a missing file.
 void write_file(const std::string& path, std::string_view text);

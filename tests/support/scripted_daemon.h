@@ -1,77 +1,59 @@
 // A daemon whose replies the test writes by hand.
+//
+// It accepts the connection of a client library, returns each call as text and sends whatever the
+// test wants the library to read: replies in pieces, malformed ones, or none. Everything happens in
+// the thread of the test, so a call of the library that waits for a reply runs in another one.
 #pragma once
 
 #include "client/core/address.h"
 #include "common/socket.h"
 #include "tests/support/catch.h"
+#include "tests/support/frame_socket.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/unix_address.h"
 
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
-#include <array>
-#include <cstdlib>
-#include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace evfd {
 
 // The daemon's end of one connection.
-class ScriptedConnection {
+class ScriptedConnection : private FrameSocket {
 public:
-    explicit ScriptedConnection(UniqueFd socket) : socket_{std::move(socket)} {}
+    using FrameSocket::FrameSocket;
 
     // Returns the next call as text.
     std::string receive_call()
     {
-        while (!unread_.contains('\0')) {
-            pollfd polled{socket_.get(), POLLIN, 0};
-            std::array<char, 4096> buffer;
+        while (true) {
+            if (auto call = next_frame())
+                return *std::move(call);
+            pollfd polled{socket.get(), POLLIN, 0};
             REQUIRE(::poll(&polled, 1, 30'000) == 1);
-            const auto received = receive(socket_, buffer);
-            REQUIRE((received && *received && (*received)->bytes > 0));
-            unread_.append(buffer.data(), (*received)->bytes);
+            REQUIRE(receive_some().value_or(0) > 0);
         }
-        const auto end = unread_.find('\0');
-        const auto call = unread_.substr(0, end);
-        unread_.erase(0, end + 1);
-        return call;
     }
     void send_reply(std::string_view reply)
     {
         const auto frame = std::string{reply} + '\0';
-        REQUIRE(send(socket_, frame).value() == frame.size());
+        REQUIRE(send(socket, frame).value() == frame.size());
     }
-
-private:
-    UniqueFd socket_;
-    std::string unread_;
 };
 
 // The socket on which the scripted daemon listens.
 class ScriptedDaemon {
 public:
-    ScriptedDaemon()
-    {
-        REQUIRE(::mkdtemp(directory_.data()));
-        listen();
-    }
-    ~ScriptedDaemon()
-    {
-        close();
-        ::rmdir(directory_.c_str());
-    }
-    Address address() const { return Address::at(directory_ + "/socket"); }
+    ScriptedDaemon() { listen(); }
+    Address address() const { return Address::at(directory_ / "socket"); }
     void listen()
     {
-        sockaddr_un socket_address{};
-        socket_address.sun_family = AF_UNIX;
-        std::strcpy(socket_address.sun_path, address().path.c_str());
         listener_ = UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-        REQUIRE(::bind(listener_.get(), reinterpret_cast<sockaddr*>(&socket_address),
-                       sizeof socket_address) == 0);
+        REQUIRE(bind_path(listener_, address().path) == 0);
         REQUIRE(::listen(listener_.get(), 8) == 0);
     }
     void close()
@@ -88,13 +70,13 @@ public:
     {
         pollfd polled{listener_.get(), POLLIN, 0};
         REQUIRE(::poll(&polled, 1, 30'000) == 1);
-        UniqueFd socket{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
-        REQUIRE(socket);
-        return ScriptedConnection{std::move(socket)};
+        UniqueFd connected{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+        REQUIRE(connected);
+        return ScriptedConnection{std::move(connected)};
     }
 
 private:
-    std::string directory_ = "/tmp/evfd-line-XXXXXX";
+    TemporaryDirectory directory_;
     UniqueFd listener_;
 };
 

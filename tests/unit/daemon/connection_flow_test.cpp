@@ -31,7 +31,7 @@ TEST_CASE("a connection yields to others after the calls of one iteration")
     busy.send(calls);
     other.send(framed(get_info));
 
-    run_until_idle(daemon.loop, 1);
+    run_iterations(daemon.loop, 1);
     CHECK(replies_there(other) == 1);
     const auto first = replies_there(busy);
     CHECK(first >= 1);
@@ -107,7 +107,7 @@ TEST_CASE(
     for (std::size_t i = 0; i < calls; ++i)
         idle_reader.send(framed(describe));
     idle_reader.call("CreateEvent", R"({"name":"last"})");
-    run_until_idle(daemon.loop, 300);
+    run_iterations(daemon.loop, 300);
 
     CHECK(daemon.loop.run_once(0ns) == 0); // The daemon sleeps,
     CHECK_FALSE(daemon.service.registry().find("last"_name));
@@ -116,7 +116,7 @@ TEST_CASE(
     std::size_t got = 0;
     for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
         got += replies_there(idle_reader);
-        run_until_idle(daemon.loop, 3);
+        run_iterations(daemon.loop, 3);
     }
     CHECK(got == calls + 1);
     CHECK(daemon.service.registry().find("last"_name));
@@ -129,7 +129,7 @@ TEST_CASE("a client that disconnects without reading is disconnected")
         auto idle_reader = daemon.connect();
         for (int i = 0; i < 200; ++i)
             idle_reader.send(framed(describe));
-        run_until_idle(daemon.loop, 100);
+        run_iterations(daemon.loop, 100);
     }
     run_until_idle(daemon.loop);
     CHECK(daemon.connections() == 0);
@@ -210,7 +210,7 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
     for (int i = 100; i < 300; ++i) {
         client.call("CreateEvent", R"({"name":"n/)" + std::to_string(i) + R"("})");
         while (client.reply().empty())
-            run_until_idle(daemon.loop, 1);
+            run_iterations(daemon.loop, 1);
     }
     client.call("List", R"({"pattern":"n/*"})", true);
     client.send(framed(get_info));
@@ -222,7 +222,7 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
         const auto reply = client.reply();
         all += reply;
         goes_on = reply.ends_with(R"("continues":true})");
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
     }
     std::size_t at = 0;
     for (int i = 100; i < 300; ++i) {
@@ -249,7 +249,7 @@ TEST_CASE("a list over many objects without a match yields to other connections"
     client.call(method, pattern, true);
     other.send(framed(get_info));
 
-    run_until_idle(daemon.loop, 1);
+    run_iterations(daemon.loop, 1);
 
     CHECK(replies_there(other) == 1);
     CHECK(client.reply().empty());
@@ -280,7 +280,7 @@ TEST_CASE("a monitor that does not read gets merged changes later and delays nob
     for (int i = 0; i < sets; ++i) {
         const auto reply = idle_reader.reply();
         if (reply.empty()) {
-            run_until_idle(daemon.loop, 3);
+            run_iterations(daemon.loop, 3);
             continue;
         }
         ++events_received;
@@ -411,7 +411,7 @@ TEST_CASE("a user with many connections gets no more calls an iteration than wit
     auto bobs = daemon.connect(bob);
     bobs.send(framed(get_info));
 
-    run_until_idle(daemon.loop, 1);
+    run_iterations(daemon.loop, 1);
     std::size_t answered = 0;
     for (auto& client : busy)
         answered += replies_there(client);

@@ -39,7 +39,7 @@ TEST_CASE("a call that arrives byte by byte is one call")
     for (const char byte : call) {
         CHECK(client.reply().empty());
         client.send({&byte, 1});
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
     }
     CHECK(client.reply().contains("\"product\":\"evfdd\""));
 }
@@ -181,7 +181,7 @@ TEST_CASE("a call of the maximum length is accepted, and one byte more ends the 
     for (std::size_t at = 0; at < bytes.size(); at += at_a_time) {
         // Fails once the connection is closed.
         static_cast<void>(evfd::send(client.socket, std::string_view{bytes}.substr(at, at_a_time)));
-        run_until_idle(daemon.loop, 2);
+        run_iterations(daemon.loop, 2);
     }
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd") == is_taken);

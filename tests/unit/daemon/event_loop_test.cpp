@@ -60,7 +60,7 @@ TEST_CASE("a change of the watched events takes effect at once")
     CHECK(watched.calls == 0);
 
     REQUIRE(watched.watch.change(EPOLLIN));
-    run_until_idle(loop, 1);
+    run_iterations(loop, 1);
     CHECK(watched.calls == 1);
 }
 
@@ -72,7 +72,7 @@ TEST_CASE("watching an unsupported descriptor is a fault and leaves the loop unc
     CHECK(refused.error().error == EBADF);
 
     Watched watched{loop};
-    run_until_idle(loop, 1);
+    run_iterations(loop, 1);
     CHECK(watched.calls == 1);
 }
 
@@ -182,10 +182,10 @@ TEST_CASE("a moved watch is called once and destroyed once")
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
         // The replaced watch ends with the moved-from object at the latest.
         second = std::move(first);
-        run_until_idle(loop, 1);
+        run_iterations(loop, 1);
         CHECK(ones == 1);
     }
-    run_until_idle(loop, 1);
+    run_iterations(loop, 1);
     CHECK(ones == 1);
 }
 
@@ -198,7 +198,7 @@ TEST_CASE("timeouts run in the order of their times, once and never early")
     const auto first = loop.add_timeout(now - 2ms, [&] { fired += '1'; });
     const auto never = loop.add_timeout(now + 1h, [&] { fired += '3'; });
 
-    run_until_idle(loop, 3);
+    run_iterations(loop, 3);
     CHECK(fired == "12");
 }
 
@@ -221,7 +221,7 @@ TEST_CASE("a destroyed timeout does not run")
     {
         const auto alarm = loop.add_timeout(monotonic_now() - 1ms, [&] { ++calls; });
     }
-    run_until_idle(loop, 2);
+    run_iterations(loop, 2);
     CHECK(calls == 0);
 }
 
@@ -238,7 +238,7 @@ TEST_CASE("a timeout may destroy itself and another one that is due")
     }));
     other.emplace(loop.add_timeout(monotonic_now() - 1ms, [&] { fired += 'x'; }));
 
-    run_until_idle(loop, 2);
+    run_iterations(loop, 2);
     CHECK(fired == "1");
 }
 
@@ -256,7 +256,7 @@ TEST_CASE("a deferred task runs at the end of the iteration, and one that it def
         REQUIRE(watched.watch.change(0));
     };
 
-    run_until_idle(loop, 1);
+    run_iterations(loop, 1);
     CHECK(ran == "ab");
     REQUIRE(loop.run_once(20s)); // Does not block.
     CHECK(ran == "abc");
@@ -414,7 +414,7 @@ TEST_CASE("changing an unsupported watch is a fault and leaves the watch unchang
     const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE);
     REQUIRE_FALSE(changed);
     CHECK(changed.error().error == EINVAL);
-    run_until_idle(loop, 1);
+    run_iterations(loop, 1);
     CHECK(watched.calls == 1);
 }
 

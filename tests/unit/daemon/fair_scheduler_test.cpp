@@ -34,7 +34,7 @@ struct SchedulerFixture {
     std::vector<std::uint64_t> served_in_next_iteration()
     {
         served.clear();
-        run_until_idle(loop, 1);
+        run_iterations(loop, 1);
         return served;
     }
 
@@ -74,12 +74,12 @@ TEST_CASE("a user with endless calls takes nothing from another user")
 TEST_CASE("a time budget that is used up ends the turn of its user")
 {
     SchedulerFixture fixture{100};
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     fixture.scheduler.charge(alice, {0, max_user_time});
     CHECK(fixture.scheduler.is_throttled(alice));
     CHECK_FALSE(fixture.scheduler.is_throttled(bob));
 
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
 
     CHECK_FALSE(fixture.scheduler.is_throttled(alice)); // The next iteration has begun.
     CHECK(fixture.scheduler.budget_for(alice).time == nanoseconds{max_user_time});
@@ -88,24 +88,24 @@ TEST_CASE("a time budget that is used up ends the turn of its user")
 TEST_CASE("a user that exceeded its budget skips iterations, but not forever")
 {
     SchedulerFixture fixture{100};
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     fixture.scheduler.charge(alice, {0, 3 * max_user_time});
     for (int iteration = 0; iteration < 2; ++iteration) {
-        run_until_idle(fixture.loop, 1);
+        run_iterations(fixture.loop, 1);
         CHECK(fixture.scheduler.is_throttled(alice));
     }
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 
     fixture.scheduler.charge(alice, {0, 24h});
-    run_until_idle(fixture.loop, 1'000);
+    run_iterations(fixture.loop, 1'000);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
 TEST_CASE("a debt persists while its user has more calls")
 {
     SchedulerFixture fixture{100};
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     fixture.scheduler.charge(alice, {0, 4 * max_user_time});
     fixture.enqueue(alice, 1, 1);
     int iterations = 0;
@@ -122,7 +122,7 @@ TEST_CASE("a new user waits while other users wait")
     CHECK(fixture.scheduler.is_throttled(bob));
     CHECK(fixture.served_in_next_iteration() == Served{1});
     CHECK(fixture.scheduler.is_throttled(alice)); // All calls of this iteration are used up.
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
@@ -178,7 +178,7 @@ TEST_CASE("a user that used much while nobody waited is not penalized later")
 {
     SchedulerFixture fixture{100};
     for (int iteration = 0; iteration < 10'000; ++iteration) {
-        run_until_idle(fixture.loop, 1);
+        run_iterations(fixture.loop, 1);
         fixture.scheduler.charge(alice, {1, max_contended_time});
     }
     fixture.call_duration = max_contended_time;

@@ -1,14 +1,15 @@
 #include "daemon/base/journald_sink.h"
 
 #include "daemon/base/log.h"
-#include "tests/support/service_fixture.h"
+#include "tests/support/catch.h"
+#include "tests/support/temporary_directory.h"
+#include "tests/support/unix_address.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <array>
@@ -35,13 +36,8 @@ public:
     void open()
     {
         close();
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        REQUIRE(path_.size() < sizeof address.sun_path);
-        std::ranges::copy(path_, address.sun_path);
         socket_ = UniqueFd{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-        REQUIRE(::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address),
-                       sizeof address) == 0);
+        REQUIRE(bind_path(socket_, path_) == 0);
     }
     void close()
     {

@@ -1,40 +1,27 @@
 #include "daemon/process/listening_socket.h"
 
 #include "tests/support/service_fixture.h"
+#include "tests/support/unix_address.h"
 
 #include <sys/stat.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <fstream>
 #include <system_error>
 
 namespace evfd::daemon {
 namespace {
 
-sockaddr_un address_of(const std::string& path)
-{
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    REQUIRE(path.size() < sizeof address.sun_path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    return address;
-}
-
 UniqueFd bound(const std::string& path, int type)
 {
     UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};
-    const auto address = address_of(path);
-    REQUIRE(::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+    REQUIRE(bind_path(socket, path) == 0);
     return socket;
 }
 
 bool can_connect(const std::string& path)
 {
     const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    const auto address = address_of(path);
-    return ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) ==
-           0;
+    return connect_path(socket, path) == 0;
 }
 
 // Returns the error of listening at the path, or an empty string.
@@ -137,13 +124,11 @@ TEST_CASE("a live socket whose queue is full is not stale")
     const auto foreign = bound(path, SOCK_STREAM);
     REQUIRE(::listen(foreign.get(), 0) == 0);
     std::deque<UniqueFd> waiting;
-    const auto address = address_of(path);
     int connected = 0;
     while (connected == 0 && waiting.size() < 100) {
         const auto& socket =
             waiting.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-        connected =
-            ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
+        connected = connect_path(socket, path);
     }
     REQUIRE(connected < 0);
     CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);

@@ -478,7 +478,7 @@ TEST_CASE("a wait for very many names is reported in parts, each name in its tur
     int iterations = 0;
     for (; fixture.loop.has_deferred(); ++iterations) {
         REQUIRE(iterations < objects);
-        run_until_idle(fixture.loop, 1);
+        run_iterations(fixture.loop, 1);
     }
     CHECK(iterations > 1);
     CHECK(watchers.front().take_events(1) == "resync"); // The earlier events were not read.
@@ -505,7 +505,7 @@ TEST_CASE("the watches of ended monitors are released in parts")
     CHECK(watched() == timers);
 
     all.monitor.reset();
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     CHECK(watched() > timers / 2); // The release is spread over several iterations.
     some.monitor.reset(); // The saved position of this monitor may be behind the others by now.
     run_until_idle(fixture.loop);

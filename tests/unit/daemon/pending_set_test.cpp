@@ -64,7 +64,7 @@ std::string set_of(std::string_view names, std::int64_t count)
 std::int64_t run_into_set(ServiceFixture& daemon, std::string_view name)
 {
     for (int i = 0; i < 100 && tokens(daemon, name) == 0; ++i)
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
     const auto applied = tokens(daemon, name);
     REQUIRE(applied > 0);
     REQUIRE(applied < many);
@@ -78,7 +78,7 @@ std::string reply_within_few_iterations(ServiceFixture& daemon, TestClient& clie
     client.call(method, parameters);
     std::string reply;
     for (int i = 0; i < 5 && reply.empty(); ++i) {
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
         reply = client.reply();
     }
     return reply;
@@ -110,7 +110,7 @@ TEST_CASE("a Clear of many tokens yields to others and is answered when all are 
     auto other = daemon.connect(bob);
     waiter.call("Clear", R"({"names":["s"]})");
     for (int i = 0; i < 100 && tokens(daemon, "s") == many; ++i)
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
 
     CHECK(reply_within_few_iterations(daemon, other, "Show", R"({"name":"s"})").contains("count"));
 
@@ -133,7 +133,7 @@ TEST_CASE(
     waiter.call("Clear", R"({"names":["s","t"]})");
     const auto give_up = monotonic_deadline(30s);
     while (tokens(daemon, "t") > 0 && monotonic_now() < give_up)
-        run_until_idle(daemon.loop, 100);
+        run_iterations(daemon.loop, 100);
 
     CHECK(waiter.reply() == R"({"parameters":{}})");
     CHECK(tokens(daemon, "s") == 0);
@@ -148,11 +148,11 @@ TEST_CASE("an endless Clear ends with its client")
     {
         auto waiter = daemon.connect();
         waiter.call("Clear", R"({"names":["s"]})");
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
     }
     const auto give_up = monotonic_deadline(30s);
     while (daemon.connections() > 1 && monotonic_now() < give_up)
-        run_until_idle(daemon.loop, 100);
+        run_iterations(daemon.loop, 100);
 
     CHECK(daemon.connections() == 1);
     CHECK(tokens(daemon, "s") > 0);
@@ -249,7 +249,7 @@ TEST_CASE(
         REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
         setter.call("Set", set);
         while (tokens(*daemon, "s") <= applied)
-            run_until_idle(daemon->loop, 1);
+            run_iterations(daemon->loop, 1);
         applied = tokens(*daemon, "s");
         REQUIRE(applied < many);
         daemon = crash_and_restart(std::move(daemon));
@@ -294,7 +294,7 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
         all_subscribed = all_subscribed || subscriptions.size() == all.size();
         const auto before = max_delivered();
-        run_until_idle(daemon.loop, 1);
+        run_iterations(daemon.loop, 1);
         REQUIRE((max_delivered() - before) * additions <= max_tokens_per_set);
     }
     CHECK(all_subscribed);

@@ -1,65 +1,15 @@
 #include "daemon/objects/registry.h"
 
 #include "tests/support/policy_fixture.h"
+#include "tests/support/recording_observer.h"
 #include "tests/support/resource_limits.h"
-#include "tests/support/service_fixture.h"
 
 namespace evfd::daemon {
 namespace {
 
-// Records each notification as text.
-struct RecordingObserver final : RegistryObserver {
-    void on_created(const Name& name, Object&) override { record("created " + name.text()); }
-    void on_edge(const Name& name, Object&) override { record("rang " + name.text()); }
-    bool on_edges_delivered() override { return false; }
-    void on_pulsed(const Name& name, Object&, std::int64_t times) override
-    {
-        record("pulsed " + name.text() + " " + std::to_string(times));
-    }
-    void on_expired(const Name& name, Object&, std::int64_t times) override
-    {
-        record("expired " + name.text() + " " + std::to_string(times));
-    }
-    void on_rearmed(const Name& name, Object&) override { record("rearmed " + name.text()); }
-    void on_cancelled(const Name& name, Object&) override { record("cancelled " + name.text()); }
-    void on_permissions_changed(const Name& name, Object&, const Ownership&) override
-    {
-        record("altered " + name.text());
-    }
-    void on_deleted(const Name& name, const Ownership&) override
-    {
-        record("deleted " + name.text() + (registry.find(name) ? " but there" : ""));
-    }
-    void on_interest_changed(const Name& name) override { record("attended " + name.text()); }
-    bool is_observed(const Name&) const override { return has_observer; }
-
-    void record(const std::string& entry) { (recorded += recorded.empty() ? "" : "; ") += entry; }
-    std::string take_recorded() { return std::exchange(recorded, {}); }
-
-    Outcome<bool> create(Session& creator, const protocol::CreateEvent& request)
-    {
-        return registry.create(creator, request);
-    }
-    Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
-
-    explicit RecordingObserver(Limits limits = default_limits, std::int64_t budget = ample_budget)
-        : quota{limits}, registry{loop, quota, *this, state_store, make_incrementer(), budget}
-    {
-    }
-
-    bool has_observer = true;
-    std::string recorded;
-    EventLoop loop;
-    Quota quota;
-    StateStore state_store{loop};
-    Registry registry;
-    Session session{1, make_peer(alice), {}, {}};
-    Session other{2, make_peer(bob), {}, {}};
-};
-
 TEST_CASE("an event is created as requested and is owned by the caller")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name,
                                              .mode = Mode::semaphore,
                                              .initial = protocol::InitialCount{3},
@@ -77,7 +27,7 @@ TEST_CASE("an event is created as requested and is owned by the caller")
 
 TEST_CASE("an event is manual, clear, permanent and open to all waiters by default")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::manual);
@@ -88,7 +38,7 @@ TEST_CASE("an event is manual, clear, permanent and open to all waiters by defau
 
 TEST_CASE("an existing name is refused unless the caller accepts an event of the same mode")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(
         fixture.create(fixture.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
     fixture.take_recorded();
@@ -108,7 +58,7 @@ TEST_CASE("an existing name is refused unless the caller accepts an event of the
 
 TEST_CASE("a pulse has no initial count")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     const auto make = [&](std::int64_t initial) {
         return verdict(fixture.create(
             fixture.session,
@@ -123,7 +73,7 @@ TEST_CASE(
 {
     auto limits = default_limits;
     limits.set(Resource::objects, 2);
-    RecordingObserver fixture{limits};
+    ObservedRegistry fixture{limits};
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
     REQUIRE(fixture.create(fixture.session, {.name = "b"_name, .mode = Mode::pulse}));
 
@@ -136,7 +86,7 @@ TEST_CASE(
 
 TEST_CASE("events and subscriptions share the descriptor budget")
 {
-    RecordingObserver fixture{default_limits, 3};
+    ObservedRegistry fixture{default_limits, 3};
     // A pulse without subscribers.
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
@@ -157,7 +107,7 @@ TEST_CASE("the number of subscriptions of a pulse is limited for one user and fo
     require_descriptors(20'000);
     auto limits = default_limits;
     limits.set(Resource::subscriptions, max_tokens_per_set);
-    RecordingObserver fixture{limits};
+    ObservedRegistry fixture{limits};
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     std::int64_t its = 0;
     std::string refusal = "ok";
@@ -186,7 +136,7 @@ TEST_CASE("the descriptor that Open passes depends on the caller's access")
             {Mode::pulse, "0004", true, false, true, true},
             {Mode::pulse, "0002", false, true, false, false},
         }));
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session,
                            {.name = "e"_name, .mode = mode, .rights = Permissions::parse(rights)}));
 
@@ -206,7 +156,7 @@ TEST_CASE("the descriptor that Open passes depends on the caller's access")
 
 TEST_CASE("Open is all or nothing and leaves no subscription behind")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0600"_permissions}));
     REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This subscription stays.
@@ -223,7 +173,7 @@ TEST_CASE("Set, Clear and Delete change nothing if one name is refused")
 {
     const auto [bad, error] = GENERATE(
         table<std::string, std::string>({{"missing", "NoSuchName"}, {"mine", "NotPermitted"}}));
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(
         fixture.create(fixture.other, {.name = "set"_name, .initial = protocol::InitialCount{1}}));
     REQUIRE(fixture.create(fixture.other, {.name = "clear"_name}));
@@ -240,7 +190,7 @@ TEST_CASE("Set, Clear and Delete change nothing if one name is refused")
 
 TEST_CASE("one call sets no more tokens than the limit, over all names and subscriptions")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     const auto& peer = fixture.session.peer;
     for (const auto* name : {"s", "t"})
         REQUIRE(
@@ -265,7 +215,7 @@ TEST_CASE("one call sets no more tokens than the limit, over all names and subsc
 
 TEST_CASE("one call consumes all existing tokens, over all names")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     for (const auto* name : {"s", "t"})
         REQUIRE(fixture.create(fixture.session, {.name = *Name::parse(name),
                                                  .mode = Mode::semaphore,
@@ -280,7 +230,7 @@ TEST_CASE("only the owner and root change permissions and delete")
 {
     const auto [uid, verdict_of_both] =
         GENERATE(table<uid_t, std::string>({{alice, "ok"}, {bob, "NotPermitted"}, {0, "ok"}}));
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .rights = "0666"_permissions}));
     const auto peer = make_peer(uid);
 
@@ -292,17 +242,18 @@ TEST_CASE("only the owner and root change permissions and delete")
 
 TEST_CASE("each change of an object is reported, a deletion after it happened")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 3));
     REQUIRE(fixture.registry.set_permissions(fixture.session.peer, "p"_name, "0600"_permissions));
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"p"})));
-    CHECK(fixture.take_recorded() == "created p; pulsed p 3; altered p; deleted p");
+    CHECK(fixture.take_recorded() == "created p; pulsed p; permissions p; deleted p");
+    CHECK(fixture.pulses == 3);
 }
 
 TEST_CASE("a watched event reports every write and read, of any process, and no initial state")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(
         fixture.create(fixture.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
@@ -313,18 +264,18 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     CHECK(fixture.take_recorded().empty());
     REQUIRE(take(client));
     run_until_idle(fixture.loop);
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(add(client, 1));
     REQUIRE(take(client)); // One edge is reported for both calls.
     run_until_idle(fixture.loop);
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
-    CHECK(fixture.take_recorded() == "rang e"); // Reported before the next request can undo it.
+    CHECK(fixture.take_recorded() == "edge e"); // Reported before the next request can undo it.
 }
 
 TEST_CASE("an unobserved event is no longer watched")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
@@ -342,7 +293,7 @@ TEST_CASE("an unobserved event is no longer watched")
 
 TEST_CASE("a watch for readable edges reports each set, also the initial one, and no read")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(
         fixture.session,
         {.name = "e"_name, .mode = Mode::automatic, .initial = protocol::InitialCount{1}}));
@@ -351,26 +302,26 @@ TEST_CASE("a watch for readable edges reports each set, also the initial one, an
     fixture.take_recorded();
 
     run_until_idle(fixture.loop);
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(take(client));
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded().empty());
     REQUIRE(add(client, 1));
     run_until_idle(fixture.loop);
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
 
     // A new observer of all edges does not lose the pending edge.
     REQUIRE(add(client, 1));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(take(client));
     run_until_idle(fixture.loop);
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
 }
 
 TEST_CASE("an unobserved event keeps its watch for one more set, which is not reported")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
@@ -393,13 +344,13 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
         REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
         REQUIRE(add(client, 1));
         run_until_idle(fixture.loop);
-        CHECK(fixture.take_recorded() == "rang e");
+        CHECK(fixture.take_recorded() == "edge e");
     }
 }
 
 TEST_CASE("an unopened event is reported without a watch until it is opened")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
     CHECK(Registry::is_watched(fixture.object("e")));
@@ -407,7 +358,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
     fixture.take_recorded();
 
     REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
 
     const auto opened = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(opened);
@@ -416,12 +367,12 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
     fixture.take_recorded(); // Takes the report of the initial state.
     REQUIRE(add(received_copy(*opened->front().file_descriptor), 1));
     run_until_idle(fixture.loop);
-    CHECK(fixture.take_recorded() == "rang e");
+    CHECK(fixture.take_recorded() == "edge e");
 }
 
 TEST_CASE("a manual event misses no set when it is opened after a local signal")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0666"_permissions}));
     REQUIRE(fixture.registry.watch("a"_name, fixture.object("a"), EdgeMask::readable));
     const auto opened = fixture.registry.open(fixture.other, names({"a"}));
@@ -434,12 +385,12 @@ TEST_CASE("a manual event misses no set when it is opened after a local signal")
     REQUIRE(take(fd));
     fixture.registry.deliver_edges();
 
-    CHECK(fixture.take_recorded() == "rang a");
+    CHECK(fixture.take_recorded() == "edge a");
 }
 
 TEST_CASE("tokens returned to an unopened event are reported before its deletion, once")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
     fixture.take_recorded();
@@ -448,14 +399,14 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     fixture.registry.return_tokens(std::span{&takings, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
-    CHECK(fixture.take_recorded() == "rang e; deleted e");
+    CHECK(fixture.take_recorded() == "edge e; deleted e");
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded().empty());
 }
 
 TEST_CASE("a change of an event is reported before its deletion")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
     const auto client = *duplicate(*fixture.object("e").event()->share());
@@ -470,12 +421,12 @@ TEST_CASE("a change of an event is reported before its deletion")
     {
         fixture.registry.end(fixture.session);
     }
-    CHECK(fixture.take_recorded() == "rang e; deleted e");
+    CHECK(fixture.take_recorded() == "edge e; deleted e");
 }
 
 TEST_CASE("a session that ends deletes its own objects and nothing else")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     const auto lifetime = Lifetime::connection;
     REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .lifetime = lifetime}));
     REQUIRE(fixture.create(fixture.session, {.name = "stays"_name}));
@@ -498,7 +449,7 @@ TEST_CASE("a session that ends deletes its own objects and nothing else")
 
 TEST_CASE("a subscription is ended only by its owner")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     const auto opened = fixture.registry.open(fixture.session, names({"p"}));
     REQUIRE(opened);
@@ -516,7 +467,7 @@ TEST_CASE("a subscription is ended only by its owner")
 
 TEST_CASE("a session that creates and deletes without end does not grow")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     for (int i = 0; i < 2'000; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
         REQUIRE(
@@ -531,7 +482,7 @@ TEST_CASE("a session that creates and deletes without end does not grow")
 
 TEST_CASE("a growing session keeps its live entries")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     for (int i = 0; i < 300; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
         REQUIRE(
@@ -551,7 +502,7 @@ TEST_CASE("a growing session keeps its live entries")
 
 TEST_CASE("a misused event is logged once and keeps working")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     auto& object = fixture.object("e");
     const auto held = fixture.registry.open(fixture.session, names({"e"}));
@@ -581,7 +532,7 @@ TEST_CASE("a caller that may only wait gets one wait-only handle, however often 
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2);
-    RecordingObserver fixture{limits};
+    ObservedRegistry fixture{limits};
     for (const auto* name : {"a", "b", "c"})
         REQUIRE(fixture.create(fixture.session,
                                {.name = *Name::parse(name), .rights = "0664"_permissions}));
@@ -614,7 +565,7 @@ TEST_CASE("a session may open more events one after another than it may keep han
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2);
-    RecordingObserver fixture{limits};
+    ObservedRegistry fixture{limits};
     for (const auto* name : {"a", "b", "c", "d", "e"}) {
         REQUIRE(fixture.create(fixture.session,
                                {.name = *Name::parse(name), .rights = "0664"_permissions}));
@@ -625,7 +576,7 @@ TEST_CASE("a session may open more events one after another than it may keep han
 
 TEST_CASE("users share no handle, and neither do two sessions of one user")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_permissions}));
     Session again{3, make_peer(bob), {}, {}};
     Session third{4, make_peer(bob + 1), {}, {}};
@@ -647,7 +598,7 @@ TEST_CASE("handles of deleted events do not accumulate in a session")
 {
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 1);
-    RecordingObserver fixture{limits};
+    ObservedRegistry fixture{limits};
     for (int i = 0; i < 1'000; ++i) {
         REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_permissions}));
         REQUIRE(fixture.registry.open(fixture.other, names({"a"})));
@@ -659,7 +610,7 @@ TEST_CASE("handles of deleted events do not accumulate in a session")
 TEST_CASE("the last descriptors are reserved for users with few")
 {
     constexpr std::int64_t budget = 128;
-    RecordingObserver fixture{default_limits, budget};
+    ObservedRegistry fixture{default_limits, budget};
     std::int64_t created_count = 0;
     const auto make = [&](Session& session) {
         const auto name = *Name::parse("n/" + std::to_string(created_count));
@@ -683,7 +634,7 @@ TEST_CASE("the last descriptors are reserved for users with few")
 TEST_CASE(
     "an endlessly written event wakes the daemon at a bounded rate, and its last edge is reported")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
     const auto written = fixture.object("e").event()->share();
@@ -696,7 +647,7 @@ TEST_CASE(
         ++writes;
         fixture.take_recorded();
         REQUIRE(fixture.loop.run_once(0ns));
-        wakeups += fixture.take_recorded() == "rang e" ? 1 : 0;
+        wakeups += fixture.take_recorded() == "edge e" ? 1 : 0;
     }
     const auto most = (monotonic_now() - begin) / nanoseconds{min_edge_interval} + 2;
     INFO(writes << " writes");
@@ -710,7 +661,7 @@ TEST_CASE(
     std::string recorded_edge;
     for (int i = 0; i < 100 && recorded_edge.empty(); ++i, recorded_edge = fixture.take_recorded())
         REQUIRE(fixture.loop.run_once(10ms));
-    CHECK(recorded_edge == "rang e");
+    CHECK(recorded_edge == "edge e");
 }
 
 // Policies, with permissions that allow everything.
@@ -742,7 +693,7 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
             {"default deny; db/ bob +cwsd", "ok", "ok", "ok", "ok"},
         }));
     INFO(rules);
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     for (const auto* name : {"db/e", "db/f"})
         REQUIRE(fixture.create(fixture.other,
                                {.name = *Name::parse(name), .rights = "0666"_permissions}));
@@ -786,7 +737,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
                                             {"e bob +ws", "0664", true, false}}));
     const auto mode = GENERATE(Mode::manual, Mode::pulse);
     INFO(one.rules << " with rights " << one.rights);
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(
         fixture.session,
         {.name = "e"_name, .mode = mode, .rights = *Permissions::parse(one.rights)}));
@@ -804,7 +755,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 
 TEST_CASE("a caller lacking one permission by mode and the other by policy cannot open")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .rights = "0664"_permissions}));
     REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .rights = "0662"_permissions}));
     fixture.registry.set_policy(make_policy("r bob -w; w bob -s"));
@@ -814,7 +765,7 @@ TEST_CASE("a caller lacking one permission by mode and the other by policy canno
 
 TEST_CASE("an existing event is returned without a policy check for creation")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     fixture.registry.set_policy(make_policy("default deny"));
     CHECK(fixture.create(fixture.session, {.name = "e"_name, .if_missing = true}) == false);
@@ -823,7 +774,7 @@ TEST_CASE("an existing event is returned without a policy check for creation")
 
 TEST_CASE("a declared object is created whatever the policy")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     fixture.registry.set_policy(make_policy("default deny"));
     constexpr auto given = Registry::PolicyCheck::skip;
     for (const auto* name : {"e", "user/2002/e", "user/x"})
@@ -839,7 +790,7 @@ TEST_CASE("a declared object is created whatever the policy")
 
 TEST_CASE("each user creates and uses names of its own below user")
 {
-    RecordingObserver fixture;
+    ObservedRegistry fixture;
     fixture.registry.set_policy(make_policy("default deny"));
     const auto make = [&](Session& session, const char* name) {
         const auto created_count = fixture.create(

@@ -1,7 +1,7 @@
 #include "common/limits.h"
 #include "daemon/objects/registry.h"
 #include "tests/support/policy_fixture.h"
-#include "tests/support/service_fixture.h"
+#include "tests/support/recording_observer.h"
 #include "tests/support/timer_fixture.h"
 
 #include <unistd.h>
@@ -13,33 +13,12 @@ namespace {
 
 using protocol::Arm;
 
-// Records each notification as text and counts expirations.
-struct RecordingObserver final : RegistryObserver {
-    void on_created(const Name& name, Object&) override { record("created " + name.text()); }
-    void on_edge(const Name& name, Object&) override { record("rang " + name.text()); }
-    bool on_edges_delivered() override { return false; }
-    void on_pulsed(const Name& name, Object&, std::int64_t times) override
+// A registry with a timer "t" in most tests. It has no observer unless a test sets one.
+struct TimerRegistry : ObservedRegistry {
+    explicit TimerRegistry(Limits limits = default_limits) : ObservedRegistry{limits, 100'000}
     {
-        pulses += times;
-        record("pulsed " + name.text());
+        has_observer = false;
     }
-    void on_expired(const Name& name, Object&, std::int64_t times) override
-    {
-        expirations += times;
-        record("expired " + name.text());
-    }
-    void on_rearmed(const Name& name, Object&) override { record("rearmed " + name.text()); }
-    void on_cancelled(const Name& name, Object&) override { record("cancelled " + name.text()); }
-    void on_permissions_changed(const Name&, Object&, const Ownership&) override {}
-    void on_deleted(const Name& name, const Ownership&) override
-    {
-        record("deleted " + name.text());
-    }
-    void on_interest_changed(const Name&) override {}
-    bool is_observed(const Name&) const override { return has_observer; }
-
-    void record(const std::string& entry) { (recorded += recorded.empty() ? "" : "; ") += entry; }
-    std::string take_recorded() { return std::exchange(recorded, {}); }
 
     void create(std::string_view name, Mode mode = Mode::manual,
                 Permissions permissions = "0666"_permissions)
@@ -61,7 +40,6 @@ struct RecordingObserver final : RegistryObserver {
     {
         REQUIRE(registry.delete_objects(session.peer, names({name})));
     }
-    Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
     Timer& timer(std::string_view name = "t") { return *object(name).timer(); }
     const Schedule& schedule() { return timer().spec().schedule; }
     TimerState state() { return timer().state_at(now_on(schedule().clock)); }
@@ -82,19 +60,7 @@ struct RecordingObserver final : RegistryObserver {
         return received_copy(*opened->front().file_descriptor);
     }
 
-    explicit RecordingObserver(Limits limits = default_limits) : quota{limits} {}
-
-    bool has_observer = false;
-    std::string recorded;
     std::string last_token;
-    std::int64_t expirations = 0;
-    std::int64_t pulses = 0;
-    EventLoop loop;
-    Quota quota;
-    StateStore state_store{loop};
-    Registry registry{loop, quota, *this, state_store, make_incrementer(), 100'000};
-    Session session{1, make_peer(alice), {}, {}};
-    Session other{2, make_peer(bob), {}, {}};
 };
 
 const auto t = *Name::parse("t");
@@ -104,7 +70,7 @@ const auto e = *Name::parse("e");
 
 TEST_CASE("Arm creates a timer as requested and owned by the caller")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.registry.arm(fixture.session, {.name = t,
                                                    .clock = Clock::boottime,
                                                    .after = 1h,
@@ -125,7 +91,7 @@ TEST_CASE("Arm creates a timer as requested and owned by the caller")
 
 TEST_CASE("Arm rearms an existing timer and changes nothing else")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     fixture.take_recorded();
 
@@ -167,7 +133,7 @@ TEST_CASE("a refused Arm neither creates nor changes anything")
         {{.name = t, .after = 2h, .sets = t}, "InvalidParameter"},
         {{.name = t, .after = 2h, .interval = 1ns, .sets = e}, "InvalidParameter"},
     };
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e");
     fixture.create("p", Mode::pulse);
     fixture.create("mine", Mode::manual, "0644"_permissions);
@@ -188,7 +154,7 @@ TEST_CASE("a refused Arm neither creates nor changes anything")
 
 TEST_CASE("a timer can be neither set, nor cleared, nor created by CreateEvent")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     const auto& peer = fixture.session.peer;
@@ -207,7 +173,7 @@ TEST_CASE("the descriptor that Open passes for a timer depends on the caller's a
 {
     const auto [permissions, wait, set] = GENERATE(table<std::string, bool, bool>(
         {{"0006", true, true}, {"0004", true, false}, {"0002", false, true}}));
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = Permissions::parse(permissions)}) ==
             "ok");
 
@@ -228,7 +194,7 @@ TEST_CASE("the descriptor that Open passes for a timer depends on the caller's a
 
 TEST_CASE("a caller without access cannot open a timer and leaves no subscription behind")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h, .rights = "0600"_permissions}) == "ok");
     CHECK(verdict(fixture.registry.open(fixture.other, names({"t", "mine"}))) == "NotPermitted");
@@ -238,7 +204,7 @@ TEST_CASE("a caller without access cannot open a timer and leaves no subscriptio
 
 TEST_CASE("a subscription to a timer ends by its token and with its session")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     const auto first = fixture.open();
     const auto token = *Token::parse(fixture.last_token);
@@ -256,7 +222,7 @@ TEST_CASE("a subscription to a timer ends by its token and with its session")
 
 TEST_CASE("the clock of a timer cannot change while it has a subscription")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .clock = Clock::monotonic, .after = 1h}) == "ok");
     const auto before = fixture.schedule();
     const auto fd = fixture.open();
@@ -276,7 +242,7 @@ TEST_CASE(
     "a realtime timer may switch between relative and absolute times while it has a subscription")
 {
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     const auto far = now_on(Clock::realtime) + 5h;
     REQUIRE(fixture.arm({.name = t, .clock = Clock::realtime, .after = 1h}) == "ok");
     const auto fd = fixture.open();
@@ -295,7 +261,7 @@ TEST_CASE(
 
 TEST_CASE("Disarm is for timers, requires the permission to set and is all or nothing")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h}) == "ok");
@@ -316,7 +282,7 @@ TEST_CASE("timers count as objects of their user and return the charge when they
 {
     auto limits = default_limits;
     limits.set(Resource::objects, 2);
-    RecordingObserver fixture{limits};
+    TimerRegistry fixture{limits};
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     REQUIRE(fixture.arm({.name = "u"_name, .after = 1h}) == "ok");
     CHECK(fixture.arm({.name = "v"_name, .after = 1h}) == "QuotaExceeded");
@@ -328,7 +294,7 @@ TEST_CASE("timers count as objects of their user and return the charge when they
 
 TEST_CASE("a connection timer is deleted with its connection, also subscribed, linked and due")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::semaphore);
     REQUIRE(fixture.arm({.name = t,
                          .interval = 1ms,
@@ -356,7 +322,7 @@ TEST_CASE("a connection timer is deleted with its connection, also subscribed, l
 TEST_CASE("a timer without observers has no deadline and wakes nobody")
 {
     const bool is_open = GENERATE(false, true);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .interval = 1ms}) == "ok");
     UniqueFd fd;
     if (is_open)
@@ -371,7 +337,7 @@ TEST_CASE("a timer without observers has no deadline and wakes nobody")
 
 TEST_CASE("a watched timer has a deadline and wakes nobody before it")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
     CHECK(fixture.timer().deadline);
@@ -388,7 +354,7 @@ TEST_CASE("a watched timer has a deadline and wakes nobody before it")
 TEST_CASE("a timer sets its event at each expiration, once or counted as the mode says")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore, Mode::pulse);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", mode);
     const auto fd = fixture.open("e");
     REQUIRE(fixture.arm({.name = t, .after = 2ms, .sets = e}) == "ok");
@@ -407,7 +373,7 @@ TEST_CASE("a timer sets its event at each expiration, once or counted as the mod
 TEST_CASE("an event that was consumed or cleared is set again at the next expiration")
 {
     const auto mode = GENERATE(Mode::manual, Mode::automatic);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", mode);
     const auto fd = fixture.open("e");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
@@ -423,7 +389,7 @@ TEST_CASE("missed expirations are all added to a semaphore and a pulse")
     const auto mode = GENERATE(Mode::semaphore, Mode::pulse);
     const auto how = GENERATE("turn"s, "disarm"s, "rearm"s);
     INFO(how);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", mode);
     const auto fd = fixture.open("e");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
@@ -448,7 +414,7 @@ TEST_CASE("missed expirations are all added to a semaphore and a pulse")
 
 TEST_CASE("an expiration that had passed at arming sets the event once")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::semaphore);
     REQUIRE(fixture.arm({.name = t, .first = 1ns, .interval = 24h, .sets = e}) == "ok");
     REQUIRE(run_until(fixture.loop, [&] { return fixture.tokens("e") > 0; }));
@@ -457,7 +423,7 @@ TEST_CASE("an expiration that had passed at arming sets the event once")
 }
 
 // Builds up a backlog: a timer with a pulse that has more subscribers than one iteration can reach.
-void build_backlog(RecordingObserver& fixture)
+void build_backlog(TimerRegistry& fixture)
 {
     fixture.create("e", Mode::pulse);
     Session many{3, make_peer(alice), {}, {}};
@@ -473,7 +439,7 @@ TEST_CASE("a backlog beyond one iteration is applied in the next ones, each toke
 {
     const auto how = GENERATE("turn"s, "disarm"s, "rearm"s);
     INFO(how);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     build_backlog(fixture);
     const auto grid = fixture.schedule();
     std::int64_t least = 0;
@@ -500,7 +466,7 @@ TEST_CASE("a deleted object drops its backlog")
 {
     const auto what = GENERATE("timer"s, "event"s, "both"s, "link"s);
     INFO(what);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     build_backlog(fixture);
     if (what == "timer")
         fixture.delete_object("t");
@@ -519,7 +485,7 @@ TEST_CASE("a deleted object drops its backlog")
 }
 
 // Returns whether the event still gets tokens from the timer.
-bool gets_tokens(RecordingObserver& fixture)
+bool gets_tokens(TimerRegistry& fixture)
 {
     const auto before = fixture.tokens("e");
     const auto expirations = fixture.expirations;
@@ -532,7 +498,7 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
     const auto [permissions, rules] = GENERATE(table<std::string, std::string>(
         {{"0664", ""}, {"0666", "e bob -s"}, {"0606", "e @team -s"}}));
     CAPTURE(permissions, rules);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     fixture.create("e", Mode::semaphore);
     Session armer{7, {bob, bob, 1, {team}}, {}, {}};
@@ -558,7 +524,7 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
 
 TEST_CASE("the user that armed a timer last counts, not its owner")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     fixture.create("e", Mode::semaphore, "0664"_permissions);
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}, bob) == "ok");
@@ -572,7 +538,7 @@ TEST_CASE("the user that armed a timer last counts, not its owner")
 
 TEST_CASE("a backlog is dropped for an event that may no longer be set")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     build_backlog(fixture);
     REQUIRE(fixture.timer().target()->backlog > 0);
     REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, "0466"_permissions));
@@ -584,7 +550,7 @@ TEST_CASE("a backlog is dropped for an event that may no longer be set")
 TEST_CASE(
     "a caller with as many groups as are recorded may arm a timer with a target, one with more not")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::semaphore, "0660"_permissions);
     fixture.object("e").ownership.group = team;
     std::vector<gid_t> groups(max_arming_groups - 1, 4);
@@ -601,7 +567,7 @@ TEST_CASE(
 
 TEST_CASE("an unmapped user can neither create a timer nor give it a target")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     Session nobody{7, make_peer(bob), {}, {}};
@@ -615,7 +581,7 @@ TEST_CASE("an unmapped user can neither create a timer nor give it a target")
 
 TEST_CASE("a timer whose target was deleted keeps running and ignores a later event of that name")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
@@ -638,7 +604,7 @@ TEST_CASE("a timer whose target was deleted keeps running and ignores a later ev
 
 TEST_CASE("a timer whose target was deleted is no longer counted without other observers")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     fixture.delete_object("e");
@@ -648,7 +614,7 @@ TEST_CASE("a timer whose target was deleted is no longer counted without other o
 
 TEST_CASE("a disarmed timer sets nothing and wakes nobody until it is armed again")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::semaphore);
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     const auto fd = fixture.open();
@@ -670,7 +636,7 @@ TEST_CASE("a disarmed timer sets nothing and wakes nobody until it is armed agai
 TEST_CASE(
     "a deleted timer expires no more in the daemon, and its descriptors stay with their holders")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     REQUIRE(fixture.arm({.name = t, .interval = 1ms}) == "ok");
     const auto fd = fixture.open();
@@ -689,7 +655,7 @@ TEST_CASE("a watched timer reports each expiration and none early")
     const auto interval = GENERATE(1ns, 100us, 1ms, 3ms);
     const auto clock = GENERATE(Clock::monotonic, Clock::boottime, Clock::realtime);
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     REQUIRE(fixture.arm({.name = t, .clock = clock, .interval = interval}) == "ok");
     for (int iterations = 0; iterations < 5; ++iterations) {
@@ -704,7 +670,7 @@ TEST_CASE("a watched timer reports each expiration and none early")
 
 TEST_CASE("rearming restarts the count after earlier expirations were reported")
 {
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     REQUIRE(fixture.arm({.name = t, .after = 1ns}) == "ok");
     wait_until(Clock::monotonic, fixture.schedule().first);
@@ -719,7 +685,7 @@ TEST_CASE("rearming restarts the count after earlier expirations were reported")
 TEST_CASE("rearming and disarming first report all earlier expirations")
 {
     const bool is_disarmed = GENERATE(false, true);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.has_observer = true;
     REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok"); // Counted in batches.
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations > 0; }));
@@ -736,7 +702,7 @@ TEST_CASE("rearming and disarming first report all earlier expirations")
 TEST_CASE("thousands of timers that are due at one time all report and set their targets")
 {
     constexpr int many = 3'000;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::semaphore);
     const auto when = now_on(Clock::monotonic) + 50ms;
     for (int i = 0; i < many; ++i)
@@ -760,7 +726,7 @@ TEST_CASE("alarm timers are counted by the daemon to wake the machine")
     }));
     skip_unless_available(clock);
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     Arm request{.name = t, .clock = clock, .interval = 1ms};
     if (!is_relative)
         request.first = now_on(clock) + 1ms;
@@ -779,7 +745,7 @@ TEST_CASE("alarm timers are counted by the daemon to wake the machine")
 TEST_CASE("only root and the daemon's own user may arm alarm timers")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     CHECK(fixture.arm({.name = t, .clock = clock, .after = 1h}, ::geteuid() + 1) == "NoCapability");
     CHECK_FALSE(fixture.registry.find(t));
 }
@@ -788,7 +754,7 @@ TEST_CASE("root may arm alarm timers at a daemon with the capability")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     skip_unless_available(clock);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     CHECK(fixture.arm({.name = t, .clock = clock, .after = 1h}, 0) == "ok");
 }
 
@@ -804,7 +770,7 @@ Arm cancellable(Name name = t)
 TEST_CASE("a change of the wall clock cancels each cancellable timer and no other")
 {
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm(cancellable()) == "ok");
     REQUIRE(fixture.arm({.name = "u"_name, .first = now_on(Clock::realtime) + 1h}) == "ok");
     const auto fd = fixture.open();
@@ -833,7 +799,7 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     const bool is_armed_anew = GENERATE(false, true);
     const bool has_turned = GENERATE(false, true);
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm(cancellable()) == "ok");
     const auto other = fixture.open();
     const auto fd = fixture.open();
@@ -863,7 +829,7 @@ TEST_CASE("a change of the wall clock does not cancel a timer that was armed aft
     const bool is_there = GENERATE(false, true);
     const bool is_nearer = GENERATE(false, true);
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm(cancellable("before"_name)) == "ok");
     if (is_there)
         REQUIRE(fixture.arm(cancellable()) == "ok");
@@ -880,7 +846,7 @@ TEST_CASE("a change of the wall clock does not cancel a timer that was armed aft
 TEST_CASE("a change of the wall clock cancels the first timer of its clock")
 {
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     REQUIRE(fixture.arm(cancellable()) == "ok");
     REQUIRE(fixture.disarm({"t"}) == "ok");
     wall_clock.shift(1000ns);
@@ -897,7 +863,7 @@ TEST_CASE("a change of the wall clock cancels the first timer of its clock")
 TEST_CASE("a cancelled timer still applies its backlog")
 {
     WallClockLock wall_clock;
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::semaphore);
     auto request = cancellable();
     request.first = now_on(Clock::realtime);
@@ -917,7 +883,7 @@ TEST_CASE("timers with targets share the expirations a second of their user")
 {
     auto limits = default_limits;
     limits.set(Resource::ticks, 15);
-    RecordingObserver fixture{limits};
+    TimerRegistry fixture{limits};
     fixture.create("e", Mode::semaphore);
     const auto used = [&] { return fixture.quota.used(alice, Resource::ticks); };
     REQUIRE(fixture.arm({.name = t, .interval = 100ms, .sets = e}) == "ok");
@@ -945,7 +911,7 @@ TEST_CASE("arming another user's timer uses the limit of the timer's owner")
 {
     auto limits = default_limits;
     limits.set(Resource::ticks, 15);
-    RecordingObserver fixture{limits};
+    TimerRegistry fixture{limits};
     REQUIRE(fixture.registry.create(fixture.session, {.name = e, .rights = "0666"_permissions}));
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     CHECK(verdict(fixture.registry.arm(fixture.other, {.name = t, .interval = 50ms, .sets = e})) ==
@@ -969,7 +935,7 @@ TEST_CASE("the policy applies to creating, arming and disarming a timer and to i
             {"default deny", "NotPermitted", "NotPermitted", "NotPermitted"},
         }));
     INFO(rules);
-    RecordingObserver fixture;
+    TimerRegistry fixture;
     fixture.create("e", Mode::manual, "0666"_permissions);
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
     REQUIRE(fixture.arm({.name = "l"_name, .after = 1h, .rights = "0666"_permissions}) == "ok");

@@ -6,12 +6,11 @@
 #include "tests/support/resource_limits.h"
 #include "tests/support/send_with_fds.h"
 #include "tests/support/service_fixture.h"
+#include "tests/support/unix_address.h"
 
 #include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/un.h>
 
-#include <cstring>
 #include <system_error>
 
 namespace evfd::daemon {
@@ -33,11 +32,7 @@ struct ServerFixture {
     TestClient connect() const
     {
         TestClient client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
-        sockaddr_un address{};
-        address.sun_family = AF_UNIX;
-        std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-        REQUIRE(::connect(client.socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                          sizeof address) == 0);
+        REQUIRE(connect_path(client.socket, path) == 0);
         return client;
     }
     std::string request(TestClient& client, std::string_view method,
@@ -86,7 +81,7 @@ TEST_CASE("many new clients are accepted while existing ones are served")
     for (int i = 0; i < 100; ++i)
         crowd.push_back(fixture.connect());
     first.send(framed(get_info));
-    run_until_idle(fixture.loop, 2);
+    run_iterations(fixture.loop, 2);
     CHECK(first.reply().contains("evfdd"));
     run_until_idle(fixture.loop);
     for (auto& client : crowd)
@@ -181,7 +176,7 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
         REQUIRE(evfd::send(client.socket, framed(get_info), std::span<const int>{sent}));
         lingering.back().close_sender();
     }
-    run_until_idle(fixture.loop, 1);
+    run_iterations(fixture.loop, 1);
     CHECK(fixture.service.quota().used_by_all(Resource::connections) > 0);
     while (fixture.service.quota().used_by_all(Resource::connections) > 0)
         REQUIRE(fixture.loop.run_once(20s));

@@ -356,7 +356,7 @@ TEST_CASE("a record is committed at the end of the loop iteration")
         const SuccessorStore next{stored_fds_of(state_store)};
         CHECK(next.recovered.objects.empty());
     }
-    run_until_idle(loop, 2);
+    run_iterations(loop, 2);
     const SuccessorStore next{stored_fds_of(state_store)};
     CHECK(next.recovered.objects.contains(3));
 }

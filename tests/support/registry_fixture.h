@@ -1,0 +1,221 @@
+// A registry for unit tests, with the waits and monitors that observe it.
+//
+// A fixture has an event loop that the test runs by hand, so nothing happens between two statements
+// of a test. Users are alice, who owns the objects of RegistryFixture, and bob. Descriptors come
+// from the kernel as they do in the daemon.
+//
+// crash() ends a fixture the way SIGKILL ends the daemon: no destructor runs, and only the
+// descriptors of the state store survive, as they do in an fd store. A successor that is built from
+// them must recover everything that was committed.
+#pragma once
+
+#include "common/eventfd.h"
+#include "daemon/objects/registry.h"
+#include "daemon/waiting/monitors.h"
+#include "daemon/waiting/waits.h"
+#include "tests/support/catch.h"
+#include "tests/support/literals.h"
+#include "tests/support/stored_fds.h"
+
+#include <poll.h>
+
+#include <initializer_list>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace evfd::daemon {
+
+using namespace std::chrono_literals;
+using namespace std::string_literals;
+
+inline constexpr uid_t alice = 2001;
+inline constexpr uid_t bob = 2002;
+inline constexpr std::int64_t ample_budget = 10'000; // Descriptors.
+
+inline Peer make_peer(uid_t uid)
+{
+    return {uid, uid, 4711, {}};
+}
+
+inline EventfdIncrementer make_incrementer()
+{
+    auto incrementer = EventfdIncrementer::create();
+    REQUIRE(incrementer);
+    return *std::move(incrementer);
+}
+
+inline NameList names(std::initializer_list<std::string_view> list)
+{
+    NameList names;
+    for (const auto text : list)
+        names.list.push_back(*Name::parse(text));
+    return names;
+}
+
+// Adds a subscription with the descriptor `fd`, and returns the subscriber's duplicate.
+inline UniqueFd subscribe(SubscriptionTable& table, const Token& token, Result<UniqueFd> fd,
+                          Quota& quota)
+{
+    static std::uint64_t last_id = 0;
+    REQUIRE(fd);
+    auto copy = duplicate(*fd);
+    REQUIRE(copy);
+    table.add(token,
+              {++last_id, *std::move(fd), *quota.charge(alice, Resource::subscriptions), false});
+    return *std::move(copy);
+}
+
+inline void run_iterations(EventLoop& loop, int iterations)
+{
+    for (int i = 0; i < iterations; ++i)
+        REQUIRE(loop.run_once(0ns));
+}
+
+// Runs the loop until it has nothing left to do and reports edges again.
+inline void run_until_idle(EventLoop& loop)
+{
+    const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});
+    int rounds = 0;
+    do {
+        run_iterations(loop, 30);
+    } while (monotonic_now() < edges_enabled || (loop.has_deferred() && ++rounds < 100));
+}
+
+inline bool is_ready(const UniqueFd& fd, short events = POLLIN)
+{
+    pollfd polled{fd.get(), events, 0};
+    return ::poll(&polled, 1, 0) == 1 && (polled.revents & events) != 0;
+}
+
+inline std::string error_name(const Refusal& refusal)
+{
+    return std::visit([](const auto& reason) { return std::string{reason.error}; },
+                      refusal.reason());
+}
+
+// Returns "ok" or the name of the error.
+template <class T>
+std::string verdict(const Outcome<T>& outcome)
+{
+    return outcome ? "ok" : error_name(outcome.error());
+}
+
+// A registry whose notifications reach waits and monitors.
+struct RegistryFixture final : RegistryObserver {
+    RegistryFixture() = default;
+    // Recovers the state that an earlier instance left.
+    explicit RegistryFixture(StateStore::Descriptors inherited)
+        : state_store{loop, std::move(inherited), recovered}
+    {
+        warnings = recovered.warnings;
+        sessions = registry.restore(recovered);
+        owner.id = registry.new_id();
+    }
+
+    void on_created(const Name& name, Object& object) override
+    {
+        waits.on_created(name, object);
+        monitors.on_created(name, object);
+    }
+    void on_edge(const Name& name, Object& object) override
+    {
+        waits.on_edge(name, object);
+        monitors.on_changed(name, object);
+    }
+    bool on_edges_delivered() override { return waits.on_edges_delivered(); }
+    void on_pulsed(const Name& name, Object& object, std::int64_t times) override
+    {
+        waits.on_counted(name, times);
+        monitors.on_changed(name, object);
+    }
+    void on_expired(const Name& name, Object& object, std::int64_t times) override
+    {
+        waits.on_counted(name, times);
+        monitors.on_changed(name, object);
+    }
+    void on_rearmed(const Name& name, Object& object) override
+    {
+        monitors.on_changed(name, object);
+    }
+    void on_cancelled(const Name& name, Object& object) override
+    {
+        waits.on_cancelled(name);
+        monitors.on_changed(name, object);
+    }
+    void on_permissions_changed(const Name& name, Object& object, const Ownership& before) override
+    {
+        waits.on_permissions_changed(name);
+        monitors.on_permissions_changed(name, object, before);
+    }
+    void on_deleted(const Name& name, const Ownership& before) override
+    {
+        waits.on_deleted(name);
+        monitors.on_deleted(name, before);
+    }
+    void on_interest_changed(const Name& name) override { monitors.on_interest_changed(name); }
+    bool is_observed(const Name& name) const override
+    {
+        const auto* object = registry.find(name);
+        return waits.waiter_count(name) > 0 || (object && monitors.is_observing(name, *object));
+    }
+
+    void create(std::string_view name, Mode mode = Mode::manual, std::int64_t initial = 0,
+                Permissions permissions = "0666"_permissions)
+    {
+        REQUIRE(registry.create(owner, {.name = *Name::parse(name),
+                                        .mode = mode,
+                                        .initial = protocol::InitialCount{initial},
+                                        .rights = permissions}));
+    }
+    Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
+    // Returns the descriptor that a client gets by Open.
+    UniqueFd open(std::string_view name)
+    {
+        auto opened = registry.open(owner, {{*Name::parse(name)}});
+        REQUIRE(opened);
+        REQUIRE(opened->front().file_descriptor);
+        return received_copy(*opened->front().file_descriptor);
+    }
+
+    // Gives the owner a session that survives a restart.
+    void make_owner_resumable()
+    {
+        owner.reply_cache = Session::ReplyCache{.token = *Token::make()};
+    }
+
+    EventLoop loop;
+    Quota quota{default_limits};
+    RecoveredState recovered;
+    StateStore state_store{loop};
+    Registry registry{loop, quota, *this, state_store, make_incrementer(), ample_budget};
+    Waits waits{loop, registry, [this](const Name& name) { on_interest_changed(name); }};
+    Monitors monitors{loop, registry};
+    Session owner{1, make_peer(alice), {}, {}};
+    std::vector<std::string> warnings; // Warnings of the recovery.
+    std::vector<Session> sessions;     // Recovered sessions.
+    std::vector<std::unique_ptr<Wait>> started_waits;
+};
+
+// Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns the descriptors in its fd
+// store.
+template <class Fixture>
+StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
+{
+    // Never destroyed, like the memory of a killed process.
+    static auto& leaked = *new std::vector<void*>;
+    auto stored = stored_fds_of(fixture->state_store);
+    leaked.push_back(fixture.release());
+    return stored;
+}
+
+// Returns the successor of a crashed fixture.
+template <class Fixture>
+std::unique_ptr<Fixture> crash_and_restart(std::unique_ptr<Fixture> fixture)
+{
+    return std::make_unique<Fixture>(crash(std::move(fixture)));
+}
+
+} // namespace evfd::daemon

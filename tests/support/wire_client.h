@@ -1,0 +1,45 @@
+// A Varlink client that sends exactly the bytes of its test, to the socket file of a daemon.
+#pragma once
+
+#include "tests/support/frame_socket.h"
+
+#include <nlohmann/json.hpp>
+
+#include <cstddef>
+#include <deque>
+#include <string>
+#include <string_view>
+
+namespace evfd::e2e {
+
+using Json = nlohmann::json;
+
+// Returns a socket that is connected to the socket file at `path`.
+UniqueFd connect_to_path(const std::string& path);
+
+class WireClient {
+public:
+    explicit WireClient(const std::string& path) : connection_{connect_to_path(path)} {}
+
+    // Sends all bytes. Throws if the daemon does not read. A closed connection is left to reply().
+    void send(std::string_view bytes) const;
+    // Sends what the socket accepts without blocking, and returns its size.
+    std::size_t send_some(std::string_view bytes) const;
+    // Calls a method of io.evfdd. `flag` is "more", "oneway" or empty.
+    void call(std::string_view method, const Json& parameters = Json::object(),
+              std::string_view flag = "") const;
+    // Waits for the next reply. Throws at the deadline and at end of file.
+    Json reply();
+    Json request(std::string_view method, const Json& parameters = Json::object());
+    // Returns all bytes until the daemon disconnects. Throws at the deadline.
+    std::string read_to_end();
+    const UniqueFd& socket() const { return connection_.socket; }
+    std::deque<UniqueFd>& descriptors() { return connection_.descriptors; }
+
+private:
+    bool fill(); // False at end of file.
+
+    FrameSocket connection_;
+};
+
+} // namespace evfd::e2e
