@@ -223,7 +223,8 @@ TEST_CASE("thousands of epoll sets can watch one event, and one write wakes them
     }
     REQUIRE(::eventfd_write(event.get(), 1) == 0);
 
-    CHECK(std::ranges::all_of(handles, [](const auto& fd) { return now(fd, POLLIN) == POLLIN; }));
+    CHECK(std::ranges::all_of(handles,
+                              [](const auto& fd) { return poll_now(fd, POLLIN) == POLLIN; }));
 }
 
 TEST_CASE("the 501st epoll set that watches one event cannot be nested in another one")
