@@ -16,6 +16,7 @@
 namespace evfd::daemon {
 
 struct RecordingObserver : RegistryObserver {
+    virtual ~RecordingObserver() = default;
     void on_created(const Name& name, Object&) override { record("created", name); }
     void on_edge(const Name& name, Object&) override { record("edge", name); }
     bool on_edges_delivered() override { return false; }
