@@ -116,8 +116,8 @@ std::optional<std::filesystem::path> find_daemon()
     return {};
 }
 
-// Runs `evfdd --guard --background`, which returns once clients can connect. It also succeeds if
-// another client's daemon started first.
+// Runs evfdd with its supervisor in the background, which returns once clients can connect. It also
+// succeeds if another client's daemon started first.
 Expected<void> start_daemon(const std::string& socket)
 {
     if (!may_spawn())
