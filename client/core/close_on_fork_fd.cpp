@@ -54,7 +54,7 @@ CloseOnForkFd::~CloseOnForkFd()
 {
     if (!entry_)
         return;
-    const std::lock_guard holding{open_fds().mutex};
+    const std::lock_guard locked{open_fds().mutex};
     open_fds().all.erase(*entry_);
 }
 

@@ -43,7 +43,7 @@ class Children {
 public:
     void add(pid_t child)
     {
-        const std::lock_guard holding{mutex_};
+        const std::lock_guard locked{mutex_};
         std::erase_if(running_,
                       [](pid_t other) { return ::waitpid(other, nullptr, WNOHANG) != 0; });
         running_.push_back(child);
@@ -56,7 +56,7 @@ public:
         while (ends && ::poll(&polled, 1, static_cast<int>(exit_timeout / 1ms)) < 0 &&
                errno == EINTR) {
         }
-        const std::lock_guard holding{mutex_};
+        const std::lock_guard locked{mutex_};
         int status = 0;
         if (std::erase(running_, child) == 0 || ::waitpid(child, &status, WNOHANG) != child ||
             !WIFEXITED(status))
