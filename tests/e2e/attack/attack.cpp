@@ -1,5 +1,7 @@
 #include "tests/e2e/attack/attack.h"
 
+#include "tests/support/process_status.h"
+
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -8,7 +10,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
-#include <sstream>
 
 namespace evfd::e2e {
 
@@ -69,21 +70,13 @@ ResourceUsage resource_usage(const Client& client)
 
 std::int64_t resident_kib(const DaemonProcess& daemon)
 {
-    const auto status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
-    return std::stoll(status.substr(status.find("VmRSS:") + 6));
+    return static_cast<std::int64_t>(process_number(daemon.pid(), "status", "VmRSS"));
 }
 
-// Fields 12 and 13 after the name are utime and stime. proc(5)
 nanoseconds process_cpu_time(pid_t process)
 {
-    const auto stat = read_file("/proc/" + std::to_string(process) + "/stat");
-    std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
-    std::string skipped;
-    for (int i = 0; i < 11; ++i)
-        fields >> skipped;
-    std::int64_t user = 0, system = 0;
-    fields >> user >> system;
-    return (user + system) * nanoseconds{1s} / ::sysconf(_SC_CLK_TCK);
+    const auto ticks = static_cast<std::int64_t>(cpu_ticks(process));
+    return ticks * nanoseconds{1s} / ::sysconf(_SC_CLK_TCK);
 }
 
 void Latencies::add(const Latencies& others)

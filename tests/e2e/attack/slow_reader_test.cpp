@@ -1,5 +1,6 @@
 // Clients that do not read their replies, and clients that disconnect in the middle of them.
 #include "tests/support/daemon_process.h"
+#include "tests/support/process_status.h"
 
 #include <sys/socket.h>
 
@@ -22,8 +23,7 @@ void create_pulses(const DaemonProcess& daemon)
 // Returns the daemon's resident memory in KiB.
 std::uint64_t resident_kib(const DaemonProcess& daemon)
 {
-    const auto status = read_file("/proc/" + std::to_string(daemon.pid()) + "/status");
-    return std::stoull(status.substr(status.find("VmRSS:") + 6));
+    return process_number(daemon.pid(), "status", "VmRSS");
 }
 
 std::int64_t objects_in_list(WireClient& wire)

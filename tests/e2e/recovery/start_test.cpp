@@ -2,6 +2,7 @@
 // streams closed, a file size limit, no devices.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/process_status.h"
 
 #include <fcntl.h>
 #include <sched.h>
@@ -75,10 +76,7 @@ TEST_CASE("a supervisor started with all signals ignored or blocked restarts its
 // Returns a field of /proc/PID/status: a set of signals in hex, or an octal number. proc(5)
 std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
-    const auto status = read_file("/proc/" + std::to_string(process) + "/status");
-    const auto at = status.find(key);
-    require(at != std::string::npos, "the field is missing");
-    return std::stoull(status.substr(at + key.size()), nullptr, base);
+    return process_number(process, "status", key, base);
 }
 
 std::uint64_t signal_set(std::initializer_list<int> signals)
@@ -98,11 +96,11 @@ TEST_CASE("a supervisor and its daemon set their own signal masks and umask, wha
                                       })};
     const auto daemon = supervised.daemon_pid();
     for (const auto process : {supervised.pid(), daemon}) {
-        CHECK(status_field(process, "SigIgn:", 16) == signal_set({SIGPIPE, SIGXFSZ}));
-        CHECK(status_field(process, "Umask:", 8) == 0077);
+        CHECK(status_field(process, "SigIgn", 16) == signal_set({SIGPIPE, SIGXFSZ}));
+        CHECK(status_field(process, "Umask", 8) == 0077);
     }
-    CHECK(status_field(daemon, "SigBlk:", 16) == signal_set({SIGHUP, SIGINT, SIGTERM}));
-    CHECK(status_field(supervised.pid(), "SigBlk:", 16) ==
+    CHECK(status_field(daemon, "SigBlk", 16) == signal_set({SIGHUP, SIGINT, SIGTERM}));
+    CHECK(status_field(supervised.pid(), "SigBlk", 16) ==
           signal_set({SIGHUP, SIGINT, SIGTERM, SIGCHLD}));
 }
 
