@@ -17,7 +17,7 @@ namespace evfd::e2e {
 class BlockingCommand {
 public:
     explicit BlockingCommand(const TemporaryDirectory& directory)
-        : started_path_{directory / "told"}, finish_path_{directory / "go"}
+        : started_path_{directory / "started"}, finish_path_{directory / "finish"}
     {
         for (const auto& path : {started_path_, finish_path_})
             require(::mkfifo(path.c_str(), 0600) == 0, path);
@@ -35,7 +35,7 @@ public:
     std::string await_start()
     {
         while (!unread_.contains('\n')) {
-            require(await_readable(started_fifo_.get()), "the command was not run");
+            require(await_readable(started_fifo_.get()), "the command does not start");
             std::array<char, 256> buffer;
             const auto got = ::read(started_fifo_.get(), buffer.data(), buffer.size());
             require(got > 0, started_path_);

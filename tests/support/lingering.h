@@ -54,7 +54,7 @@ private:
     static void require(bool holds)
     {
         if (!holds)
-            throw std::runtime_error{"there is no TCP on the loopback interface"};
+            throw std::runtime_error{"the loopback interface has no TCP"};
     }
 
     UniqueFd listener_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};

@@ -24,9 +24,9 @@ inline Name operator""_name(const char* text, std::size_t size)
 
 inline Permissions operator""_permissions(const char* text, std::size_t size)
 {
-    const auto rights = Permissions::parse({text, size});
-    REQUIRE(rights);
-    return *rights;
+    const auto permissions = Permissions::parse({text, size});
+    REQUIRE(permissions);
+    return *permissions;
 }
 
 inline Pattern operator""_pattern(const char* text, std::size_t size)

@@ -296,7 +296,7 @@ OutputReader::OutputReader(Command command)
 bool OutputReader::fill()
 {
     errno = 0;
-    require(await_readable(output_.get()), "a program prints nothing more");
+    require(await_readable(output_.get()), "a program does not print");
     std::array<char, 4096> buffer;
     const auto got = ::read(output_.get(), buffer.data(), buffer.size());
     if (got > 0)
@@ -327,17 +327,17 @@ std::string OutputReader::read_to_end()
 void WorkerSocket::send(std::uint64_t number) const
 {
     if (::send(socket_.get(), &number, sizeof number, MSG_NOSIGNAL) < 0)
-        fail("cannot talk to a worker");
+        fail("cannot send to a worker");
 }
 
 std::uint64_t WorkerSocket::receive() const
 {
     errno = 0;
     if (!await_readable(socket_.get()))
-        fail("nothing is heard of a worker");
+        fail("a worker does not send");
     std::uint64_t number = 0;
     if (::recv(socket_.get(), &number, sizeof number, 0) != sizeof number)
-        fail("a worker is gone");
+        fail("a worker has exited");
     return number;
 }
 
@@ -363,7 +363,7 @@ Worker::Worker(std::pair<UniqueFd, UniqueFd> ends,
               work(line);
               status = EXIT_SUCCESS;
           } catch (const std::exception& error) {
-              std::fprintf(stderr, "a worker gives up: %s\n", error.what());
+              std::fprintf(stderr, "a worker failed: %s\n", error.what());
           }
           ::_exit(status);
       }()}

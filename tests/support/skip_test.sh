@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
 # usage: skip_test.sh SKIP_CASES SKIPPED_SH
 #
-# What CTest is told of a test that is skipped: the exit status of a program and its line
-# "SKIPPED: ", and what skipped.sh makes of these.
+# Checks how a skipped test shows in CTest: the exit status of its program, its line "SKIPPED: ", and
+# the list that skipped.sh prints.
 set -uo pipefail
 cases=$1
 skipped=$2
 unset EVFDD_FORBID_SKIPS
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
+directory=$(mktemp -d)
+trap 'rm -rf "$directory"' EXIT
 failures=0
 
 # check WHAT EXPECTED GOT
@@ -17,32 +17,32 @@ check() {
     echo "$1: '$3', not '$2'"
     failures=$((failures + 1))
 }
-# The lines of the case by which CTest knows that it is skipped. Not printed here as they are: this
-# test is none of those.
+# Prints the reasons by which CTest recognizes that the case is skipped. The caller must not print
+# them as they are, since this test itself is not skipped.
 lines_of() { "$cases" "$1" 2>&1 | grep '^SKIPPED: '; }
-fails() { if "$cases" "$1" >"$place/output" 2>&1; then echo no; else echo yes; fi; }
+fails() { if "$cases" "$1" >"$directory/output" 2>&1; then echo no; else echo yes; fi; }
 
-check 'a skipped test says' 'it is the reason' "$(lines_of skipped | sed 's/^SKIPPED: //')"
-check 'a test that is skipped in part says' 'it is the reason' \
+check 'a skipped test prints' 'it is the reason' "$(lines_of skipped | sed 's/^SKIPPED: //')"
+check 'a test that is skipped in part prints' 'it is the reason' \
     "$(lines_of 'skipped in part' | sed 's/^SKIPPED: //')"
 check 'a test that is skipped in part fails' no "$(fails 'skipped in part')"
-check 'a test that is skipped in part and fails says' '' "$(lines_of 'skipped in part and failed')"
+check 'a test that is skipped in part and fails prints' '' "$(lines_of 'skipped in part and failed')"
 check 'a test that is skipped in part and fails, fails' yes "$(fails 'skipped in part and failed')"
-check 'a test that is run says' '' "$(lines_of run)"
+check 'a test that runs prints' '' "$(lines_of run)"
 
 export EVFDD_FORBID_SKIPS=1
 for name in skipped 'skipped in part'; do
-    check "where it is forbidden, '$name' says" '' "$(lines_of "$name")"
-    check "where it is forbidden, '$name' fails" yes "$(fails "$name")"
-    grep -q 'EVFDD_FORBID_SKIPS is set.*it is the reason' "$place/output"
-    check "where it is forbidden, '$name' gives the reason" 0 $?
+    check "with skips forbidden, '$name' prints" '' "$(lines_of "$name")"
+    check "with skips forbidden, '$name' fails" yes "$(fails "$name")"
+    grep -q 'EVFDD_FORBID_SKIPS is set.*it is the reason' "$directory/output"
+    check "with skips forbidden, '$name' prints the reason" 0 $?
 done
-check 'where it is forbidden, a test that is run fails' no "$(fails run)"
+check 'with skips forbidden, a test that runs fails' no "$(fails run)"
 unset EVFDD_FORBID_SKIPS
 
-log=$place/Testing/Temporary/LastTest.log
+log=$directory/Testing/Temporary/LastTest.log
 mkdir -p "${log%/*}"
-write_log() { # of tests, each a name and its output
+write_log() { # NAME OUTPUT..., for each test
     : >"$log"
     while (($#)); do
         printf '%s\n' "1/9 Testing: $1" "1/9 Test: $1" "Command: x" "Output:" "$2" \
@@ -51,12 +51,12 @@ write_log() { # of tests, each a name and its output
     done
 }
 write_log one 'all is well'
-check 'of none' 'no test was skipped' "$("$skipped" "$place")"
+check 'without skipped tests, skipped.sh prints' 'no test was skipped' "$("$skipped" "$directory")"
 write_log 'a, b' 'SKIPPED: no x' two 'x' 'three' $'y\nSKIPPED: no x\nSKIPPED: no y'
-check 'of some' '2 tests were skipped:
+check 'with skipped tests, skipped.sh prints' '2 tests were skipped:
   2: no x
       a, b
       three
   1: no y
-      three' "$("$skipped" "$place")"
+      three' "$("$skipped" "$directory")"
 exit $((failures > 0))

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # usage: skipped.sh BUILD_DIRECTORY
 #
-# Prints which tests were skipped in the last run of ctest(1), and why. A skipped test says so in a
-# line of its output: "SKIPPED: ", and the reason.
+# Prints the tests that the last run of ctest(1) skipped, by reason. A skipped test has a line
+# "SKIPPED: REASON" in its output.
 set -euo pipefail
 log=$1/Testing/Temporary/LastTest.log
-[[ -e $log ]] || { echo "$log is not there; run ctest first" >&2; exit 1; }
+[[ -e $log ]] || { echo "$log does not exist; run ctest first" >&2; exit 1; }
 LC_ALL=C awk '
     match($0, /^[0-9]+\/[0-9]+ Test: /) { test = substr($0, RLENGTH + 1) }
     sub(/^SKIPPED: /, "") {

@@ -46,7 +46,7 @@ inline void wait_for_duration(nanoseconds span)
     const auto timerfd = value_or_throw(make_timerfd(Clock::monotonic));
     value_or_throw(set(
         timerfd, {.first = std::max(span, nanoseconds{1}), .base = TimerSetting::Base::relative}));
-    require(await_readable(timerfd.get(), span + default_timeout), "the witness does not expire");
+    require(await_readable(timerfd.get(), span + default_timeout), "the timerfd does not expire");
 }
 
 // Excludes other tests on this machine that set the wall clock or rely on it.

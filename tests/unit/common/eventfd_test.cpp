@@ -214,14 +214,14 @@ TEST_CASE(
 {
     const auto fd = event(1);
     const auto handle = wait_only(fd);
-    epoll_event ring{};
+    epoll_event event_record{};
 
-    CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 1);
-    CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 1);
+    CHECK(::epoll_wait(handle.get(), &event_record, 1, 0) == 1);
+    CHECK(::epoll_wait(handle.get(), &event_record, 1, 0) == 1);
     CHECK(is_readable(handle));
 
     REQUIRE(take(fd) == 1U);
-    CHECK(::epoll_wait(handle.get(), &ring, 1, 0) == 0);
+    CHECK(::epoll_wait(handle.get(), &event_record, 1, 0) == 0);
 }
 
 TEST_CASE("a wait-only handle of a set event is readable at once")

@@ -41,7 +41,7 @@ TEST_CASE("access follows the first fitting class of owner, group and others, an
         {root, "0000", both},
         {root, "0600", both},
     }));
-    INFO("uid " << peer.uid << " gid " << peer.gid << " rights " << permissions);
+    INFO("uid " << peer.uid << " gid " << peer.gid << " permissions " << permissions);
     CHECK(access_of(peer, {alice, team, *Permissions::parse(permissions)}) == access);
 }
 

@@ -141,8 +141,8 @@ TEST_CASE("a progress page with wrong numbers stays within its bounds")
     REQUIRE(::pwrite(page.memfd().get(), &huge, sizeof huge, 24) == sizeof huge);
     const auto again = reopened(page);
     CHECK(again.pending_increments().size() == static_cast<std::size_t>(max_tokens_per_set));
-    const off_t takings = 32 + max_tokens_per_set + 8;
-    REQUIRE(::pwrite(page.memfd().get(), &huge, sizeof huge, takings) == sizeof huge);
+    const off_t take_slots_offset = 32 + max_tokens_per_set + 8;
+    REQUIRE(::pwrite(page.memfd().get(), &huge, sizeof huge, take_slots_offset) == sizeof huge);
     CHECK(again.takes_since(0).size() == ProgressPage::max_takes);
 }
 

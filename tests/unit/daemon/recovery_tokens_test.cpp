@@ -243,11 +243,10 @@ TEST_CASE("tokens that are recorded as taken from a timer or pulse return nowher
     fixture->create("p", Mode::pulse);
     fixture->create("s", Mode::semaphore);
     fixture->registry.commit_reply(fixture->owner, {});
-    record::TakenTokens takings{
-        static_cast<record::Id>(fixture->owner.id), was_counted ? 1 : 2, {}};
+    record::TakenTokens taken{static_cast<record::Id>(fixture->owner.id), was_counted ? 1 : 2, {}};
     for (const auto* name : {"t", "p", "s"})
-        takings.objects.push_back(static_cast<record::Id>(object(*fixture, name).serial));
-    fixture->state_store.put(fixture->registry.new_id(), takings);
+        taken.objects.push_back(static_cast<record::Id>(object(*fixture, name).serial));
+    fixture->state_store.put(fixture->registry.new_id(), taken);
 
     fixture = commit_crash_and_restart(std::move(fixture));
     REQUIRE(fixture->sessions.size() == 1);

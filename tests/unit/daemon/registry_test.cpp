@@ -124,7 +124,7 @@ TEST_CASE("the number of subscriptions of a pulse is limited for one user and fo
 
 TEST_CASE("the descriptor that Open passes depends on the caller's access")
 {
-    const auto [mode, rights, wait, set, has_fd, writable] =
+    const auto [mode, permissions, wait, set, has_fd, writable] =
         GENERATE(table<Mode, std::string, bool, bool, bool, bool>({
             {Mode::manual, "0006", true, true, true, true},
             {Mode::manual, "0004", true, false, true, false},
@@ -137,8 +137,9 @@ TEST_CASE("the descriptor that Open passes depends on the caller's access")
             {Mode::pulse, "0002", false, true, false, false},
         }));
     ObservedRegistry fixture;
-    REQUIRE(fixture.create(fixture.session,
-                           {.name = "e"_name, .mode = mode, .rights = Permissions::parse(rights)}));
+    REQUIRE(fixture.create(
+        fixture.session,
+        {.name = "e"_name, .mode = mode, .rights = Permissions::parse(permissions)}));
 
     auto opened = fixture.registry.open(fixture.other, names({"e"}));
 
@@ -394,9 +395,9 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
     fixture.take_recorded();
-    const TakenTokens takings{.tokens = {{"e"_name, fixture.object("e").serial}}};
+    const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
     // The edge is delivered at the end of the iteration.
-    fixture.registry.return_tokens(std::span{&takings, 1});
+    fixture.registry.return_tokens(std::span{&taken, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
     CHECK(fixture.take_recorded() == "edge e; deleted e");
@@ -725,7 +726,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 {
     struct Case {
         std::string rules;
-        std::string rights; // For bob, who is in the class of others.
+        std::string permissions; // For bob, who is in the class of others.
         bool may_wait;
         bool may_set;
     };
@@ -736,11 +737,11 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
                                             {"e bob -w", "0662", false, true},
                                             {"e bob +ws", "0664", true, false}}));
     const auto mode = GENERATE(Mode::manual, Mode::pulse);
-    INFO(one.rules << " with rights " << one.rights);
+    INFO(one.rules << " with permissions " << one.permissions);
     ObservedRegistry fixture;
     REQUIRE(fixture.create(
         fixture.session,
-        {.name = "e"_name, .mode = mode, .rights = *Permissions::parse(one.rights)}));
+        {.name = "e"_name, .mode = mode, .rights = *Permissions::parse(one.permissions)}));
     fixture.registry.set_policy(make_policy(one.rules));
 
     const auto opened = fixture.registry.open(fixture.other, names({"e"}));

@@ -256,8 +256,8 @@ TEST_CASE("tokens to be returned survive earlier commits")
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
         const auto serial = object(*fixture, "s").serial;
         REQUIRE(fixture->event("s").take(fixture->state_store.take_slot(serial)) == true);
-        const TakenTokens takings{.tokens = {{"s"_name, serial}}};
-        fixture->registry.return_tokens(std::span{&takings, 1});
+        const TakenTokens taken{.tokens = {{"s"_name, serial}}};
+        fixture->registry.return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});
         REQUIRE(fixture->state_store.commit()); // A small commit has room.
         CHECK(tokens(*fixture, "s") == 0);
