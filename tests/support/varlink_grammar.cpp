@@ -158,11 +158,11 @@ private:
     }
 
     // Consumes a run of letters, digits, underscores and the characters in `also`.
-    std::string word(std::string_view also = {})
+    std::string word(std::string_view extra_characters = {})
     {
         const auto from = at_;
-        while (!at_end() &&
-               (is_alphanumeric(text_[at_]) || text_[at_] == '_' || also.contains(text_[at_])))
+        while (!at_end() && (is_alphanumeric(text_[at_]) || text_[at_] == '_' ||
+                             extra_characters.contains(text_[at_])))
             ++at_;
         return std::string{text_.substr(from, at_ - from)};
     }

@@ -131,7 +131,7 @@ TEST_CASE("threads poll in parallel")
 }
 
 // Each context is a memory mapping. proc(5)
-std::size_t contexts_here()
+std::size_t mapped_contexts()
 {
     std::ifstream maps{"/proc/self/maps"};
     std::size_t count = 0;
@@ -143,15 +143,15 @@ std::size_t contexts_here()
 TEST_CASE("few contexts are kept of many that were used at once")
 {
     const auto size = GENERATE(1U, 100U);
-    const auto before = contexts_here();
+    const auto before = mapped_contexts();
     {
         std::deque<AioPoller> all;
         for (int i = 0; i < 40; ++i)
             all.emplace_back(size);
-        CHECK(contexts_here() > before);
+        CHECK(mapped_contexts() > before);
     }
-    CHECK(contexts_here() <= before + 16);
-    CHECK(contexts_here() > 0);
+    CHECK(mapped_contexts() <= before + 16);
+    CHECK(mapped_contexts() > 0);
 }
 
 TEST_CASE("the context of a poll for many descriptors is used again")
@@ -159,12 +159,12 @@ TEST_CASE("the context of a poll for many descriptors is used again")
     for (int i = 0; i < 2; ++i) {
         const AioPoller poller{100};
     }
-    const auto before = contexts_here();
+    const auto before = mapped_contexts();
     {
         const AioPoller poller{200};
-        CHECK(contexts_here() == before);
+        CHECK(mapped_contexts() == before);
     }
-    CHECK(contexts_here() == before);
+    CHECK(mapped_contexts() == before);
 }
 
 TEST_CASE("a forked child can poll although the parent's contexts are not its own")
@@ -191,12 +191,12 @@ TEST_CASE("a forked child can poll although the parent's contexts are not its ow
 
 TEST_CASE("children that are forked while threads poll can poll")
 {
-    std::atomic<bool> is_over = false;
+    std::atomic<bool> is_done = false;
     std::vector<std::jthread> threads;
     for (int i = 0; i < 2; ++i)
         threads.emplace_back([&] {
             const auto one = event();
-            while (!is_over) {
+            while (!is_done) {
                 AioPoller poller{1};
                 (void)poller.arm(0, one.get());
             }
@@ -214,7 +214,7 @@ TEST_CASE("children that are forked while threads poll can poll")
         REQUIRE(::waitpid(child, &status, 0) == child);
         CHECK(status == 0);
     }
-    is_over = true;
+    is_done = true;
 }
 
 } // namespace

@@ -18,16 +18,16 @@ TEST_CASE("a wait reply that fires none of the requested names is a protocol err
                                        R"({"name":"e","count":1},{"name":"other","count":1})");
     ScriptedDaemon daemon;
     const Client client{daemon.address(), 30s};
-    Expected<std::vector<protocol::Fired>> answer;
+    Expected<std::vector<protocol::Fired>> reply;
     std::thread waiter{
-        [&] { answer = client.wait(std::vector{"e"s, "f"s}, {.require = Require::any}); }};
+        [&] { reply = client.wait(std::vector{"e"s, "f"s}, {.require = Require::any}); }};
     auto connection = daemon.accept();
     CHECK(connection.receive_call().contains("io.evfdd.Resume"));
     CHECK(connection.receive_call().contains("io.evfdd.Wait"));
     connection.send_reply(R"({"parameters":{"fired":[)" + std::string{fired} + "]}}");
     waiter.join();
-    REQUIRE_FALSE(answer);
-    CHECK(answer.error().code == ErrorCode::system);
+    REQUIRE_FALSE(reply);
+    CHECK(reply.error().code == ErrorCode::system);
 }
 
 } // namespace

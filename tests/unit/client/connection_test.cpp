@@ -56,7 +56,7 @@ Deadline soon()
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
-    std::vector<PassedFd> handed;
+    std::vector<PassedFd> passed;
     for (std::size_t i = 0; i < count; ++i)
         reply.objects.push_back({Kind::event,
                                  Mode::semaphore,
@@ -68,10 +68,10 @@ std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& des
         reply.objects.push_back({Kind::event, Mode::manual, false, true, {}, {}});
     std::string text;
     begin_reply(text);
-    EncodeContext out{text, handed};
+    EncodeContext out{text, passed};
     encode(reply, out);
     end_reply(text, false);
-    for (auto& one : handed)
+    for (auto& one : passed)
         descriptors.push_back(std::move(one.fd));
     return text;
 }

@@ -18,8 +18,8 @@ TEST_CASE("a pending call is sent again on the resumed session")
     ScriptedDaemon daemon;
     const auto address = daemon.address();
     Session line{address, 30s};
-    Expected<protocol::Set::Reply> answer;
-    std::thread caller{[&] { answer = line.call(protocol::Set{{{"e"_name}}, {}}); }};
+    Expected<protocol::Set::Reply> reply;
+    std::thread caller{[&] { reply = line.call(protocol::Set{{{"e"_name}}, {}}); }};
     std::string call;
     {
         auto connection = daemon.accept();
@@ -32,7 +32,7 @@ TEST_CASE("a pending call is sent again on the resumed session")
     CHECK(connection.receive_call() == call);
     connection.send_reply(R"({"parameters":{}})");
     caller.join();
-    CHECK(answer);
+    CHECK(reply);
 }
 
 // The call may have been executed. The daemon would then answer the next call of the session with
@@ -42,8 +42,8 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
     ScriptedDaemon daemon;
     const auto address = daemon.address();
     Session line{address, 200ms};
-    Expected<protocol::Set::Reply> given_up;
-    std::thread caller{[&] { given_up = line.call(protocol::Set{{{"e"_name}}, {}}); }};
+    Expected<protocol::Set::Reply> abandoned;
+    std::thread caller{[&] { abandoned = line.call(protocol::Set{{{"e"_name}}, {}}); }};
     std::string began;
     {
         auto connection = daemon.accept();
@@ -52,12 +52,12 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
         daemon.close(); // No daemon accepts in time.
     }
     caller.join();
-    REQUIRE_FALSE(given_up);
-    CHECK(given_up.error().code == ErrorCode::no_daemon);
+    REQUIRE_FALSE(abandoned);
+    CHECK(abandoned.error().code == ErrorCode::no_daemon);
 
     daemon.listen();
-    Expected<protocol::Clear::Reply> answer;
-    std::thread next{[&] { answer = line.call(protocol::Clear{{{"f"_name}}}); }};
+    Expected<protocol::Clear::Reply> reply;
+    std::thread next{[&] { reply = line.call(protocol::Clear{{{"f"_name}}}); }};
     auto connection = daemon.accept();
     const auto begins = connection.receive_call();
     CHECK(begins.contains("io.evfdd.Resume"));
@@ -67,7 +67,7 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
     CHECK(call.contains("io.evfdd.Clear"));
     connection.send_reply(R"({"parameters":{}})");
     next.join();
-    CHECK(answer);
+    CHECK(reply);
 }
 
 } // namespace

@@ -21,25 +21,25 @@ std::string output_of(std::vector<std::string> words, Signals signals)
 {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-    const UniqueFd reading{ends[0]};
-    UniqueFd writing{ends[1]};
-    const auto child = spawn_program(std::move(words), open_null(), writing, signals);
+    const UniqueFd read_end{ends[0]};
+    UniqueFd write_end{ends[1]};
+    const auto child = spawn_program(std::move(words), open_null(), write_end, signals);
     REQUIRE(child);
-    writing = {};
+    write_end = {};
     std::string text;
     std::array<char, 4096> some{};
-    for (ssize_t got = 0; (got = ::read(reading.get(), some.data(), some.size())) > 0;)
+    for (ssize_t got = 0; (got = ::read(read_end.get(), some.data(), some.size())) > 0;)
         text.append(some.data(), static_cast<std::size_t>(got));
     ::waitpid(*child, nullptr, 0);
     return text;
 }
 
 // Returns a signal mask from /proc/PID/status. proc(5)
-std::uint64_t signals_of(const std::string& status, std::string_view which)
+std::uint64_t signals_of(const std::string& status, std::string_view field)
 {
-    const auto at = status.find(which);
+    const auto at = status.find(field);
     REQUIRE(at != std::string::npos);
-    return std::stoull(status.substr(at + which.size()), nullptr, 16);
+    return std::stoull(status.substr(at + field.size()), nullptr, 16);
 }
 
 // The signals that these tests ignore and block, as bits of a mask.

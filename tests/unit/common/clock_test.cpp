@@ -91,10 +91,10 @@ TEST_CASE("a fraction of any length is refused instead of rounded")
 {
     const auto zeros = GENERATE(range(17, 300));
     INFO(zeros);
-    const auto places = std::string(static_cast<std::size_t>(zeros), '0');
+    const auto digits = std::string(static_cast<std::size_t>(zeros), '0');
 
-    CHECK_FALSE(parse_duration("0." + places + "1s"));
-    CHECK(parse_duration("0." + places + "s").has_value() == (zeros <= 18));
+    CHECK_FALSE(parse_duration("0." + digits + "1s"));
+    CHECK(parse_duration("0." + digits + "s").has_value() == (zeros <= 18));
 }
 
 TEST_CASE("a timestamp is printed in RFC 3339 with as many digits as it needs")

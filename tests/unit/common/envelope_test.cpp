@@ -64,7 +64,7 @@ constexpr auto malformed_reply = "an unknown, repeated or malformed key in the r
 
 TEST_CASE("a malformed call is refused with the reason")
 {
-    const auto [text, defect] = GENERATE(table<std::string, std::string>({
+    const auto [text, reason] = GENERATE(table<std::string, std::string>({
         {"", "not JSON"},
         {"x", "not JSON"},
         {R"({"method":"a.B")", "not JSON"},
@@ -109,7 +109,7 @@ TEST_CASE("a malformed call is refused with the reason")
     const auto call = read_call(document, text);
 
     REQUIRE_FALSE(call);
-    CHECK(call.error() == defect);
+    CHECK(call.error() == reason);
 }
 
 TEST_CASE("an unknown key of the envelope is ignored")
@@ -199,7 +199,7 @@ TEST_CASE("a reply is parsed into its parameters, its error and whether more fol
 
 TEST_CASE("a malformed reply is refused with the reason")
 {
-    const auto [text, defect] = GENERATE(table<std::string, std::string>({
+    const auto [text, reason] = GENERATE(table<std::string, std::string>({
         {"", "not JSON"},
         {"{}{}", "not JSON"},
         {"{\"error\":\"\xff\"}", "not JSON"},
@@ -224,7 +224,7 @@ TEST_CASE("a malformed reply is refused with the reason")
     const auto reply = read_reply(document, text);
 
     REQUIRE_FALSE(reply);
-    CHECK(reply.error() == defect);
+    CHECK(reply.error() == reason);
 }
 
 // Removes the zero byte, which must be the only one and the last.

@@ -22,7 +22,7 @@ void make_foreign(const UniqueFd& fd)
 }
 
 // Returns a daemon with an event "e" and bob's event "odd", whose descriptor is foreign.
-std::unique_ptr<ServiceFixture> with_odd_event(const std::string& permissions)
+std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permissions)
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
@@ -49,7 +49,7 @@ TEST_CASE("calls on an event with a foreign descriptor are refused, and all othe
         {"Monitor", R"({"pattern":"odd"})", true},
     }));
     CAPTURE(method, parameters);
-    auto daemon = with_odd_event("0666");
+    auto daemon = with_foreign_event("0666");
     auto client = daemon->connect();
 
     const auto reply = daemon->request(client, method, parameters, more);
@@ -69,7 +69,7 @@ TEST_CASE("a failed Set is answered again with the same error after a restart")
         return R"({"session":"0123456789abcdef0123456789abcdef","calls":)" + std::to_string(calls) +
                "}";
     };
-    auto daemon = with_odd_event("0666");
+    auto daemon = with_foreign_event("0666");
     auto client = daemon->connect();
     daemon->request(client, "Resume", resume(0));
     const auto first = daemon->request(client, "Set", R"({"names":["odd"]})");
@@ -82,7 +82,7 @@ TEST_CASE("a failed Set is answered again with the same error after a restart")
 
 TEST_CASE("a monitor reports its access to an event that cannot be watched")
 {
-    auto daemon = with_odd_event("0602"); // Others may set it, so they see it.
+    auto daemon = with_foreign_event("0602"); // Others may set it, so they see it.
     auto client = daemon->connect();
     REQUIRE(daemon->request(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
     REQUIRE(client.reply().contains("ready"));
@@ -95,7 +95,7 @@ TEST_CASE("a monitor reports its access to an event that cannot be watched")
 }
 
 // Subscribes the owner with a foreign descriptor on the daemon's side.
-Token follow_oddly(RegistryFixture& fixture, std::string_view name)
+Token subscribe_foreign(RegistryFixture& fixture, std::string_view name)
 {
     const auto opened = fixture.registry.open(fixture.owner, names({name}));
     REQUIRE(opened);
@@ -108,7 +108,7 @@ TEST_CASE("a foreign descriptor among a timer's subscriptions is logged, and the
 {
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
-    follow_oddly(fixture, "t");
+    subscribe_foreign(fixture, "t");
     const auto others = fixture.registry.open(fixture.owner, names({"t"}));
     REQUIRE(others);
     const auto& other = others->front().file_descriptor->fd;
@@ -126,19 +126,19 @@ TEST_CASE("a subscriber with a foreign descriptor can acknowledge a cancelled ti
 {
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
-    const auto token = follow_oddly(fixture, "t");
+    const auto token = subscribe_foreign(fixture, "t");
     fixture.registry.find("t"_name)->timer()->cancel();
     CHECK(fixture.registry.acknowledge(fixture.owner, token));
 }
 
 TEST_CASE("a pulse with a foreign descriptor is refused, and so is the timer that sets it")
 {
-    const bool is_kept = GENERATE(false, true);
+    const bool is_persistent = GENERATE(false, true);
     RegistryFixture fixture;
-    if (is_kept)
+    if (is_persistent)
         fixture.make_owner_resumable();
     fixture.create("p", Mode::pulse);
-    follow_oddly(fixture, "p");
+    subscribe_foreign(fixture, "p");
 
     CHECK(verdict(fixture.registry.set(make_peer(alice), names({"p"}), 1)) == "SystemFailure");
 

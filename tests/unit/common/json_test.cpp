@@ -161,7 +161,7 @@ TEST_CASE("a number beyond a double does not disturb the other values")
 
 TEST_CASE("a malformed JSON text is refused")
 {
-    const auto [text, defect] = GENERATE(table<std::string, std::string>({
+    const auto [text, parse_error] = GENERATE(table<std::string, std::string>({
         {"", "not JSON"},
         {" ", "not JSON"},
         {"{", "not JSON"},
@@ -209,7 +209,7 @@ TEST_CASE("a malformed JSON text is refused")
     const auto value = document.parse(text);
 
     REQUIRE_FALSE(value);
-    CHECK(value.error() == defect);
+    CHECK(value.error() == parse_error);
 }
 
 TEST_CASE("invalid UTF-8 is refused")

@@ -18,18 +18,18 @@ void check_wrong_fields(Table table)
 }
 
 // Numbers that no field accepts.
-const std::vector<std::string> no_integers{"18446744073709551616",
-                                           "18446744073709551615",
-                                           "9223372036854775808",
-                                           "-9223372036854775809",
-                                           "-1",
-                                           "1.5",
-                                           "1e3",
-                                           "1.0",
-                                           R"("1")",
-                                           "true",
-                                           "[1]",
-                                           "{}"};
+const std::vector<std::string> invalid_integers{"18446744073709551616",
+                                                "18446744073709551615",
+                                                "9223372036854775808",
+                                                "-9223372036854775809",
+                                                "-1",
+                                                "1.5",
+                                                "1e3",
+                                                "1.0",
+                                                R"("1")",
+                                                "true",
+                                                "[1]",
+                                                "{}"};
 
 TEST_CASE("CreateEvent reports the wrong field by name")
 {
@@ -68,7 +68,7 @@ TEST_CASE("CreateEvent reports the wrong field by name")
 
 TEST_CASE("an integer of the wrong type or out of bounds is refused with the name of its field")
 {
-    for (const auto& number : no_integers) {
+    for (const auto& number : invalid_integers) {
         INFO(number);
         CHECK(wrong_field<CreateEvent>(R"({"name":"a","initial":)" + number + "}") == "initial");
         CHECK(wrong_field<Set>(R"({"names":["a"],"count":)" + number + "}") == "count");

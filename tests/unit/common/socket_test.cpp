@@ -44,10 +44,10 @@ std::vector<UniqueFd> none()
 }
 
 // Returns eventfds that count from 1.
-std::vector<UniqueFd> numbered(unsigned how_many)
+std::vector<UniqueFd> numbered(unsigned count)
 {
     std::vector<UniqueFd> fds;
-    for (unsigned i = 1; i <= how_many; ++i)
+    for (unsigned i = 1; i <= count; ++i)
         fds.push_back(*make_eventfd(i, Counter::plain));
     return fds;
 }
@@ -100,20 +100,20 @@ TEST_CASE("sent bytes are received")
 TEST_CASE("an empty socket returns nothing yet, and a closed one returns zero bytes")
 {
     SocketPair pair;
-    std::array<char, 8> room{};
+    std::array<char, 8> buffer{};
     std::deque<UniqueFd> fds;
 
-    const auto plain = receive(pair.ours, room);
+    const auto plain = receive(pair.ours, buffer);
     REQUIRE(plain);
     CHECK_FALSE(*plain);
-    const auto with_fds = receive(pair.ours, room, fds);
+    const auto with_fds = receive(pair.ours, buffer, fds);
     REQUIRE(with_fds);
     CHECK_FALSE(*with_fds);
 
     pair.theirs = {};
-    REQUIRE(receive(pair.ours, room));
-    CHECK((*receive(pair.ours, room))->bytes == 0);
-    CHECK((*receive(pair.ours, room, fds))->bytes == 0);
+    REQUIRE(receive(pair.ours, buffer));
+    CHECK((*receive(pair.ours, buffer))->bytes == 0);
+    CHECK((*receive(pair.ours, buffer, fds))->bytes == 0);
 }
 
 TEST_CASE("a full socket accepts nothing yet, and a partly full one accepts some bytes")
@@ -171,10 +171,10 @@ TEST_CASE("253 descriptors arrive in one message, in order and close-on-exec")
 
 TEST_CASE("more than 253 descriptors are refused and nothing is sent")
 {
-    const auto how_many = GENERATE(254U, 400U);
+    const auto count = GENERATE(254U, 400U);
     const SocketPair pair;
 
-    const auto sent = send(pair.ours, "x", numbered(how_many));
+    const auto sent = send(pair.ours, "x", numbered(count));
 
     REQUIRE_FALSE(sent);
     CHECK(sent.error().error == EINVAL);
@@ -204,13 +204,14 @@ TEST_CASE("descriptors of several messages are appended in the order of sending"
 TEST_CASE("descriptors are found beside other control messages")
 {
     const SocketPair pair;
-    const int yes = 1;
-    REQUIRE(::setsockopt(pair.theirs.get(), SOL_SOCKET, SO_PASSCRED, &yes, sizeof yes) == 0);
+    const int enabled = 1;
+    REQUIRE(::setsockopt(pair.theirs.get(), SOL_SOCKET, SO_PASSCRED, &enabled, sizeof enabled) ==
+            0);
     REQUIRE(send(pair.ours, "x", numbered(3)) == 1U);
 
-    std::array<char, 8> room{};
+    std::array<char, 8> buffer{};
     std::deque<UniqueFd> fds;
-    REQUIRE(receive(pair.theirs, room, fds));
+    REQUIRE(receive(pair.theirs, buffer, fds));
 
     REQUIRE(fds.size() == 3);
     CHECK(*count(fds.back()) == *count(numbered(3).back()));
@@ -281,11 +282,11 @@ TEST_CASE("sending to a closed peer is a fault without SIGPIPE")
 TEST_CASE("a call on a descriptor that is no socket is a fault")
 {
     const auto not_a_socket = *make_eventfd(0, Counter::plain);
-    std::array<char, 1> room{};
+    std::array<char, 1> buffer{};
     std::deque<UniqueFd> fds;
 
-    CHECK(receive(not_a_socket, room).error().error == ENOTSOCK);
-    CHECK(receive(not_a_socket, room, fds).error().error == ENOTSOCK);
+    CHECK(receive(not_a_socket, buffer).error().error == ENOTSOCK);
+    CHECK(receive(not_a_socket, buffer, fds).error().error == ENOTSOCK);
     CHECK(send(not_a_socket, "x", none()).error().error == ENOTSOCK);
     CHECK(peer_of(not_a_socket).error().error == ENOTSOCK);
     CHECK_FALSE(is_drained(not_a_socket));
@@ -331,8 +332,8 @@ TEST_CASE("a peer is reported with all of its groups, however many")
 {
     if (::geteuid() != 0)
         skip("only root can have other groups");
-    const auto how_many = GENERATE(0, 1, 16, 17, 1000);
-    std::vector<gid_t> groups(static_cast<std::size_t>(how_many));
+    const auto count = GENERATE(0, 1, 16, 17, 1000);
+    std::vector<gid_t> groups(static_cast<std::size_t>(count));
     std::iota(groups.begin(), groups.end(), gid_t{5000});
 
     const pid_t child = ::fork();

@@ -11,7 +11,7 @@ namespace {
 
 using From = TimerSetting::Base;
 
-void check_as_made(Clock clock)
+void check_new_timerfd(Clock clock)
 {
     const auto fd = make_timerfd(clock);
     REQUIRE(fd);
@@ -24,14 +24,14 @@ void check_as_made(Clock clock)
 
 TEST_CASE("a new timerfd is disarmed, close-on-exec and non-blocking")
 {
-    check_as_made(GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime));
+    check_new_timerfd(GENERATE(Clock::monotonic, Clock::realtime, Clock::boottime));
 }
 
 TEST_CASE("a new timerfd on an alarm clock is disarmed, close-on-exec and non-blocking")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     skip_unless_available(clock);
-    check_as_made(clock);
+    check_new_timerfd(clock);
 }
 
 TEST_CASE("alarm clocks are refused without CAP_WAKE_ALARM, and all other clocks work")

@@ -98,8 +98,9 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
     const auto no_beginning =
         " will not do; give what names begin with, such as \"db/\", or \"\" for all of them: at "
         "most 255 bytes, segments of [A-Za-z0-9._@:+-] joined by single slashes"s;
-    const auto is_of_users = "what is below user/ is each user's own, and no rule changes that; "
-                             "take it out"s;
+    const auto is_in_user_namespace =
+        "what is below user/ is each user's own, and no rule changes that; "
+        "take it out"s;
     const auto nothing = "it neither allows nor denies anything; give allow or deny, such as "
                          "\"deny\": [\"create\"]"s;
     const auto both = " is both allowed and denied; take one of them out"s;
@@ -120,8 +121,8 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
         {R"({"prefix": "db/*", "deny": ["set"]})", "[0].prefix: \"db/*\"" + no_beginning},
         {R"({"prefix": "../", "deny": ["set"]})", "[0].prefix: \"../\"" + no_beginning},
         {R"({"prefix": null, "deny": ["set"]})", "[0].prefix: null" + no_beginning},
-        {R"({"prefix": "user/", "deny": ["set"]})", "[0].prefix: " + is_of_users},
-        {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_of_users},
+        {R"({"prefix": "user/", "deny": ["set"]})", "[0].prefix: " + is_in_user_namespace},
+        {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_in_user_namespace},
         // Users and groups.
         {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
          "[0].user: -1 is no user; give the name of one that is there, or a number"},

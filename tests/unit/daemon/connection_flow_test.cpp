@@ -217,11 +217,11 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
     run_until_idle(daemon.loop);
 
     std::string all;
-    bool goes_on = true;
-    for (int i = 0; goes_on && i < 1'000; ++i) {
+    bool continues = true;
+    for (int i = 0; continues && i < 1'000; ++i) {
         const auto reply = client.reply();
         all += reply;
-        goes_on = reply.ends_with(R"("continues":true})");
+        continues = reply.ends_with(R"("continues":true})");
         run_iterations(daemon.loop, 1);
     }
     std::size_t at = 0;
@@ -320,12 +320,12 @@ TEST_CASE("a user whose clients leave too much unread gets an error, and other u
     CHECK(refused.contains(R"("quota":"unreadBytes","limit":1000)"));
     CHECK(daemon.request(bobs, "CreateEvent", R"({"name":"b"})").contains("true"));
 
-    std::size_t answers = 0;
-    while (const auto there = replies_there(idle_reader)) {
-        answers += there;
+    std::size_t reply_count = 0;
+    while (const auto arrived = replies_there(idle_reader)) {
+        reply_count += arrived;
         run_until_idle(daemon.loop);
     }
-    CHECK(answers == 200);
+    CHECK(reply_count == 200);
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
     CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("true"));
 }
@@ -333,12 +333,12 @@ TEST_CASE("a user whose clients leave too much unread gets an error, and other u
 TEST_CASE("a long unfinished call counts towards the unread bytes of its user")
 {
     ServiceFixture daemon{with(Resource::unread_bytes, max_uncounted_call_bytes)};
-    auto usual = daemon.connect();
+    auto short_call_client = daemon.connect();
     auto first = daemon.connect();
     auto second = daemon.connect();
     const std::string half(max_uncounted_call_bytes + 1, ' ');
 
-    usual.send({half.data(), max_uncounted_call_bytes});
+    short_call_client.send({half.data(), max_uncounted_call_bytes});
     run_until_idle(daemon.loop);
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
     first.send(half);
@@ -348,7 +348,7 @@ TEST_CASE("a long unfinished call counts towards the unread bytes of its user")
     second.send(half);
     run_until_idle(daemon.loop);
 
-    CHECK_FALSE(usual.is_disconnected());
+    CHECK_FALSE(short_call_client.is_disconnected());
     CHECK_FALSE(first.is_disconnected());
     CHECK(second.is_disconnected());
     first.send(framed(R"({"method":"io.evfdd.Status"})"));
@@ -412,16 +412,16 @@ TEST_CASE("a user with many connections gets no more calls an iteration than wit
     bobs.send(framed(get_info));
 
     run_iterations(daemon.loop, 1);
-    std::size_t answered = 0;
+    std::size_t replies = 0;
     for (auto& client : busy)
-        answered += replies_there(client);
-    CHECK(answered >= 1);
-    CHECK(answered <= most);
+        replies += replies_there(client);
+    CHECK(replies >= 1);
+    CHECK(replies <= most);
     CHECK(replies_there(bobs) == 1);
     run_until_idle(daemon.loop);
     for (auto& client : busy)
-        answered += replies_there(client);
-    CHECK(answered == 40);
+        replies += replies_there(client);
+    CHECK(replies == 40);
 }
 
 } // namespace

@@ -166,11 +166,11 @@ TEST_CASE("a call that is nested 100,000 deep ends the connection and no other")
 
 TEST_CASE("a call of the maximum length is accepted, and one byte more ends the connection")
 {
-    const auto [extra, is_taken] =
+    const auto [extra, is_accepted] =
         GENERATE(table<std::size_t, bool>({{0, true}, {1, false}, {100, false}}));
     // A call that is too long is refused before its end.
     const bool is_ended = GENERATE(true, false);
-    if (is_taken && !is_ended)
+    if (is_accepted && !is_ended)
         return;
     ServiceFixture daemon;
     auto client = daemon.connect();
@@ -184,8 +184,8 @@ TEST_CASE("a call of the maximum length is accepted, and one byte more ends the 
         run_iterations(daemon.loop, 2);
     }
     run_until_idle(daemon.loop);
-    CHECK(client.reply().contains("evfdd") == is_taken);
-    CHECK(client.is_disconnected() == !is_taken);
+    CHECK(client.reply().contains("evfdd") == is_accepted);
+    CHECK(client.is_disconnected() == !is_accepted);
 }
 
 TEST_CASE("a oneway call is executed and never answered, whatever its result")
@@ -217,17 +217,17 @@ TEST_CASE("descriptors that arrive with a call are closed, and the call is answe
 {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-    const UniqueFd reading{ends[0]};
+    const UniqueFd read_end{ends[0]};
     ServiceFixture daemon;
     auto client = daemon.connect();
     {
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         REQUIRE(evfd::send(client.socket, framed(get_info), sent));
     }
-    CHECK_FALSE(is_ready(reading, POLLHUP)); // In flight.
+    CHECK_FALSE(is_ready(read_end, POLLHUP)); // In flight.
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));
-    CHECK(is_ready(reading, POLLHUP)); // The other end is closed everywhere.
+    CHECK(is_ready(read_end, POLLHUP)); // The other end is closed everywhere.
 }
 
 } // namespace

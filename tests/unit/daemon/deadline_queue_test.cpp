@@ -113,21 +113,21 @@ TEST_CASE("a deadline at the end of the clock does not delay others")
 
 TEST_CASE("a cancelled earliest deadline leaves no wake-up")
 {
-    const bool goes = GENERATE(true, false);
-    const bool is_only_one = GENERATE(true, false);
+    const bool is_cancelled = GENERATE(true, false);
+    const bool is_last = GENERATE(true, false);
     DeadlineQueueFixture fixture;
     const auto when = soon(3ms);
     auto near = std::make_optional(fixture.add(when, "a"));
     std::deque<DeadlineQueue::Deadline> others;
-    if (!is_only_one)
+    if (!is_last)
         others.push_back(fixture.add(soon(1h), "b"));
 
-    if (goes)
+    if (is_cancelled)
         near.reset();
     wait_until(Clock::monotonic, when + 1ms);
 
-    CHECK(*fixture.loop.run_once(0ns) == (goes ? 0 : 1));
-    CHECK(fixture.ran == (goes ? "" : "a"));
+    CHECK(*fixture.loop.run_once(0ns) == (is_cancelled ? 0 : 1));
+    CHECK(fixture.ran == (is_cancelled ? "" : "a"));
 }
 
 TEST_CASE("cancelling a deadline after it ran cancels no other")
@@ -176,21 +176,21 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
 {
     constexpr int many = 5'000;
     DeadlineQueueFixture fixture;
-    int came = 0;
+    int ran_count = 0;
     std::deque<DeadlineQueue::Deadline> all;
     const auto when = soon(1ms);
     for (int i = 0; i < many; ++i)
         all.push_back(fixture.queue.add(Clock::monotonic, when, [&] {
-            ++came;
+            ++ran_count;
             wait_until(Clock::monotonic, soon(DeadlineQueue::max_batch_time / 10));
         }));
     wait_until(Clock::monotonic, when);
     CHECK(*fixture.loop.run_once(0ns) == 1);
-    CHECK(came > 0);
-    CHECK(came <= 10); // Other work runs in between.
+    CHECK(ran_count > 0);
+    CHECK(ran_count <= 10); // Other work runs in between.
     while (all.size() > 100)
         all.pop_back();
-    CHECK(run_until(fixture.loop, [&] { return came == 100; }));
+    CHECK(run_until(fixture.loop, [&] { return ran_count == 100; }));
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
@@ -255,8 +255,8 @@ TEST_CASE("a change of the wall clock before the first deadline is not reported"
 {
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime, Clock::monotonic};
-    const bool had_some = GENERATE(false, true);
-    if (had_some)
+    const bool had_deadline = GENERATE(false, true);
+    if (had_deadline)
         (void)fixture.add(soon(1h, Clock::realtime), "x", Clock::realtime);
     const auto other = fixture.add(soon(1h), "y");
     wall_clock.shift(1000ns);

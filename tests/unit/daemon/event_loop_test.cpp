@@ -207,7 +207,7 @@ TEST_CASE("the loop wakes up for a timeout without any descriptor event")
     EventLoop loop;
     const auto due = monotonic_now() + 2ms;
     MonotonicTime fired{};
-    const auto alarm = loop.add_timeout(due, [&] { fired = monotonic_now(); });
+    const auto timeout = loop.add_timeout(due, [&] { fired = monotonic_now(); });
 
     while (fired == MonotonicTime{})
         REQUIRE(loop.run_once(20s));
@@ -219,7 +219,7 @@ TEST_CASE("a destroyed timeout does not run")
     EventLoop loop;
     int calls = 0;
     {
-        const auto alarm = loop.add_timeout(monotonic_now() - 1ms, [&] { ++calls; });
+        const auto timeout = loop.add_timeout(monotonic_now() - 1ms, [&] { ++calls; });
     }
     run_iterations(loop, 2);
     CHECK(calls == 0);

@@ -343,18 +343,18 @@ TEST_CASE("a foreign or truncated message is reported and does not hide the othe
     auto stash = created();
     const auto first = event();
     const auto last = event();
-    const auto stray = event();
+    const auto foreign = event();
     REQUIRE(stash.store(1, first));
     const auto& end = stash.ends()[0];
     const std::string label{"evfd\1\0\0\0", 8};
     const auto [bytes, fds, unread] =
         GENERATE_REF(table<std::string, std::vector<int>, std::size_t>({
-            {"x", {stray.get()}, 1},
-            {"some other program's, and long enough", {stray.get(), stray.get()}, 2},
-            {label, {stray.get()}, 1},
-            {label + std::string{"\5\0\0\0\0\0\0\0", 8}, {stray.get(), stray.get()}, 1},
+            {"x", {foreign.get()}, 1},
+            {"some other program's, and long enough", {foreign.get(), foreign.get()}, 2},
+            {label, {foreign.get()}, 1},
+            {label + std::string{"\5\0\0\0\0\0\0\0", 8}, {foreign.get(), foreign.get()}, 1},
             {label + std::string{"\5\0\0\0\0\0\0\0", 8}, {}, 1},
-            {label + std::string{"\5\0\0", 3}, {stray.get()}, 1},
+            {label + std::string{"\5\0\0", 3}, {foreign.get()}, 1},
             {"x", {}, 0},
         }));
     send_raw(end, bytes, fds);
@@ -367,7 +367,7 @@ TEST_CASE("a foreign or truncated message is reported and does not hide the othe
     CHECK(file_of(again.fds.at(2)) == file_of(last));
 
     for (Id id = 100; id < 400; ++id) { // Foreign messages are dropped in time.
-        REQUIRE(again.result->store(id, stray));
+        REQUIRE(again.result->store(id, foreign));
         again.result->compact();
     }
     ReopenedStash later{duplicate_ends(*again.result)};

@@ -116,8 +116,8 @@ TEST_CASE("a hold of another kind of object is refused with the reason")
     create(daemon, "m", "manual", 1);
     create(daemon, "p", "pulse", 0);
     daemon.request(client, "Arm", R"({"name":"t","afterNSec":1})");
-    const auto what = GENERATE(as<std::string>{}, "m", "p", "t");
-    const auto reply = hold(daemon, client, what);
+    const auto name = GENERATE(as<std::string>{}, "m", "p", "t");
+    const auto reply = hold(daemon, client, name);
     CHECK(reply.contains("io.evfdd.WrongKind"));
     CHECK(reply.contains("not an auto event or a semaphore"));
     CHECK(waits(daemon) == 0);

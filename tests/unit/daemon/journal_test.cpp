@@ -252,8 +252,8 @@ TEST_CASE("a commit that is torn at any byte is lost as a whole, and nothing els
         hole[history.ends[5] + std::min(at, size - 1)] = '\0';
         for (const auto& torn :
              {truncate_last_commit(whole, at), tail_of_last_commit(whole, at), hole}) {
-            const bool got_through = torn.substr(page) == whole.substr(page);
-            auto state = history.state(got_through ? 6 : 5);
+            const bool is_committed = torn.substr(page) == whole.substr(page);
+            auto state = history.state(is_committed ? 6 : 5);
             ReopenedJournal opened{memfd_of(torn)};
             REQUIRE(opened.state() == state);
             REQUIRE(opened.found.damaged_bytes == 0);

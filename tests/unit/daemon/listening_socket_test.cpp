@@ -63,7 +63,7 @@ TEST_CASE("the socket file stays after the socket was released")
     const auto path = directory / "socket";
     {
         ListeningSocket socket{path, 0600, KernelFeatures{}};
-        const auto handed_on = socket.release();
+        const auto released = socket.release();
         CHECK(can_connect(path));
         CHECK_THROWS_AS((ListeningSocket{path, 0600, KernelFeatures{}}), AlreadyRunning);
     }

@@ -30,12 +30,12 @@ struct TestMonitor {
 };
 
 TestMonitor start_monitor(RegistryFixture& fixture, Pattern pattern = {}, uid_t uid = alice,
-                          MonitorScope hearing = MonitorScope::changes)
+                          MonitorScope scope = MonitorScope::changes)
 {
     auto wakeups = std::make_shared<int>(0);
     auto started =
         fixture.monitors.start(make_peer(uid), *fixture.quota.charge(uid, Resource::monitors),
-                               std::move(pattern), hearing, [wakeups] { ++*wakeups; });
+                               std::move(pattern), scope, [wakeups] { ++*wakeups; });
     return {wakeups, std::move(started)};
 }
 
@@ -135,7 +135,7 @@ TEST_CASE("several changes of an object are reported as one to a slow reader")
 {
     struct Case {
         std::string what; // c: create, s: set, r: permissions, d: delete.
-        bool was_there;
+        bool existed_before;
         std::string events;
     };
     const auto c = GENERATE(values<Case>({
@@ -155,7 +155,7 @@ TEST_CASE("several changes of an object are reported as one to a slow reader")
     }));
     INFO(c.what);
     RegistryFixture fixture;
-    if (c.was_there)
+    if (c.existed_before)
         fixture.create("x");
     auto monitor = start_monitor(fixture);
     monitor.take_events();
@@ -256,12 +256,12 @@ TEST_CASE("a new policy hides objects from a monitor and reveals them again")
 {
     RegistryFixture fixture;
     fixture.create("db/e");
-    auto stranger = start_monitor(fixture, {}, bob);
-    CHECK(stranger.take_events() == "present db/e; ready");
+    auto outsider = start_monitor(fixture, {}, bob);
+    CHECK(outsider.take_events() == "present db/e; ready");
     change_policy(fixture, "db/ bob -ws");
-    CHECK(stranger.take_events() == "deleted db/e");
+    CHECK(outsider.take_events() == "deleted db/e");
     change_policy(fixture, "db/ bob -w");
-    CHECK(stranger.take_events() == "created db/e");
+    CHECK(outsider.take_events() == "created db/e");
 }
 
 TEST_CASE("a monitor reports set state to users that may wait, and existence to users that may set")
@@ -372,8 +372,8 @@ TEST_CASE("a timer is counted for a monitor while the monitor exists and has acc
                                  {.name = "t"_name, .after = 1h, .rights = "0602"_permissions}));
     const auto is_counted = [&] { return Registry::is_watched(*fixture.registry.find("t"_name)); };
     CHECK_FALSE(is_counted());
-    auto stranger = start_monitor(fixture, {}, bob);
-    CHECK(stranger.take_events() == "present t; ready");
+    auto outsider = start_monitor(fixture, {}, bob);
+    CHECK(outsider.take_events() == "present t; ready");
     CHECK_FALSE(is_counted());
     {
         auto monitor = start_monitor(fixture);
@@ -387,9 +387,9 @@ TEST_CASE("a timer is counted for a monitor while the monitor exists and has acc
     CHECK(is_counted());
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "t"_name, "0602"_permissions));
     CHECK_FALSE(is_counted());
-    stranger.take_events();
+    outsider.take_events();
     REQUIRE(fixture.registry.disarm(fixture.owner.peer, names({"t"})));
-    CHECK(stranger.take_events().empty());
+    CHECK(outsider.take_events().empty());
 }
 
 TEST_CASE("an object is watched for a monitor once it was reported")
@@ -421,8 +421,8 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     fixture.create("p", Mode::pulse);
     auto monitor = start_monitor(fixture, {}, alice, MonitorScope::with_waiters);
     auto other = start_monitor(fixture);
-    auto elsewhere = start_monitor(fixture, "p"_pattern, alice, MonitorScope::with_waiters);
-    for (auto* one : {&monitor, &other, &elsewhere})
+    auto pattern_monitor = start_monitor(fixture, "p"_pattern, alice, MonitorScope::with_waiters);
+    for (auto* one : {&monitor, &other, &pattern_monitor})
         one->take_events();
     const auto events = [&] {
         // Reported in the next iteration at the earliest, since more may follow.
@@ -439,12 +439,12 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     CHECK(events() == "changed e");
     wait.reset();
     CHECK(events() == "changed e");
-    CHECK(elsewhere.take_events().empty());
+    CHECK(pattern_monitor.take_events().empty());
 
     Session session{7, make_peer(bob), {}, {}, {}};
     REQUIRE(fixture.registry.open(session, names({"p"})));
     CHECK(events() == "changed p");
-    CHECK(elsewhere.take_events() == "changed p");
+    CHECK(pattern_monitor.take_events() == "changed p");
     fixture.registry.end(session);
     CHECK(events() == "changed p");
 
@@ -453,7 +453,7 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "deleted e");
     monitor.monitor.reset();
-    elsewhere.monitor.reset();
+    pattern_monitor.monitor.reset();
     run_until_idle(fixture.loop);
     wait = begin_wait(fixture, {"p"});
     CHECK_FALSE(fixture.loop.has_deferred()); // There is no monitor to report to.
@@ -567,24 +567,24 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     fixture.create("e");
     fixture.create("secret", Mode::manual, 0, "0600"_permissions);
     auto monitor = start_monitor(fixture);
-    auto stranger = start_monitor(fixture, {}, bob);
+    auto outsider = start_monitor(fixture, {}, bob);
     const auto is_watched = [&] { return fixture.registry.find("db/e"_name)->watch.has_value(); };
     monitor.take_events();
-    stranger.take_events();
+    outsider.take_events();
 
     change_policy(fixture, "db/ bob -w; secret bob -w");
     CHECK(monitor.take_events().empty());
-    CHECK(stranger.take_events() == "changed db/e"); // The permissions hid the rest before.
+    CHECK(outsider.take_events() == "changed db/e"); // The permissions hid the rest before.
     CHECK(is_watched());
     change_policy(fixture, "db/ * -w");
     CHECK(monitor.take_events() == "changed db/e");
-    CHECK(stranger.take_events().empty());
+    CHECK(outsider.take_events().empty());
     CHECK_FALSE(is_watched());
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"db/e"}), 1));
     CHECK(monitor.take_events().empty());
     change_policy(fixture, "");
     CHECK(monitor.take_events() == "changed db/e");
-    CHECK(stranger.take_events() == "changed db/e");
+    CHECK(outsider.take_events() == "changed db/e");
     CHECK(is_watched());
 }
 

@@ -184,16 +184,16 @@ TEST_CASE("unsent descriptors are closed with the queue")
 {
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-    const UniqueFd reading{ends[0]};
+    const UniqueFd read_end{ends[0]};
     {
         OutputQueue queue;
         protocol::Open::Reply reply;
         reply.objects.push_back(
             {Kind::event, Mode::manual, true, true, PassedFd{UniqueFd{ends[1]}}, {}});
         queue.reply(reply, false);
-        CHECK_FALSE(is_ready(reading, POLLHUP));
+        CHECK_FALSE(is_ready(read_end, POLLHUP));
     }
-    CHECK(is_ready(reading, POLLHUP));
+    CHECK(is_ready(read_end, POLLHUP));
 }
 
 TEST_CASE("a queue is above high water beyond its mark and not at it")

@@ -131,8 +131,8 @@ TEST_CASE(
                    fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", backlog));
     daemon.request(waiter, "CreateEvent", R"({"name":"t","mode":"semaphore","initial":3})");
     waiter.call("Clear", R"({"names":["s","t"]})");
-    const auto give_up = monotonic_deadline(30s);
-    while (tokens(daemon, "t") > 0 && monotonic_now() < give_up)
+    const auto disconnects = monotonic_deadline(30s);
+    while (tokens(daemon, "t") > 0 && monotonic_now() < disconnects)
         run_iterations(daemon.loop, 100);
 
     CHECK(waiter.reply() == R"({"parameters":{}})");
@@ -150,8 +150,8 @@ TEST_CASE("an endless Clear ends with its client")
         waiter.call("Clear", R"({"names":["s"]})");
         run_iterations(daemon.loop, 1);
     }
-    const auto give_up = monotonic_deadline(30s);
-    while (daemon.connections() > 1 && monotonic_now() < give_up)
+    const auto disconnects = monotonic_deadline(30s);
+    while (daemon.connections() > 1 && monotonic_now() < disconnects)
         run_iterations(daemon.loop, 100);
 
     CHECK(daemon.connections() == 1);
@@ -304,29 +304,29 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
 
 TEST_CASE("the size of a batch follows from the duration of earlier batches")
 {
-    BatchSizer pace;
-    CHECK(pace.next_batch(100) == 1);
-    pace.record(1, time_slice / 50);
-    CHECK(pace.next_batch(100) == 50);
-    CHECK(pace.next_batch(20) == 20);
-    pace.record(50, 1s); // More work in the same time.
-    CHECK(pace.next_batch(100) == 1);
-    pace.record(1, 0ns);
-    CHECK(pace.next_batch(1'000'000) == nanoseconds{time_slice}.count());
+    BatchSizer batch_sizer;
+    CHECK(batch_sizer.next_batch(100) == 1);
+    batch_sizer.record(1, time_slice / 50);
+    CHECK(batch_sizer.next_batch(100) == 50);
+    CHECK(batch_sizer.next_batch(20) == 20);
+    batch_sizer.record(50, 1s); // More work in the same time.
+    CHECK(batch_sizer.next_batch(100) == 1);
+    batch_sizer.record(1, 0ns);
+    CHECK(batch_sizer.next_batch(1'000'000) == nanoseconds{time_slice}.count());
 }
 
 TEST_CASE(
     "a user that exceeded its time slice cools down for the same time, and no other user does")
 {
-    Cooldowns rests;
-    rests.charge(alice, time_slice);
-    CHECK(rests.remaining(alice) == 0ns);
+    Cooldowns cooldowns;
+    cooldowns.charge(alice, time_slice);
+    CHECK(cooldowns.remaining(alice) == 0ns);
 
     const auto begin = monotonic_now();
-    rests.charge(alice, 20ms);
-    CHECK(rests.remaining(alice) <= 20ms);
-    CHECK(rests.remaining(bob) == 0ns);
-    while (rests.remaining(alice) > 0ns)
+    cooldowns.charge(alice, 20ms);
+    CHECK(cooldowns.remaining(alice) <= 20ms);
+    CHECK(cooldowns.remaining(bob) == 0ns);
+    while (cooldowns.remaining(alice) > 0ns)
         ;
     CHECK(monotonic_now() >= begin + 20ms);
 }

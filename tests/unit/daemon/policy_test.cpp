@@ -324,15 +324,15 @@ TEST_CASE("an unmapped user is not the daemon's own user")
 
 TEST_CASE("policy: a rule for an unmapped user allows nothing, but denies")
 {
-    const auto lets = [](std::string_view rules, const Peer& peer) {
+    const auto rules_allow = [](std::string_view rules, const Peer& peer) {
         return make_policy(rules).allows(peer, "e"_name, Permission::wait);
     };
-    CHECK(lets("default deny; e alice +w", make_peer(alice)));
-    CHECK_FALSE(lets("default deny; e alice +w", unmapped(alice)));
-    CHECK_FALSE(lets("e alice -w", unmapped(alice)));
-    CHECK(lets("default deny; e * +w", unmapped(alice)));
-    CHECK_FALSE(lets("default deny; e @team +w", unmapped(team)));
-    CHECK(lets("default deny; e @team +w", unmapped(alice, {team})));
+    CHECK(rules_allow("default deny; e alice +w", make_peer(alice)));
+    CHECK_FALSE(rules_allow("default deny; e alice +w", unmapped(alice)));
+    CHECK_FALSE(rules_allow("e alice -w", unmapped(alice)));
+    CHECK(rules_allow("default deny; e * +w", unmapped(alice)));
+    CHECK_FALSE(rules_allow("default deny; e @team +w", unmapped(team)));
+    CHECK(rules_allow("default deny; e @team +w", unmapped(alice, {team})));
 }
 
 } // namespace

@@ -210,21 +210,21 @@ TEST_CASE("a process outside a hold cannot release it, and one of another user c
 {
     auto daemon = with_semaphore(1);
     OtherProcess holder;
-    OtherProcess stranger;
+    OtherProcess outsider;
     auto client = connect(*daemon, holder);
     const auto id = hold(*daemon, client);
-    auto same_user = connect(*daemon, stranger);
-    auto other_user = connect(*daemon, stranger, bob);
-    auto root = connect(*daemon, stranger, 0);
+    auto same_user = connect(*daemon, outsider);
+    auto other_user = connect(*daemon, outsider, bob);
+    auto root = connect(*daemon, outsider, 0);
     CHECK(release(*daemon, same_user, id).contains("io.evfdd.NoSuchHold"));
     CHECK(release(*daemon, root, id).contains("io.evfdd.NoSuchHold"));
     for (auto* one : {&other_user, &root}) {
         CHECK(join(*daemon, *one, id).contains("io.evfdd.NoSuchHold"));
         CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold")); // The same error.
     }
-    for (const auto* wrong : {"", "s", token})
-        CHECK(join(*daemon, same_user, wrong).contains("io.evfdd.NoSuchHold"));
-    end(*daemon, stranger);
+    for (const auto* wrong_id : {"", "s", token})
+        CHECK(join(*daemon, same_user, wrong_id).contains("io.evfdd.NoSuchHold"));
+    end(*daemon, outsider);
     CHECK(tokens(*daemon) == 0);
 }
 
@@ -290,7 +290,7 @@ TEST_CASE("a process with thousands of holds returns all of them, each once")
     auto client = connect(*daemon, process);
     constexpr int at_a_time = 100;
     int held = 0;
-    for (int called = 0; called < many; called += at_a_time) {
+    for (int calls_sent = 0; calls_sent < many; calls_sent += at_a_time) {
         for (int i = 0; i < at_a_time; ++i)
             client.call("Wait", R"({"names":["s"],"hold":true,"holder":"process"})");
         run_until_idle(daemon->loop);
@@ -321,10 +321,10 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
     const auto id = hold(daemon, client);
     auto other = connect(daemon, second);
     CHECK(join(daemon, other, id) == done);
-    auto late = connect(daemon, third);
-    CHECK(join(daemon, late, id).contains(R"("quota":"waits","limit":2)"));
+    auto late_client = connect(daemon, third);
+    CHECK(join(daemon, late_client, id).contains(R"("quota":"waits","limit":2)"));
     end(daemon, first);
-    CHECK(join(daemon, late, id) == done);
+    CHECK(join(daemon, late_client, id) == done);
 }
 
 TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
@@ -498,12 +498,12 @@ TEST_CASE("many objects of an ended process are all deleted, over several iterat
                     .contains("true"));
     const auto objects = [&] { return daemon.service.quota().used_by_all(Resource::objects); };
     process.kill();
-    std::vector<std::int64_t> after_turn;
+    std::vector<std::int64_t> counts_per_iteration;
     while (objects() > 0) {
         REQUIRE(daemon.loop.run_once(20s));
-        after_turn.push_back(objects());
+        counts_per_iteration.push_back(objects());
     }
-    CHECK(after_turn.size() >= 3);
+    CHECK(counts_per_iteration.size() >= 3);
     CHECK(daemon.service.registry().descriptors() == 0); // The process is no longer watched either.
     CHECK(daemon.state_store.stored_fds() == 0);
 }

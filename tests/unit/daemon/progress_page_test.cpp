@@ -37,12 +37,12 @@ TEST_CASE("increments that the kernel completed are recorded, and the rest is pe
     const auto incrementer = make_incrementer();
     const auto semaphore = *make_eventfd(0, Counter::semaphore);
     auto page = created();
-    const auto notes = page.begin_intent(9, 5);
-    REQUIRE(notes.size() == 5);
-    CHECK(std::ranges::count(notes, 1) == 5);
+    const auto pending = page.begin_intent(9, 5);
+    REQUIRE(pending.size() == 5);
+    CHECK(std::ranges::count(pending, 1) == 5);
 
     const std::array targets{semaphore.get(), semaphore.get(), semaphore.get()};
-    REQUIRE(incrementer.add(targets, notes.first(3)));
+    REQUIRE(incrementer.add(targets, pending.first(3)));
 
     const auto again = reopened(page);
     CHECK(again.intent_commit() == 9);
@@ -55,9 +55,9 @@ TEST_CASE("a new intent replaces the earlier one")
 {
     auto page = created();
     page.begin_intent(1, 100);
-    const auto notes = page.begin_intent(2, 1);
+    const auto pending = page.begin_intent(2, 1);
     CHECK(page.intent_commit() == 2);
-    CHECK(notes.size() == 1);
+    CHECK(pending.size() == 1);
     CHECK(page.begin_intent(3, 0).empty());
 }
 
@@ -79,8 +79,8 @@ TEST_CASE("tokens taken since a commit are known until the next commit")
         REQUIRE(into);
         REQUIRE(take_into(semaphore, *into) == true);
     }
-    auto* in_vain = page.begin_take(4, 7);
-    REQUIRE(in_vain);
+    auto* unused_slot = page.begin_take(4, 7);
+    REQUIRE(unused_slot);
 
     const auto again = reopened(page);
     const auto taken = again.takes_since(4);

@@ -138,8 +138,8 @@ TEST_CASE("a user with limits of its own has those, and all others have the comm
     auto own = few;
     own.set(Resource::objects, 1);
     Quota quota{LimitTable{few, {{bob, own}}}};
-    const auto hers = quota.charge(alice, Resource::objects);
-    const auto his = quota.charge(bob, Resource::objects);
+    const auto alices_charge = quota.charge(alice, Resource::objects);
+    const auto bobs_charge = quota.charge(bob, Resource::objects);
 
     CHECK(quota.charge(alice, Resource::objects));
     const auto refused = quota.charge(bob, Resource::objects);

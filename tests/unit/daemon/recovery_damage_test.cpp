@@ -14,7 +14,7 @@ using namespace std::string_view_literals;
 
 TEST_CASE("numbers outside of what a daemon writes are rejected")
 {
-    const auto [what, spoil] =
+    const auto [what, corrupt] =
         GENERATE(table<std::string, void (*)(record::Object&, record::Counters&)>({
             {"owed too much", [](auto&, auto& p) { p.backlog = INT64_MAX; }},
             {"owed less than nothing", [](auto&, auto& p) { p.backlog = INT64_MIN; }},
@@ -37,7 +37,7 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
     object.timer->target = record::Target{
         "p"_name, static_cast<record::Id>(evfd::daemon::object(*fixture, "p").serial), false};
     record::Counters progress{.expirations = 0, .backlog = 0, .pulses = 0};
-    spoil(object, progress);
+    corrupt(object, progress);
     fixture->state_store.put(id, object);
     fixture->state_store.put(id, progress);
 
@@ -175,13 +175,13 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
 
 TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
 {
-    const auto [follows, what] = GENERATE(table<const char*, const char*>({
+    const auto [subscribed_name, what] = GENERATE(table<const char*, const char*>({
         {"p", "a timerfd"},
         {"p", "a device"},
         {"t", "an eventfd"},
         {"t", "an epoll"},
     }));
-    CAPTURE(follows, what);
+    CAPTURE(subscribed_name, what);
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
     arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
@@ -191,7 +191,7 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
     fixture->state_store.put(
         id, record::Subscription{Token::make()->text(),
-                                 static_cast<record::Id>(object(*fixture, follows).serial),
+                                 static_cast<record::Id>(object(*fixture, subscribed_name).serial),
                                  static_cast<record::Id>(fixture->owner.id)});
 
     fixture = commit_crash_and_restart(std::move(fixture));

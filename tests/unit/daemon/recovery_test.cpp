@@ -131,8 +131,8 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
 TEST_CASE("a descriptor without a record is removed from the stash")
 {
     auto fixture = new_fixture();
-    const auto stray = *make_eventfd(0, Counter::plain);
-    REQUIRE(fixture->state_store.store_fd(4'000, stray));
+    const auto unrecorded = *make_eventfd(0, Counter::plain);
+    REQUIRE(fixture->state_store.store_fd(4'000, unrecorded));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->state_store.stored_fds() == 0);
     fixture->create("e");

@@ -196,7 +196,7 @@ TEST_CASE("a cancellable timer is cancelled if the clock was set while the daemo
 }
 
 // Drops CAP_WAKE_ALARM for good. capset(2)
-bool give_up_waking_the_machine()
+bool drop_wake_capability()
 {
     constexpr std::uint32_t bit = 1U << (35 - 32);
     __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
@@ -228,20 +228,23 @@ TEST_CASE("a timer of an unavailable clock is recovered and does not disturb oth
     auto stored = crash(std::move(fixture));
 
     CHECK(probe::in_child([&] {
-              if (!give_up_waking_the_machine())
+              if (!drop_wake_capability())
                   return 1;
-              RegistryFixture poor{std::move(stored)};
-              if (!poor.registry.find("t"_name))
+              RegistryFixture without_capability{std::move(stored)};
+              if (!without_capability.registry.find("t"_name))
                   return 2;
-              const auto wait =
-                  poor.waits.start(make_peer(alice), *poor.quota.charge(alice, Resource::waits),
-                                   {.names = names({"t"})}, [] {});
+              const auto wait = without_capability.waits.start(
+                  make_peer(alice), *without_capability.quota.charge(alice, Resource::waits),
+                  {.names = names({"t"})}, [] {});
               if (!wait)
                   return 3;
-              run_until_idle(poor.loop);
-              if (!poor.registry.set_permissions(poor.owner.peer, "t"_name, "0666"_permissions))
+              run_until_idle(without_capability.loop);
+              if (!without_capability.registry.set_permissions(without_capability.owner.peer,
+                                                               "t"_name, "0666"_permissions))
                   return 4;
-              return poor.registry.disarm(poor.owner.peer, names({"t"})) ? 0 : 5;
+              return without_capability.registry.disarm(without_capability.owner.peer, names({"t"}))
+                         ? 0
+                         : 5;
           }) == 0);
 }
 

@@ -51,8 +51,8 @@ TEST_CASE("each token exists once wherever the daemon crashes while it applies a
         const auto incrementer = make_incrementer();
         const auto [additions, fds] = intent_for_every_mode(*fixture);
         REQUIRE(fds.size() == all);
-        const auto notes = *fixture->state_store.begin_intent(additions, fds.size());
-        REQUIRE(incrementer.add(std::span{fds}.first(done), notes.first(done)));
+        const auto page = *fixture->state_store.begin_intent(additions, fds.size());
+        REQUIRE(incrementer.add(std::span{fds}.first(done), page.first(done)));
 
         fixture = crash_and_restart(std::move(fixture));
         for (int i = 0; i < 2; ++i) {
@@ -72,9 +72,9 @@ TEST_CASE("an uncommitted intent is not redone")
     fixture->create("s", Mode::semaphore);
     fixture->state_store.commit();
     const auto id = static_cast<record::Id>(object(*fixture, "s").serial);
-    auto notes = ProgressPage::open(*duplicate(stored_fds_of(fixture->state_store)[3]));
-    REQUIRE(notes);
-    notes->begin_intent(3, 5);
+    auto page = ProgressPage::open(*duplicate(stored_fds_of(fixture->state_store)[3]));
+    REQUIRE(page);
+    page->begin_intent(3, 5);
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "s") == 0);
     CHECK(id > 0);
@@ -169,12 +169,12 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
     Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
-    const auto kept = subscribe(*fixture, "p");
+    const auto stored = subscribe(*fixture, "p");
     const auto lost = subscribe(*fixture, orphaned, "p");
     const auto also_lost = subscribe(*fixture, orphaned, "p");
     fixture->registry.commit_reply(fixture->owner, {});
     set(*fixture, "p", 3);
-    CHECK(count(kept.fd) == 3U);
+    CHECK(count(stored.fd) == 3U);
     CHECK(count(lost.fd) == 3U);
     CHECK(count(also_lost.fd) == 3U);
 
@@ -182,11 +182,11 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     const auto state_store = stored_fds_of(fixture->state_store);
     Journal::Contents found;
     REQUIRE(Journal::open(*duplicate(state_store[2]), found));
-    auto notes = ProgressPage::open(*duplicate(state_store[3]));
-    REQUIRE(notes);
-    notes->begin_intent(found.last, fixture->state_store.pending_increments().size());
+    auto page = ProgressPage::open(*duplicate(state_store[3]));
+    REQUIRE(page);
+    page->begin_intent(found.last, fixture->state_store.pending_increments().size());
     fixture = crash_and_restart(std::move(fixture));
-    CHECK(count(kept.fd) == 6U);
+    CHECK(count(stored.fd) == 6U);
     CHECK(count(lost.fd) == 3U);
     CHECK(count(also_lost.fd) == 3U);
 }
@@ -332,7 +332,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
     auto first = new_fixture();
     first->create("s", Mode::semaphore);
     first->state_store.commit();
-    auto kept = crash(std::move(first));
+    auto stored = crash(std::move(first));
     std::mt19937 random_engine{42};
 
     for (int round = 0; round < 40; ++round) {
@@ -345,7 +345,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         if (child == 0) {
             StateStore::Descriptors own_copy;
             for (std::size_t i = 0; i < own_copy.size(); ++i)
-                own_copy[i] = UniqueFd{::dup(kept[i].get())};
+                own_copy[i] = UniqueFd{::dup(stored[i].get())};
             RegistryFixture fixture{std::move(own_copy)};
             (void)!::write(pipe[1], "x", 1);
             while (true) {
@@ -372,7 +372,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         REQUIRE(::waitpid(child, &status, 0) == child);
         REQUIRE(WIFSIGNALED(status));
 
-        auto fixture = std::make_unique<RegistryFixture>(std::move(kept));
+        auto fixture = std::make_unique<RegistryFixture>(std::move(stored));
         const auto token_count = static_cast<std::int64_t>(tokens(*fixture, "s"));
         const auto set = ledger.set.load();
         const auto taken = ledger.taken.load();
@@ -382,7 +382,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         CHECK((more == 0 || more == at_once || more == -1));
         ledger.set = token_count;
         ledger.taken = 0;
-        kept = crash(std::move(fixture));
+        stored = crash(std::move(fixture));
     }
     ::munmap(memory, sizeof(TokenLedger));
 }
@@ -397,20 +397,20 @@ std::uint64_t commits(const UniqueFd& journal)
 
 // Recovers in a child process, which is killed during the recovery. Returns true if the recovery
 // finished first.
-bool recovers_before_kill(const StateStore::Descriptors& kept)
+bool recovers_before_kill(const StateStore::Descriptors& stored)
 {
-    const auto before = commits(kept[2]);
+    const auto before = commits(stored[2]);
     const auto child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
         StateStore::Descriptors own_copy;
         for (std::size_t i = 0; i < own_copy.size(); ++i)
-            own_copy[i] = UniqueFd{::dup(kept[i].get())};
+            own_copy[i] = UniqueFd{::dup(stored[i].get())};
         const RegistryFixture fixture{std::move(own_copy)};
         ::_exit(0);
     }
     int status = 0;
-    while (commits(kept[2]) == before)
+    while (commits(stored[2]) == before)
         if (::waitpid(child, &status, WNOHANG) == child)
             return true;
     REQUIRE(::kill(child, SIGKILL) == 0);
@@ -422,7 +422,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
 {
     // Replies that no client has read; each consumed one token of each event.
     constexpr std::uint64_t answers = 80;
-    constexpr std::uint64_t in_slip = ProgressPage::max_takes;
+    constexpr std::uint64_t in_progress_page = ProgressPage::max_takes;
     static_assert(answers * max_names_per_call > max_tokens_per_set);
     auto fixture = new_fixture();
     std::vector<record::Id> serials;
@@ -434,24 +434,24 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
     for (std::uint64_t i = 0; i < answers; ++i)
         fixture->state_store.put(fixture->registry.new_id(), record::TakenTokens{0, 0, serials});
     fixture->state_store.commit();
-    for (std::uint64_t i = 0; i < in_slip; ++i)
+    for (std::uint64_t i = 0; i < in_progress_page; ++i)
         fixture->state_store.take_slot(static_cast<std::uint64_t>(serials[0])) = 1;
-    auto kept = crash(std::move(fixture));
+    auto stored = crash(std::move(fixture));
 
     {
         const FileLimit limit{0}; // The recovery stops when the journal is full.
-        fixture = std::make_unique<RegistryFixture>(std::move(kept));
+        fixture = std::make_unique<RegistryFixture>(std::move(stored));
         std::uint64_t back = 0;
         for (std::size_t i = 0; i < max_names_per_call; ++i)
             back += tokens(*fixture, "s/" + std::to_string(i));
-        CHECK(back < serials.size() * answers + in_slip);
-        kept = crash(std::move(fixture));
+        CHECK(back < serials.size() * answers + in_progress_page);
+        stored = crash(std::move(fixture));
     }
-    while (!recovers_before_kill(kept))
+    while (!recovers_before_kill(stored))
         ; // Any point will do.
 
-    fixture = std::make_unique<RegistryFixture>(std::move(kept));
-    CHECK(tokens(*fixture, "s/0") == answers + in_slip);
+    fixture = std::make_unique<RegistryFixture>(std::move(stored));
+    CHECK(tokens(*fixture, "s/0") == answers + in_progress_page);
     for (std::size_t i = 1; i < max_names_per_call; ++i)
         REQUIRE(tokens(*fixture, "s/" + std::to_string(i)) == answers);
 }

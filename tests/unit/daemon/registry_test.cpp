@@ -777,16 +777,16 @@ TEST_CASE("a declared object is created whatever the policy")
 {
     ObservedRegistry fixture;
     fixture.registry.set_policy(make_policy("default deny"));
-    constexpr auto given = Registry::PolicyCheck::skip;
+    constexpr auto skip_check = Registry::PolicyCheck::skip;
     for (const auto* name : {"e", "user/2002/e", "user/x"})
-        CHECK(fixture.registry.create(fixture.session, {.name = *Name::parse(name)}, given) ==
+        CHECK(fixture.registry.create(fixture.session, {.name = *Name::parse(name)}, skip_check) ==
               true);
     CHECK(fixture.registry.arm(fixture.session, {.name = "t"_name, .after = 1h, .sets = "e"_name},
-                               given) == true);
-    REQUIRE(fixture.registry.create(fixture.other, {.name = "bobs"_name}, given));
+                               skip_check) == true);
+    REQUIRE(fixture.registry.create(fixture.other, {.name = "bobs"_name}, skip_check));
     CHECK(missing(fixture.registry.arm(fixture.session,
                                        {.name = "u"_name, .after = 1h, .sets = "bobs"_name},
-                                       given)) == "rights");
+                                       skip_check)) == "rights");
 }
 
 TEST_CASE("each user creates and uses names of its own below user")

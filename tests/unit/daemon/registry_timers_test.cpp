@@ -570,13 +570,14 @@ TEST_CASE("an unmapped user can neither create a timer nor give it a target")
     TimerRegistry fixture;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
-    Session nobody{7, make_peer(bob), {}, {}};
-    nobody.peer.is_user_mapped = false;
-    CHECK(verdict(fixture.registry.arm(nobody, {.name = "u"_name, .after = 1h})) == "NotPermitted");
-    CHECK(verdict(fixture.registry.create(nobody, {.name = "m"_name})) == "NotPermitted");
-    CHECK(verdict(fixture.registry.arm(nobody, {.name = t, .after = 2h})) == "ok");
-    const auto linked = fixture.registry.arm(nobody, {.name = t, .after = 2h, .sets = e});
-    CHECK(verdict(linked) == "NotPermitted");
+    Session unmapped{7, make_peer(bob), {}, {}};
+    unmapped.peer.is_user_mapped = false;
+    CHECK(verdict(fixture.registry.arm(unmapped, {.name = "u"_name, .after = 1h})) ==
+          "NotPermitted");
+    CHECK(verdict(fixture.registry.create(unmapped, {.name = "m"_name})) == "NotPermitted");
+    CHECK(verdict(fixture.registry.arm(unmapped, {.name = t, .after = 2h})) == "ok");
+    const auto with_target = fixture.registry.arm(unmapped, {.name = t, .after = 2h, .sets = e});
+    CHECK(verdict(with_target) == "NotPermitted");
 }
 
 TEST_CASE("a timer whose target was deleted keeps running and ignores a later event of that name")
@@ -796,7 +797,7 @@ TEST_CASE("a change of the wall clock cancels each cancellable timer and no othe
 
 TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was armed since")
 {
-    const bool is_armed_anew = GENERATE(false, true);
+    const bool is_rearmed = GENERATE(false, true);
     const bool has_turned = GENERATE(false, true);
     WallClockLock wall_clock;
     TimerRegistry fixture;
@@ -808,7 +809,7 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     if (has_turned)
         REQUIRE(run_until(fixture.loop, [&] { return fixture.state() == TimerState::cancelled; }));
     CHECK_FALSE(take_expirations(fd)); // ECANCELED
-    if (is_armed_anew)
+    if (is_rearmed)
         REQUIRE(fixture.arm(cancellable()) == "ok");
 
     // The subscription belongs to another session.
@@ -816,22 +817,22 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     CHECK(*time_left(fd) > 0ns);
     CHECK(fixture.registry.acknowledge(fixture.session, token));
 
-    CHECK((*time_left(fd) > 0ns) == is_armed_anew);
+    CHECK((*time_left(fd) > 0ns) == is_rearmed);
     CHECK(*time_left(other) > 0ns); // This one has not reported yet.
-    CHECK(take_expirations(other).has_value() == is_armed_anew);
-    CHECK(fixture.state() == (is_armed_anew ? TimerState::armed : TimerState::cancelled));
+    CHECK(take_expirations(other).has_value() == is_rearmed);
+    CHECK(fixture.state() == (is_rearmed ? TimerState::armed : TimerState::cancelled));
     REQUIRE(fixture.registry.unsubscribe(fixture.session, token));
     CHECK_FALSE(fixture.registry.acknowledge(fixture.session, token));
 }
 
 TEST_CASE("a change of the wall clock does not cancel a timer that was armed after it")
 {
-    const bool is_there = GENERATE(false, true);
+    const bool exists = GENERATE(false, true);
     const bool is_nearer = GENERATE(false, true);
     WallClockLock wall_clock;
     TimerRegistry fixture;
     REQUIRE(fixture.arm(cancellable("before"_name)) == "ok");
-    if (is_there)
+    if (exists)
         REQUIRE(fixture.arm(cancellable()) == "ok");
     wall_clock.shift(1000ns);
     auto request = cancellable(); // The daemon has not run since.

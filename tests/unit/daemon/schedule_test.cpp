@@ -16,7 +16,7 @@ Schedule schedule(nanoseconds first, nanoseconds interval)
 
 TEST_CASE("expirations of a schedule are counted from the exact nanosecond of each")
 {
-    const auto [first, interval, now, points] =
+    const auto [first, interval, now, expirations] =
         GENERATE(table<nanoseconds, nanoseconds, nanoseconds, std::int64_t>({
             {10ns, 0ns, 0ns, 0},
             {10ns, 0ns, 9ns, 0},
@@ -36,12 +36,12 @@ TEST_CASE("expirations of a schedule are counted from the exact nanosecond of ea
             {1ns, end - 1ns, end, 2},
         }));
     INFO(first.count() << " every " << interval.count() << " at " << now.count());
-    CHECK(schedule(first, interval).expirations_by(now) == points);
+    CHECK(schedule(first, interval).expirations_by(now) == expirations);
 }
 
 TEST_CASE("an expiration follows the grid up to the last one before the end of the clock")
 {
-    const auto [first, interval, index, point] =
+    const auto [first, interval, index, expiration] =
         GENERATE(table<nanoseconds, nanoseconds, std::int64_t, std::optional<nanoseconds>>({
             {10ns, 0ns, 0, 10ns},
             {10ns, 0ns, 1, std::nullopt},
@@ -57,7 +57,7 @@ TEST_CASE("an expiration follows the grid up to the last one before the end of t
             {1ns, 1h, end.count(), std::nullopt},
         }));
     INFO(first.count() << " every " << interval.count() << ", index " << index);
-    CHECK(schedule(first, interval).expiration(index) == point);
+    CHECK(schedule(first, interval).expiration(index) == expiration);
 }
 
 TEST_CASE("the next expiration is after now, never now itself")
@@ -79,10 +79,10 @@ TEST_CASE("the number of expirations by each expiration equals its index plus on
     const auto grid = schedule(12'345ns, interval);
     for (const std::int64_t index : {0L, 1L, 2L, 999L, 2'000'000L}) {
         INFO(index);
-        const auto point = grid.expiration(index);
-        REQUIRE(point);
-        CHECK(grid.expirations_by(*point) == index + 1);
-        CHECK(grid.expirations_by(*point - 1ns) == index);
+        const auto expiration = grid.expiration(index);
+        REQUIRE(expiration);
+        CHECK(grid.expirations_by(*expiration) == index + 1);
+        CHECK(grid.expirations_by(*expiration - 1ns) == index);
     }
 }
 

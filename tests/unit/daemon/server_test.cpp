@@ -131,7 +131,7 @@ TEST_CASE("descriptors sent with a call reach no other client")
     CAPTURE(kernel.pass_rights);
     std::array<int, 2> ends{};
     REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
-    const UniqueFd reading{ends[0]};
+    const UniqueFd read_end{ends[0]};
     ServerFixture fixture{default_limits, kernel};
     auto client = fixture.connect();
     {
@@ -141,7 +141,7 @@ TEST_CASE("descriptors sent with a call reach no other client")
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
     }
     run_until_idle(fixture.loop);
-    CHECK(probe::await_events(reading, POLLHUP)); // The other end is closed everywhere.
+    CHECK(probe::await_events(read_end, POLLHUP)); // The other end is closed everywhere.
     if (!kernel.pass_rights) {
         CHECK(client.is_disconnected());
         return;
@@ -156,9 +156,9 @@ TEST_CASE("a client of a socket that passes credentials or descriptors is served
     ServerFixture fixture{default_limits, KernelFeatures{}};
     ListeningSocket other{fixture.directory / "other", 0600, KernelFeatures{}};
     auto listening = other.release();
-    const int yes = 1;
+    const int enabled = 1;
     for (const int option : {SO_PASSCRED, SO_PASSSEC})
-        REQUIRE(::setsockopt(listening.get(), SOL_SOCKET, option, &yes, sizeof yes) == 0);
+        REQUIRE(::setsockopt(listening.get(), SOL_SOCKET, option, &enabled, sizeof enabled) == 0);
     fixture.server.listen(std::move(listening));
     fixture.path = fixture.directory / "other";
     auto client = fixture.connect();
@@ -245,12 +245,12 @@ int connect_without_spare_descriptors()
     int accepted = 0;
     for (auto& client : crowd) {
         const auto reply = client.reply();
-        const bool is_told =
+        const bool is_rejected =
             reply.starts_with(R"({"error":"io.evfdd.OutOfDescriptors","parameters":{"limit":)" +
                               std::to_string(limit.rlim_cur) + ",");
-        if (is_told != client.is_disconnected())
+        if (is_rejected != client.is_disconnected())
             return 3;
-        rejected += is_told ? 1 : 0;
+        rejected += is_rejected ? 1 : 0;
         accepted += client.is_disconnected() ? 0 : 1;
     }
     if (accepted != spare_descriptors || rejected != 10 - spare_descriptors)

@@ -60,14 +60,14 @@ TEST_CASE("a user with many connections leaves the last ones to users with few")
         held_charges.push_back(*std::move(charges));
         return true;
     };
-    const auto as_many_as_it_gets = [&](uid_t uid) {
+    const auto admit_up_to_limit = [&](uid_t uid) {
         std::int64_t connections = 0;
         while (connections <= all && admitted(uid))
             ++connections;
         return connections;
     };
-    CHECK(as_many_as_it_gets(alice) == all - all / 8);
-    CHECK(as_many_as_it_gets(bob) == all / 64);
+    CHECK(admit_up_to_limit(alice) == all - all / 8);
+    CHECK(admit_up_to_limit(bob) == all / 64);
     CHECK_FALSE(admitted(alice));
     held_charges.clear();
     CHECK(admitted(alice));

@@ -167,8 +167,9 @@ TEST_CASE("tokens of a wait are kept by a client that resumes and returned witho
         auto stored = crash(std::move(daemon));
         ServiceFixture last{std::move(stored), 0ns};
         run_until_idle(last.loop);
-        const auto there = tokens(last, "s");
-        CHECK((there == 2 || there == 1)); // 1 if the arrival of the reply was committed already.
+        const auto token_count = tokens(last, "s");
+        CHECK((token_count == 2 ||
+               token_count == 1)); // 1 if the arrival of the reply was committed already.
     }
 }
 
@@ -220,13 +221,13 @@ struct DaemonLife {
     std::unique_ptr<ServiceFixture> daemon = with_semaphore(1);
     TestClient client = daemon->connect();
     // The first byte behind the end of the journal, for each reply.
-    std::vector<std::size_t> answered;
+    std::vector<std::size_t> journal_ends;
 
 private:
     void call(std::string_view method, std::string_view parameters)
     {
         REQUIRE_FALSE(daemon->request(client, method, parameters).contains("error"));
-        answered.push_back(Frames{journal()}.end());
+        journal_ends.push_back(Frames{journal()}.end());
     }
 };
 
@@ -247,7 +248,8 @@ TEST_CASE("a client continues if the journal ends at any byte after its last ans
         const auto daemon = life.recover(journal);
         CHECK(daemon->service.counters().recovery.losses == 0);
         auto again = daemon->connect();
-        const auto calls = std::ranges::count_if(life.answered, [&](auto at) { return at <= end; });
+        const auto calls =
+            std::ranges::count_if(life.journal_ends, [&](auto at) { return at <= end; });
         CHECK(resume(*daemon, again, calls) == certain);
     }
 }
@@ -295,7 +297,7 @@ TEST_CASE("only the lost one of several replies to Open is undone")
 
 // Returns the successor of a daemon that crashed when the reply to a Wait, the client's first call,
 // was committed and not sent.
-std::unique_ptr<ServiceFixture> after_answer_in_doubt()
+std::unique_ptr<ServiceFixture> restart_with_reply_in_doubt()
 {
     auto daemon = with_semaphore(2);
     const auto serial = daemon->service.registry().find("s"_name)->serial;
@@ -319,7 +321,7 @@ std::unique_ptr<ServiceFixture> after_answer_in_doubt()
 TEST_CASE(
     "a token in doubt is kept by a client that gets the reply, and is returned once otherwise")
 {
-    auto daemon = after_answer_in_doubt();
+    auto daemon = restart_with_reply_in_doubt();
     auto client = daemon->connect();
     std::uint64_t left = 2;
     SECTION("the client has the reply")
@@ -383,8 +385,8 @@ TEST_CASE("subscriptions and connection objects survive with a resumed session a
     CHECK(subscriptions(*daemon, "p") == 0);
     daemon = crash_and_recover(std::move(daemon));
     CHECK_FALSE(daemon->service.registry().find("mine"_name));
-    auto late = daemon->connect();
-    CHECK(is_refused(resume(*daemon, late, 3)));
+    auto late_client = daemon->connect();
+    CHECK(is_refused(resume(*daemon, late_client, 3)));
 }
 
 TEST_CASE("a client that resumes too late gets no false certainty")
@@ -396,9 +398,9 @@ TEST_CASE("a client that resumes too late gets no false certainty")
     ServiceFixture last{crash(std::move(daemon)), 0ns};
     run_until_idle(last.loop);
     CHECK_FALSE(last.service.registry().find("mine"_name));
-    auto late = last.connect();
-    CHECK(is_refused(resume(last, late, 1)));
-    CHECK(resume(last, late, 0) == uncertain);
+    auto late_client = last.connect();
+    CHECK(is_refused(resume(last, late_client, 1)));
+    CHECK(resume(last, late_client, 0) == uncertain);
 }
 
 TEST_CASE("Resume is refused where it would be wrong")
@@ -412,9 +414,9 @@ TEST_CASE("Resume is refused where it would be wrong")
 
     SECTION("the session is of another user")
     {
-        auto stranger = daemon->connect(bob);
+        auto outsider = daemon->connect(bob);
         for (const std::int64_t calls : {0, 2, 3})
-            CHECK(is_refused(resume(*daemon, stranger, calls)));
+            CHECK(is_refused(resume(*daemon, outsider, calls)));
     }
     SECTION("the number of calls is impossible")
     {
@@ -518,9 +520,9 @@ TEST_CASE("a daemon that lost records does not claim that calls had no effect")
     auto client = daemon->connect();
     resume(*daemon, client);
     daemon->request(client, "Set", R"({"names":["s"]})");
-    auto senseless = event_record("nobodys", Mode::automatic);
-    senseless.owner = -1;
-    daemon->state_store.put(daemon->service.registry().new_id(), senseless);
+    auto impossible = event_record("nobodys", Mode::automatic);
+    impossible.owner = -1;
+    daemon->state_store.put(daemon->service.registry().new_id(), impossible);
     daemon->state_store.commit();
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();

@@ -132,7 +132,7 @@ TEST_CASE("wrong descriptors are reported and replaced")
 // Bytes that overwrite the journal, and the resulting warnings.
 struct Damage {
     std::string bytes;
-    std::size_t place;
+    std::size_t offset;
     std::string warning;
     std::uint64_t lost = 0; // Lost events.
 };
@@ -152,7 +152,7 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
           2}}));
     auto stored = stored_fds_of(fixture.state_store);
     REQUIRE(::pwrite(stored[journal].get(), damage.bytes.data(), damage.bytes.size(),
-                     static_cast<off_t>(damage.place)) > 0);
+                     static_cast<off_t>(damage.offset)) > 0);
 
     const SuccessorStore next{std::move(stored)};
 
@@ -274,9 +274,9 @@ TEST_CASE("an intent that the progress page does not continue counts as done")
     EventLoop loop;
     StateStore state_store{loop};
     REQUIRE(state_store.begin_intent({{1, 1, {}}}, 1));
-    auto notes = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
-    REQUIRE(notes);
-    notes->begin_intent(99, 5); // An intent of an incomplete commit.
+    auto page = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
+    REQUIRE(page);
+    page->begin_intent(99, 5); // An intent of an incomplete commit.
     const SuccessorStore next{stored_fds_of(state_store)};
     CHECK_FALSE(next.recovered.intent);
 }
@@ -315,7 +315,7 @@ TEST_CASE("a record without an id is malformed")
 
 TEST_CASE("new ids are never those of existing records")
 {
-    const auto [ids, last, is_told] =
+    const auto [ids, last, is_reported] =
         GENERATE(table<std::vector<std::uint64_t>, std::uint64_t, bool>({
             {{2, 3}, 3, false},
             {{2, UINT64_MAX}, 2, true},
@@ -332,7 +332,7 @@ TEST_CASE("new ids are never those of existing records")
     SuccessorStore next{stored_fds_of(fixture.state_store)};
     CHECK(next.recovered.objects.size() == 1 + ids.size());
     CHECK(next.recovered.last_id == last);
-    CHECK(next.recovered.warnings.size() == (is_told ? 1 : 0));
+    CHECK(next.recovered.warnings.size() == (is_reported ? 1 : 0));
     for (const auto& warning : next.recovered.warnings)
         CHECK(is_sentence(warning));
 }

@@ -38,16 +38,16 @@ TEST_CASE("a change of the subscribers reaches each of their holders")
 TEST_CASE("an unsubscribed holder is left alone, keeps its descriptor and returns its charge")
 {
     SubscribedTable fixture;
-    const auto gone = fixture.subscribe();
+    const auto removed = fixture.subscribe();
     const auto stays = fixture.subscribe();
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 2);
 
-    CHECK(fixture.table.remove(gone));
+    CHECK(fixture.table.remove(removed));
 
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 1);
-    CHECK_FALSE(fixture.table.has(gone));
+    CHECK_FALSE(fixture.table.has(removed));
     CHECK(fixture.table.has(stays));
-    CHECK_FALSE(fixture.table.remove(gone));
+    CHECK_FALSE(fixture.table.remove(removed));
     REQUIRE(fixture.set_all(nanoseconds::max()));
     CHECK(time_left(fixture.fds[0]) == 0ns);
     CHECK(*time_left(fixture.fds[1]) > 0ns);

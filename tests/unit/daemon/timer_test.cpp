@@ -199,8 +199,8 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
 
     REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
     REQUIRE(relative.timer.arm(absolute.timer.spec(), {})); // It is absolute now.
-    const auto point = absolute.schedule().first;
-    CHECK(expiry_of(span, Clock::realtime).overlaps({point, point}));
+    const auto expiration = absolute.schedule().first;
+    CHECK(expiry_of(span, Clock::realtime).overlaps({expiration, expiration}));
 }
 
 TEST_CASE("a relative realtime timer is never early for any subscriber")
@@ -255,7 +255,7 @@ struct ClockCase {
     bool is_relative;
     Clock other_clock;
     bool other_is_relative;
-    bool can;
+    bool expected;
 };
 
 void check_clock_change(const ClockCase& c)
@@ -269,7 +269,7 @@ void check_clock_change(const ClockCase& c)
     TimerFixture fixture{request(c.clock, c.is_relative)};
     CHECK(fixture.timer.can_be_armed_with(other)); // Without a subscription.
     const auto fd = fixture.open();
-    CHECK(fixture.timer.can_be_armed_with(other) == c.can);
+    CHECK(fixture.timer.can_be_armed_with(other) == c.expected);
 }
 
 TEST_CASE("a descriptor can get another schedule unless it needs another clock")

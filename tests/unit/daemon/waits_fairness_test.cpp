@@ -22,14 +22,14 @@ std::unique_ptr<Wait> start(RegistryFixture& fixture, std::initializer_list<std:
     return *std::move(wait);
 }
 
-bool is_over(const std::unique_ptr<Wait>& wait)
+bool is_done(const std::unique_ptr<Wait>& wait)
 {
     return wait->outcome().has_value();
 }
 
-std::size_t how_many_over(const std::deque<std::unique_ptr<Wait>>& waits)
+std::size_t completed_count(const std::deque<std::unique_ptr<Wait>>& waits)
 {
-    return static_cast<std::size_t>(std::ranges::count_if(waits, is_over));
+    return static_cast<std::size_t>(std::ranges::count_if(waits, is_done));
 }
 
 TEST_CASE("consuming waits are served in the order of their arrival")
@@ -49,8 +49,8 @@ TEST_CASE("consuming waits are served in the order of their arrival")
         else
             REQUIRE(fixture.registry.set(fixture.owner.peer, names({"e"}), 1));
         run_until_idle(fixture.loop);
-        CHECK(how_many_over(waits) == served);
-        CHECK(is_over(waits[served - 1]));
+        CHECK(completed_count(waits) == served);
+        CHECK(is_done(waits[served - 1]));
     }
     CHECK_FALSE(fixture.event("e").is_set());
 }
@@ -68,9 +68,9 @@ TEST_CASE("n tokens release exactly the first n waits, and one auto set exactly 
     REQUIRE(add(fixture.open("e"), 7));
     run_until_idle(fixture.loop);
 
-    CHECK(how_many_over(waits) == released);
+    CHECK(completed_count(waits) == released);
     for (std::size_t i = 0; i < released; ++i)
-        CHECK(is_over(waits[i]));
+        CHECK(is_done(waits[i]));
 }
 
 TEST_CASE("a wait that starts after an unreported set does not overtake")
@@ -82,8 +82,8 @@ TEST_CASE("a wait that starts after an unreported set does not overtake")
 
     const auto second = start(fixture, {"e"}); // Before the loop runs.
 
-    CHECK(is_over(first));
-    CHECK_FALSE(is_over(second));
+    CHECK(is_done(first));
+    CHECK_FALSE(is_done(second));
 }
 
 TEST_CASE("a pulse does not let its wait overtake others for what else it needs")
@@ -98,8 +98,8 @@ TEST_CASE("a pulse does not let its wait overtake others for what else it needs"
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"p"}), 1)); // Before the loop runs.
 
-    CHECK(is_over(first));
-    CHECK(is_over(second) == (require == Require::any));
+    CHECK(is_done(first));
+    CHECK(is_done(second) == (require == Require::any));
 }
 
 TEST_CASE("a cancelled wait does not block the waits behind it")
@@ -111,7 +111,7 @@ TEST_CASE("a cancelled wait does not block the waits behind it")
     first.reset();
     REQUIRE(add(fixture.open("e"), 1));
     run_until_idle(fixture.loop);
-    CHECK(is_over(second));
+    CHECK(is_done(second));
 }
 
 TEST_CASE("a wakeup may end the next wait, and the one behind it is still served")
@@ -128,9 +128,9 @@ TEST_CASE("a wakeup may end the next wait, and the one behind it is still served
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({"m"}), 1));
 
-    CHECK(is_over(*first));
+    CHECK(is_done(*first));
     CHECK_FALSE(second);
-    CHECK(is_over(third));
+    CHECK(is_done(third));
 }
 
 TEST_CASE("a wait for all that loses one object to a direct reader returns the others")
@@ -142,10 +142,10 @@ TEST_CASE("a wait for all that loses one object to a direct reader returns the o
     const auto raced = fixture.open("raced");
     constexpr std::uint64_t rounds = 3'000;
     REQUIRE(add(contended, rounds));
-    std::atomic<bool> is_done = false;
+    std::atomic<bool> is_finished = false;
     std::uint64_t taken_by_reader = 0;
     std::thread reader{[&] {
-        while (!is_done)
+        while (!is_finished)
             taken_by_reader += evfd::take(raced).value_or(0);
     }};
 
@@ -154,14 +154,14 @@ TEST_CASE("a wait for all that loses one object to a direct reader returns the o
     for (std::uint64_t round = 0; round < rounds; ++round) {
         static_cast<void>(add(raced, 1));
         static_cast<void>(fixture.loop.run_once(0ns));
-        if (is_over(wait)) {
+        if (is_done(wait)) {
             ++completed;
             wait = start(fixture, {"kept", "raced"});
         }
     }
-    is_done = true;
+    is_finished = true;
     reader.join();
-    completed += is_over(wait) ? 1U : 0U;
+    completed += is_done(wait) ? 1U : 0U;
     wait.reset();
 
     const auto left = *count(raced);
@@ -183,8 +183,8 @@ TEST_CASE("the earliest wait is served first, whatever object was set first")
     REQUIRE(add(a, 1));
     run_until_idle(fixture.loop);
 
-    CHECK(is_over(first));
-    CHECK_FALSE(is_over(second));
+    CHECK(is_done(first));
+    CHECK_FALSE(is_done(second));
     CHECK(fixture.event("b").is_set()); // All or nothing.
 }
 
@@ -205,14 +205,14 @@ TEST_CASE("the first of several waits that each miss another object is released 
         for (const auto& [name, fd] : fds)
             REQUIRE((name == missing ? take(fd).has_value() : add(fd, 1).has_value()));
         run_until_idle(fixture.loop);
-        CHECK(how_many_over(waits) == 0);
+        CHECK(completed_count(waits) == 0);
     }
     for (std::size_t served = 1; served <= waits.size(); ++served) {
         for (const auto& [name, fd] : fds)
             REQUIRE(add(fd, 1));
         run_until_idle(fixture.loop);
-        CHECK(how_many_over(waits) == served);
-        CHECK(is_over(waits[served - 1]));
+        CHECK(completed_count(waits) == served);
+        CHECK(is_done(waits[served - 1]));
     }
 }
 
@@ -222,8 +222,8 @@ struct WaitModel {
         std::unique_ptr<Wait> wait;
         Require require;
         // Manual events, pulses and timers, which the wait still needs to see once.
-        std::set<std::string> misses;
-        std::set<std::string> takes; // Auto events and semaphores, which the wait consumes.
+        std::set<std::string> unseen;
+        std::set<std::string> to_consume; // Auto events and semaphores, which the wait consumes.
     };
 
     void begin(const std::vector<std::string>& wanted, Require require)
@@ -233,21 +233,21 @@ struct WaitModel {
         for (const auto& name : wanted) {
             request.names.list.push_back(*Name::parse(name));
             if (name[0] == 'a' || name[0] == 's') // Consumed.
-                waiter.takes.insert(name);
+                waiter.to_consume.insert(name);
             else if (name[0] != 'm' || !fixture.event(name).is_set())
-                waiter.misses.insert(name);
+                waiter.unseen.insert(name);
         }
         waiter.wait = *fixture.waits.start(
             fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits), request, [] {});
         waiters.push_back(std::move(waiter));
     }
-    void happens(const std::string& name)
+    void on_operation(const std::string& name)
     {
         for (auto& waiter : waiters)
-            if (waiter.misses.erase(name) > 0 && waiter.require == Require::any)
-                waiter.misses.clear(), waiter.takes.clear();
+            if (waiter.unseen.erase(name) > 0 && waiter.require == Require::any)
+                waiter.unseen.clear(), waiter.to_consume.clear();
     }
-    void give_up(std::size_t at)
+    void cancel(std::size_t at)
     {
         waiters.erase(waiters.begin() + static_cast<std::ptrdiff_t>(at));
     }
@@ -256,17 +256,19 @@ struct WaitModel {
     // waits and returns their number.
     std::size_t check()
     {
-        const auto is_there = [&](const std::string& text) { return fixture.event(text).is_set(); };
+        const auto is_set_now = [&](const std::string& text) {
+            return fixture.event(text).is_set();
+        };
         for (const auto& waiter : waiters) {
-            if (is_over(waiter.wait))
+            if (is_done(waiter.wait))
                 continue;
             if (waiter.require == Require::any)
-                REQUIRE(std::ranges::none_of(waiter.takes, is_there));
+                REQUIRE(std::ranges::none_of(waiter.to_consume, is_set_now));
             else
                 REQUIRE_FALSE(
-                    (waiter.misses.empty() && std::ranges::all_of(waiter.takes, is_there)));
+                    (waiter.unseen.empty() && std::ranges::all_of(waiter.to_consume, is_set_now)));
         }
-        return std::erase_if(waiters, [](const auto& waiter) { return is_over(waiter.wait); });
+        return std::erase_if(waiters, [](const auto& waiter) { return is_done(waiter.wait); });
     }
 
     RegistryFixture& fixture;
@@ -317,17 +319,17 @@ TEST_CASE("no wait stays pending while its objects are set, whatever is set and 
             model.begin(wanted, require);
         } else if (operation < 6) {
             REQUIRE(add(fds[at], 1));
-            model.happens(name);
+            model.on_operation(name);
         } else if (operation == 6) {
             REQUIRE(take(fds[at]));
         } else if (operation == 7) {
             REQUIRE(fixture.registry.set(fixture.owner.peer, names({name, "p0"}), 1));
-            model.happens(name);
-            model.happens("p0");
+            model.on_operation(name);
+            model.on_operation("p0");
         } else if (operation == 8) {
             REQUIRE(fixture.registry.clear(fixture.owner.peer, names({name})));
         } else if (!model.waiters.empty() && one_of(4) == 0) {
-            model.give_up(one_of(model.waiters.size()));
+            model.cancel(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
             continue; // Several operations are delivered at once.
@@ -347,15 +349,15 @@ TEST_CASE("a token of an unacknowledged wait is returned and serves the next")
     const auto second = start(fixture, {"e"});
     REQUIRE(add(fixture.open("e"), 1));
     run_until_idle(fixture.loop);
-    REQUIRE(is_over(first));
-    REQUIRE_FALSE(is_over(second));
+    REQUIRE(is_done(first));
+    REQUIRE_FALSE(is_done(second));
 
     first->return_tokens();
     first->return_tokens(); // Once is enough.
     first.reset();
     run_until_idle(fixture.loop);
 
-    CHECK(is_over(second));
+    CHECK(is_done(second));
     CHECK_FALSE(fixture.event("e").is_set());
 }
 
@@ -364,7 +366,7 @@ TEST_CASE("a token of a deleted object is not returned to a later object of its 
     RegistryFixture fixture;
     fixture.create("e", Mode::semaphore, 1);
     const auto wait = start(fixture, {"e"});
-    REQUIRE(is_over(wait));
+    REQUIRE(is_done(wait));
     REQUIRE(fixture.registry.delete_objects(fixture.owner.peer, names({"e"})));
     fixture.create("e", Mode::semaphore);
 

@@ -340,12 +340,12 @@ TEST_CASE("a completed wait does not time out afterwards")
 TEST_CASE("a set before the timeout counts, however busy the loop is")
 {
     RegistryFixture fixture;
-    const auto noisy = *make_eventfd(1, Counter::plain);
+    const auto always_ready = *make_eventfd(1, Counter::plain);
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
     for (std::size_t i = 0; i < EventLoop::batch; ++i) // One whole iteration serves others.
         watches.push_back(
-            *fixture.loop.watch(fds.emplace_back(*duplicate(noisy)), EPOLLIN, [](auto) {}));
+            *fixture.loop.watch(fds.emplace_back(*duplicate(always_ready)), EPOLLIN, [](auto) {}));
     fixture.create("e");
     auto waiter = start(fixture, {.names = names({"e"}), .timeout = 1ns});
     REQUIRE(add(fixture.open("e"), 1));
@@ -412,7 +412,7 @@ TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
     RegistryFixture fixture;
     fixture.create("db/e", Mode::automatic);
     auto by_alice = start(fixture, {"db/e"});
-    auto for_more = start(fixture, {"e", "db/later"}, any);
+    auto counted_wait = start(fixture, {"e", "db/later"}, any);
     auto for_other = start(fixture, {"e"});
     auto by_bob = start(fixture, {.names = names({"db/e"})}, bob);
 
@@ -421,8 +421,8 @@ TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
 
     CHECK(by_alice.state() == "NotPermitted");
     CHECK(*by_alice.wakeups == 1);
-    CHECK(for_more.state() == "NotPermitted");
-    CHECK(*for_more.wakeups == 1);
+    CHECK(counted_wait.state() == "NotPermitted");
+    CHECK(*counted_wait.wakeups == 1);
     CHECK(for_other.state() == "waits");
     CHECK(by_bob.state() == "waits");
     CHECK(fixture.waits.waiter_count("db/e"_name) == 1);
@@ -524,13 +524,13 @@ TEST_CASE("a policy that forbids setting ends the consuming waits, and no other"
     fixture.create("a", Mode::automatic);
     fixture.create("m");
     auto to_consume = start(fixture, {.names = names({"a"})}, bob);
-    auto to_look = start(fixture, {.names = names({"m"})}, bob);
-    auto for_later = start(fixture, {.names = names({"later"})}, bob);
+    auto permission_to_wait = start(fixture, {.names = names({"m"})}, bob);
+    auto later_wait = start(fixture, {.names = names({"later"})}, bob);
     fixture.registry.set_policy(make_policy("\"\" bob -s"));
     fixture.waits.on_policy_changed();
     CHECK(to_consume.state() == "NotPermitted");
-    CHECK(to_look.state() == "waits");
-    CHECK(for_later.state() == "waits");
+    CHECK(permission_to_wait.state() == "waits");
+    CHECK(later_wait.state() == "waits");
 }
 
 TEST_CASE("a token that arrives as a monitor starts still serves the wait")

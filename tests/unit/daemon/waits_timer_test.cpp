@@ -18,7 +18,7 @@ struct Waiter {
     std::shared_ptr<int> wakeups = std::make_shared<int>(0);
     Outcome<std::unique_ptr<Wait>> started;
 
-    bool is_over() { return !started || (*started)->outcome().has_value(); }
+    bool is_done() { return !started || (*started)->outcome().has_value(); }
     // Returns "waits", the fired names, or the error.
     std::string state()
     {
@@ -365,13 +365,13 @@ TEST_CASE("a cancelled timer ends the waits for it, and other waits continue")
 TEST_CASE("a waiter without permission for a later timer is refused and learns no expiration")
 {
     RegistryFixture fixture;
-    auto stranger = start(fixture, {.names = names({"t"})}, bob);
+    auto outsider = start(fixture, {.names = names({"t"})}, bob);
     auto owner = start(fixture, {"t"});
     arm(fixture, {.name = t,
                   .clock = Clock::monotonic,
                   .first = 1ns,
                   .rights = "0600"_permissions}); // Expires.
-    CHECK(stranger.state() == "NotPermitted");
+    CHECK(outsider.state() == "NotPermitted");
     REQUIRE(completes(fixture, owner));
     CHECK(owner.state() == "t");
     CHECK(start(fixture, {.names = names({"t"})}, bob).state() == "NotPermitted");

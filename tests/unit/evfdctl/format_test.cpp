@@ -207,8 +207,8 @@ TEST_CASE("a change is printed on one line")
 {
     protocol::Monitor::Reply event{3, Change::created, "db/ready"_name, object(Mode::manual)};
     CHECK(report::change(event) == "created\tdb/ready\tmanual\t-\n");
-    protocol::Monitor::Reply gone{4, Change::deleted, "db/ready"_name, {}};
-    CHECK(report::change(gone) == "deleted\tdb/ready\n");
+    protocol::Monitor::Reply deletion{4, Change::deleted, "db/ready"_name, {}};
+    CHECK(report::change(deletion) == "deleted\tdb/ready\n");
     CHECK(report::change({5, Change::ready, {}, {}}) == "ready\n");
 }
 

@@ -17,8 +17,8 @@ class TimeZoneScope {
 public:
     explicit TimeZoneScope(const char* name)
     {
-        if (const char* was = ::getenv("TZ"))
-            before_ = was;
+        if (const char* value = ::getenv("TZ"))
+            before_ = value;
         ::setenv("TZ", name, 1);
         ::tzset();
     }
@@ -39,20 +39,20 @@ private:
 
 WallTime at(std::string_view rfc3339)
 {
-    const auto moment = parse_timestamp(rfc3339, WallTime{});
-    REQUIRE(moment);
-    return WallTime{moment->since_zero};
+    const auto timestamp = parse_timestamp(rfc3339, WallTime{});
+    REQUIRE(timestamp);
+    return WallTime{timestamp->since_zero};
 }
 
 std::string read(std::string_view text, WallTime now = WallTime{})
 {
-    const auto moment = parse_timestamp(text, now);
-    return moment ? to_rfc3339(WallTime{moment->since_zero}) : "none";
+    const auto timestamp = parse_timestamp(text, now);
+    return timestamp ? to_rfc3339(WallTime{timestamp->since_zero}) : "none";
 }
 
 TEST_CASE("an RFC 3339 timestamp is parsed exactly")
 {
-    const auto [text, moment] = GENERATE(table<std::string, std::string>({
+    const auto [text, timestamp] = GENERATE(table<std::string, std::string>({
         {"1970-01-01T00:00:00Z", "1970-01-01T00:00:00Z"},
         {"2026-01-31T08:30:00Z", "2026-01-31T08:30:00Z"},
         {"2026-01-31t08:30:00z", "2026-01-31T08:30:00Z"},
@@ -70,7 +70,7 @@ TEST_CASE("an RFC 3339 timestamp is parsed exactly")
         {"@9223372036.854775807", "2262-04-11T23:47:16.854775807Z"},
     }));
     INFO(text);
-    CHECK(read(text) == moment);
+    CHECK(read(text) == timestamp);
     CHECK(parse_timestamp(text, WallTime{})->is_clock_neutral == text.starts_with('@'));
 }
 
@@ -94,7 +94,7 @@ TEST_CASE("a malformed timestamp is refused")
 TEST_CASE("a time of day is the next one in the local time zone")
 {
     const TimeZoneScope zone{"CET-1CEST,M3.5.0,M10.5.0/3"};
-    const auto [now, text, moment] = GENERATE(table<std::string, std::string, std::string>({
+    const auto [now, text, timestamp] = GENERATE(table<std::string, std::string, std::string>({
         {"2026-01-31T07:00:00Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T07:00:00Z", "08:30:15", "2026-01-31T07:30:15Z"},
         // The same time of day: tomorrow.
@@ -107,7 +107,7 @@ TEST_CASE("a time of day is the next one in the local time zone")
         {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Out of summer time.
     }));
     INFO(now << ' ' << text);
-    CHECK(read(text, at(now)) == moment);
+    CHECK(read(text, at(now)) == timestamp);
 }
 
 } // namespace

@@ -80,12 +80,12 @@ TEST_CASE("the screen has a title, a heading, the rows and the keys")
               "",
               "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave",
           });
-    const auto picture = view.render(now);
-    CHECK(picture[1][0].style == Style::chosen_heading);
-    CHECK(picture[1][2].style == Style::heading);
-    CHECK(picture[2][0].style == Style::bold);
-    CHECK(picture[2][6].style == Style::good);
-    CHECK(picture[3][6].style == Style::plain);
+    const auto lines = view.render(now);
+    CHECK(lines[1][0].style == Style::chosen_heading);
+    CHECK(lines[1][2].style == Style::heading);
+    CHECK(lines[2][0].style == Style::bold);
+    CHECK(lines[2][6].style == Style::good);
+    CHECK(lines[3][6].style == Style::plain);
 }
 
 TEST_CASE("no line is wider than the terminal and no more lines are drawn than fit, at any size")
@@ -95,9 +95,9 @@ TEST_CASE("no line is wider than the terminal and no more lines are drawn than f
     const Size size{static_cast<std::size_t>(lines), static_cast<std::size_t>(columns)};
     auto view = view_of({event("a"_name), event("b"_name)}, size);
     type(view, "a");
-    const auto picture = texts(view);
-    CHECK(picture.size() == size.lines);
-    for (const auto& line : picture)
+    const auto lines = texts(view);
+    CHECK(lines.size() == size.lines);
+    for (const auto& line : lines)
         CHECK(line.size() <= size.columns);
 }
 
