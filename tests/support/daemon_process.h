@@ -1,4 +1,13 @@
 // The real evfdd for one end-to-end test, at a socket in a temporary directory.
+//
+// DaemonProcess starts evfdd and returns once clients can connect, because evfdd then sends READY=1
+// to a socket of the test (sd_notify(3)). A test speaks to it in three ways: with evfdctl (ctl()
+// and checked_ctl()), with the library (client()), and byte by byte (WireClient). kill() and
+// restart() lose all objects, since nothing stores the daemon's descriptors meanwhile.
+// SupervisedDaemon runs the same daemon below `evfdd --supervise`, which keeps them over
+// kill_daemon().
+//
+// The log of the daemon is a file in its directory. The destructor prints it if the test fails.
 #pragma once
 
 #include "common/unique_fd.h"

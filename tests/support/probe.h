@@ -1,4 +1,7 @@
-// System calls for the tests of the kernel. No function retries or hides an errno.
+// System calls as short expressions, for the tests of the kernel and of what stands right on it.
+//
+// A function makes one call, or waits for one event. None retries, and none hides an errno, since
+// the tests state what the kernel does.
 #pragma once
 
 #include "common/unique_fd.h"

@@ -1,4 +1,18 @@
 // Processes of the end-to-end tests: started programs and forked workers.
+//
+// start() runs a program from a Command: its arguments, environment, user, limits and descriptors.
+// run() waits for it and returns its output; an OutputReader reads the output while it runs. A
+// Worker is a fork of the test itself: it executes a function and exchanges numbers with the test
+// over a socketpair. switch_user() turns a child into another user.
+//
+// Three rules hold for all of them:
+// - Nothing sleeps. A test waits for a descriptor, or polls a condition that has none, and every
+//   wait ends at default_timeout with an exception that says what did not happen.
+// - No process outlives its test. The destructor of Process kills and reaps it, and the kernel
+// kills
+//   a child whose parent dies (PR_SET_PDEATHSIG).
+// - Catch2 is not used here, since its assertions do not work in a forked child. Failures are
+//   exceptions, which end a test case as well.
 #pragma once
 
 #include "common/clock.h"

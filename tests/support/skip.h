@@ -1,4 +1,9 @@
 // Skips tests that this machine cannot run.
+//
+// A skipped test must not look like a passed one. Catch2 2 has no such result, so a skipped case
+// passes and the program prints "SKIPPED: reason" at its end. CTest then counts the test as skipped
+// (SKIP_REGULAR_EXPRESSION), and skipped.sh lists the reasons. CI forbids skips where all tests can
+// run.
 #pragma once
 
 #include <string>
