@@ -115,7 +115,7 @@ TEST_CASE("a timestamp is printed in RFC 3339 with as many digits as it needs")
 
 TEST_CASE("a duration is split into seconds and the nanoseconds within them")
 {
-    const auto [span, seconds, rest] = GENERATE(table<nanoseconds, std::time_t, long>({
+    const auto [span, seconds, nanosecond_part] = GENERATE(table<nanoseconds, std::time_t, long>({
         {0ns, 0, 0},
         {999'999'999ns, 0, 999'999'999},
         {1s, 1, 0},
@@ -126,7 +126,7 @@ TEST_CASE("a duration is split into seconds and the nanoseconds within them")
     const auto converted = to_timespec(span);
 
     CHECK(converted.tv_sec == seconds);
-    CHECK(converted.tv_nsec == rest);
+    CHECK(converted.tv_nsec == nanosecond_part);
 }
 
 TEST_CASE("a deadline lies after now and stops at the end of the clock")

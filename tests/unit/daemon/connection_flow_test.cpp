@@ -11,7 +11,7 @@ const std::string get_info = R"({"method":"org.varlink.service.GetInfo"})";
 const std::string describe =
     R"({"method":"org.varlink.service.GetInterfaceDescription","parameters":{"interface":"io.evfdd"}})";
 
-std::size_t replies_there(TestClient& client)
+std::size_t count_replies(TestClient& client)
 {
     std::size_t count = 0;
     while (!client.reply().empty())
@@ -32,12 +32,12 @@ TEST_CASE("a connection yields to others after the calls of one iteration")
     other.send(framed(get_info));
 
     run_iterations(daemon.loop, 1);
-    CHECK(replies_there(other) == 1);
-    const auto first = replies_there(busy);
+    CHECK(count_replies(other) == 1);
+    const auto first = count_replies(busy);
     CHECK(first >= 1);
     CHECK(first < 4 * budget);
     run_until_idle(daemon.loop);
-    CHECK(first + replies_there(busy) == 4 * budget);
+    CHECK(first + count_replies(busy) == 4 * budget);
 }
 
 TEST_CASE("calls after a pending wait are answered after it and in order")
@@ -115,7 +115,7 @@ TEST_CASE(
 
     std::size_t got = 0;
     for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
-        got += replies_there(idle_reader);
+        got += count_replies(idle_reader);
         run_iterations(daemon.loop, 3);
     }
     CHECK(got == calls + 1);
@@ -251,7 +251,7 @@ TEST_CASE("a list over many objects without a match yields to other connections"
 
     run_iterations(daemon.loop, 1);
 
-    CHECK(replies_there(other) == 1);
+    CHECK(count_replies(other) == 1);
     CHECK(client.reply().empty());
     std::string reply; // A busy machine needs many iterations for a list.
     REQUIRE(run_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
@@ -300,7 +300,7 @@ Limits with(Resource resource, std::int64_t most)
 }
 
 // Calls until more replies are queued than the kernel buffers.
-void leave_unread(ServiceFixture& daemon, TestClient& client)
+void queue_unread_replies(ServiceFixture& daemon, TestClient& client)
 {
     for (int i = 0; i < 200; ++i)
         client.send(framed(describe));
@@ -313,7 +313,7 @@ TEST_CASE("a user whose clients leave too much unread gets an error, and other u
     auto idle_reader = daemon.connect();
     auto other = daemon.connect();
     auto bobs = daemon.connect(bob);
-    leave_unread(daemon, idle_reader);
+    queue_unread_replies(daemon, idle_reader);
 
     const auto refused = daemon.request(other, "CreateEvent", R"({"name":"e"})");
     CHECK(refused.contains("io.evfdd.QuotaExceeded"));
@@ -321,7 +321,7 @@ TEST_CASE("a user whose clients leave too much unread gets an error, and other u
     CHECK(daemon.request(bobs, "CreateEvent", R"({"name":"b"})").contains("true"));
 
     std::size_t reply_count = 0;
-    while (const auto arrived = replies_there(idle_reader)) {
+    while (const auto arrived = count_replies(idle_reader)) {
         reply_count += arrived;
         run_until_idle(daemon.loop);
     }
@@ -364,11 +364,11 @@ TEST_CASE("a stream continues once the clients of its user have read enough")
     auto monitor = daemon.connect();
     auto bobs = daemon.connect(bob);
     CHECK(daemon.request(monitor, "Monitor", "{}", true).contains("ready"));
-    leave_unread(daemon, idle_reader);
+    queue_unread_replies(daemon, idle_reader);
     daemon.request(bobs, "CreateEvent", R"({"name":"e"})");
     CHECK(monitor.reply().empty());
 
-    while (replies_there(idle_reader) > 0)
+    while (count_replies(idle_reader) > 0)
         run_until_idle(daemon.loop);
 
     std::string event;
@@ -387,10 +387,10 @@ TEST_CASE("a call without room for its reply still counts in its session")
                "}";
     };
     daemon.request(other, "Resume", resume(0));
-    leave_unread(daemon, idle_reader);
+    queue_unread_replies(daemon, idle_reader);
     const auto refused = daemon.request(other, "CreateEvent", R"({"name":"e"})");
     REQUIRE(refused.contains("QuotaExceeded"));
-    while (replies_there(idle_reader) > 0)
+    while (count_replies(idle_reader) > 0)
         run_until_idle(daemon.loop);
     CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("true"));
     CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
@@ -414,13 +414,13 @@ TEST_CASE("a user with many connections gets no more calls an iteration than wit
     run_iterations(daemon.loop, 1);
     std::size_t replies = 0;
     for (auto& client : busy)
-        replies += replies_there(client);
+        replies += count_replies(client);
     CHECK(replies >= 1);
     CHECK(replies <= most);
-    CHECK(replies_there(bobs) == 1);
+    CHECK(count_replies(bobs) == 1);
     run_until_idle(daemon.loop);
     for (auto& client : busy)
-        replies += replies_there(client);
+        replies += count_replies(client);
     CHECK(replies == 40);
 }
 

@@ -16,18 +16,20 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
 {
     const auto [what, corrupt] =
         GENERATE(table<std::string, void (*)(record::Object&, record::Counters&)>({
-            {"owed too much", [](auto&, auto& p) { p.backlog = INT64_MAX; }},
-            {"owed less than nothing", [](auto&, auto& p) { p.backlog = INT64_MIN; }},
-            {"counted too much", [](auto&, auto& p) { p.expirations = INT64_MAX; }},
-            {"counted less than nothing", [](auto&, auto& p) { p.expirations = INT64_MIN; }},
-            {"pulsed too often", [](auto&, auto& p) { p.pulses = INT64_MAX; }},
-            {"of nobody", [](auto& o, auto&) { o.owner = -1; }},
-            {"of no group", [](auto& o, auto&) { o.group = INT64_MAX; }},
-            {"armed by nobody", [](auto& o, auto&) { o.timer->target->uid = -1; }},
-            {"armed by no group", [](auto& o, auto&) { o.timer->target->gid = INT64_MAX; }},
-            {"armed by no groups", [](auto& o, auto&) { o.timer->target->groups = {1, -1}; }},
-            {"without a first point", [](auto& o, auto&) { o.timer->first = 0ns; }},
-            {"of no time", [](auto& o, auto&) { o.timer->wall_offset = INT64_MIN; }},
+            {"backlog above the maximum", [](auto&, auto& p) { p.backlog = INT64_MAX; }},
+            {"negative backlog", [](auto&, auto& p) { p.backlog = INT64_MIN; }},
+            {"expirations above the maximum", [](auto&, auto& p) { p.expirations = INT64_MAX; }},
+            {"negative expirations", [](auto&, auto& p) { p.expirations = INT64_MIN; }},
+            {"pulses above the maximum", [](auto&, auto& p) { p.pulses = INT64_MAX; }},
+            {"owner without a uid", [](auto& o, auto&) { o.owner = -1; }},
+            {"group without a gid", [](auto& o, auto&) { o.group = INT64_MAX; }},
+            {"target without a uid", [](auto& o, auto&) { o.timer->target->uid = -1; }},
+            {"target without a gid", [](auto& o, auto&) { o.timer->target->gid = INT64_MAX; }},
+            {"target with an invalid group",
+             [](auto& o, auto&) { o.timer->target->groups = {1, -1}; }},
+            {"no first expiration", [](auto& o, auto&) { o.timer->first = 0ns; }},
+            {"wall offset below the minimum",
+             [](auto& o, auto&) { o.timer->wall_offset = INT64_MIN; }},
         }));
     CAPTURE(what);
     auto fixture = new_fixture();
@@ -154,7 +156,7 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
     const auto* what = GENERATE("a timerfd", "an epoll", "a device");
     CAPTURE(what);
     auto fixture = new_fixture();
-    fixture->create("kept", Mode::semaphore, 3);
+    fixture->create("persistent", Mode::semaphore, 3);
     const auto id = fixture->registry.new_id();
     REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
     fixture->state_store.put(id, event_record("e", Mode::manual));
@@ -162,7 +164,7 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
     fixture = commit_crash_and_restart(std::move(fixture));
 
     CHECK_FALSE(fixture->registry.find("e"_name));
-    CHECK(tokens(*fixture, "kept") == 3);
+    CHECK(tokens(*fixture, "persistent") == 3);
     CHECK(fixture->quota.used(alice, Resource::objects) == 1);
     CHECK(fixture->state_store.stored_fds() == 1);
     CHECK(fixture->recovered.warnings ==

@@ -63,10 +63,10 @@ TEST_CASE("repeated recovery changes nothing")
 TEST_CASE("changes after a restart survive the next restart")
 {
     auto fixture = new_fixture();
-    fixture->create("gone");
+    fixture->create("deleted");
     fixture->create("stays");
     fixture = commit_crash_and_restart(std::move(fixture));
-    REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"gone"})));
+    REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"deleted"})));
     REQUIRE(
         fixture->registry.set_permissions(fixture->owner.peer, "stays"_name, "0600"_permissions));
     fixture->create("new", Mode::semaphore, 2);
@@ -74,7 +74,7 @@ TEST_CASE("changes after a restart survive the next restart")
     CHECK(serial > object(*fixture, "stays").serial);
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK_FALSE(fixture->registry.find("gone"_name));
+    CHECK_FALSE(fixture->registry.find("deleted"_name));
     CHECK(object(*fixture, "stays").ownership.permissions == "0600"_permissions);
     CHECK(tokens(*fixture, "new") == 2);
     CHECK(fixture->quota.used(alice, Resource::objects) == 2);
@@ -112,7 +112,7 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
 {
     auto fixture = new_fixture();
     fixture->create("lost");
-    fixture->create("kept");
+    fixture->create("persistent");
     fixture->state_store.remove_fd(object(*fixture, "lost").serial);
     for (int i = 0; i < 1'000; ++i) { // Until compaction drops the descriptor.
         fixture->create("e");
@@ -122,7 +122,7 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
     }
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK_FALSE(fixture->registry.find("lost"_name));
-    CHECK(fixture->registry.find("kept"_name));
+    CHECK(fixture->registry.find("persistent"_name));
     fixture->create("lost", Mode::semaphore, 4);
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "lost") == 4);

@@ -615,9 +615,9 @@ TEST_CASE("the last descriptors are reserved for users with few")
     std::int64_t created_count = 0;
     const auto make = [&](Session& session) {
         const auto name = *Name::parse("n/" + std::to_string(created_count));
-        const auto how = verdict(fixture.create(session, {.name = name}));
-        created_count += how == "ok" ? 1 : 0;
-        return how;
+        const auto result = verdict(fixture.create(session, {.name = name}));
+        created_count += result == "ok" ? 1 : 0;
+        return result;
     };
     while (created_count < budget - budget / 8)
         REQUIRE(make(fixture.session) == "ok");

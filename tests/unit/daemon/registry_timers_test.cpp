@@ -387,8 +387,8 @@ TEST_CASE("an event that was consumed or cleared is set again at the next expira
 TEST_CASE("missed expirations are all added to a semaphore and a pulse")
 {
     const auto mode = GENERATE(Mode::semaphore, Mode::pulse);
-    const auto how = GENERATE("turn"s, "disarm"s, "rearm"s);
-    INFO(how);
+    const auto action = GENERATE("iteration"s, "disarm"s, "rearm"s);
+    INFO(action);
     TimerRegistry fixture;
     fixture.create("e", mode);
     const auto fd = fixture.open("e");
@@ -397,11 +397,11 @@ TEST_CASE("missed expirations are all added to a semaphore and a pulse")
     wait_until(Clock::monotonic, grid.first + 20ms);
 
     const auto before = fixture.expirations_so_far();
-    if (how == "turn")
+    if (action == "iteration")
         REQUIRE(fixture.loop.run_once(0ns));
-    if (how == "disarm")
+    if (action == "disarm")
         REQUIRE(fixture.disarm({"t"}) == "ok");
-    if (how == "rearm")
+    if (action == "rearm")
         REQUIRE(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
     REQUIRE(run_until(fixture.loop, [&] { return fixture.timer().target()->backlog == 0; }));
     const auto after = grid.expirations_by(now_on(Clock::monotonic));
@@ -437,20 +437,20 @@ void build_backlog(TimerRegistry& fixture)
 
 TEST_CASE("a backlog beyond one iteration is applied in the next ones, each token once")
 {
-    const auto how = GENERATE("turn"s, "disarm"s, "rearm"s);
-    INFO(how);
+    const auto action = GENERATE("iteration"s, "disarm"s, "rearm"s);
+    INFO(action);
     TimerRegistry fixture;
     build_backlog(fixture);
     const auto grid = fixture.schedule();
     std::int64_t least = 0;
-    if (how == "turn") {
+    if (action == "iteration") {
         least = fixture.expirations_so_far();
         REQUIRE(run_until(fixture.loop, [&] { return fixture.pulses >= least; }));
         CHECK(fixture.pulses <= fixture.expirations_so_far());
         return;
     }
     least = fixture.expirations_so_far();
-    if (how == "disarm")
+    if (action == "disarm")
         REQUIRE(fixture.disarm({"t"}) == "ok");
     else
         REQUIRE(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
@@ -464,17 +464,17 @@ TEST_CASE("a backlog beyond one iteration is applied in the next ones, each toke
 
 TEST_CASE("a deleted object drops its backlog")
 {
-    const auto what = GENERATE("timer"s, "event"s, "both"s, "link"s);
-    INFO(what);
+    const auto deleted = GENERATE("timer"s, "event"s, "both"s, "target"s);
+    INFO(deleted);
     TimerRegistry fixture;
     build_backlog(fixture);
-    if (what == "timer")
+    if (deleted == "timer")
         fixture.delete_object("t");
-    if (what == "event")
+    if (deleted == "event")
         fixture.delete_object("e");
-    if (what == "both")
+    if (deleted == "both")
         REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e", "t"})));
-    if (what == "link")
+    if (deleted == "target")
         REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     const auto pulses = fixture.pulses;
     REQUIRE(fixture.loop.run_once(0ns));

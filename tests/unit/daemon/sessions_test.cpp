@@ -520,7 +520,7 @@ TEST_CASE("a daemon that lost records does not claim that calls had no effect")
     auto client = daemon->connect();
     resume(*daemon, client);
     daemon->request(client, "Set", R"({"names":["s"]})");
-    auto impossible = event_record("nobodys", Mode::automatic);
+    auto impossible = event_record("orphaned", Mode::automatic);
     impossible.owner = -1;
     daemon->state_store.put(daemon->service.registry().new_id(), impossible);
     daemon->state_store.commit();

@@ -78,7 +78,7 @@ TEST_CASE("a reopened state store has all records and no warning")
 
 TEST_CASE("a state store with a missing part uses the others and warns")
 {
-    const auto [missing, what] = GENERATE(table<std::vector<std::size_t>, std::string>({
+    const auto [missing, warned_part] = GENERATE(table<std::vector<std::size_t>, std::string>({
         {{stash_0}, "parking"},
         {{stash_1}, "parking"},
         {{stash_0, stash_1}, "parking"},
@@ -93,12 +93,12 @@ TEST_CASE("a state store with a missing part uses the others and warns")
     CAPTURE(next.recovered.warnings);
     REQUIRE(next.recovered.warnings.size() == 1);
     CHECK(is_sentence(next.recovered.warnings[0]));
-    CHECK(next.recovered.warnings[0].find(what) != std::string::npos);
+    CHECK(next.recovered.warnings[0].find(warned_part) != std::string::npos);
     CHECK_FALSE(next.recovered.is_complete());
-    CHECK(next.recovered.objects.contains(1) == (what != "journal"));
-    CHECK(next.recovered.fds.contains(1) == (what != "parking"));
-    CHECK(next.recovered.intent.has_value() == (what == "parking"));
-    CHECK(next.recovered.takes.empty() == (what != "parking"));
+    CHECK(next.recovered.objects.contains(1) == (warned_part != "journal"));
+    CHECK(next.recovered.fds.contains(1) == (warned_part != "parking"));
+    CHECK(next.recovered.intent.has_value() == (warned_part == "parking"));
+    CHECK(next.recovered.takes.empty() == (warned_part != "parking"));
     // The store works like any other.
     next.state_store.put(2, event_record("later"));
     REQUIRE(next.state_store.store_fd(2, fixture.fd));

@@ -136,9 +136,9 @@ TEST_CASE("a wakeup may end the next wait, and the one behind it is still served
 TEST_CASE("a wait for all that loses one object to a direct reader returns the others")
 {
     RegistryFixture fixture;
-    fixture.create("kept", Mode::semaphore);
+    fixture.create("contended", Mode::semaphore);
     fixture.create("raced", Mode::semaphore);
-    const auto contended = fixture.open("kept");
+    const auto contended = fixture.open("contended");
     const auto raced = fixture.open("raced");
     constexpr std::uint64_t rounds = 3'000;
     REQUIRE(add(contended, rounds));
@@ -150,13 +150,13 @@ TEST_CASE("a wait for all that loses one object to a direct reader returns the o
     }};
 
     std::uint64_t completed = 0;
-    auto wait = start(fixture, {"kept", "raced"});
+    auto wait = start(fixture, {"contended", "raced"});
     for (std::uint64_t round = 0; round < rounds; ++round) {
         static_cast<void>(add(raced, 1));
         static_cast<void>(fixture.loop.run_once(0ns));
         if (is_done(wait)) {
             ++completed;
-            wait = start(fixture, {"kept", "raced"});
+            wait = start(fixture, {"contended", "raced"});
         }
     }
     is_finished = true;

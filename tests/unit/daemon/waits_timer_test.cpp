@@ -220,17 +220,17 @@ TEST_CASE("expirations counted by a wait stay counted when the timer is rearmed"
 
 TEST_CASE("an unreported expiration releases the earlier waits before the timer is rearmed")
 {
-    const auto how = GENERATE("arm"s, "disarm"s, "delete"s);
-    INFO(how);
+    const auto action = GENERATE("arm"s, "disarm"s, "delete"s);
+    INFO(action);
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1ms});
     auto waiter = start(fixture, {"t"});
     wait_until(Clock::monotonic, timer(fixture).spec().schedule.first);
-    if (how == "arm")
+    if (action == "arm")
         arm(fixture, {.name = t, .after = 1h});
-    if (how == "disarm")
+    if (action == "disarm")
         REQUIRE(fixture.registry.disarm(fixture.owner.peer, names({"t"})));
-    if (how == "delete")
+    if (action == "delete")
         REQUIRE(fixture.registry.delete_objects(fixture.owner.peer, names({"t"})));
     CHECK(waiter.state() == "t");
 }
