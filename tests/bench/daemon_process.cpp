@@ -2,15 +2,14 @@
 
 #include "common/envelope.h"
 #include "common/socket.h"
+#include "tests/support/unix_address.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <array>
-#include <cstring>
 #include <deque>
 #include <fstream>
 #include <sstream>
@@ -52,11 +51,7 @@ DaemonProcess::DaemonProcess(const std::string& program)
 UniqueFd connect_to(const std::string& path)
 {
     UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    e2e::require(path.size() < sizeof address.sun_path, path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    if (connect_path(socket, path) < 0)
         e2e::fail(path);
     return socket;
 }

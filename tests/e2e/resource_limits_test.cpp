@@ -2,13 +2,13 @@
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
+#include "tests/support/unix_address.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
@@ -70,11 +70,7 @@ TEST_CASE("a daemon with a watchdog reports regularly that its loop runs")
     const TemporaryDirectory directory;
     const auto path = directory / "notify";
     const UniqueFd notify_socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    path.copy(address.sun_path, sizeof address.sun_path - 1);
-    REQUIRE(::bind(notify_socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                   sizeof address) == 0);
+    REQUIRE(bind_path(notify_socket, path) == 0);
     const auto daemon =
         start({.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd"},
                .environment = {"NOTIFY_SOCKET=" + path, "WATCHDOG_USEC=20000", "WATCHDOG_PID="}});

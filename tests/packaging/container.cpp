@@ -1,17 +1,16 @@
 #include "tests/packaging/container.h"
 #include "tests/paths.h"
+#include "tests/support/unix_address.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include <array>
 #include <cstdlib>
-#include <cstring>
 #include <filesystem>
 #include <ranges>
 #include <set>
@@ -139,11 +138,7 @@ std::string make_image()
 UniqueFd bind_notify_socket(const std::string& path)
 {
     UniqueFd socket{::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    require(path.size() < sizeof address.sun_path, path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
+    if (bind_path(socket, path) < 0)
         fail(path);
     return socket;
 }

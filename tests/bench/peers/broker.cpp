@@ -1,11 +1,11 @@
 #include "tests/bench/peers/broker.h"
 
+#include "tests/support/unix_address.h"
+
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <array>
 #include <cstdint>
-#include <cstring>
 
 namespace evfd::bench {
 
@@ -34,14 +34,7 @@ Bus connect_bus(UniqueFd socket)
 UniqueFd listen_at(const std::string& path)
 {
     UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
-    sockaddr_un address{};
-    address.sun_family = AF_UNIX;
-    e2e::require(path.size() < sizeof address.sun_path, path);
-    std::memcpy(address.sun_path, path.c_str(), path.size() + 1);
-    e2e::require(
-        ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-            ::listen(socket.get(), SOMAXCONN) == 0,
-        path);
+    e2e::require(bind_path(socket, path) == 0 && ::listen(socket.get(), SOMAXCONN) == 0, path);
     return socket;
 }
 
