@@ -1,4 +1,4 @@
-// Timers in unit tests: the lock on the wall clock and waits with a deadline.
+// Timers in unit tests: waits with a deadline, and the bounds of an expiration.
 #pragma once
 
 #include "common/timerfd.h"
@@ -6,10 +6,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
 #include "tests/support/skip.h"
-
-#include <fcntl.h>
-#include <sys/file.h>
-#include <sys/timex.h>
+#include "tests/support/wall_clock.h"
 
 namespace evfd {
 
@@ -17,50 +14,6 @@ using namespace std::chrono_literals;
 using probe::await_events;
 
 inline constexpr nanoseconds end_of_clock = nanoseconds::max();
-
-// Excludes other tests that set the wall clock or rely on it.
-class WallClockLock {
-public:
-    WallClockLock()
-        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // A file that all tests share.
-    {
-        REQUIRE(lock_);
-        REQUIRE(::flock(lock_.get(), LOCK_EX) == 0);
-    }
-    ~WallClockLock() { restore(); }
-    WallClockLock(const WallClockLock&) = delete;
-    WallClockLock& operator=(const WallClockLock&) = delete;
-
-    // Sets the clock forward or back, by at most a millisecond in total. Skips the test without
-    // CAP_SYS_TIME.
-    void shift(nanoseconds by)
-    {
-        REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
-        if (!set(by))
-            skip("this process may not set the wall clock");
-        shifted_ += by;
-    }
-    void restore()
-    {
-        if (shifted_ != 0ns)
-            CHECK(set(-shifted_));
-        shifted_ = 0ns;
-    }
-
-private:
-    static bool set(nanoseconds by)
-    {
-        timex change{};
-        change.modes = ADJ_SETOFFSET | ADJ_NANO;
-        change.time.tv_sec = by < 0ns ? -1 : 0;
-        // Nanoseconds, because of ADJ_NANO.
-        change.time.tv_usec = (by < 0ns ? by + 1s : by).count();
-        return ::adjtimex(&change) >= 0;
-    }
-
-    UniqueFd lock_;
-    nanoseconds shifted_{0};
-};
 
 // Returns once the clock shows at least `when`.
 inline void wait_until(Clock clock, nanoseconds when)

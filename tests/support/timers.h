@@ -4,12 +4,9 @@
 
 #include "common/timerfd.h"
 #include "tests/support/daemon_process.h"
-
-#include <fcntl.h>
-#include <sys/file.h>
+#include "tests/support/wall_clock.h"
 
 #include <algorithm>
-#include <cerrno>
 
 namespace evfd::e2e {
 
@@ -48,21 +45,6 @@ inline void wait_for_duration(nanoseconds span)
         timerfd, {.first = std::max(span, nanoseconds{1}), .base = TimerSetting::Base::relative}));
     require(await_readable(timerfd.get(), span + default_timeout), "the timerfd does not expire");
 }
-
-// Excludes other tests on this machine that set the wall clock or rely on it.
-class WallClockLock {
-public:
-    WallClockLock()
-        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // A file that all tests share.
-    {
-        while (::flock(lock_.get(), LOCK_EX) < 0)
-            if (errno != EINTR)
-                fail("flock(2)");
-    }
-
-private:
-    UniqueFd lock_;
-};
 
 // The count that a read of a timerfd returned, and the times before and after it. A successful read
 // counts all expirations up to its own moment.

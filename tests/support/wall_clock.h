@@ -1,19 +1,24 @@
-// Changes of the wall clock by a millisecond and back.
+// Tests that set the wall clock, by at most a millisecond, and those that rely on it.
+//
+// The clock belongs to the whole machine, and CTest runs several tests at once. A test that sets
+// the clock, or expects it to stay as it is, holds a WallClockLock meanwhile.
 #pragma once
 
 #include "common/clock.h"
+#include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/skip.h"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <sys/timex.h>
 
+#include <cerrno>
 #include <chrono>
 
-namespace evfd::e2e {
+namespace evfd {
 
 using namespace std::chrono_literals;
-
-inline constexpr nanoseconds shift = 1ms;
 
 // Returns whether the clock was set.
 inline bool move_wall_clock(nanoseconds by)
@@ -25,6 +30,51 @@ inline bool move_wall_clock(nanoseconds by)
     change.time.tv_usec = (by - whole).count(); // Nanoseconds, because of ADJ_NANO.
     return ::adjtimex(&change) >= 0;
 }
+
+// Excludes other tests that set the wall clock or rely on it.
+class WallClockLock {
+public:
+    WallClockLock()
+        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // A file that all tests share.
+    {
+        int result = -1;
+        do {
+            result = ::flock(lock_.get(), LOCK_EX);
+        } while (result < 0 && errno == EINTR);
+        REQUIRE(result == 0);
+    }
+    ~WallClockLock() { restore(); }
+    WallClockLock(const WallClockLock&) = delete;
+    WallClockLock& operator=(const WallClockLock&) = delete;
+
+    // Sets the clock forward or back, by at most a millisecond in total. Skips the test without
+    // CAP_SYS_TIME.
+    void shift(nanoseconds by)
+    {
+        REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
+        if (!move_wall_clock(by))
+            skip("this process may not set the wall clock");
+        shifted_ += by;
+    }
+    void restore()
+    {
+        if (shifted_ != 0ns)
+            CHECK(move_wall_clock(-shifted_));
+        shifted_ = 0ns;
+    }
+
+private:
+    UniqueFd lock_;
+    nanoseconds shifted_{0};
+};
+
+} // namespace evfd
+
+namespace evfd::e2e {
+
+using namespace std::chrono_literals;
+
+inline constexpr nanoseconds shift = 1ms;
 
 // The wall clock is a millisecond ahead while this object lives.
 class Ahead {
