@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: skip_test.sh SKIP_CASES SKIPPED_SH
 #
-# Checks how a skipped test shows in CTest: the exit status of its program, its line "SKIPPED: ", and
-# the list that skipped.sh prints.
+# Checks how a skipped test shows in CTest: by the exit status of its program, by its line
+# "SKIPPED: ", and in the list that skipped.sh prints.
 set -uo pipefail
 cases=$1
 skipped=$2
@@ -26,7 +26,8 @@ check 'a skipped test prints' 'it is the reason' "$(lines_of skipped | sed 's/^S
 check 'a test that is skipped in part prints' 'it is the reason' \
     "$(lines_of 'skipped in part' | sed 's/^SKIPPED: //')"
 check 'a test that is skipped in part fails' no "$(fails 'skipped in part')"
-check 'a test that is skipped in part and fails prints' '' "$(lines_of 'skipped in part and failed')"
+check 'a test that is skipped in part and fails prints' '' \
+    "$(lines_of 'skipped in part and failed')"
 check 'a test that is skipped in part and fails, fails' yes "$(fails 'skipped in part and failed')"
 check 'a test that runs prints' '' "$(lines_of run)"
 
