@@ -213,7 +213,7 @@ TEST_CASE("a name list has 1 to 253 names without duplicates")
     CHECK(read->value.list == std::vector{"c"_name, "a"_name, "b"_name});
 }
 
-TEST_CASE("an unknown field is ignored at every depth only where the decoder is told to")
+TEST_CASE("an unknown field is ignored at every depth if the decoder allows it")
 {
     const auto read = [](std::string_view text) {
         DecodeContext incoming{.unknown = UnknownFields::ignore};
