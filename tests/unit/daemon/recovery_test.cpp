@@ -157,7 +157,7 @@ TEST_CASE("the later of two objects of one name is recovered")
 }
 
 // Two objects of one name use one descriptor.
-TEST_CASE("the charge of a dropped duplicate is returned")
+TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
 {
     StateStore::Descriptors stored;
     {
@@ -182,14 +182,14 @@ TEST_CASE("the charge of a dropped duplicate is returned")
         void on_deleted(const Name&, const Ownership&) override {}
         void on_interest_changed(const Name&) override {}
         bool is_observed(const Name&) const override { return false; }
-    } nobody;
+    } observer;
     EventLoop loop;
     Quota quota{default_limits};
-    RecoveredState left;
-    StateStore state_store{loop, std::move(stored), left};
+    RecoveredState recovered;
+    StateStore state_store{loop, std::move(stored), recovered};
     // One descriptor more.
-    Registry registry{loop, quota, nobody, state_store, make_incrementer(), 2};
-    registry.restore(left);
+    Registry registry{loop, quota, observer, state_store, make_incrementer(), 2};
+    registry.restore(recovered);
     Session session{registry.new_id(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }

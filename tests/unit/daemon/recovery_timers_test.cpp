@@ -91,14 +91,15 @@ TEST_CASE("a timer target without a recorded user has the permissions of the tim
     fixture->create("e", Mode::semaphore, 0, "0600"_permissions);
     const auto serial = static_cast<record::Id>(object(*fixture, "e").serial);
     for (const auto owner : {alice, bob}) {
-        auto timer = timer_record(owner == alice ? "hers" : "his", every_millisecond());
+        auto timer = timer_record(owner == alice ? "of-alice" : "of-bob", every_millisecond());
         timer.owner = owner;
         timer.timer->target = record::Target{"e"_name, serial, false};
         fixture->state_store.put(fixture->registry.new_id(), timer);
     }
     fixture = commit_crash_and_restart(std::move(fixture));
-    CHECK_FALSE(fixture->registry.is_target_denied(*object(*fixture, "hers").timer()->target()));
-    CHECK(fixture->registry.is_target_denied(*object(*fixture, "his").timer()->target()));
+    CHECK_FALSE(
+        fixture->registry.is_target_denied(*object(*fixture, "of-alice").timer()->target()));
+    CHECK(fixture->registry.is_target_denied(*object(*fixture, "of-bob").timer()->target()));
 }
 
 TEST_CASE("a recovered timer adds exactly the expirations that it missed to its event")

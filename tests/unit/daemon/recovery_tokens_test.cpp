@@ -179,10 +179,10 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     CHECK(count(also_lost.fd) == 3U);
 
     // The state before any of that.
-    const auto state_store = stored_fds_of(fixture->state_store);
+    const auto stored_fds = stored_fds_of(fixture->state_store);
     Journal::Contents found;
-    REQUIRE(Journal::open(*duplicate(state_store[2]), found));
-    auto page = ProgressPage::open(*duplicate(state_store[3]));
+    REQUIRE(Journal::open(*duplicate(stored_fds[2]), found));
+    auto page = ProgressPage::open(*duplicate(stored_fds[3]));
     REQUIRE(page);
     page->begin_intent(found.last, fixture->state_store.pending_increments().size());
     fixture = crash_and_restart(std::move(fixture));

@@ -102,22 +102,22 @@ TEST_CASE("events and subscriptions share the descriptor budget")
     CHECK(verdict(fixture.registry.open(fixture.session, names({"p"}))) == "ok");
 }
 
-TEST_CASE("the number of subscriptions of a pulse is limited for one user and for all")
+TEST_CASE("the subscriptions of one user to a pulse leave room for other users and for Set")
 {
     require_descriptors(20'000);
     auto limits = default_limits;
     limits.set(Resource::subscriptions, max_tokens_per_set);
     ObservedRegistry fixture{limits};
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
-    std::int64_t its = 0;
+    std::int64_t opened_count = 0;
     std::string refusal = "ok";
-    for (; refusal == "ok"; ++its) {
+    for (; refusal == "ok"; ++opened_count) {
         const auto opened = fixture.registry.open(fixture.session, names({"p"}));
         refusal = verdict(opened);
     }
     CHECK(refusal == "QuotaExceeded");
-    CHECK(its > max_tokens_per_set / 2);
-    CHECK(its < max_tokens_per_set);
+    CHECK(opened_count > max_tokens_per_set / 2);
+    CHECK(opened_count < max_tokens_per_set);
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p"}))) == "ok");
     CHECK(verdict(fixture.registry.set(fixture.session.peer, names({"p"}), 1)) == "ok");
 }

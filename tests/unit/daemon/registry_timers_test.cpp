@@ -798,7 +798,7 @@ TEST_CASE("a change of the wall clock cancels each cancellable timer and no othe
 TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was armed since")
 {
     const bool is_rearmed = GENERATE(false, true);
-    const bool has_turned = GENERATE(false, true);
+    const bool has_run = GENERATE(false, true);
     WallClockLock wall_clock;
     TimerRegistry fixture;
     REQUIRE(fixture.arm(cancellable()) == "ok");
@@ -806,7 +806,7 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     const auto fd = fixture.open();
     const auto token = *Token::parse(fixture.last_token);
     wall_clock.shift(1000ns);
-    if (has_turned)
+    if (has_run)
         REQUIRE(run_until(fixture.loop, [&] { return fixture.state() == TimerState::cancelled; }));
     CHECK_FALSE(take_expirations(fd)); // ECANCELED
     if (is_rearmed)
@@ -844,7 +844,7 @@ TEST_CASE("a change of the wall clock does not cancel a timer that was armed aft
     CHECK(fixture.state() == TimerState::armed);
 }
 
-TEST_CASE("a change of the wall clock cancels the first timer of its clock")
+TEST_CASE("a timer that is alone on its clock is cancelled by a later change of the wall clock")
 {
     WallClockLock wall_clock;
     TimerRegistry fixture;

@@ -53,8 +53,7 @@ void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 
     REQUIRE(fixture.registry.set(fixture.owner.peer, names({name}), tokens));
 }
 
-TEST_CASE(
-    "a wait for a count of several missing names completes or is refused once they are created")
+TEST_CASE("a wait with a count for a missing name completes or is refused at its creation")
 {
     RegistryFixture fixture;
     auto waiter =
