@@ -57,7 +57,7 @@ TEST_CASE("a listening socket exists at its path with its mode and is removed wi
     CHECK_FALSE(exists(path));
 }
 
-TEST_CASE("the socket file stays after the socket was released")
+TEST_CASE("a listening socket owns its file after the socket was released")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
