@@ -24,11 +24,12 @@ void make_blocking(const UniqueFd& fd)
 
 TEST_CASE("an incrementer adds one to each of many eventfds")
 {
-    const auto count = GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around the size of a batch.
+    const auto event_count =
+        GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around the size of a batch.
     const auto incrementer = make_incrementer();
     std::vector<UniqueFd> events;
     std::vector<int> fds;
-    for (unsigned i = 0; i < count; ++i)
+    for (unsigned i = 0; i < event_count; ++i)
         fds.push_back(events.emplace_back(event()).get());
 
     REQUIRE(incrementer.add(fds));
