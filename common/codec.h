@@ -13,9 +13,8 @@
 //     write(value, context)  appends JSON text
 //     type(named)            -> the name of the type in the Varlink interface
 //
-// A validated type (Name, Pattern, BoundedInt, NameList, an enum) has a codec that checks its
-// value. A decoded message is thus valid in each field, and handlers check only what depends on
-// state.
+// A validated type (Name, Pattern, BoundedInt, Items, an enum) has a codec that checks its value. A
+// decoded message is thus valid in each field, and handlers check only what depends on state.
 //
 // A file descriptor in a message is the index of a descriptor that came with it (PassedFd).
 //
@@ -71,10 +70,11 @@ struct BoundedInt {
     friend bool operator==(BoundedInt, BoundedInt) = default;
 };
 
-// 1 to max_names_per_call different names.
-struct NameList {
-    std::vector<Name> list;
-    friend bool operator==(const NameList&, const NameList&) = default;
+// 1 to max_names_per_call structs that have a `name`, all with different names.
+template <class Item>
+struct Items {
+    std::vector<Item> list;
+    friend bool operator==(const Items&, const Items&) = default;
 };
 
 // A descriptor that is sent with the message. On the wire it is an index among the message's
@@ -105,6 +105,7 @@ struct DecodeContext {
     std::deque<UniqueFd>* descriptors = nullptr;
     std::size_t fds_named = 0;   // Number of descriptors that the message has named so far.
     bool is_missing_fds = false; // The message has named one that could not be received.
+    std::string inner = {};      // The wrong field of a nested struct, if that is what is wrong.
 };
 
 // Descriptions of a field and of a named type in the interface text.
@@ -167,7 +168,7 @@ std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Deco
             if (slot) // A repeated key.
                 bad_field = field.name;
             else if (slot = Codec<M>::read(value, context); !slot)
-                bad_field = field.name;
+                bad_field = context.inner.empty() ? field.name : std::string_view{context.inner};
         };
         std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, values);
         if (!known && context.unknown == UnknownFields::refuse)
@@ -195,8 +196,9 @@ std::expected<T, BadField> decode_fields(std::optional<json::Value> object, Deco
         values);
 }
 
-// Returns the message in `parameters`, or the name of the first field that is wrong, missing,
-// repeated or unknown. No parameters, null and {} mean the same.
+// Returns the message in `parameters`, or the name of the first field, of the message or of a
+// nested struct, that is wrong, missing, repeated or unknown. No parameters, null and {} mean the
+// same.
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {
@@ -253,8 +255,10 @@ struct Codec<T> {
         if (value.kind() != json::Kind::object)
             return {};
         auto message = decode<T>(value, context);
-        if (!message)
+        if (!message) {
+            context.inner = std::move(message.error().name);
             return {};
+        }
         return *std::move(message);
     }
     static void write(T& value, EncodeContext& out) { encode(value, out); }
@@ -484,31 +488,33 @@ struct Codec<std::vector<T>> {
     static std::string type(NamedTypes& named) { return "[]" + Codec<T>::type(named); }
 };
 
-template <>
-struct Codec<NameList> {
-    static std::optional<NameList> read(json::Value value, DecodeContext& context)
+// Returns whether two of the items have the same name.
+template <class Item>
+bool has_duplicates(const std::vector<Item>& items)
+{
+    if (items.size() < 2)
+        return false;
+    std::vector<std::string_view> sorted;
+    for (const auto& item : items)
+        sorted.push_back(item.name.text());
+    std::ranges::sort(sorted);
+    return std::ranges::adjacent_find(sorted) != sorted.end();
+}
+
+template <class Item>
+struct Codec<Items<Item>> {
+    static std::optional<Items<Item>> read(json::Value value, DecodeContext& context)
     {
-        auto list = Codec<std::vector<Name>>::read(value, context);
+        auto list = Codec<std::vector<Item>>::read(value, context);
         if (!list || list->empty() || list->size() > max_names_per_call || has_duplicates(*list))
             return {};
-        return NameList{*std::move(list)};
+        return Items<Item>{*std::move(list)};
     }
-    static void write(NameList& names, EncodeContext& out)
+    static void write(Items<Item>& items, EncodeContext& out)
     {
-        Codec<std::vector<Name>>::write(names.list, out);
+        Codec<std::vector<Item>>::write(items.list, out);
     }
-    static std::string type(NamedTypes& named) { return Codec<std::vector<Name>>::type(named); }
-
-    static bool has_duplicates(const std::vector<Name>& list)
-    {
-        if (list.size() < 2)
-            return false;
-        std::vector<std::string_view> sorted;
-        for (const auto& name : list)
-            sorted.push_back(name.text());
-        std::ranges::sort(sorted);
-        return std::ranges::adjacent_find(sorted) != sorted.end();
-    }
+    static std::string type(NamedTypes& named) { return Codec<std::vector<Item>>::type(named); }
 };
 
 template <Message T>

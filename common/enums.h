@@ -13,8 +13,9 @@ enum class Mode { manual, automatic, semaphore, pulse }; // How a wait changes a
 // Clock of a timer. clock_getres(2), timerfd_create(2)
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
 enum class TimerState { disarmed, armed, expired, cancelled }; // State of a timer.
-enum class Lifetime { permanent, connection, process };        // Lifetime of an object.
-enum class Require { any, all };                  // How many of the names a wait requires.
+enum class Lifetime { permanent, session, process };           // Lifetime of an object.
+enum class Require { any, all };                  // How many of the items a wait requires.
+enum class Until { set, clear };                  // State of an object that ends a wait.
 enum class Holder { session, process };           // Holder of the tokens that a wait consumed.
 enum class Permission { wait, set, own, create }; // An operation that may be denied.
 // Resources that are limited for each user.
@@ -68,16 +69,20 @@ constexpr auto enum_names(TimerState)
 constexpr auto enum_names(Lifetime)
 {
     return EnumNames<Lifetime, 3>{{{Lifetime::permanent, "permanent"},
-                                   {Lifetime::connection, "connection"},
+                                   {Lifetime::session, "session"},
                                    {Lifetime::process, "process"}}};
 }
 constexpr auto enum_names(Require)
 {
     return EnumNames<Require, 2>{{{Require::any, "any"}, {Require::all, "all"}}};
 }
+constexpr auto enum_names(Until)
+{
+    return EnumNames<Until, 2>{{{Until::set, "set"}, {Until::clear, "clear"}}};
+}
 constexpr auto enum_names(Holder)
 {
-    return EnumNames<Holder, 2>{{{Holder::session, "session"}, {Holder::process, "process"}}};
+    return EnumNames<Holder, 2>{{{Holder::process, "process"}, {Holder::session, "session"}}};
 }
 constexpr auto enum_names(Permission)
 {
@@ -96,18 +101,23 @@ constexpr auto enum_names(Resource)
                                    {Resource::ticks, "ticksPerSecond"},
                                    {Resource::unread_bytes, "unreadBytes"},
                                    {Resource::unread_descriptors, "unreadDescriptors"},
-                                   {Resource::calls, "callsPerTurn"}}};
+                                   {Resource::calls, "callsPerIteration"}}};
 }
 // An enum with many values is a named type of the interface text: its name and its comment.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
 {
-    return {"Resource", "What each user may have so much of; callsPerTurn: calls that are answered "
-                        "in one turn of the daemon's loop, the rest comes in the next."};
+    return {"Resource",
+            "A resource that is limited for each user. waits: names waited for and tokens "
+            "held. ticksPerSecond: expirations of timers that set events. "
+            "unreadBytes, unreadDescriptors: of replies that the user's clients have "
+            "not read. callsPerIteration: calls answered in one iteration of the "
+            "daemon's loop; further calls are answered in the next one."};
 }
 constexpr auto enum_names(FdStore)
 {
-    return EnumNames<FdStore, 3>{
-        {{FdStore::none, "none"}, {FdStore::supervisor, "guard"}, {FdStore::systemd, "systemd"}}};
+    return EnumNames<FdStore, 3>{{{FdStore::none, "none"},
+                                  {FdStore::supervisor, "supervisor"},
+                                  {FdStore::systemd, "systemd"}}};
 }
 constexpr auto enum_names(Change)
 {

@@ -14,11 +14,11 @@ inline constexpr std::size_t max_pattern_bytes = 255;
 // SCM_MAX_FD of the kernel; more in one message is EINVAL. unix(7)
 inline constexpr std::size_t max_descriptors_per_message = 253;
 inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
-// Size of one call without its closing zero byte. The longest call has max_names_per_call names of
-// max_name_bytes bytes, each byte written as \u0061, each name with quotes and a comma, and some
-// other fields.
+// Size of one call without its closing zero byte. The longest call has max_names_per_call items.
+// Each has a name of max_name_bytes bytes, each byte written as \u0061, and 128 bytes for its keys
+// and numbers. The call has some other fields.
 inline constexpr std::size_t max_call_bytes =
-    max_names_per_call * (6 * max_name_bytes + 3) + 4 * 1024;
+    max_names_per_call * (6 * max_name_bytes + 128) + 4 * 1024;
 // Keys and values in one call. They cost the time of parsing. No call has nearly as many, and a
 // call has bytes for ten times as many.
 inline constexpr std::size_t max_call_values = 16 * 1024;
@@ -30,6 +30,8 @@ inline constexpr std::int64_t max_tokens_per_set = 16'384;
 inline constexpr std::int64_t max_tokens_held = max_names_per_call;
 // Highest sequence number of a session: the largest integer that every JSON reader preserves.
 inline constexpr std::int64_t max_sequence = 9'007'199'254'740'991;
+// Highest id of an object: the largest integer that every JSON reader preserves.
+inline constexpr std::int64_t max_object_id = 9'007'199'254'740'991;
 // Initial count of a semaphore: eventfd(2) takes an unsigned int.
 inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 // Tokens of a semaphore that one call can clear. The kernel takes one token with each read, and the

@@ -57,7 +57,7 @@ Options parse_options(int argc, char** argv)
         });
     app.add_flag("--background", options.background,
                  "Return as soon as clients can connect, and continue in the background");
-    app.add_flag("--guard", options.supervise,
+    app.add_flag("--supervise", options.supervise,
                  "Run the daemon as a child, hold its state, and restart it whenever it fails; "
                  "requires --socket");
     std::string level;
@@ -92,7 +92,7 @@ Options parse_options(int argc, char** argv)
             options.disabled_features.push_back(parse_feature(name));
         if (options.supervise && options.socket.empty())
             throw CLI::RequiredError{
-                "--guard needs --socket PATH; without it systemd keeps its state"};
+                "--supervise needs --socket PATH; without it systemd keeps its state"};
     } catch (const CLI::ParseError& error) {
         const int code = app.exit(error);
         std::exit(code == 0 ? 0 : exit_usage);

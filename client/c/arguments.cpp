@@ -95,7 +95,7 @@ Result<Schedule> to_schedule(const evfd_schedule* input)
 
 Lifetime to_lifetime(int flags)
 {
-    return (flags & EVFD_TEMPORARY) != 0 ? Lifetime::connection : Lifetime::permanent;
+    return (flags & EVFD_TEMPORARY) != 0 ? Lifetime::session : Lifetime::permanent;
 }
 
 Result<void> check_flags(int flags, int known)

@@ -166,7 +166,7 @@ int evfd_delete(const char* name)
     });
 }
 
-int evfd_set_rights(const char* name, mode_t permissions)
+int evfd_set_permissions(const char* name, mode_t permissions)
 {
     return to_c_result([&] {
         return with_name(name, [&](const auto& client, const auto& one) -> Result<void> {

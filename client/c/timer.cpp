@@ -46,9 +46,11 @@ int evfd_arm_name(const char* name, const evfd_schedule* input, int flags, mode_
             const auto schedule = to_schedule(input);
             if (!schedule)
                 return std::unexpected(schedule.error());
-            return to_result(
+            const auto armed =
                 client.arm(one.front(), *schedule,
-                           {.permissions = *permissions, .lifetime = to_lifetime(flags)}));
+                           {.permissions = *permissions, .lifetime = to_lifetime(flags)});
+            return to_result(armed ? evfd::Expected<bool>{armed->created}
+                                   : std::unexpected(armed.error()));
         });
     });
 }

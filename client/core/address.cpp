@@ -134,7 +134,7 @@ Expected<void> start_daemon(const std::string& socket)
                   "of a running one with --socket or EVFDD_SOCKET"});
 
     std::vector<std::string> arguments{program->string(), "--socket",    socket,
-                                       "--idle-exit",     idle_exit,     "--guard",
+                                       "--idle-exit",     idle_exit,     "--supervise",
                                        "--background",    "--log-level", "error"};
     const auto null = open_null();
     const auto child = spawn_program(std::move(arguments), null, null, Signals::reset);

@@ -55,7 +55,7 @@ ErrorCode to_error_code(std::string_view error)
         return ErrorCode::refused;
     if (is_error<TimedOut>(error))
         return ErrorCode::timed_out;
-    if (is_error<Deleted>(error))
+    if (is_error<Deleted>(error) || is_error<Replaced>(error))
         return ErrorCode::deleted;
     if (is_error<Cancelled>(error))
         return ErrorCode::cancelled;

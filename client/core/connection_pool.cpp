@@ -102,13 +102,13 @@ Expected<void> ConnectionPool::switch_to_current_user()
 void ConnectionPool::update_handles(const protocol::CreateEvent& request,
                                     const protocol::CreateEvent::Reply& reply)
 {
-    if (request.lifetime == Lifetime::connection && reply.created)
+    if (request.lifetime == Lifetime::session && reply.created)
         main_session_->handles().add_object(request.name);
 }
 
 void ConnectionPool::update_handles(const protocol::Arm& request, const protocol::Arm::Reply& reply)
 {
-    if (request.lifetime == Lifetime::connection && reply.created)
+    if (request.lifetime == Lifetime::session && reply.created)
         main_session_->handles().add_object(request.name);
 }
 
@@ -125,8 +125,8 @@ void ConnectionPool::update_handles(const protocol::Delete& request,
                                     const protocol::Delete::Reply& /*reply*/)
 {
     const auto take = [&](Session& session) {
-        for (const auto& name : request.names.list)
-            session.handles().remove_object(name);
+        for (const auto& item : request.items.list)
+            session.handles().remove_object(item.name);
     };
     take(*main_session_);
     std::ranges::for_each(former_sessions_, take);
@@ -193,7 +193,9 @@ Expected<std::vector<protocol::Fired>>
 ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired)
 {
     const auto was_requested = [&](const protocol::Fired& one) {
-        return std::ranges::find(request.names.list, one.name) != request.names.list.end();
+        const auto& items = request.items.list;
+        const auto index = static_cast<std::size_t>(one.index);
+        return one.index >= 0 && index < items.size() && items[index].name == one.name;
     };
     if (fired.empty() || !std::ranges::all_of(fired, was_requested))
         return std::unexpected(Connection::protocol_error("it does not match the request"));
@@ -204,8 +206,7 @@ ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protoc
 // the daemon answers. It becomes the main session afterwards.
 Expected<std::string> ConnectionPool::hold(protocol::Wait request, Holder holder, Deadline deadline)
 {
-    request.hold = true;
-    request.holder = holder;
+    request.hold = holder;
     auto session = acquire();
     if (!session)
         return std::unexpected(std::move(session.error()));

@@ -130,7 +130,7 @@ Expected<bool> Session::resume()
     for (const auto& frame : unacknowledged_)
         if (const auto sent = connection_->send_frame(frame, deadline); !sent)
             return std::unexpected(sent.error());
-    return reply->is_certain;
+    return reply->is_history_complete;
 }
 
 void Session::record_reply(bool exactly_once)

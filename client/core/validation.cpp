@@ -23,22 +23,22 @@ Expected<Name> to_name(std::string_view text)
     return std::unexpected(malformed_name(text));
 }
 
-Expected<NameList> to_names(std::span<const std::string> texts)
+Expected<Items<protocol::Item>> to_items(std::span<const std::string> texts)
 {
-    NameList names;
+    Items<protocol::Item> items;
     for (const auto& text : texts) {
         auto name = to_name(text);
         if (!name)
             return std::unexpected(name.error());
-        names.list.push_back(*std::move(name));
+        items.list.push_back({*std::move(name)});
     }
-    if (names.list.empty() || names.list.size() > max_names_per_call)
+    if (items.list.empty() || items.list.size() > max_names_per_call)
         return std::unexpected(
             Error{ErrorCode::invalid, fmt::format("name 1 to {} objects at a time, not {}",
-                                                  max_names_per_call, names.list.size())});
-    if (Codec<NameList>::has_duplicates(names.list))
+                                                  max_names_per_call, items.list.size())});
+    if (has_duplicates(items.list))
         return std::unexpected(Error{ErrorCode::invalid, "name each object once"});
-    return names;
+    return items;
 }
 
 } // namespace evfd

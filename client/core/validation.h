@@ -3,6 +3,7 @@
 
 #include "common/codec.h"
 #include "common/name.h"
+#include "common/protocol/types.h"
 #include "evfd/error.h"
 
 #include <span>
@@ -12,7 +13,7 @@
 namespace evfd {
 
 Expected<Name> to_name(std::string_view text);
-// Accepts 1 to max_names_per_call names, none twice.
-Expected<NameList> to_names(std::span<const std::string> texts);
+// Accepts 1 to max_names_per_call names, none twice. The objects may have any id.
+Expected<Items<protocol::Item>> to_items(std::span<const std::string> texts);
 
 } // namespace evfd

@@ -101,7 +101,7 @@ const Address& Client::address() const
     return pool_->address();
 }
 
-Expected<bool> Client::create(std::string_view text, const CreateOptions& options) const
+Expected<Made> Client::create(std::string_view text, const CreateOptions& options) const
 {
     auto name = to_name(text);
     if (!name)
@@ -113,18 +113,18 @@ Expected<bool> Client::create(std::string_view text, const CreateOptions& option
         .name = *std::move(name),
         .mode = options.mode,
         .initial = protocol::InitialCount{options.initial},
-        .rights = options.permissions.value_or(Permissions::under_umask(current_umask())),
+        .permissions = options.permissions.value_or(Permissions::under_umask(current_umask())),
         .lifetime = options.lifetime,
         .if_missing = options.if_missing,
     });
     if (!reply)
         return std::unexpected(std::move(reply.error()));
-    if (options.lifetime == Lifetime::connection)
+    if (options.lifetime == Lifetime::session)
         pool_->enable_auto_resume();
-    return reply->created;
+    return Made{reply->created, reply->id.value};
 }
 
-Expected<bool> Client::arm(std::string_view text, const Schedule& schedule,
+Expected<Made> Client::arm(std::string_view text, const Schedule& schedule,
                            const ArmOptions& options) const
 {
     const auto name = to_name(text);
@@ -133,35 +133,36 @@ Expected<bool> Client::arm(std::string_view text, const Schedule& schedule,
     auto request = to_arm_request(*name, schedule);
     if (!request)
         return std::unexpected(std::move(request.error()));
-    request->rights = options.permissions.value_or(Permissions::under_umask(current_umask()));
+    request->permissions = options.permissions.value_or(Permissions::under_umask(current_umask()));
     request->lifetime = options.lifetime;
     auto reply = pool_->call(*std::move(request));
     if (!reply)
         return std::unexpected(std::move(reply.error()));
-    if (options.lifetime == Lifetime::connection)
+    if (options.lifetime == Lifetime::session)
         pool_->enable_auto_resume();
-    return reply->created;
+    return Made{reply->created, reply->id.value};
 }
 
 Expected<void> Client::disarm(std::span<const std::string> texts) const
 {
-    const auto names = to_names(texts);
-    return names ? discard_value(pool_->call(protocol::Disarm{*names}))
-                 : std::unexpected(names.error());
+    const auto items = to_items(texts);
+    return items ? discard_value(pool_->call(protocol::Disarm{*items}))
+                 : std::unexpected(items.error());
 }
 
 // Returns one entry for each name, in order.
-Expected<std::vector<protocol::Opened>> Client::open_all(const NameList& names) const
+Expected<std::vector<protocol::Opened>> Client::open_all(const Items<protocol::Item>& items) const
 {
     if (address().remote)
-        return std::unexpected(Error{
-            ErrorCode::refused, fmt::format("'{}' cannot be opened from here: descriptors cannot "
-                                            "be passed between machines; run this on '{}'",
-                                            names.list.front().text(), address().remote->host)});
-    auto reply = pool_->call(protocol::Open{names});
+        return std::unexpected(
+            Error{ErrorCode::refused,
+                  fmt::format("'{}' cannot be opened from here: descriptors cannot "
+                              "be passed between machines; run this on '{}'",
+                              items.list.front().name.text(), address().remote->host)});
+    auto reply = pool_->call(protocol::Open{items});
     if (!reply)
         return std::unexpected(std::move(reply.error()));
-    if (reply->objects.size() != names.list.size())
+    if (reply->objects.size() != items.list.size())
         return std::unexpected(
             Error{ErrorCode::system, "the daemon's reply does not match the requested names"});
     if (std::ranges::any_of(reply->objects, lacks_fd)) {
@@ -172,7 +173,7 @@ Expected<std::vector<protocol::Opened>> Client::open_all(const NameList& names) 
             ErrorCode::no_descriptor,
             fmt::format(
                 "this process has no free descriptor for '{}'; close some, or raise its limit",
-                names.list.front().text())});
+                items.list.front().name.text())});
     }
     if (std::ranges::any_of(reply->objects, [](const auto& one) { return !!one.subscription; }))
         pool_->enable_auto_resume();
@@ -198,10 +199,10 @@ Timer Client::to_timer(const Name& name, protocol::Opened opened) const
 
 Expected<std::vector<Event>> Client::open(std::span<const std::string> texts) const
 {
-    const auto names = to_names(texts);
-    if (!names)
-        return std::unexpected(names.error());
-    auto opened = open_all(*names);
+    const auto items = to_items(texts);
+    if (!items)
+        return std::unexpected(items.error());
+    auto opened = open_all(*items);
     if (!opened)
         return std::unexpected(std::move(opened.error()));
     std::vector<Event> events;
@@ -209,11 +210,11 @@ Expected<std::vector<Event>> Client::open(std::span<const std::string> texts) co
     for (std::size_t i = 0; i < opened->size(); ++i) {
         auto& one = (*opened)[i];
         if (one.kind == Kind::event && one.mode) {
-            events.push_back(to_event(names->list[i], std::move(one)));
+            events.push_back(to_event(items->list[i].name, std::move(one)));
             continue;
         }
-        error = wrong_kind(names->list[i], "a timer", "open_timer()");
-        (void)to_timer(names->list[i], std::move(one)); // Ends the subscription.
+        error = wrong_kind(items->list[i].name, "a timer", "open_timer()");
+        (void)to_timer(items->list[i].name, std::move(one)); // Ends the subscription.
     }
     if (error)
         return std::unexpected(*std::move(error));
@@ -234,7 +235,7 @@ Expected<Timer> Client::open_timer(std::string_view text) const
     const auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
-    auto opened = open_all({{*name}});
+    auto opened = open_all({{{*name}}});
     if (!opened)
         return std::unexpected(std::move(opened.error()));
     auto& one = opened->front();
@@ -263,7 +264,7 @@ Expected<std::variant<Event, Timer>> Client::open_either(std::string_view text) 
     const auto name = to_name(text);
     if (!name)
         return std::unexpected(name.error());
-    auto opened = open_all({{*name}});
+    auto opened = open_all({{{*name}}});
     if (!opened)
         return std::unexpected(std::move(opened.error()));
     return to_either(*name, std::move(opened->front()));
@@ -272,15 +273,15 @@ Expected<std::variant<Event, Timer>> Client::open_either(std::string_view text) 
 Expected<std::vector<std::unique_ptr<Waitable>>>
 Client::open_each(std::span<const std::string> texts) const
 {
-    const auto names = to_names(texts);
-    if (!names)
-        return std::unexpected(names.error());
-    auto opened = open_all(*names);
+    const auto items = to_items(texts);
+    if (!items)
+        return std::unexpected(items.error());
+    auto opened = open_all(*items);
     if (!opened)
         return std::unexpected(std::move(opened.error()));
     std::vector<std::unique_ptr<Waitable>> all;
     for (std::size_t i = 0; i < opened->size(); ++i) {
-        auto either = to_either(names->list[i], std::move((*opened)[i]));
+        auto either = to_either(items->list[i].name, std::move((*opened)[i]));
         if (!either)
             return std::unexpected(std::move(either.error()));
         all.push_back(std::visit(
@@ -294,32 +295,35 @@ Client::open_each(std::span<const std::string> texts) const
 
 Expected<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
 {
-    const auto names = to_names(texts);
-    if (!names)
-        return std::unexpected(names.error());
+    const auto items = to_items(texts);
+    if (!items)
+        return std::unexpected(items.error());
     if (count < 1 || count > max_tokens_per_set)
         return std::unexpected(Error{ErrorCode::invalid,
                                      fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
-    return discard_value(pool_->call(protocol::Set{*names, protocol::Tokens{count}}));
+    protocol::Set request;
+    for (const auto& item : items->list)
+        request.items.list.push_back({.name = item.name, .count = protocol::Tokens{count}});
+    return discard_value(pool_->call(std::move(request)));
 }
 
 Expected<void> Client::clear(std::span<const std::string> texts) const
 {
-    const auto names = to_names(texts);
-    return names ? pool_->clear({*names}) : std::unexpected(names.error());
+    const auto items = to_items(texts);
+    return items ? pool_->clear({*items}) : std::unexpected(items.error());
 }
 
 Expected<void> Client::delete_object(std::span<const std::string> texts) const
 {
-    const auto names = to_names(texts);
-    return names ? discard_value(pool_->call(protocol::Delete{*names}))
-                 : std::unexpected(names.error());
+    const auto items = to_items(texts);
+    return items ? discard_value(pool_->call(protocol::Delete{*items}))
+                 : std::unexpected(items.error());
 }
 
 Expected<void> Client::set_permissions(std::string_view text, Permissions permissions) const
 {
     const auto name = to_name(text);
-    return name ? discard_value(pool_->call(protocol::SetRights{*name, permissions}))
+    return name ? discard_value(pool_->call(protocol::SetPermissions{*name, permissions}))
                 : std::unexpected(name.error());
 }
 
@@ -379,16 +383,17 @@ Expected<void> Client::list(std::string_view text,
 Expected<protocol::Wait> Client::to_wait(std::span<const std::string> texts,
                                          const WaitOptions& options)
 {
-    auto names = to_names(texts);
-    if (!names)
-        return std::unexpected(names.error());
+    const auto items = to_items(texts);
+    if (!items)
+        return std::unexpected(items.error());
     if (options.count < 1)
         return std::unexpected(Error{ErrorCode::invalid, "wait for at least one expiry"});
-    return protocol::Wait{.names = *std::move(names),
-                          .gather = options.require,
-                          .timeout = {},
-                          .existing = options.existing,
-                          .count = protocol::Count{options.count}};
+    protocol::Wait request{.items = {}, .require = options.require};
+    for (const auto& item : items->list)
+        request.items.list.push_back({.name = item.name,
+                                      .count = protocol::Count{options.count},
+                                      .existing = options.existing});
+    return request;
 }
 
 Expected<std::vector<protocol::Fired>> Client::wait(std::span<const std::string> texts,
@@ -412,7 +417,7 @@ Expected<Hold> Client::hold(std::string_view text, std::optional<nanoseconds> ti
     if (!name)
         return std::unexpected(name.error());
     auto pool = std::make_unique<ConnectionPool>(pool_->address(), pool_->timeout());
-    auto id = pool->hold({.names = {{*std::move(name)}}}, holder, to_deadline(timeout));
+    auto id = pool->hold({.items = {{{*std::move(name)}}}}, holder, to_deadline(timeout));
     if (!id)
         return std::unexpected(std::move(id.error()));
     return Hold{std::move(pool), *std::move(id), holder};

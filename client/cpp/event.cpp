@@ -47,7 +47,8 @@ Expected<void> Event::set(std::int64_t count) const
         return std::unexpected(Error{ErrorCode::invalid,
                                      fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
     if (mode_ == Mode::pulse || !has_eventfd()) {
-        auto done = pool_->call(protocol::Set{{{name_}}, protocol::Tokens{count}});
+        auto done =
+            pool_->call(protocol::Set{{{{.name = name_, .count = protocol::Tokens{count}}}}});
         return done ? Expected<void>{} : std::unexpected(done.error());
     }
     const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
@@ -70,7 +71,7 @@ Expected<void> Event::clear() const
         return std::unexpected(
             not_permitted(mode_ == Mode::pulse ? Permission::wait : Permission::set));
     if (!has_eventfd())
-        return pool_->clear({{{name_}}});
+        return pool_->clear({{{{name_}}}});
     if (mode_ == Mode::semaphore)
         return clear_semaphore();
     const auto consumed = evfd::take(fd_);

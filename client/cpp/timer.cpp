@@ -25,7 +25,7 @@ Expected<void> Timer::disarm() const
 {
     if (!access_.set)
         return std::unexpected(not_permitted(Permission::set));
-    const auto done = pool_->call(protocol::Disarm{{{name_}}});
+    const auto done = pool_->call(protocol::Disarm{{{{name_}}}});
     return done ? Expected<void>{} : std::unexpected(done.error());
 }
 

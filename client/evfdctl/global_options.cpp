@@ -12,8 +12,8 @@ namespace evfd::control {
 
 Expected<Permissions> parse_permissions(const std::string& text)
 {
-    if (const auto rights = Permissions::parse(text))
-        return *rights;
+    if (const auto permissions = Permissions::parse(text))
+        return *permissions;
     return std::unexpected(
         usage_error(fmt::format("'{}' is not a set of permissions: give r and w for owner, group "
                                 "and others in octal, such as 0640",
@@ -87,14 +87,14 @@ report::Colour ColourOption::value() const
 
 NewObjectOptions::NewObjectOptions(CLI::App& verb, const std::string& w_meaning)
 {
-    verb.add_option("--rights", permissions_text,
+    verb.add_option("--permissions", permissions_text,
                     fmt::format("Permit to wait (r) and to {} (w), in octal for owner, group and "
                                 "others; to consume needs both (default: 0666 less the umask)",
                                 w_meaning))
         ->type_name("MODE")
         ->check(check_not_empty);
-    verb.add_flag("--connection", is_temporary,
-                  "Delete it when this command ends and its connection closes");
+    verb.add_flag("--temporary", is_temporary,
+                  "Delete it when this command ends and its session closes");
 }
 
 Expected<std::optional<Permissions>> NewObjectOptions::permissions() const

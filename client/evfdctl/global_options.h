@@ -101,7 +101,7 @@ struct NewObjectOptions {
 
     NewObjectOptions(CLI::App& verb, const std::string& w_meaning);
     Expected<std::optional<Permissions>> permissions() const;
-    Lifetime lifetime() const { return is_temporary ? Lifetime::connection : Lifetime::permanent; }
+    Lifetime lifetime() const { return is_temporary ? Lifetime::session : Lifetime::permanent; }
 };
 
 } // namespace evfd::control

@@ -101,7 +101,7 @@ int evfd_access(int fd);
 /* Delete an object, or change its permissions; umask(2) does not apply. Only the owner and root
  * may. Return 0. */
 int evfd_delete(const char* name);
-int evfd_set_rights(const char* name, mode_t permissions);
+int evfd_set_permissions(const char* name, mode_t permissions);
 
 /* ---- Events ---- */
 

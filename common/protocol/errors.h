@@ -2,21 +2,21 @@
 // writes it.
 #pragma once
 
-#include "common/codec.h"
+#include "common/protocol/types.h"
 
 namespace evfd::protocol {
 
-inline constexpr std::string_view sentence_comment = "The same in a sentence, for people.";
+inline constexpr std::string_view sentence_comment = "A sentence for people that says what to do.";
 
 struct NoSuchName {
     Name name;
     std::string message;
 
     static constexpr std::string_view error = "NoSuchName";
-    static constexpr std::string_view comment = "There is no object of this name.";
+    static constexpr std::string_view comment = "No object has this name.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &NoSuchName::name, "Which."),
+        return std::tuple{field("name", &NoSuchName::name, "The name."),
                           field("message", &NoSuchName::message, sentence_comment)};
     }
 };
@@ -26,7 +26,8 @@ struct NoSuchSession {
 
     static constexpr std::string_view error = "NoSuchSession";
     static constexpr std::string_view comment =
-        "There is no session of this name to be taken up again by this caller.";
+        "The caller cannot resume this session: it has ended, or never began, or another user or a "
+        "connection has it, or its sequence number differs.";
     static constexpr auto fields()
     {
         return std::tuple{field("message", &NoSuchSession::message, sentence_comment)};
@@ -38,7 +39,7 @@ struct NoSuchHold {
 
     static constexpr std::string_view error = "NoSuchHold";
     static constexpr std::string_view comment =
-        "There is no hold of this id that this caller may join or release.";
+        "There is no such hold that the caller may join or release.";
     static constexpr auto fields()
     {
         return std::tuple{field("message", &NoSuchHold::message, sentence_comment)};
@@ -50,7 +51,7 @@ struct NoSuchProcess {
 
     static constexpr std::string_view error = "NoSuchProcess";
     static constexpr std::string_view comment =
-        "The process that connected has ended, or the daemon cannot see it from its pid namespace.";
+        "The process that connected has ended, or is outside of the daemon's pid namespace.";
     static constexpr auto fields()
     {
         return std::tuple{field("message", &NoSuchProcess::message, sentence_comment)};
@@ -62,11 +63,27 @@ struct NameTaken {
     std::string message;
 
     static constexpr std::string_view error = "NameTaken";
-    static constexpr std::string_view comment = "An object of this name is there already.";
+    static constexpr std::string_view comment = "An object with this name exists.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &NameTaken::name, "Which."),
+        return std::tuple{field("name", &NameTaken::name, "The name."),
                           field("message", &NameTaken::message, sentence_comment)};
+    }
+};
+
+struct Replaced {
+    Name name;
+    ObjectId id;
+    std::string message;
+
+    static constexpr std::string_view error = "Replaced";
+    static constexpr std::string_view comment =
+        "The name belongs to another object than the one with the id of the call.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("name", &Replaced::name, "The name."),
+                          field("id", &Replaced::id, "Id of the object that has the name now."),
+                          field("message", &Replaced::message, sentence_comment)};
     }
 };
 
@@ -76,30 +93,31 @@ struct WrongKind {
 
     static constexpr std::string_view error = "WrongKind";
     static constexpr std::string_view comment =
-        "The object of this name is of another kind or mode than the call is for.";
+        "The object is of a kind or mode that the call is not for.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &WrongKind::name, "Which."),
+        return std::tuple{field("name", &WrongKind::name, "The name."),
                           field("message", &WrongKind::message, sentence_comment)};
     }
 };
 
 struct NotPermitted {
     Name name;
-    Permission right;
+    Permission access;
     std::string message;
 
     static constexpr std::string_view error = "NotPermitted";
     static constexpr std::string_view comment =
-        "The caller lacks the right to do this, or the policy of the machine does not let it.";
+        "The object's permissions or the machine's policy do not allow this to the caller.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("name", &NotPermitted::name, "With which name."),
-            field("right", &NotPermitted::right,
-                  "Which: wait (r), set (w; also where it is lacking to consume), own (to delete "
-                  "it and change its rights: only the owner and root have it), or create (of which "
-                  "only the policy speaks)."),
+            field("name", &NotPermitted::name, "The object's name."),
+            field("access", &NotPermitted::access,
+                  "The access that the caller lacks. wait: the r permission. set: the w "
+                  "permission, also where a wait consumes. own: only the owner and root may "
+                  "delete the object and change its permissions. create: only the policy denies "
+                  "it."),
             field("message", &NotPermitted::message, sentence_comment)};
     }
 };
@@ -110,12 +128,11 @@ struct QuotaExceeded {
     std::string message;
 
     static constexpr std::string_view error = "QuotaExceeded";
-    static constexpr std::string_view comment =
-        "The caller's user has as many as one user may have.";
+    static constexpr std::string_view comment = "The caller's user would exceed one of its limits.";
     static constexpr auto fields()
     {
-        return std::tuple{field("quota", &QuotaExceeded::quota, "Of what."),
-                          field("limit", &QuotaExceeded::limit, "How many that is."),
+        return std::tuple{field("quota", &QuotaExceeded::quota, "The resource."),
+                          field("limit", &QuotaExceeded::limit, "The limit."),
                           field("message", &QuotaExceeded::message, sentence_comment)};
     }
 };
@@ -126,10 +143,11 @@ struct OutOfDescriptors {
 
     static constexpr std::string_view error = "OutOfDescriptors";
     static constexpr std::string_view comment =
-        "The daemon has no descriptor left for this; what is there already goes on.";
+        "The daemon has no descriptor left. Existing objects go on.";
     static constexpr auto fields()
     {
-        return std::tuple{field("limit", &OutOfDescriptors::limit, "How many it can have."),
+        return std::tuple{field("limit", &OutOfDescriptors::limit,
+                                "Number of descriptors that the daemon can have open."),
                           field("message", &OutOfDescriptors::message, sentence_comment)};
     }
 };
@@ -140,10 +158,12 @@ struct NoCapability {
 
     static constexpr std::string_view error = "NoCapability";
     static constexpr std::string_view comment =
-        "This takes a capability that the daemon, or the caller's user, lacks. capabilities(7)";
+        "The call needs a capability that the daemon or the caller's user lacks; see "
+        "capabilities(7).";
     static constexpr auto fields()
     {
-        return std::tuple{field("capability", &NoCapability::capability, "Such as CAP_WAKE_ALARM."),
+        return std::tuple{field("capability", &NoCapability::capability,
+                                "The capability, such as CAP_WAKE_ALARM."),
                           field("message", &NoCapability::message, sentence_comment)};
     }
 };
@@ -155,13 +175,13 @@ struct TooManyTokens {
 
     static constexpr std::string_view error = "TooManyTokens";
     static constexpr std::string_view comment =
-        "One call through the daemon cannot add or take as many tokens, nor one connection hold "
-        "them.";
+        "One call cannot add or remove so many tokens, or one session hold them.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &TooManyTokens::name, "Where it was too much."),
-                          field("limit", &TooManyTokens::limit, "How many it can."),
-                          field("message", &TooManyTokens::message, sentence_comment)};
+        return std::tuple{
+            field("name", &TooManyTokens::name, "The object at which the limit was exceeded."),
+            field("limit", &TooManyTokens::limit, "The limit."),
+            field("message", &TooManyTokens::message, sentence_comment)};
     }
 };
 
@@ -169,7 +189,7 @@ struct TimedOut {
     std::string message;
 
     static constexpr std::string_view error = "TimedOut";
-    static constexpr std::string_view comment = "The wait was not over in time.";
+    static constexpr std::string_view comment = "The wait did not end within its timeout.";
     static constexpr auto fields()
     {
         return std::tuple{field("message", &TimedOut::message, sentence_comment)};
@@ -181,10 +201,10 @@ struct Deleted {
     std::string message;
 
     static constexpr std::string_view error = "Deleted";
-    static constexpr std::string_view comment = "The object was deleted during the wait for it.";
+    static constexpr std::string_view comment = "The object was deleted during the wait.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Deleted::name, "Which."),
+        return std::tuple{field("name", &Deleted::name, "The object's name."),
                           field("message", &Deleted::message, sentence_comment)};
     }
 };
@@ -195,10 +215,10 @@ struct Cancelled {
 
     static constexpr std::string_view error = "Cancelled";
     static constexpr std::string_view comment =
-        "The wall clock was set during the wait for this timer, which was to be cancelled by that.";
+        "The wall clock was set during the wait, which cancelled the timer.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Cancelled::name, "Which."),
+        return std::tuple{field("name", &Cancelled::name, "The timer's name."),
                           field("message", &Cancelled::message, sentence_comment)};
     }
 };
@@ -208,10 +228,11 @@ struct SystemFailure {
 
     static constexpr std::string_view error = "SystemFailure";
     static constexpr std::string_view comment =
-        "A system call failed that should not; nothing was done.";
+        "A system call failed unexpectedly. The call changed nothing.";
     static constexpr auto fields()
     {
-        return std::tuple{field("message", &SystemFailure::message, "Which, and how.")};
+        return std::tuple{
+            field("message", &SystemFailure::message, "The system call and its error.")};
     }
 };
 

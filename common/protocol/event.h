@@ -1,4 +1,4 @@
-// What events are told: Set, Clear.
+// How an event is set and cleared: Set, Clear.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -11,9 +11,29 @@ namespace evfd::protocol {
 
 using Tokens = BoundedInt<1, max_tokens_per_set>;
 
-struct Set {
-    NameList names;
+struct SetItem {
+    Name name;
     std::optional<Tokens> count = {};
+    std::optional<ObjectId> id = {};
+    friend bool operator==(const SetItem&, const SetItem&) = default;
+
+    static constexpr std::string_view type_name = "SetItem";
+    static constexpr std::string_view comment = "An event that a call of Set sets.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("name", &SetItem::name, "The event's name."),
+            field("count", &SetItem::count,
+                  "Number of tokens that a semaphore gets, and of pulses that each subscriber "
+                  "counts; 1 if absent. Manual and auto events are set once, whatever it is. One "
+                  "call adds at most 16384 over all items and subscribers."),
+            field("id", &SetItem::id, id_comment),
+        };
+    }
+};
+
+struct Set {
+    Items<SetItem> items;
 
     using Reply = Nothing;
 
@@ -21,32 +41,28 @@ struct Set {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Set";
     static constexpr std::string_view comment =
-        "Sets events, as CreateEvent says of each mode. All or nothing.";
+        "Sets events. CreateEvent describes the effect for each mode. The call sets all events or "
+        "none. It needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{
-            field("names", &Set::names, "1 to 253 names, none twice."),
-            field("count", &Set::count,
-                  "How many tokens a semaphore gets and how many pulses are counted, 1 if absent; "
-                  "one set is one for manual and auto. At most 16384, for all names and "
-                  "subscriptions of the call together."),
-        };
+        return std::tuple{field("items", &Set::items, "1 to 253 events, no name twice.")};
     }
 };
 
 struct Clear {
-    NameList names;
+    Items<Item> items;
 
     using Reply = Nothing;
 
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Clear";
     static constexpr std::string_view comment =
-        "Clears events: no longer set, no token left of those that there were. A semaphore's are "
-        "taken one by one, a million in about half a second. A pulse has nothing to clear.";
+        "Clears events: afterwards they are not set, and the tokens that a semaphore had when the "
+        "call began are removed. Tokens are removed one by one, a million in about half a second. "
+        "A pulse has nothing to clear. The call needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{field("names", &Clear::names, "1 to 253 names, none twice.")};
+        return std::tuple{field("items", &Clear::items, "1 to 253 events, no name twice.")};
     }
 };
 

@@ -1,4 +1,5 @@
-// How objects come, change hands and go: CreateEvent, Delete, SetRights.
+// How objects are created, deleted and given other permissions: CreateEvent, Delete,
+// SetPermissions.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -15,23 +16,25 @@ struct CreateEvent {
     Name name;
     std::optional<Mode> mode = {};
     std::optional<InitialCount> initial = {};
-    std::optional<Permissions> rights = {};
+    std::optional<Permissions> permissions = {};
     std::optional<Lifetime> lifetime = {};
     std::optional<bool> if_missing = {};
 
     struct Reply {
         bool created;
+        ObjectId id;
         static constexpr auto fields()
         {
             return std::tuple{field("created", &Reply::created,
-                                    "False if it was there already, which only ifMissing allows.")};
+                                    "False if the event existed, which ifMissing allows."),
+                              field("id", &Reply::id, "The event's id, as in Object.")};
         }
     };
 
     static constexpr bool once = true;
     static constexpr bool counts = true;
     static constexpr std::string_view method = "CreateEvent";
-    static constexpr std::string_view comment = "Makes an event; the caller is its owner.";
+    static constexpr std::string_view comment = "Creates an event. The caller owns it.";
     static constexpr auto fields()
     {
         return std::tuple{
@@ -39,34 +42,34 @@ struct CreateEvent {
                   "1 to 255 bytes: segments of [A-Za-z0-9._@:+-] joined by single slashes, none of "
                   "them \".\" or \"..\"."),
             field("mode", &CreateEvent::mode,
-                  "What a wait does to it. manual (if absent): looks and takes nothing; a set "
-                  "lasts until a clear and releases all who wait, even if it is cleared at once. "
-                  "auto: takes the set, so one is released; sets before that are one. semaphore: "
-                  "takes one token; a set adds some. pulse: a set reaches every subscriber of that "
-                  "moment, once, and is counted in each one's own descriptor."),
+                  "Effect of a set and of a wait. manual (if absent): a set lasts until a clear "
+                  "and ends every wait of that moment, even if the event is cleared at once; a "
+                  "wait consumes nothing. auto: a set lasts until one wait consumes it; further "
+                  "sets before that change nothing. semaphore: a set adds tokens; a wait consumes "
+                  "one. pulse: a set reaches every subscriber of that moment once and is counted "
+                  "in the subscriber's own descriptor."),
             field("initial", &CreateEvent::initial,
-                  "What its counter starts with, 0 if absent: set from the start if it is more. At "
-                  "most 4294967295, and 0 for a pulse."),
-            field(
-                "rights", &CreateEvent::rights,
-                "Octal, like a file's, for owner, group, others: r = may look, poll, and wait "
-                "where a wait consumes nothing; w = may set and clear; to consume, by a wait for "
-                "an auto event or a semaphore, takes both. \"0644\" if absent: others look. Owner "
-                "and root may change the rights and delete, whatever they are."),
-            field(
-                "lifetime", &CreateEvent::lifetime,
-                "permanent (if absent): until it is deleted. connection: until the connection of "
-                "this call closes. process: until the process that connected has ended; execve(2) "
-                "changes nothing of that, nor what becomes of the connection, and no other "
-                "process inherits it."),
+                  "Initial value of the counter; 0 if absent. The event starts set if it is more "
+                  "than 0. At most 4294967295, and 0 for a pulse."),
+            field("permissions", &CreateEvent::permissions,
+                  "File mode in octal, for owner, group and others. r: see the state, poll, and "
+                  "wait where a wait consumes nothing. w: set and clear. A wait for an auto event "
+                  "or a semaphore consumes and needs both. \"0644\" if absent. Owner and root may "
+                  "always change the permissions and delete the event."),
+            field("lifetime", &CreateEvent::lifetime,
+                  "permanent (if absent): until the event is deleted. session: until the session "
+                  "of this connection ends; without Resume that is when the connection closes. "
+                  "process: until the process that connected has ended; execve(2) and the end of "
+                  "the connection change nothing, and no other process inherits it."),
             field("ifMissing", &CreateEvent::if_missing,
-                  "If true, an event of this mode that is there already is as good."),
+                  "If true, the call succeeds if an event of this mode exists; the event stays as "
+                  "it is."),
         };
     }
 };
 
 struct Delete {
-    NameList names;
+    Items<Item> items;
 
     using Reply = Nothing;
 
@@ -74,30 +77,32 @@ struct Delete {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Delete";
     static constexpr std::string_view comment =
-        "Deletes objects: for their owner and root. Who waits by name hears Deleted; descriptors "
-        "that were handed over stay with their holders but no longer belong to the name. All or "
-        "nothing.";
+        "Deletes objects. Only the owner and root may. Waits for them fail with Deleted. A process "
+        "that has a descriptor keeps it, but the descriptor no longer belongs to the name. The "
+        "call deletes all objects or none.";
     static constexpr auto fields()
     {
-        return std::tuple{field("names", &Delete::names, "1 to 253 names, none twice.")};
+        return std::tuple{field("items", &Delete::items, "1 to 253 objects, no name twice.")};
     }
 };
 
-struct SetRights {
+struct SetPermissions {
     Name name;
-    Permissions rights;
+    Permissions permissions;
 
     using Reply = Nothing;
 
     static constexpr bool counts = true;
-    static constexpr std::string_view method = "SetRights";
+    static constexpr std::string_view method = "SetPermissions";
     static constexpr std::string_view comment =
-        "Changes an object's rights: for its owner and root. Whoever has a descriptor keeps it, "
-        "and who waits by name already goes on.";
+        "Changes the permissions of an object, like chmod(2). Only the owner and root may. A "
+        "process that has a descriptor keeps it. A wait that the new permissions do not allow "
+        "fails with NotPermitted.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &SetRights::name, "Which."),
-                          field("rights", &SetRights::rights, "As in CreateEvent.")};
+        return std::tuple{field("name", &SetPermissions::name, "The object's name."),
+                          field("permissions", &SetPermissions::permissions,
+                                "The new permissions, as in CreateEvent.")};
     }
 };
 

@@ -1,4 +1,4 @@
-// How descriptors are had and given up: Open, Unsubscribe, Acknowledge.
+// How a caller gets descriptors and gives them up: Open, Unsubscribe, Acknowledge.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -11,14 +11,14 @@
 namespace evfd::protocol {
 
 struct Open {
-    NameList names;
+    Items<Item> items;
 
     struct Reply {
         std::vector<Opened> objects;
         static constexpr auto fields()
         {
             return std::tuple{
-                field("objects", &Reply::objects, "One for each name, in the order of the names.")};
+                field("objects", &Reply::objects, "One for each item, in the order of the call.")};
         }
     };
 
@@ -26,14 +26,14 @@ struct Open {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Open";
     static constexpr std::string_view comment =
-        "Hands over what the caller may have of each object: a descriptor of its own. After that "
-        "waiting, setting and clearing need no daemon. All or nothing. The descriptors ride with "
-        "the first byte of the reply: a receiver that reads ahead has room for 253 at each "
-        "recvmsg(2), and keeps what came in a queue, of which each reply takes the first "
-        "descriptors that it names.";
+        "Opens objects: returns a descriptor of each, as the caller's permissions allow. From then "
+        "on the caller waits, sets and clears without the daemon. The call opens all objects or "
+        "none. The descriptors come with the first byte of the reply. A receiver that reads ahead "
+        "has room for 253 descriptors at each recvmsg(2) and keeps them in a queue; each reply "
+        "takes from its front the descriptors that it names.";
     static constexpr auto fields()
     {
-        return std::tuple{field("names", &Open::names, "1 to 253 names, none twice.")};
+        return std::tuple{field("items", &Open::items, "1 to 253 objects, no name twice.")};
     }
 };
 
@@ -45,11 +45,12 @@ struct Unsubscribe {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Unsubscribe";
     static constexpr std::string_view comment =
-        "Ends a subscription of this connection: its descriptor no longer follows the name.";
+        "Ends a subscription of this connection: its descriptor gets no further pulses or "
+        "expirations.";
     static constexpr auto fields()
     {
-        return std::tuple{
-            field("subscription", &Unsubscribe::subscription, "As Open returned it.")};
+        return std::tuple{field("subscription", &Unsubscribe::subscription,
+                                "The subscription, as Open returned it.")};
     }
 };
 
@@ -61,13 +62,13 @@ struct Acknowledge {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Acknowledge";
     static constexpr std::string_view comment =
-        "To be called after a read(2) of a timer's descriptor said ECANCELED: the wall clock was "
-        "set, and the kernel lets the descriptor go on. Now that this was heard it is disarmed as "
-        "the timer is, unless that was armed anew since.";
+        "Confirms that a read(2) of a timer's descriptor failed with ECANCELED, since the wall "
+        "clock was set. The kernel lets such a descriptor go on; this call disarms it, as the "
+        "timer is, unless the timer was armed again since.";
     static constexpr auto fields()
     {
-        return std::tuple{
-            field("subscription", &Acknowledge::subscription, "As Open returned it.")};
+        return std::tuple{field("subscription", &Acknowledge::subscription,
+                                "The subscription, as Open returned it.")};
     }
 };
 

@@ -36,13 +36,14 @@ struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    using Methods = TypeList<Resume, CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set,
-                             Clear, Show, ListObjects, Wait, Join, Release, Delete, SetRights,
-                             Monitor, Status, Quotas, Metrics>;
+    // In the order in which a user meets them.
+    using Methods = TypeList<CreateEvent, Arm, Disarm, Set, Clear, Wait, Join, Release, Open,
+                             Unsubscribe, Show, ListObjects, Monitor, Delete, SetPermissions,
+                             Status, Quotas, Metrics, Resume, Acknowledge>;
     using Errors =
-        TypeList<NoSuchName, NameTaken, WrongKind, NotPermitted, QuotaExceeded, OutOfDescriptors,
-                 NoSuchSession, NoSuchHold, NoSuchProcess, NoCapability, TooManyTokens, TimedOut,
-                 Deleted, Cancelled, SystemFailure>;
+        TypeList<NoSuchName, NameTaken, Replaced, WrongKind, NotPermitted, QuotaExceeded,
+                 OutOfDescriptors, NoSuchSession, NoSuchHold, NoSuchProcess, NoCapability,
+                 TooManyTokens, TimedOut, Deleted, Cancelled, SystemFailure>;
 };
 
 using Interfaces = TypeList<Evfdd, VarlinkService>; // Sorted by name.

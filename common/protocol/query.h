@@ -1,4 +1,4 @@
-// What there is and what happens to it: Show, List, Monitor.
+// How a caller sees objects and their changes: Show, List, Monitor.
 #pragma once
 
 #include "common/pattern.h"
@@ -19,15 +19,18 @@ struct Show {
         Object object;
         static constexpr auto fields()
         {
-            return std::tuple{field("object", &Reply::object, "As it is now.")};
+            return std::tuple{field("object", &Reply::object, "The object.")};
         }
     };
 
     static constexpr std::string_view method = "Show";
-    static constexpr std::string_view comment = "Tells what one object is, and what state it is in "
-                                                "to those who may wait for it. Who does not "
-                                                "see it in a List is refused: NotPermitted.";
-    static constexpr auto fields() { return std::tuple{field("name", &Show::name, "Which.")}; }
+    static constexpr std::string_view comment =
+        "Returns one object; its state only if the caller has the r permission. Fails with "
+        "NotPermitted if List does not show the object to the caller.";
+    static constexpr auto fields()
+    {
+        return std::tuple{field("name", &Show::name, "The object's name.")};
+    }
 };
 
 struct ListObjects {
@@ -37,27 +40,28 @@ struct ListObjects {
         std::vector<Object> objects;
         static constexpr auto fields()
         {
-            return std::tuple{
-                field("objects", &Reply::objects, "Some of them, in the order of their names.")};
+            return std::tuple{field("objects", &Reply::objects,
+                                    "The next objects, in the order of their names.")};
         }
     };
 
     static constexpr bool streams = true;
     static constexpr std::string_view method = "List";
     static constexpr std::string_view comment =
-        "Tells of all objects that the caller sees, some with each reply: those that it owns, may "
-        "wait for or may set. Root sees all; names below user/UID are seen by that user and root "
-        "alone. Call it with `more`.";
+        "Returns the objects that the caller owns, may wait for or may set, in several replies. "
+        "Root sees all objects; only the user UID and root see names below user/UID. The call "
+        "needs `more`.";
     static constexpr auto fields()
     {
         return std::tuple{field("pattern", &ListObjects::pattern,
-                                "Only names that this glob matches; * and ? stop at a slash.")};
+                                "Returns only names that this glob matches; * and ? do not match a "
+                                "slash. All names if absent.")};
     }
 };
 
 struct Monitor {
     std::optional<Pattern> pattern = {};
-    std::optional<bool> attendance = {};
+    std::optional<bool> include_waiters = {};
 
     struct Reply {
         std::int64_t sequence;
@@ -67,15 +71,16 @@ struct Monitor {
         static constexpr auto fields()
         {
             return std::tuple{
-                field("sequence", &Reply::sequence, "Counts the replies, from 1."),
+                field("sequence", &Reply::sequence, "Number of this reply, from 1."),
                 field("change", &Reply::change,
-                      "present: it is there, for each object at first; ready: those were all, "
-                      "changes follow; created, changed, deleted: what happened to it since it was "
-                      "last told of; resync: too much was left unread, forget all that was told: "
-                      "present and ready follow again."),
-                field("name", &Reply::name, "Of what; absent for ready and resync."),
+                      "present: an object that exists when the call begins. ready: all existing "
+                      "objects have been reported, changes follow. created, changed, deleted: a "
+                      "change since the last report of this object. resync: the caller left too "
+                      "much unread; it discards what was reported, and present and ready follow "
+                      "again."),
+                field("name", &Reply::name, "The object's name; absent for ready and resync."),
                 field("object", &Reply::object,
-                      "As it is now; absent for deleted, ready and resync."),
+                      "The object; absent for deleted, ready and resync."),
             };
         }
     };
@@ -83,18 +88,20 @@ struct Monitor {
     static constexpr bool streams = true;
     static constexpr std::string_view method = "Monitor";
     static constexpr std::string_view comment =
-        "Tells the state of all objects and then every change, sets and clears done on descriptors "
-        "included, until the connection closes. Who reads slowly hears of several changes of an "
-        "object as one. Sets and clears are told only to those who may wait. An object that the "
-        "caller does not see in a List is not there for it: it is created when it comes into sight "
-        "and deleted when it goes out of it. Call it with `more`.";
+        "Reports the state of all objects and then every change, also sets and clears on "
+        "descriptors, until the connection closes. For a caller that reads slowly, several "
+        "changes of an object are merged into one report. Sets and clears are reported only to a "
+        "caller with the r permission. An object that List does not show to the caller is not "
+        "reported: it is created when the caller may see it, and deleted when the caller may see "
+        "it no longer. The call needs `more`.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("pattern", &Monitor::pattern, "Only names that this glob matches."),
-            field("attendance", &Monitor::attendance,
-                  "Also tell when other clients begin to wait for an object or to follow it, or "
-                  "cease to; else that is seen with its next change."),
+            field("pattern", &Monitor::pattern,
+                  "Reports only names that this glob matches, as in List."),
+            field("includeWaiters", &Monitor::include_waiters,
+                  "If true, also reports an object when its number of waits or subscribers "
+                  "changes; otherwise the next report of the object has these numbers."),
         };
     }
 };

@@ -1,4 +1,4 @@
-// What makes that a killed daemon is no matter: Resume.
+// How a client continues its session after a restart of the daemon: Resume.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -12,36 +12,37 @@ namespace evfd::protocol {
 
 struct Resume {
     std::string session;
-    std::int64_t calls;
+    std::int64_t sequence;
 
     struct Reply {
-        bool is_certain;
+        bool is_history_complete;
         static constexpr auto fields()
         {
             return std::tuple{
-                field("isCertain", &Reply::is_certain,
-                      "False if the daemon knows nothing of what was done before it started: then "
-                      "a call that was under way may have been done.")};
+                field("isHistoryComplete", &Reply::is_history_complete,
+                      "False if the daemon does not know what was done before it started: then the "
+                      "call that was under way may have been done.")};
         }
     };
 
     static constexpr std::string_view method = "Resume";
     static constexpr std::string_view comment =
-        "Gives the connection a session that outlives the daemon. When the daemon was killed or "
-        "restarted, call this first on a new connection: what belonged to the lost one (what ends "
-        "with it, subscriptions) belongs to the new one, and the call that was under way can be "
-        "sent again: it is done once, and answered as it was. To be called before any other call "
-        "that the session counts: CreateEvent, Arm, Disarm, Open, Unsubscribe, Acknowledge, Set, "
-        "Clear, Wait, Join, Release, Delete and SetRights, unless oneway. What nobody takes up in "
-        "time ends.";
+        "Gives the connection a session that outlives the daemon. After the daemon was killed or "
+        "restarted, the client calls this first on a new connection: the objects, subscriptions "
+        "and holds of the lost connection then belong to the new one, and the client can send the "
+        "call that was under way again. The daemon does that call once and answers it as it did "
+        "before. Resume must come before every other call that the session counts: CreateEvent, "
+        "Arm, Disarm, Set, Clear, Wait, Join, Release, Open, Unsubscribe, Delete, SetPermissions "
+        "and Acknowledge, unless they are oneway. A session that no client resumes in time ends.";
     static constexpr auto fields()
     {
         return std::tuple{
             field("session", &Resume::session,
-                  "128 random bits, chosen by the caller, as 32 hexadecimal digits. Good only for "
-                  "the user who began it."),
-            field("calls", &Resume::calls,
-                  "How many answers to counted calls came on it so far; 0 begins a session."),
+                  "128 random bits that the client chooses, as 32 hexadecimal digits. Only the "
+                  "user who began the session can resume it."),
+            field("sequence", &Resume::sequence,
+                  "Number of replies to counted calls that the client has received in this "
+                  "session; 0 begins a session."),
         };
     }
 };

@@ -1,4 +1,4 @@
-// What the daemon tells of itself: Status, Quotas, Metrics.
+// The state of the daemon itself: Status, Quotas, Metrics.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -23,43 +23,49 @@ struct Status {
         std::int64_t subscriptions;
         std::int64_t descriptors;
         std::int64_t descriptor_limit;
-        FdStore guardian;
-        std::int64_t waits_for_sessions;
-        std::int64_t parked;
+        FdStore fd_store;
+        std::int64_t orphaned_sessions;
+        std::int64_t stashed_descriptors;
         std::int64_t journal_bytes;
-        bool can_keep;
+        bool is_journal_writable;
         static constexpr auto fields()
         {
             return std::tuple{
-                field("version", &Reply::version, "The daemon's."),
-                field("pid", &Reply::pid, "Its process."),
-                field("startedNSec", &Reply::started_at, "When it started, as createdNSec."),
-                field("objects", &Reply::objects, "How many there are."),
-                field("connections", &Reply::connections, "How many clients are connected."),
-                field(
-                    "waits", &Reply::waits,
-                    "How many names are waited for, each by as many Wait calls, and tokens held."),
-                field("monitors", &Reply::monitors, "How many Monitor calls are running."),
+                field("version", &Reply::version, "The daemon's version."),
+                field("pid", &Reply::pid, "The daemon's process."),
+                field("startedNSec", &Reply::started_at,
+                      "Time of its start, in nanoseconds since 1970-01-01T00:00:00Z."),
+                field("objects", &Reply::objects, "Number of objects."),
+                field("connections", &Reply::connections, "Number of connections."),
+                field("waits", &Reply::waits,
+                      "Number of names that Wait calls wait for, each counted once for every call, "
+                      "and of held tokens."),
+                field("monitors", &Reply::monitors, "Number of Monitor calls."),
                 field("subscriptions", &Reply::subscriptions,
-                      "How many private descriptors are followed."),
+                      "Number of private descriptors of subscribers, and of wait-only "
+                      "descriptors."),
                 field("descriptors", &Reply::descriptors,
-                      "How many descriptors the daemon has open."),
-                field("descriptorLimit", &Reply::descriptor_limit, "How many it can have."),
-                field("guardian", &Reply::guardian,
-                      "Who keeps what is to outlive the daemon; none: a crash loses all objects."),
-                field("waitsForSessions", &Reply::waits_for_sessions,
-                      "How many sessions of before its start were not taken up again yet."),
-                field("parked", &Reply::parked, "How many descriptors are kept so."),
-                field("journalBytes", &Reply::journal_bytes,
-                      "How long the journal is that tells of them."),
-                field("canKeep", &Reply::can_keep,
-                      "Whether all that is done is kept; false if memory for the journal ran out."),
+                      "Number of descriptors that the daemon has open."),
+                field("descriptorLimit", &Reply::descriptor_limit,
+                      "Number of descriptors that the daemon can have open."),
+                field("fdStore", &Reply::fd_store,
+                      "What keeps the daemon's state while it is down: systemd, or the parent "
+                      "process that evfdd --supervise starts. none: a crash loses all objects."),
+                field("orphanedSessions", &Reply::orphaned_sessions,
+                      "Number of sessions from before the last restart that no client has resumed "
+                      "yet."),
+                field("stashedDescriptors", &Reply::stashed_descriptors,
+                      "Number of descriptors that the state store keeps."),
+                field("journalBytes", &Reply::journal_bytes, "Size of the state store's journal."),
+                field("isJournalWritable", &Reply::is_journal_writable,
+                      "False if there is no memory for the journal: then calls that change "
+                      "something are refused."),
             };
         }
     };
 
     static constexpr std::string_view method = "Status";
-    static constexpr std::string_view comment = "Tells how the daemon is.";
+    static constexpr std::string_view comment = "Returns the state of the daemon.";
     static constexpr auto fields() { return std::tuple{}; }
 };
 
@@ -70,12 +76,12 @@ struct Quotas {
         std::int64_t limit;
 
         static constexpr std::string_view type_name = "Quota";
-        static constexpr std::string_view comment = "What one user has of one thing.";
+        static constexpr std::string_view comment = "A user's use of one resource.";
         static constexpr auto fields()
         {
-            return std::tuple{field("quota", &Quota::quota, "Of what."),
-                              field("used", &Quota::used, "How much the user has."),
-                              field("limit", &Quota::limit, "How much it may have.")};
+            return std::tuple{field("quota", &Quota::quota, "The resource."),
+                              field("used", &Quota::used, "Amount that the user has in use."),
+                              field("limit", &Quota::limit, "Amount that the user may use.")};
         }
     };
 
@@ -84,11 +90,11 @@ struct Quotas {
         std::vector<Quota> quotas;
 
         static constexpr std::string_view type_name = "User";
-        static constexpr std::string_view comment = "A user who has anything of the daemon.";
+        static constexpr std::string_view comment = "A user with any resource in use.";
         static constexpr auto fields()
         {
-            return std::tuple{field("uid", &User::uid, "Who."),
-                              field("quotas", &User::quotas, "One for each thing there is.")};
+            return std::tuple{field("uid", &User::uid, "The user's uid."),
+                              field("quotas", &User::quotas, "One entry for each resource.")};
         }
     };
 
@@ -97,15 +103,16 @@ struct Quotas {
         static constexpr auto fields()
         {
             return std::tuple{
-                field("users", &Reply::users, "Some of them, in the order of their uids.")};
+                field("users", &Reply::users, "The next users, in the order of their uids.")};
         }
     };
 
     static constexpr bool streams = true;
     static constexpr std::string_view method = "Quotas";
-    static constexpr std::string_view comment = "Tells what each user has and may have: root and "
-                                                "the daemon's own user of everybody, others "
-                                                "of themselves. Call it with `more`.";
+    static constexpr std::string_view comment =
+        "Returns the resource use and the limits of each user, in several replies: of all users to "
+        "root and to the daemon's own user, of the caller's user alone to others. The call needs "
+        "`more`.";
     static constexpr auto fields() { return std::tuple{}; }
 };
 
@@ -120,7 +127,7 @@ struct Metrics {
 
     static constexpr std::string_view method = "Metrics";
     static constexpr std::string_view comment =
-        "Tells what the daemon counted of itself since its start, for monitoring systems.";
+        "Returns the daemon's metrics, counted from its start, for monitoring systems.";
     static constexpr auto fields() { return std::tuple{}; }
 };
 

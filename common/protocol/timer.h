@@ -1,4 +1,4 @@
-// What timers are told: Arm, Disarm.
+// How timers are armed and disarmed: Arm, Disarm.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -17,15 +17,17 @@ struct Arm {
     std::optional<nanoseconds> interval = {};
     std::optional<bool> cancel_on_clock_change = {};
     std::optional<Name> sets = {};
-    std::optional<Permissions> rights = {};
+    std::optional<Permissions> permissions = {};
     std::optional<Lifetime> lifetime = {};
+    std::optional<ObjectId> id = {};
 
     struct Reply {
         bool created;
+        ObjectId id;
         static constexpr auto fields()
         {
-            return std::tuple{
-                field("created", &Reply::created, "False if the timer was there already.")};
+            return std::tuple{field("created", &Reply::created, "False if the timer existed."),
+                              field("id", &Reply::id, "The timer's id, as in Object.")};
         }
     };
 
@@ -33,59 +35,65 @@ struct Arm {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Arm";
     static constexpr std::string_view comment =
-        "Arms a timer, which is made if it is missing, with a new schedule: it expires at a first "
-        "point and then after each interval. Each opener has a timerfd of its own on that same "
-        "grid; all of them follow before the reply is sent. It is never early. What this call does "
-        "not say of clock change and link is not so any more.";
+        "Arms a timer with a new schedule: a first expiration, and further ones after each "
+        "interval. Creates the timer if it does not exist. Each subscriber has a private timerfd "
+        "with the same expirations; all of them have the new schedule before the reply is sent. A "
+        "timer never expires early. cancelOnClockChange and sets are reset to their defaults if "
+        "absent. To arm an existing timer needs the w permission.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("name", &Arm::name, "As in CreateEvent."),
+            field("name", &Arm::name, "The timer's name, as in CreateEvent."),
             field("clock", &Arm::clock,
-                  "What it goes by, as in timerfd_create(2). If absent, what it goes by already; a "
-                  "new one by realtime with firstNSec, else by monotonic. The alarm clocks wake "
-                  "the machine from suspend: only root and the daemon's own user may have that, "
-                  "and the daemon needs CAP_WAKE_ALARM. It cannot change while someone has the "
-                  "timer open."),
+                  "The timer's clock, as in timerfd_create(2). If absent, an existing timer keeps "
+                  "its clock; a new one has realtime with firstNSec, else monotonic. The alarm "
+                  "clocks wake the machine from suspend: only root and the daemon's own user may "
+                  "use them, and the daemon needs CAP_WAKE_ALARM. The clock cannot change while "
+                  "the timer has subscribers."),
             field("firstNSec", &Arm::first,
-                  "When it expires first: nanoseconds since the clock's zero, 1970 for realtime. "
-                  "One that has passed expires at once. 0: one interval after the zero."),
+                  "Time of the first expiration, in nanoseconds since the clock's zero, 1970 for "
+                  "realtime. A time in the past expires at once. 0: one interval after the zero."),
             field("afterNSec", &Arm::after,
-                  "Instead of firstNSec: how long from now. Setting the wall clock does not move "
-                  "it. If both are absent, one interval."),
+                  "Time from now to the first expiration, instead of firstNSec. Setting the wall "
+                  "clock does not move it. If both are absent, one interval."),
             field("intervalNSec", &Arm::interval,
-                  "How long from one expiry to the next; once if it is 0 or absent. With sets at "
-                  "least 1000000."),
+                  "Time from one expiration to the next; the timer expires once if it is 0 or "
+                  "absent. With sets at least 1000000."),
             field("cancelOnClockChange", &Arm::cancel_on_clock_change,
-                  "If true, the timer is cancelled when the wall clock is set: who waits for it "
-                  "hears Cancelled, a read(2) of its descriptors fails once with ECANCELED "
+                  "If true, setting the wall clock cancels the timer: waits for it fail with "
+                  "Cancelled, and a read(2) of a descriptor fails once with ECANCELED "
                   "(timerfd_create(2)); then call Acknowledge. Only with firstNSec on realtime or "
                   "realtime_alarm."),
             field("sets", &Arm::sets,
-                  "The event that is set at each expiry; the caller must be allowed to, now and at "
-                  "each expiry: by the rights and the policy as they are then. What was "
-                  "missed while the daemon was stopped is made up for: a semaphore or a pulse gets "
-                  "as many."),
-            field("rights", &Arm::rights,
-                  "For a new timer, as in CreateEvent: r = may wait, w = may arm and disarm."),
+                  "Name of an event that the daemon sets at each expiration. The caller needs the "
+                  "w permission of the event; permissions and policy are checked again at each "
+                  "expiration. After a restart the daemon makes up for missed expirations: a "
+                  "semaphore or a pulse gets as many."),
+            field("permissions", &Arm::permissions,
+                  "For a new timer, as in CreateEvent. r: wait. w: arm and disarm."),
             field("lifetime", &Arm::lifetime, "For a new timer, as in CreateEvent."),
+            field("id", &Arm::id,
+                  "If present, only the timer with this id is armed, and none is created: the call "
+                  "fails with Replaced if another object has the name now, and with NoSuchName if "
+                  "none has it."),
         };
     }
 };
 
 struct Disarm {
-    NameList names;
+    Items<Item> items;
 
     using Reply = Nothing;
 
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Disarm";
     static constexpr std::string_view comment =
-        "Disarms timers, in every descriptor that follows them: none expires until it is armed "
-        "again, and expirations that were not read are forgotten. All or nothing.";
+        "Disarms timers, in every descriptor of their subscribers: none expires until it is armed "
+        "again, and expirations that were not read are discarded. The call disarms all timers or "
+        "none. It needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{field("names", &Disarm::names, "1 to 253 names, none twice.")};
+        return std::tuple{field("items", &Disarm::items, "1 to 253 timers, no name twice.")};
     }
 };
 

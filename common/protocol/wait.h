@@ -1,4 +1,4 @@
-// How to wait for names, and to hold what a wait took: Wait, Join, Release.
+// How a caller waits for names, and holds the tokens that a wait consumed: Wait, Join, Release.
 #pragma once
 
 #include "common/protocol/types.h"
@@ -15,14 +15,38 @@ namespace evfd::protocol {
 
 using Count = BoundedInt<1, std::numeric_limits<std::int64_t>::max()>;
 
-struct Wait {
-    NameList names;
-    std::optional<Require> gather = {};
-    std::optional<nanoseconds> timeout = {};
-    std::optional<bool> existing = {};
+struct WaitItem {
+    Name name;
+    std::optional<Until> until = {};
     std::optional<Count> count = {};
-    std::optional<bool> hold = {};
-    std::optional<Holder> holder = {};
+    std::optional<bool> existing = {};
+    friend bool operator==(const WaitItem&, const WaitItem&) = default;
+
+    static constexpr std::string_view type_name = "WaitItem";
+    static constexpr std::string_view comment = "An object that a call of Wait waits for.";
+    static constexpr auto fields()
+    {
+        return std::tuple{
+            field("name", &WaitItem::name,
+                  "The object's name. If no object has it yet, the wait includes its creation."),
+            field("until", &WaitItem::until,
+                  "State of the object that ends the wait; set if absent. A timer is set when it "
+                  "expires. This version refuses clear with InvalidParameter."),
+            field("count", &WaitItem::count,
+                  "Number of expirations or pulses that end the wait, counted from its beginning; "
+                  "1 if absent. More than 1 is for timers and pulses; this version refuses it for "
+                  "a semaphore with InvalidParameter."),
+            field("existing", &WaitItem::existing,
+                  "If true, the call fails with NoSuchName if the object does not exist."),
+        };
+    }
+};
+
+struct Wait {
+    Items<WaitItem> items;
+    std::optional<Require> require = {};
+    std::optional<nanoseconds> timeout = {};
+    std::optional<Holder> hold = {};
 
     struct Reply {
         std::vector<Fired> fired;
@@ -31,52 +55,48 @@ struct Wait {
         {
             return std::tuple{
                 field("fired", &Reply::fired,
-                      "What ended the wait: one name for any; for all each, in the order of the "
-                      "names."),
+                      "The items that ended the wait: one for any; every item for all, in the "
+                      "order of the call."),
                 field("hold", &Reply::hold,
-                      "With hold: by what Join and Release call it; nobody can guess it.")};
+                      "Name of the hold, for Join and Release; it cannot be guessed. Absent if "
+                      "the call did not ask for a hold.")};
         }
     };
 
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Wait";
     static constexpr std::string_view comment =
-        "Waits for events and timers by name and answers when the wait is over; names that are not "
-        "there yet included. To wait takes the right to wait, and for an auto event or a "
-        "semaphore, "
-        "from which a wait takes, the right to set as well. For a timer that is its next expiry, "
-        "or an expiry before if there is "
-        "no other to come. Looking and going to sleep are one step, so no set falls between. Those "
-        "who wait to take are served in the order in which they came. A wait for all takes from "
-        "all auto events and semaphores at once or from none; that a manual event was set, a pulse "
-        "came or a timer expired since the wait began is enough. The wait ends with the "
-        "connection. Called with `more` it says first, in a reply with nothing in fired, that it "
-        "has begun: whatever happens from then on is not missed.";
+        "Waits for events and timers by name, and replies when the wait ends. A wait needs the r "
+        "permission; a wait for an auto event or a semaphore consumes a token and needs the w "
+        "permission as well. A wait for a timer ends with its next expiration, or at once if it "
+        "has expired and does not expire again. The daemon checks the objects and queues the "
+        "caller in one step, so no set is missed between the two. Waits that consume are served "
+        "in the order of arrival. A wait for all consumes from all auto events and semaphores at "
+        "once or from none; for a manual event, a pulse or a timer it is enough that it was set "
+        "or expired since the wait began. The wait ends when the connection closes. If the call "
+        "has `more`, the first reply has an empty `fired` and says that the wait has begun: "
+        "nothing that happens later is missed.";
     static constexpr auto fields()
     {
         return std::tuple{
-            field("names", &Wait::names, "1 to 253 names, none twice."),
-            field("gather", &Wait::gather,
-                  "Whether any of them ends the wait, or all must; all if absent."),
-            field("timeoutNSec", &Wait::timeout,
-                  "After how long to answer TimedOut, in nanoseconds; 0 looks once; for ever if "
+            field("items", &Wait::items, "1 to 253 objects, no name twice."),
+            field("require", &Wait::require,
+                  "Whether any one of the items ends the wait, or all of them together; all if "
                   "absent."),
-            field("existing", &Wait::existing,
-                  "If true, answer NoSuchName at once for a name that is not there."),
-            field("count", &Wait::count,
-                  "How many expirations or pulses it takes, since the wait began; 1 if absent. "
-                  "More than 1 only for timers and pulses."),
+            field("timeoutNSec", &Wait::timeout,
+                  "Time after which the call fails with TimedOut, in nanoseconds; 0 checks once. "
+                  "If absent, the wait has no timeout."),
             field("hold", &Wait::hold,
-                  "If true, what it takes is only lent: it goes back, one token to each, when its "
-                  "last holder has ended, however that comes about, or with Release; what was "
-                  "deleted meanwhile gets none back. Only for auto events and semaphores. Each "
-                  "token is one of its user's waits, and so is each holder but the first."),
-            field("holder", &Wait::holder,
-                  "Who is the first to hold it. process: the one that connected, until it has "
-                  "ended; execve(2) changes nothing of that, nor what becomes of the connection, "
-                  "and no other process inherits it. session (if absent): this connection until it "
-                  "closes, or the session that Resume gave it until that ends; it can hold 253 "
-                  "tokens. Through a relay or a proxy the process is that one: then take session."),
+                  "Holder of the tokens that the wait consumes; if absent, the tokens are used up. "
+                  "Held tokens are returned, one to each object, when their last holder has ended "
+                  "in any way, or by Release; an object that was deleted meanwhile gets none. "
+                  "process: the process that connected, until it has ended; execve(2) and the end "
+                  "of the connection change nothing, and no other process inherits the hold. "
+                  "session: this connection until it closes, or the session that Resume gave it "
+                  "until the session ends; a session holds at most 253 tokens. Through a relay or "
+                  "a proxy the process is the relay: use session. Only auto events and semaphores "
+                  "can be held. Each held token, and each holder but the first, counts as one of "
+                  "the user's waits."),
         };
     }
 };
@@ -89,11 +109,12 @@ struct Join {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Join";
     static constexpr std::string_view comment =
-        "Makes the process that connected one more holder of what a Wait took: it goes back when "
-        "the last of its holders has ended. For processes of the user who took it.";
+        "Makes the process that connected a further holder of the tokens of a Wait: they are "
+        "returned when the last holder has ended. Only processes of the user who called Wait may "
+        "join.";
     static constexpr auto fields()
     {
-        return std::tuple{field("hold", &Join::hold, "As Wait returned it.")};
+        return std::tuple{field("hold", &Join::hold, "The hold, as Wait returned it.")};
     }
 };
 
@@ -106,11 +127,11 @@ struct Release {
     static constexpr bool counts = true;
     static constexpr std::string_view method = "Release";
     static constexpr std::string_view comment =
-        "Gives back what a Wait took to hold, for all of its holders, of whom the caller must be "
-        "one: the process that connected, as whatever user, or the session.";
+        "Returns the tokens that a Wait holds, for all of its holders. The caller must be one of "
+        "them: the process that connected, under any user, or the session.";
     static constexpr auto fields()
     {
-        return std::tuple{field("hold", &Release::hold, "As Wait returned it.")};
+        return std::tuple{field("hold", &Release::hold, "The hold, as Wait returned it.")};
     }
 };
 

@@ -20,6 +20,6 @@ function(evfdd_precompile library)
     if(NOT EVFDD_SANITIZE AND NOT EVFDD_COVERAGE)
         target_precompile_headers(${library} PRIVATE
             <algorithm> <chrono> <deque> <expected> <functional> <map> <memory> <optional> <string>
-            <variant> <vector> <fmt/format.h> "${PROJECT_SOURCE_DIR}/common/protocol.h")
+            <variant> <vector> <fmt/format.h> "${PROJECT_SOURCE_DIR}/common/protocol/protocol.h")
     endif()
 endfunction()

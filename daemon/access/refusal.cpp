@@ -103,6 +103,16 @@ Refusal name_taken(const Name& name)
                     name.text())};
 }
 
+Refusal replaced(const Name& name, protocol::ObjectId id)
+{
+    return protocol::Replaced{
+        name, id,
+        fmt::format(
+            "the object that you mean was deleted, and '{}' is another object now, with the "
+            "id {}; open it again, or leave out the id to use the object of that name",
+            name.text(), id.value)};
+}
+
 Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected)
 {
     return protocol::WrongKind{

@@ -17,7 +17,7 @@ namespace evfd::daemon {
 
 // Every error of the protocol.
 using Reason =
-    std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::WrongKind,
+    std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::Replaced, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
                  protocol::NoSuchSession, protocol::NoSuchHold, protocol::NoSuchProcess,
                  protocol::NoCapability, protocol::TooManyTokens, protocol::TimedOut,
@@ -26,7 +26,7 @@ using Reason =
                  protocol::ExpectedMore>;
 
 // One error of the protocol. Nearly every function can return a Refusal and few look into it. A
-// variant of 19 types would be compiled into each file, so its copies and its destructor are in
+// variant of 20 types would be compiled into each file, so its copies and its destructor are in
 // refusal.cpp.
 class Refusal {
 public:
@@ -56,6 +56,8 @@ namespace refuse {
 
 Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
+// The name belongs to another object than the caller meant. `id`: the id of that object.
+Refusal replaced(const Name& name, protocol::ObjectId id);
 Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected);
 Refusal not_permitted(const Name& name, Permission permission, Permissions permissions,
                       uid_t owner);

@@ -45,7 +45,7 @@ ReadResult read_parsed(const ConfigNode& node, Parse parse, std::string_view exp
 ReadResult read_object_permissions(const ConfigNode& node, std::optional<Permissions>& into)
 {
     return read_parsed(node, Permissions::parse,
-                       "octal rights in quotes of r and w alone, such as \"0664\"", into);
+                       "octal permissions in quotes of r and w alone, such as \"0664\"", into);
 }
 
 // The name was read first, because every object needs one.
@@ -89,9 +89,9 @@ constexpr std::array<Key<EventDraft>, 6> event_keys{
     {{"name", skip_name<EventDraft>},
      {"mode", read_mode},
      {"initial", read_initial},
-     {"rights",
+     {"permissions",
       [](const ConfigNode& node, EventDraft& draft) {
-          return read_object_permissions(node, draft.event.request.rights);
+          return read_object_permissions(node, draft.event.request.permissions);
       }},
      {"owner",
       [](const ConfigNode& node, EventDraft& draft) {
@@ -151,9 +151,9 @@ constexpr std::array<Key<TimerDraft>, 10> timer_keys{
      {"at", read_at},
      {"sets", read_sets},
      {"cancelOnClockChange", read_cancels},
-     {"rights",
+     {"permissions",
       [](const ConfigNode& node, TimerDraft& draft) {
-          return read_object_permissions(node, draft.timer.request.rights);
+          return read_object_permissions(node, draft.timer.request.permissions);
       }},
      {"owner",
       [](const ConfigNode& node, TimerDraft& draft) {

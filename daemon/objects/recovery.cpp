@@ -9,6 +9,7 @@
 #include <sys/timerfd.h>
 
 #include <algorithm>
+#include <chrono>
 
 namespace evfd::daemon {
 
@@ -31,6 +32,15 @@ bool is_eventfd(const UniqueFd& fd)
     return is_anonymous && !is_timerfd(fd) && ::epoll_wait(fd.get(), &event, 1, 0) < 0;
 }
 
+// Returns an id that no earlier daemon has assigned, without a journal that says so: the
+// microseconds since 1970. No daemon assigns a million ids a second for long.
+std::uint64_t first_id_without_journal()
+{
+    using std::chrono::microseconds;
+    const auto since = std::chrono::duration_cast<microseconds>(wall_now().time_since_epoch());
+    return static_cast<std::uint64_t>(std::max(since, microseconds{0}).count());
+}
+
 } // namespace
 
 std::vector<Session> Registry::restore(RecoveredState& recovered)
@@ -40,7 +50,9 @@ std::vector<Session> Registry::restore(RecoveredState& recovered)
 
 std::vector<Session> Recovery::run()
 {
-    registry_.last_serial_ = recovered_.last_id;
+    registry_.last_serial_ = recovered_.recreated[2]
+                                 ? std::max(recovered_.last_id, first_id_without_journal())
+                                 : recovered_.last_id;
     for (auto& [id, record] : recovered_.sessions)
         restore_session(id, record);
     for (const auto& [id, record] : recovered_.processes)
@@ -154,7 +166,7 @@ void Recovery::restore_object(Id id, record::Object& record)
              .try_emplace(record.name, id,
                           Ownership{uid, static_cast<gid_t>(record.group), record.permissions},
                           static_cast<pid_t>(record.creator),
-                          owner            ? Lifetime::connection
+                          owner            ? Lifetime::session
                           : record.process ? Lifetime::process
                                            : Lifetime::permanent,
                           owner            ? owner->id

@@ -30,6 +30,13 @@ void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
     list.reserve(2 * list.size() + 1);
 }
 
+Outcome<void> check_id(const Item& item, const Object& object)
+{
+    if (item.id && item.id != id_of(object))
+        return std::unexpected(refuse::replaced(item.name, id_of(object)));
+    return {};
+}
+
 std::string description(std::optional<Mode> mode)
 {
     if (!mode)
@@ -144,6 +151,24 @@ Outcome<Object*> Registry::find_authorized(const Peer& peer, const Name& name,
     return object;
 }
 
+Outcome<Object*> Registry::find_authorized(const Peer& peer, const Item& item,
+                                           Permission permission)
+{
+    const auto object = find_authorized(peer, item.name, permission);
+    if (object)
+        if (auto same = check_id(item, **object); !same)
+            return std::unexpected(std::move(same.error()));
+    return object;
+}
+
+Outcome<Object*> Registry::find_event(const Peer& peer, const Item& item)
+{
+    const auto object = find_authorized(peer, item, Permission::set);
+    if (object && (*object)->timer())
+        return std::unexpected(refuse::wrong_kind(item.name, (*object)->description(), "an event"));
+    return object;
+}
+
 Outcome<void> Registry::check_descriptor_budget(const Peer& peer, Resource resource) const
 {
     const auto free = descriptor_budget_ - descriptors();
@@ -196,7 +221,8 @@ Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
 }
 
 Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request,
-                               PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process)
+                               PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
+                               std::optional<std::uint64_t> id)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse && request.initial && request.initial->value > 0)
@@ -221,7 +247,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     auto charged = charge(session.peer, Resource::objects);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    const auto draft = prepare_object(session, request.rights, request.lifetime);
+    const auto draft = prepare_object(session, request.permissions, request.lifetime, id);
     if (!draft)
         return std::unexpected(draft.error());
     auto body = make_body(request);
@@ -239,23 +265,24 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
 // An object that ends with a session which cannot be resumed is not recorded.
 Outcome<Registry::ObjectDraft> Registry::prepare_object(const Session& session,
                                                         std::optional<Permissions> permissions,
-                                                        std::optional<Lifetime> lifetime)
+                                                        std::optional<Lifetime> lifetime,
+                                                        std::optional<std::uint64_t> id)
 {
     const auto object_lifetime = lifetime.value_or(Lifetime::permanent);
-    const bool is_persistent = object_lifetime != Lifetime::connection || session.reply_cache;
+    const bool is_persistent = object_lifetime != Lifetime::session || session.reply_cache;
     if (is_persistent)
         if (const auto prepared = state_store_.prepare(); !prepared)
             return std::unexpected(refuse::system_failure(prepared.error()));
-    return ObjectDraft{new_id(), permissions, object_lifetime, is_persistent};
+    return ObjectDraft{id ? *id : new_id(), permissions, object_lifetime, is_persistent};
 }
 
 Registry::Entry& Registry::add_object(Session& session, const Name& name, const ObjectDraft& draft,
                                       Quota::Charge charge, Object::Body body,
                                       std::optional<ProcessWatcher::Ref> process)
 {
-    const auto owner = draft.lifetime == Lifetime::permanent    ? std::uint64_t{0}
-                       : draft.lifetime == Lifetime::connection ? session.id
-                                                                : process->id();
+    const auto owner = draft.lifetime == Lifetime::permanent ? std::uint64_t{0}
+                       : draft.lifetime == Lifetime::session ? session.id
+                                                             : process->id();
     const auto added = objects_
                            .try_emplace(name, draft.serial,
                                         Ownership{session.peer.uid, session.peer.gid,
@@ -267,7 +294,7 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
         ++event_count_;
     if (draft.lifetime == Lifetime::process)
         process_objects_.try_emplace(owner, *std::move(process)).first->second.names.insert(name);
-    if (draft.lifetime == Lifetime::connection) {
+    if (draft.lifetime == Lifetime::session) {
         prune_and_reserve(session.owned,
                           [&](const Name& owned) { return is_stale(session.id, owned); });
         session.owned.push_back(name);
@@ -276,13 +303,11 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
     return *added;
 }
 
-Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const NameList& names)
+Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Items<Item>& items)
 {
     std::vector<protocol::Opened> opened;
-    for (const auto& name : names.list) {
-        auto* object = find(name);
-        auto one = object ? open_one(session, name, *object)
-                          : Outcome<protocol::Opened>{std::unexpected(refuse::no_such_name(name))};
+    for (const auto& item : items.list) {
+        auto one = open_one(session, item);
         if (!one) { // Opens all or none of the objects.
             for (const auto& one_opened : opened)
                 if (one_opened.subscription)
@@ -294,17 +319,25 @@ Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Na
     return opened;
 }
 
-Outcome<protocol::Opened> Registry::open_one(Session& session, const Name& name, Object& object)
+Outcome<protocol::Opened> Registry::open_one(Session& session, const Item& item)
 {
+    const auto& name = item.name;
+    auto* found = find(name);
+    if (!found)
+        return std::unexpected(refuse::no_such_name(name));
+    auto& object = *found;
     auto may_wait = authorize(session.peer, name, &object, Permission::wait);
     const Access access{.wait = may_wait.has_value(),
                         .set = is_allowed(session.peer, name, object, Permission::set)};
     if (!access.wait && !access.set)
         return std::unexpected(std::move(may_wait.error()));
+    if (auto same = check_id(item, object); !same)
+        return std::unexpected(std::move(same.error()));
     if (object.subscriptions() && access.wait)
         return subscribe(session, name, object, access);
 
-    protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {}};
+    protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {},
+                            id_of(object)};
     auto* event = object.event();
     if (!event || !access.wait)
         return opened;
@@ -408,7 +441,7 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     session.subscriptions.push_back({name, *token});
     return protocol::Opened{
         object.kind(), object.mode(), access.wait, access.set, PassedFd{*std::move(copy)},
-        token->text()};
+        token->text(), id_of(object)};
 }
 
 bool Registry::unsubscribe(Session& session, const Token& token)
@@ -442,16 +475,16 @@ bool Registry::is_stale(const Session::SubscriptionRef& subscription) const
     return !subscriptions || !subscriptions->has(subscription.token);
 }
 
-Outcome<void> Registry::delete_objects(const Peer& peer, const NameList& names)
+Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& items)
 {
-    for (const auto& name : names.list)
-        if (const auto object = find_authorized(peer, name, Permission::own); !object)
+    for (const auto& item : items.list)
+        if (const auto object = find_authorized(peer, item, Permission::own); !object)
             return std::unexpected(object.error());
-    for (const auto& name : names.list)
-        poll_timer(name);
+    for (const auto& item : items.list)
+        poll_timer(item.name);
     deliver_edges(); // Completes waits for what was set until now.
-    for (const auto& name : names.list)
-        erase(objects_.find(name));
+    for (const auto& item : items.list)
+        erase(objects_.find(item.name));
     return {};
 }
 
@@ -564,30 +597,29 @@ Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Perm
 
 // Set and Clear.
 
-Outcome<void> Registry::set(const Peer& peer, const NameList& names, std::int64_t tokens)
+Outcome<void> Registry::set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
-    const auto increments = check_set(peer, names, tokens);
+    const auto increments = check_set(peer, items);
     return increments ? add(peer, *increments) : std::unexpected(increments.error());
 }
 
-Outcome<Registry::Increments> Registry::check_set(const Peer& peer, const NameList& names,
-                                                  std::int64_t tokens)
+Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
+                                                  const Items<protocol::SetItem>& items)
 {
     Increments increments;
     std::int64_t sum = 0;
-    for (const auto& name : names.list) {
-        const auto object = find_authorized(peer, name, Permission::set);
+    for (const auto& item : items.list) {
+        const auto object = find_event(peer, {item.name, item.id});
         if (!object)
             return std::unexpected(object.error());
-        if ((*object)->timer())
-            return std::unexpected(refuse::wrong_kind(name, (*object)->description(), "an event"));
+        const auto tokens = item.count.value_or(protocol::Tokens{1}).value;
         if (const auto* subscriptions = (*object)->subscriptions())
             sum += tokens * static_cast<std::int64_t>(subscriptions->size());
         else
             sum += (*object)->mode() == Mode::semaphore ? tokens : 1;
         if (sum > max_tokens_per_set)
-            return std::unexpected(refuse::too_many_tokens_to_set(name));
-        increments.push_back({&name, *object, tokens});
+            return std::unexpected(refuse::too_many_tokens_to_set(item.name));
+        increments.push_back({&item.name, *object, tokens});
     }
     return increments;
 }
@@ -606,26 +638,24 @@ Outcome<void> Registry::add(const Peer& peer, const Increments& increments)
     return {};
 }
 
-Outcome<void> Registry::clear(const Peer& peer, const NameList& names)
+Outcome<void> Registry::clear(const Peer& peer, const Items<Item>& items)
 {
-    auto progress = check_clear(peer, names);
+    auto progress = check_clear(peer, items);
     if (!progress)
         return std::unexpected(std::move(progress.error()));
     const auto is_clear = clear(*progress, MonotonicTime::max());
     return is_clear ? Outcome<void>{} : std::unexpected(is_clear.error());
 }
 
-Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const NameList& names)
+Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const Items<Item>& items)
 {
     ClearProgress progress;
-    for (const auto& name : names.list) {
-        const auto object = find_authorized(peer, name, Permission::set);
+    for (const auto& item : items.list) {
+        const auto object = find_event(peer, item);
         if (!object)
             return std::unexpected(object.error());
-        if ((*object)->timer())
-            return std::unexpected(refuse::wrong_kind(name, (*object)->description(), "an event"));
         if ((*object)->event())
-            progress.objects.push_back({name, (*object)->serial});
+            progress.objects.push_back({item.name, (*object)->serial});
     }
     return progress;
 }

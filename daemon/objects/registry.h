@@ -140,6 +140,13 @@ struct Object {
     std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
 };
 
+// Returns the object's id on the wire, which is its serial.
+inline protocol::ObjectId id_of(const Object& object)
+{
+    // A damaged journal may have a larger serial than any daemon assigns.
+    return {static_cast<std::int64_t>(object.serial & std::uint64_t{max_object_id})};
+}
+
 // Receives what happens to the objects of the registry.
 class RegistryObserver {
 public:
@@ -173,6 +180,8 @@ protected:
 // The shortest interval between two deliveries of edges that complete no wait. Without it, an event
 // that is written without end would keep the daemon busy.
 inline constexpr std::chrono::microseconds min_edge_interval{500};
+
+using protocol::Item;
 
 // Identifies one object, even if its name belongs to another object by now.
 struct ObjectRef {
@@ -216,26 +225,30 @@ public:
     Objects& objects() { return objects_; }
 
     // Returns whether the event was created; false if it existed, which only `if_missing` allows.
-    // `process`: the process whose end deletes it, for a lifetime of `process`.
+    // `process`: the process whose end deletes it, for a lifetime of `process`. `id`: an id from
+    // new_id() for the new event, if the caller knows it already.
     Outcome<bool> create(Session& session, const protocol::CreateEvent& request,
                          PolicyCheck policy_check = PolicyCheck::enforce,
-                         std::optional<ProcessWatcher::Ref> process = {});
-    // Returns whether the timer was created; otherwise it existed and was armed again.
+                         std::optional<ProcessWatcher::Ref> process = {},
+                         std::optional<std::uint64_t> id = {});
+    // Returns whether the timer was created; otherwise it existed and was armed again. `process`
+    // and `id`: as for create().
     Outcome<bool> arm(Session& session, const protocol::Arm& request,
                       PolicyCheck policy_check = PolicyCheck::enforce,
-                      std::optional<ProcessWatcher::Ref> process = {});
+                      std::optional<ProcessWatcher::Ref> process = {},
+                      std::optional<std::uint64_t> id = {});
     // Disarms all of the timers, or none if one is refused.
-    Outcome<void> disarm(const Peer& peer, const NameList& names);
+    Outcome<void> disarm(const Peer& peer, const Items<Item>& items);
     // Opens all of the objects, or none if one is refused. The session owns the subscriptions.
-    Outcome<std::vector<protocol::Opened>> open(Session& session, const NameList& names);
+    Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);
     // Returns whether the session had that subscription.
     bool unsubscribe(Session& session, const Token& token);
     // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
     // to a timer.
     bool acknowledge(const Session& session, const Token& token);
-    // Sets all of the events, or none if one is refused. A semaphore gets `tokens`, a pulse is set
-    // as often.
-    Outcome<void> set(const Peer& peer, const NameList& names, std::int64_t tokens);
+    // Sets all of the events, or none if one is refused. A semaphore gets the item's `count` of
+    // tokens, a pulse is set as often.
+    Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items);
     // set() in two steps: check_set() returns the increments, add() makes them. In between, the
     // caller may do nothing but record that they will be made.
     struct Increment {
@@ -247,10 +260,10 @@ public:
         std::optional<std::int64_t> reported_pulses = {};
     };
     using Increments = std::vector<Increment>;
-    Outcome<Increments> check_set(const Peer& peer, const NameList& names, std::int64_t tokens);
+    Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
     Outcome<void> add(const Peer& peer, const Increments& increments);
     // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
-    Outcome<void> clear(const Peer& peer, const NameList& names);
+    Outcome<void> clear(const Peer& peer, const Items<Item>& items);
     // clear() in two steps: check_clear() returns the events, clear() clears them until `end` and
     // returns whether it is finished. It takes at least one token in any case.
     struct ClearProgress {
@@ -259,10 +272,10 @@ public:
         // Tokens left in the next object, once known: see drain().
         std::optional<std::uint64_t> remaining{};
     };
-    Outcome<ClearProgress> check_clear(const Peer& peer, const NameList& names);
+    Outcome<ClearProgress> check_clear(const Peer& peer, const Items<Item>& items);
     Outcome<bool> clear(ClearProgress& progress, MonotonicTime end);
     // Deletes all of the objects, or none if one is refused. Waits for them end.
-    Outcome<void> delete_objects(const Peer& peer, const NameList& names);
+    Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
     // Ends the session: its subscriptions, the objects that end with it, and its part in holds.
     void end(Session& session);
@@ -304,8 +317,9 @@ public:
     {
         return event_count_ + quota_.used_by_all(Resource::subscriptions) + processes_.count();
     }
-    // Returns an id that no object, session, subscription or process has or had.
-    std::uint64_t new_id() { return ++last_serial_; }
+    // Returns an id that no object, session, subscription or process has or had, under this daemon
+    // or an earlier one whose state store it has.
+    std::uint64_t new_id();
     StateStore& state_store() { return state_store_; }
 
     // Rebuilds what an earlier daemon left. Returns its sessions as their clients left them.
@@ -346,16 +360,20 @@ private:
     };
     Outcome<ObjectDraft> prepare_object(const Session& session,
                                         std::optional<Permissions> permissions,
-                                        std::optional<Lifetime> lifetime);
+                                        std::optional<Lifetime> lifetime,
+                                        std::optional<std::uint64_t> id);
     Entry& add_object(Session& session, const Name& name, const ObjectDraft& draft,
                       Quota::Charge charge, Object::Body body,
                       std::optional<ProcessWatcher::Ref> process);
-    Outcome<protocol::Opened> open_one(Session& session, const Name& name, Object& object);
+    Outcome<protocol::Opened> open_one(Session& session, const Item& item);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
     Outcome<Object*> find_authorized(const Peer& peer, const Name& name, Permission permission,
                                      PolicyCheck policy_check = PolicyCheck::enforce);
-    Outcome<Timer*> find_authorized_timer(const Peer& peer, const Name& name);
+    // The same, but refuses the call if the item has an id and the object has another one.
+    Outcome<Object*> find_authorized(const Peer& peer, const Item& item, Permission permission);
+    Outcome<Object*> find_event(const Peer& peer, const Item& item);
+    Outcome<Timer*> find_authorized_timer(const Peer& peer, const Item& item);
     Outcome<std::optional<Timer::Target>>
     resolve_target(const Peer& peer, const protocol::Arm& request, PolicyCheck policy_check);
     Outcome<void> rearm(Entry& entry, const TimerSpec& spec, std::optional<Timer::Target> target);
@@ -373,6 +391,7 @@ private:
     bool is_stale(std::uint64_t owner, const Name& owned) const;
     bool is_stale(const Session::SubscriptionRef& subscription) const;
     void end_subscription(const Session::SubscriptionRef& subscription);
+    void reserve_ids();
     Outcome<void> check_subscriber_limit(const Peer& peer,
                                          const SubscriptionTable& subscriptions) const;
     Outcome<void> check_descriptor_budget(const Peer& peer, Resource resource) const;
@@ -409,6 +428,7 @@ private:
     std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
     Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
     std::uint64_t last_serial_ = 0;
+    std::uint64_t reserved_ids_ = 0; // The last id that is recorded as assigned.
     ProcessWatcher processes_;
     Holds holds_;
     struct ProcessObjects {

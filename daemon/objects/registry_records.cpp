@@ -12,6 +12,10 @@ namespace evfd::daemon {
 
 namespace {
 
+// The number of ids that one record reserves. A crash loses at most as many of 2^53, and only one
+// creation in as many costs a record.
+constexpr std::uint64_t ids_per_record = 4'096;
+
 // From this number of tokens on, reading the counter and one write(2) cost less than single
 // increments.
 constexpr std::int64_t min_tokens_for_single_write = 16;
@@ -44,6 +48,25 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
 
 } // namespace
 
+// Ids. A later daemon continues after the last id that may have been assigned, even if its object
+// was deleted.
+
+std::uint64_t Registry::new_id()
+{
+    if (last_serial_ >= reserved_ids_)
+        reserve_ids();
+    return ++last_serial_;
+}
+
+// The record is committed together with the first object that has one of the ids, before any reply
+// reports that object.
+void Registry::reserve_ids()
+{
+    constexpr StateStore::Id only_key = 0;
+    reserved_ids_ = last_serial_ + ids_per_record;
+    state_store_.put(only_key, record::Ids{to_record(reserved_ids_)});
+}
+
 // Objects and subscriptions.
 
 void Registry::persist(const Entry& entry)
@@ -60,7 +83,7 @@ void Registry::persist(const Entry& entry)
                           .created = object.created,
                           .session = {},
                           .timer = {}};
-    if (object.lifetime == Lifetime::connection)
+    if (object.lifetime == Lifetime::session)
         record.session = to_record(object.lifetime_owner);
     if (object.lifetime == Lifetime::process)
         record.process = to_record(object.lifetime_owner);

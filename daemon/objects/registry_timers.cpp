@@ -31,14 +31,14 @@ std::int64_t ticks_per_second(const Schedule& schedule)
 
 // Arming.
 
-Outcome<Timer*> Registry::find_authorized_timer(const Peer& peer, const Name& name)
+Outcome<Timer*> Registry::find_authorized_timer(const Peer& peer, const Item& item)
 {
-    const auto object = find_authorized(peer, name, Permission::set);
+    const auto object = find_authorized(peer, item, Permission::set);
     if (!object)
         return std::unexpected(object.error());
     if (auto* timer = (*object)->timer())
         return timer;
-    return std::unexpected(refuse::wrong_kind(name, (*object)->description(), "a timer"));
+    return std::unexpected(refuse::wrong_kind(item.name, (*object)->description(), "a timer"));
 }
 
 Outcome<std::optional<Timer::Target>>
@@ -66,16 +66,19 @@ Registry::resolve_target(const Peer& peer, const protocol::Arm& request, PolicyC
 }
 
 Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
-                            PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process)
+                            PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
+                            std::optional<std::uint64_t> id)
 {
     const bool exists = find(request.name) != nullptr;
+    if (!exists && request.id)
+        return std::unexpected(refuse::no_such_name(request.name));
     if (!exists)
         if (auto permitted =
                 authorize(session.peer, request.name, nullptr, Permission::create, policy_check);
             !permitted)
             return std::unexpected(std::move(permitted.error()));
-    const auto timer =
-        exists ? find_authorized_timer(session.peer, request.name) : Outcome<Timer*>{};
+    const auto timer = exists ? find_authorized_timer(session.peer, {request.name, request.id})
+                              : Outcome<Timer*>{};
     if (!timer)
         return std::unexpected(timer.error());
     const auto spec =
@@ -106,7 +109,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
     auto charged = charge(session.peer, Resource::objects);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    const auto draft = prepare_object(session, request.rights, request.lifetime);
+    const auto draft = prepare_object(session, request.permissions, request.lifetime, id);
     if (!draft)
         return std::unexpected(draft.error());
     auto& entry =
@@ -157,22 +160,22 @@ Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
     return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));
 }
 
-Outcome<void> Registry::disarm(const Peer& peer, const NameList& names)
+Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items)
 {
-    for (const auto& name : names.list)
-        if (const auto timer = find_authorized_timer(peer, name); !timer)
+    for (const auto& item : items.list)
+        if (const auto timer = find_authorized_timer(peer, item); !timer)
             return std::unexpected(timer.error());
-    for (const auto& name : names.list)
-        poll_timer(name);
+    for (const auto& item : items.list)
+        poll_timer(item.name);
     deliver_edges();
     Outcome<void> disarmed;
-    for (const auto& name : names.list) {
-        auto& entry = *objects_.find(name);
+    for (const auto& item : items.list) {
+        auto& entry = *objects_.find(item.name);
         if (const auto done = entry.second.timer()->disarm(); !done && disarmed)
             disarmed = std::unexpected(refuse::system_failure(done.error()));
         charge_ticks(entry.second);
         persist(entry);
-        observer_.on_rearmed(name, entry.second);
+        observer_.on_rearmed(entry.first, entry.second);
         restart_polling(entry);
     }
     return disarmed;

@@ -133,7 +133,7 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
     text.sample(status.descriptor_limit);
     text.family("stashed_descriptors", "gauge",
                 "Descriptors in the stash, which survive the daemon.");
-    text.sample(status.parked);
+    text.sample(status.stashed_descriptors);
     text.family("journal_bytes", "gauge", "Size of the journal of the state store.", "bytes");
     text.sample(status.journal_bytes);
     add_calls(text, counters);

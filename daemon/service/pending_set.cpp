@@ -7,15 +7,17 @@
 namespace evfd::daemon {
 
 PendingSet::PendingSet(Service& service, const Caller& caller,
-                       const Registry::Increments& increments, std::int64_t tokens)
+                       const Registry::Increments& increments)
     : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
-      wake_{caller.wake}, tokens_{tokens}
+      wake_{caller.wake}
 {
-    for (const auto& increment : increments)
-        objects_.push_back({*increment.name, increment.object->serial});
+    for (const auto& increment : increments) {
+        targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
+        tokens_ = std::max(tokens_, increment.tokens);
+    }
     if (is_sequenced_) // An earlier daemon was killed before it had added the rest.
         applied_ = std::min(std::exchange(session_.reply_cache->tokens_applied, 0), tokens_ - 1);
-    unreported_ = tokens_ - applied_;
+    applied_before_ = applied_;
 }
 
 PendingReply::Progress PendingSet::advance(OutputQueue& output)
@@ -23,7 +25,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     const auto sequence_before = is_sequenced_ ? session_.reply_cache->sequence : 0;
     const auto each = increments_per_token();
     if (each > max_tokens_per_set) // Subscribers have come since; one call may not reach so many.
-        return finish(std::unexpected(refuse::too_many_tokens_to_set(objects_.front().name)),
+        return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       sequence_before, output);
     const auto now = tokens_per_slice(each);
     const auto increments = next_increments(now);
@@ -66,8 +68,8 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, std::int64_t seque
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
-    for (const auto& reference : objects_) {
-        auto* object = service_.registry().find(reference);
+    for (const auto& target : targets_) {
+        auto* object = service_.registry().find(target.object);
         if (const auto* pulse = object ? object->pulse() : nullptr)
             increments += static_cast<std::int64_t>(pulse->subscriptions().size());
         else
@@ -83,15 +85,19 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Skips objects that were deleted. Objects that do not count are set once.
+// Skips objects that were deleted. Objects that do not count are set once. The pulses of an object
+// are reported with its last batch.
 Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
 {
-    const bool is_last = applied_ + tokens == tokens_;
     Registry::Increments increments;
-    for (const auto& reference : objects_) {
+    for (const auto& [reference, total] : targets_) {
         auto* object = service_.registry().find(reference);
-        if (object && (applied_ == 0 || accumulates(*object->mode())))
-            increments.push_back({&reference.name, object, tokens, is_last ? unreported_ : 0});
+        const auto left = total - applied_;
+        if (!object || left <= 0 || (applied_ > 0 && !accumulates(*object->mode())))
+            continue;
+        const auto now = std::min(tokens, left);
+        increments.push_back(
+            {&reference.name, object, now, now == left ? total - applied_before_ : 0});
     }
     return increments;
 }

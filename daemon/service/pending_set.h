@@ -16,8 +16,7 @@ namespace evfd::daemon {
 
 class PendingSet : public PendingReply {
 public:
-    PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments,
-               std::int64_t tokens);
+    PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments);
 
     Progress advance(OutputQueue& output) override;
     bool must_finish() const override { return true; }
@@ -35,11 +34,16 @@ private:
     bool is_sequenced_; // The session counts this call.
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
-    std::vector<ObjectRef> objects_;
-    std::int64_t tokens_;
-    std::int64_t applied_ = 0;
-    std::int64_t unreported_ = 0; // Pulses not yet reported to the observer.
-    BatchSizer batch_sizer_;      // Sizes the batches of increments.
+    struct Target {
+        ObjectRef object;
+        std::int64_t tokens; // The tokens that it gets in all.
+    };
+    std::vector<Target> targets_;
+    std::int64_t tokens_ = 0;  // The most that any target gets.
+    std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.
+    // Tokens that an earlier daemon applied; it reported those pulses to its own monitors.
+    std::int64_t applied_before_ = 0;
+    BatchSizer batch_sizer_; // Sizes the batches of increments.
 };
 
 // The reply to a Set.

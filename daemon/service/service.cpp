@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 
 namespace evfd::daemon {
@@ -37,8 +38,7 @@ void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
 
 bool is_held_by_session(const protocol::Wait& request)
 {
-    return request.hold.value_or(false) &&
-           request.holder.value_or(Holder::session) == Holder::session;
+    return request.hold == Holder::session;
 }
 
 std::int64_t descriptor_limit()
@@ -158,11 +158,11 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std:
 // A wait uses memory for each of its names, and may take a token of each.
 Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
 {
-    const auto wanted = static_cast<std::int64_t>(request.names.list.size());
+    const auto wanted = static_cast<std::int64_t>(request.items.list.size());
     if (is_held_by_session(request) &&
         registry_.holds().count_tokens(session) + session.holds_requested + wanted >
             max_tokens_held)
-        return std::unexpected(refuse::too_many_tokens_to_hold(request.names.list.back()));
+        return std::unexpected(refuse::too_many_tokens_to_hold(request.items.list.back().name));
     return charge(session.peer, Resource::waits, wanted);
 }
 
@@ -187,7 +187,7 @@ Service::acquire_process(const Caller& caller, std::optional<Lifetime> lifetime)
 Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& caller,
                                                                const protocol::Wait& request)
 {
-    if (!request.hold.value_or(false))
+    if (!request.hold)
         return std::nullopt;
     auto hold = Token::make();
     if (!hold)
@@ -244,11 +244,16 @@ bool Service::is_idle() const
 // they have taken many tokens everything is committed. If the creation fails, another reply
 // replaces this one.
 template <class Request>
-void Service::precommit_reply(Caller& caller, const Name& name)
+std::optional<std::uint64_t> Service::precommit_reply(Caller& caller, const Name& name)
 {
-    static const auto made = text_of(typename Request::Reply{true});
-    if (caller.is_sequenced && !registry_.find(name))
-        registry_.commit_reply(caller.session, made);
+    if (registry_.find(name))
+        return {};
+    const auto id = registry_.new_id();
+    if (caller.is_sequenced)
+        registry_.commit_reply(caller.session,
+                               text_of(typename Request::Reply{
+                                   true, protocol::ObjectId{static_cast<std::int64_t>(id)}}));
+    return id;
 }
 
 // The methods of io.evfdd.
@@ -264,46 +269,46 @@ Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol:
 Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
                                                       const protocol::CreateEvent& request)
 {
-    precommit_reply<protocol::CreateEvent>(caller, request.name);
+    const auto id = precommit_reply<protocol::CreateEvent>(caller, request.name);
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
     const auto created = registry_.create(caller.session, request, Registry::PolicyCheck::enforce,
-                                          *std::move(process));
+                                          *std::move(process), id);
     if (!created)
         return std::unexpected(created.error());
-    return protocol::CreateEvent::Reply{*created};
+    return protocol::CreateEvent::Reply{*created, id_of(*registry_.find(request.name))};
 }
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
 {
-    precommit_reply<protocol::Arm>(caller, request.name);
+    const auto id = precommit_reply<protocol::Arm>(caller, request.name);
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto created =
-        registry_.arm(caller.session, request, Registry::PolicyCheck::enforce, *std::move(process));
+    const auto created = registry_.arm(caller.session, request, Registry::PolicyCheck::enforce,
+                                       *std::move(process), id);
     if (!created)
         return std::unexpected(created.error());
-    return protocol::Arm::Reply{*created};
+    return protocol::Arm::Reply{*created, id_of(*registry_.find(request.name))};
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
 {
-    if (auto done = registry_.disarm(caller.session.peer, request.names); !done)
+    if (auto done = registry_.disarm(caller.session.peer, request.items); !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
 
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
 {
-    // Assumes that each name comes with a descriptor.
-    const auto wanted = static_cast<std::int64_t>(request.names.list.size());
+    // Assumes that each item comes with a descriptor.
+    const auto wanted = static_cast<std::int64_t>(request.items.list.size());
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
         return std::unexpected(refuse::quota_exceeded(room.error()));
-    reserve_stash_room(request.names.list.size());
-    auto opened = registry_.open(caller.session, request.names);
+    reserve_stash_room(request.items.list.size());
+    auto opened = registry_.open(caller.session, request.items);
     if (!opened)
         return std::unexpected(std::move(opened.error()));
     return protocol::Open::Reply{*std::move(opened)};
@@ -327,12 +332,11 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
 
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Set& request)
 {
-    const auto tokens = request.count.value_or(protocol::Tokens{1}).value;
-    const auto increments = registry_.check_set(caller.session.peer, request.names, tokens);
+    const auto increments = registry_.check_set(caller.session.peer, request.items);
     if (!increments)
         return std::unexpected(increments.error());
-    if (tokens > 1)
-        return std::make_unique<PendingSet>(*this, caller, *increments, tokens);
+    if (std::ranges::any_of(*increments, [](const auto& one) { return one.tokens > 1; }))
+        return std::make_unique<PendingSet>(*this, caller, *increments);
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
     if (caller.is_sequenced)
@@ -345,7 +349,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::Clear& request)
 {
-    auto progress = registry_.check_clear(caller.session.peer, request.names);
+    auto progress = registry_.check_clear(caller.session.peer, request.items);
     if (!progress)
         return std::unexpected(std::move(progress.error()));
     return std::make_unique<PendingClear>(*this, caller, *std::move(progress));
@@ -353,14 +357,14 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
 {
-    if (auto done = registry_.delete_objects(caller.session.peer, request.names); !done)
+    if (auto done = registry_.delete_objects(caller.session.peer, request.items); !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetRights& request)
+Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetPermissions& request)
 {
-    auto done = registry_.set_permissions(caller.session.peer, request.name, request.rights);
+    auto done = registry_.set_permissions(caller.session.peer, request.name, request.permissions);
     if (!done)
         return std::unexpected(std::move(done.error()));
     return {};
@@ -406,7 +410,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     const auto first =
         caller.is_streaming ? PendingWait::FirstReply::started : PendingWait::FirstReply::outcome;
     return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
-                                         is_held_by_session(request) ? request.names.list.size()
+                                         is_held_by_session(request) ? request.items.list.size()
                                                                      : 0);
 }
 
@@ -447,8 +451,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto charged = charge(peer, Resource::monitors);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    const auto scope =
-        request.attendance.value_or(false) ? MonitorScope::with_waiters : MonitorScope::changes;
+    const auto scope = request.include_waiters.value_or(false) ? MonitorScope::with_waiters
+                                                               : MonitorScope::changes;
     auto monitor = monitors_.start(peer, *std::move(charged), request.pattern.value_or(Pattern{}),
                                    scope, caller.wake);
     return std::make_unique<PendingMonitor>(*this, std::move(monitor));
@@ -467,11 +471,11 @@ protocol::Status::Reply Service::status()
         .subscriptions = quota_.used_by_all(Resource::subscriptions),
         .descriptors = open_descriptors_.count(known_descriptors()),
         .descriptor_limit = descriptor_limit(),
-        .guardian = fd_store_,
-        .waits_for_sessions = static_cast<std::int64_t>(sessions_.orphan_count()),
-        .parked = static_cast<std::int64_t>(registry_.state_store().in_flight()),
+        .fd_store = fd_store_,
+        .orphaned_sessions = static_cast<std::int64_t>(sessions_.orphan_count()),
+        .stashed_descriptors = static_cast<std::int64_t>(registry_.state_store().in_flight()),
         .journal_bytes = static_cast<std::int64_t>(registry_.state_store().journal_bytes()),
-        .can_keep = !registry_.state_store().fault(),
+        .is_journal_writable = !registry_.state_store().fault(),
     };
 }
 
@@ -516,6 +520,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
 {
     protocol::Object described{
         .name = name,
+        .id = id_of(object),
         .kind = object.kind(),
         .mode = object.mode(),
         .owner_uid = object.ownership.owner,
@@ -523,14 +528,14 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
         .creator_pid = object.creator,
         .created_at = object.created,
         .last_set = {},
-        .rights = object.ownership.permissions,
+        .permissions = object.ownership.permissions,
         .lifetime = object.lifetime,
         .waits = waits_.waiter_count(name),
         .is_set = {},
         .count = {},
         .large_count = {},
         .pulses = {},
-        .subscriptions = {},
+        .subscribers = {},
         .timer = {},
     };
     if (!registry_.is_allowed(peer, name, object, Permission::wait))
@@ -540,7 +545,7 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
                               last->pid == 0 ? std::nullopt
                                              : std::optional<std::int64_t>{last->pid}};
     if (const auto* subscriptions = object.subscriptions())
-        described.subscriptions = static_cast<std::int64_t>(subscriptions->size());
+        described.subscribers = static_cast<std::int64_t>(subscriptions->size());
     if (const auto* timer = object.timer()) {
         described.timer = describe(*timer);
         described.is_set = described.timer->state == TimerState::expired;
@@ -583,8 +588,8 @@ protocol::Timer Service::describe(const Timer& timer) const
         .first_was_past = spec.was_past,
         .cancel_on_clock_change = spec.cancel_on_clock_change,
         .sets = {},
-        .is_link_broken = {},
-        .is_link_denied = {},
+        .is_target_deleted = {},
+        .is_target_denied = {},
     };
     if (described.state == TimerState::armed || described.state == TimerState::expired)
         described.expirations = schedule.expirations_by(now);
@@ -597,8 +602,8 @@ protocol::Timer Service::describe(const Timer& timer) const
     }
     if (timer.target()) {
         described.sets = timer.target()->event;
-        described.is_link_broken = registry_.is_target_gone(*timer.target());
-        described.is_link_denied = registry_.is_target_denied(*timer.target());
+        described.is_target_deleted = registry_.is_target_gone(*timer.target());
+        described.is_target_denied = registry_.is_target_denied(*timer.target());
     }
     return described;
 }

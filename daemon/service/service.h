@@ -125,7 +125,7 @@ public:
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Join&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Release&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Delete&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::SetRights&);
+    Outcome<protocol::Nothing> handle(Caller&, const protocol::SetPermissions&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Monitor&);
     Outcome<protocol::Status::Reply> handle(Caller&, const protocol::Status&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Quotas&);
@@ -159,7 +159,7 @@ private:
     Outcome<std::optional<HoldRequest>> make_hold_request(const Caller& caller,
                                                           const protocol::Wait& request);
     template <class Request>
-    void precommit_reply(Caller& caller, const Name& name);
+    std::optional<std::uint64_t> precommit_reply(Caller& caller, const Name& name);
     protocol::Timer describe(const Timer& timer) const;
     protocol::Status::Reply status();
 

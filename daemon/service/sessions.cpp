@@ -35,22 +35,22 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
                            !session.subscriptions.empty() || !session.held.empty();
     if (!token || has_begun)
         return std::unexpected(protocol::InvalidParameter{"session"});
-    if (request.calls < 0 || request.calls > max_sequence)
-        return std::unexpected(protocol::InvalidParameter{"calls"});
+    if (request.sequence < 0 || request.sequence > max_sequence)
+        return std::unexpected(protocol::InvalidParameter{"sequence"});
     const auto found = orphans_.find(*token);
     const bool is_orphan = found != orphans_.end() && found->second.peer.uid == session.peer.uid;
-    if (in_use_.contains(*token) || (!is_orphan && request.calls > 0) ||
+    if (in_use_.contains(*token) || (!is_orphan && request.sequence > 0) ||
         (found != orphans_.end() && !is_orphan))
         return std::unexpected(refuse::no_such_session());
     if (is_orphan) {
-        const auto ahead = found->second.reply_cache->sequence - request.calls;
+        const auto ahead = found->second.reply_cache->sequence - request.sequence;
         // Our number is smaller if the last calls were idempotent, or if not all records were
         // recovered.
         if (ahead > 1 || (ahead < 0 && !history_is_complete_))
             return std::unexpected(refuse::no_such_session());
     }
     if (is_orphan)
-        resume_from(session, std::move(orphans_.extract(found).mapped()), request.calls);
+        resume_from(session, std::move(orphans_.extract(found).mapped()), request.sequence);
     else
         begin(session, *token);
     in_use_.insert(*token);

@@ -40,6 +40,7 @@ enum class Kind : std::uint32_t {
     taken_tokens = 5,
     intent = 6,
     process = 7,
+    ids = 8,
 };
 
 struct Target {
@@ -255,6 +256,19 @@ struct Process {
         return std::tuple{
             field("pid", &Process::pid, ""),
             field("uid", &Process::uid, "User of the process when it was first needed.")};
+    }
+};
+
+// The ids that are reserved: every id up to `last` may have been assigned, also to an object that
+// was deleted since.
+struct Ids {
+    static constexpr auto kind = Kind::ids;
+    Id last;
+
+    bool is_valid() const { return last > 0 && last <= max_object_id; }
+    static constexpr auto fields()
+    {
+        return std::tuple{field("last", &Ids::last, "The last reserved id.")};
     }
 };
 

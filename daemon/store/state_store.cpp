@@ -64,6 +64,10 @@ public:
         case record::Kind::session: return read_into(recovered_.sessions, record);
         case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);
         case record::Kind::process: return read_into(recovered_.processes, record);
+        case record::Kind::ids:
+            if (const auto ids = decode_record<record::Ids>(record))
+                recovered_.last_id = static_cast<RecoveredState::Id>(ids->last);
+            return;
         case record::Kind::intent:
             if (auto intent = decode_record<record::Intent>(record))
                 recovered_.intent = *std::move(intent);
@@ -90,7 +94,8 @@ private:
         const auto text = document_.parse(record.text);
         DecodeContext context{UnknownFields::ignore, nullptr, 0};
         auto value = text ? decode<Record>(*text, context) : std::unexpected(BadField{});
-        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent;
+        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent ||
+                            Record::kind == record::Kind::ids;
         if (value && has_id && is_valid(*value))
             return *std::move(value);
         ++unreadable_;
@@ -114,14 +119,16 @@ private:
 // a damaged record has one that no daemon reaches by counting.
 RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
 {
+    constexpr RecoveredState::Id end = std::uint64_t{max_object_id} + 1;
     ids.push_back(0);
+    ids.push_back(end);
     std::ranges::sort(ids);
-    auto last = ids.back();
-    auto gap = std::numeric_limits<RecoveredState::Id>::max() - last;
-    for (std::size_t i = 1; i < ids.size(); ++i)
-        if (ids[i] - ids[i - 1] > gap) {
-            last = ids[i - 1];
-            gap = ids[i] - last;
+    RecoveredState::Id last = 0;
+    RecoveredState::Id gap = 0;
+    for (std::size_t i = 0; ids[i] < end; ++i)
+        if (ids[i + 1] - ids[i] >= gap) {
+            last = ids[i];
+            gap = ids[i + 1] - last;
         }
     return last;
 }
@@ -138,6 +145,7 @@ void find_last_id(const std::vector<Journal::Record>& records, std::vector<Recov
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
     for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
+    ids.push_back(recovered.last_id); // The last reserved id: its object may be deleted.
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);
         highest != ids.end() && *highest > recovered.last_id)

@@ -7,9 +7,18 @@ namespace evfd::daemon {
 
 namespace {
 
+// Returns why a wait cannot count sets of the object. A manual or an auto event is set or not. A
+// wait cannot take several tokens of a semaphore at once yet.
 Refusal not_countable(const Name& name, const Object& object)
 {
+    if (object.mode() == Mode::semaphore)
+        return protocol::InvalidParameter{"count"};
     return refuse::wrong_kind(name, object.description(), "a timer or a pulse");
+}
+
+std::int64_t required_count(const protocol::WaitItem& item)
+{
+    return item.count.value_or(protocol::Count{1}).value;
 }
 
 // Tokens can be taken from the object, and returned.
@@ -87,16 +96,16 @@ std::optional<Waits::QueueRef> Waits::ref(const Name& name)
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
            CallId call, std::optional<HoldRequest> hold_request)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      // With one name, any and all are the same, and any is simpler.
-      require_{request.names.list.size() == 1 ? Require::any
-                                              : request.gather.value_or(Require::all)},
-      required_count_{request.count.value_or(protocol::Count{1}).value},
+      // With one item, any and all are the same, and any is simpler.
+      require_{request.items.list.size() == 1 ? Require::any
+                                              : request.require.value_or(Require::all)},
       hold_request_{std::move(hold_request)}, session_{call.session},
       taken_{.sequence = call.sequence}, wake_{std::move(wake)}
 {
-    parts_.reserve(request.names.list.size());
-    for (const auto& name : request.names.list)
-        parts_.push_back({.name = name, .node = ListNode{this}});
+    parts_.reserve(request.items.list.size());
+    for (const auto& item : request.items.list)
+        parts_.push_back(
+            {.name = item.name, .node = ListNode{this}, .required_count = required_count(item)});
 }
 
 Wait::~Wait()
@@ -110,7 +119,7 @@ std::optional<Outcome<protocol::Wait::Reply>>& Wait::outcome()
         protocol::Wait::Reply reply;
         reply.fired.reserve(parts_.size());
         for (const auto& part : parts_)
-            reply.fired.push_back(Waits::fired(part));
+            reply.fired.push_back(Waits::fired(*this, part));
         outcome_ = std::move(reply);
     }
     if (outcome_ && *outcome_ && hold_request_)
@@ -137,7 +146,7 @@ void Wait::confirm_taken(Session& session)
 void Wait::count(Part& part, std::int64_t times) const
 {
     part.count += times;
-    part.is_satisfied = part.count >= required_count_;
+    part.is_satisfied = part.count >= part.required_count;
 }
 
 void Wait::catch_up(Part& part) const
@@ -159,16 +168,24 @@ bool Wait::is_blocked_on(const Part& part) const
 
 Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) const
 {
-    for (const auto& name : request.names.list) {
-        const auto* object = registry_.find(name);
-        if (!object && request.existing.value_or(false))
-            return std::unexpected(refuse::no_such_name(name));
-        const WaitOptions options{request.count.value_or(protocol::Count{1}).value,
-                                  request.hold.value_or(false)};
-        if (auto permitted = authorize(peer, name, object, options); !permitted)
+    for (const auto& item : request.items.list) {
+        if (item.until == Until::clear) // Not supported yet.
+            return std::unexpected(protocol::InvalidParameter{"until"});
+        const auto* object = registry_.find(item.name);
+        if (!object && item.existing.value_or(false))
+            return std::unexpected(refuse::no_such_name(item.name));
+        const WaitOptions options{required_count(item), request.hold.has_value()};
+        if (auto permitted = authorize(peer, item.name, object, options); !permitted)
             return permitted;
     }
     return {};
+}
+
+Outcome<void> Waits::authorize(const Wait& wait, const Name& name, const Object* object) const
+{
+    const auto part = std::ranges::find(wait.parts_, name, &Wait::Part::name);
+    return authorize(wait.peer_, name, object,
+                     {part->required_count, wait.hold_request_.has_value()});
 }
 
 Outcome<void> Waits::authorize(const Peer& peer, const Name& name, const Object* object,
@@ -366,8 +383,7 @@ void Waits::on_created(const Name& name, Object& object)
     ListNode marker;
     marker.insert_after(queue.list);
     while (auto* wait = marker.advance(queue.list)) {
-        auto permitted = authorize(wait->peer_, name, &object,
-                                   {wait->required_count_, wait->hold_request_.has_value()});
+        auto permitted = authorize(*wait, name, &object);
         if (!permitted)
             finish(*wait, std::unexpected(std::move(permitted.error())));
     }
@@ -507,8 +523,7 @@ void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
     ListNode marker;
     marker.insert_after(queue.list);
     while (auto* wait = marker.advance(queue.list)) {
-        auto permitted = authorize(wait->peer_, name, queue.object,
-                                   {wait->required_count_, wait->hold_request_.has_value()});
+        auto permitted = authorize(*wait, name, queue.object);
         if (permitted)
             continue;
         deliver_edges(*wait); // The wait still gets what was set until now.
@@ -527,9 +542,9 @@ void Waits::end_all(WaitQueue& queue, const Refusal& refusal)
 
 // Taking tokens.
 
-protocol::Fired Waits::fired(const Wait::Part& part)
+protocol::Fired Waits::fired(const Wait& wait, const Wait::Part& part)
 {
-    return {part.name, std::max<std::int64_t>(part.count, 1)};
+    return {part.name, std::max<std::int64_t>(part.count, 1), &part - wait.parts_.data(), part.id};
 }
 
 bool Waits::try_complete(Wait& wait)
@@ -571,7 +586,8 @@ bool Waits::try_complete_any(Wait& wait)
             part.is_satisfied = *taken;
         }
         if (part.is_satisfied) {
-            finish(wait, protocol::Wait::Reply{{fired(part)}});
+            part.id = id_of(*find_object(part));
+            finish(wait, protocol::Wait::Reply{{fired(wait, part)}});
             return true;
         }
     }
@@ -609,6 +625,8 @@ bool Waits::take_all(Wait& wait)
             finish(wait, std::unexpected(refuse::system_failure(taken.error())));
         return wait.is_done();
     }
+    for (auto& part : wait.parts_)
+        part.id = id_of(*find_object(part));
     wait.is_complete_ = true;
     end(wait);
     return true;

@@ -1,6 +1,6 @@
 // The waits for objects by name, in the order of arrival.
 //
-// A wait has one part for each of its names, and stands in the queue of each name until it
+// A wait has one part for each of its items, and stands in the queue of each name until it
 // completes. When an edge of a name arrives, the queue notes once what happened (`sets`, `times`),
 // however many waits are in it, and a wait catches up with its queue when it is looked at. Only the
 // waits that are blocked on that name are looked at: a wait for any of its names is blocked on all
@@ -101,11 +101,13 @@ public:
 private:
     friend class Waits;
 
-    // One of the names, whether it is satisfied, and by how many pulses or expirations. Tokens
+    // One of the items, whether it is satisfied, and by how many pulses or expirations. Tokens
     // (auto events, semaphores) are taken at the very end; until then they are not recorded here.
     struct Part {
         Name name;
         ListNode node;
+        std::int64_t required_count; // The pulses or expirations that satisfy the part.
+        protocol::ObjectId id{}; // The id of the object that satisfied it, once the wait is done.
         std::int64_t count = 0;
         bool is_satisfied = false;
         WaitQueue* queue = nullptr; // The queue of the name, while the wait is in it.
@@ -125,7 +127,6 @@ private:
     Peer peer_;
     Quota::Charge charge_;
     Require require_;
-    std::int64_t required_count_; // The pulses or expirations that each part needs.
     // Present if the wait holds the tokens that it consumes.
     std::optional<HoldRequest> hold_request_;
     std::vector<Part> parts_;
@@ -209,6 +210,8 @@ private:
     // does not exist yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
                             WaitOptions options) const;
+    // The same for a wait that has begun.
+    Outcome<void> authorize(const Wait& wait, const Name& name, const Object* object) const;
     void end_all(WaitQueue& queue, const Refusal& refusal);
     void end_unauthorized(const Name& name, WaitQueue& queue);
     bool needs_delivery_first(const Wait& wait) const;
@@ -232,7 +235,7 @@ private:
 
     // Returns whether the wait is done. It takes the tokens that it needs, all or none.
     bool try_complete(Wait& wait);
-    static protocol::Fired fired(const Wait::Part& part);
+    static protocol::Fired fired(const Wait& wait, const Wait::Part& part);
     bool try_complete_any(Wait& wait);
     bool try_complete_all(Wait& wait);
     bool take_all(Wait& wait);

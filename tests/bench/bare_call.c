@@ -7,7 +7,7 @@
 int main(int argc, char** argv)
 {
     static const char call[] =
-        "{\"method\":\"io.evfdd.Set\",\"parameters\":{\"names\":[\"db/ready\"]}}";
+        "{\"method\":\"io.evfdd.Set\",\"parameters\":{\"items\":[{\"name\":\"db/ready\"}]}}";
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     char reply[4096];
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);

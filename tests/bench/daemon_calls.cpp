@@ -26,7 +26,7 @@ Comparison open_latency(const DaemonProcess& daemon, int pairs)
     constexpr int opens = 400;
     const auto client = daemon.client();
     (void)value_or_throw(client.create("db/ready"));
-    const auto exchange = record_exchange(daemon, "Open", R"({"names":["db/ready"]})");
+    const auto exchange = record_exchange(daemon, "Open", R"({"items":[{"name":"db/ready"}]})");
     const BareServer server{1, reply_with_descriptor(exchange)};
     const PinnedToOneCore core{daemon.pid(), server.pid()};
     auto compared =
@@ -73,9 +73,9 @@ Comparison signal_by_name(const DaemonProcess& daemon, int pairs)
     const auto client = daemon.client();
     for (const auto* name : {"ping", "pong"})
         (void)value_or_throw(client.create(name, {.mode = Mode::automatic}));
-    auto set = record_exchange(daemon, "Set", R"({"names":["ping"]})");
+    auto set = record_exchange(daemon, "Set", R"({"items":[{"name":"ping"}]})");
     // The event is set now, so the wait ends at once.
-    auto wait = record_exchange(daemon, "Wait", R"({"names":["ping"]})");
+    auto wait = record_exchange(daemon, "Wait", R"({"items":[{"name":"ping"}]})");
     set.request.front() = set_tag;
     wait.request.front() = wait_tag;
     const BareServer server{2, relay_sets(set, wait)};

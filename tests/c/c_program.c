@@ -53,7 +53,7 @@ static void use_events(void)
     EXPECT(evfd_clear_name("c/stop"), 0);
     EXPECT(evfd_is_set_name("c/stop"), 0);
 
-    EXPECT(evfd_set_rights("c/stop", 0644), 0);
+    EXPECT(evfd_set_permissions("c/stop", 0644), 0);
     EXPECT(evfd_close(jobs), 0);
     EXPECT(evfd_close(stop), 0);
     EXPECT(evfd_delete("c/jobs"), 0);

@@ -53,7 +53,7 @@ TEST_CASE("descriptors and temporary objects stay usable after a change of the u
     child.receive();
     const auto client = daemon.client();
     value_or_throw(client.set(std::vector{"pulse"s}));
-    CHECK(poll_until([&] { return value_or_throw(client.show("pulse")).subscriptions == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(client.show("pulse")).subscribers == 0; }));
     value_or_throw(client.create("done", {.initial = 1}));
     CHECK(child.wait() == 0);
 }

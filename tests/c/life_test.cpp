@@ -137,15 +137,14 @@ TEST_CASE("a child of fork can use its parent's descriptors and open its own")
     CHECK(evfd_wait(reply, timeout_ns) == 1);
     child.send(0);
     child.receive();
-    CHECK(value_or_throw(daemon.client().show("own")).subscriptions == 1);
+    CHECK(value_or_throw(daemon.client().show("own")).subscribers == 1);
     // The parent's descriptor is still open.
     CHECK(evfd_clear(request) == 0);
     CHECK(evfd_set(request) == 0);
     CHECK(evfd_wait(request, timeout_ns) == 1);
     child.send(0);
     CHECK(child.wait() == 0);
-    CHECK(
-        poll_until([&] { return value_or_throw(daemon.client().show("own")).subscriptions == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(daemon.client().show("own")).subscribers == 0; }));
     CHECK(evfd_close(request) == 0);
     CHECK(evfd_close(reply) == 0);
 }
@@ -216,8 +215,8 @@ TEST_CASE("descriptors stay usable and waits continue when the daemon is killed 
     CHECK(evfd_is_set_name("late") == 0);
     for (const int fd : {pulse, event, tick, late})
         CHECK(evfd_close(fd) == 0);
-    CHECK(poll_until(
-        [&] { return value_or_throw(daemon.client().show("pulse")).subscriptions == 0; }));
+    CHECK(
+        poll_until([&] { return value_or_throw(daemon.client().show("pulse")).subscribers == 0; }));
 }
 
 TEST_CASE("a kill during a commit loses nothing of a program")
@@ -230,7 +229,7 @@ TEST_CASE("a kill during a commit loses nothing of a program")
     begin_next_commit(daemon.pid());
     daemon.kill_daemon();
     REQUIRE(poll_until(
-        [&] { return value_or_throw(daemon.client().status()).waits_for_sessions == 0; }));
+        [&] { return value_or_throw(daemon.client().status()).orphaned_sessions == 0; }));
 
     CHECK(evfd_set_name("mine") == 0);
     CHECK(evfd_is_set(mine) == 1);

@@ -56,8 +56,8 @@ TEST_CASE("evfd_open rejects invalid arguments with a message")
     expect_error(evfd_open("e", EVFD_CREATE | 0x1000, 0666, 0), EINVAL);
     expect_error(evfd_open("e", EVFD_CREATE, 01777, 0), EINVAL);
     expect_error(evfd_open("e", EVFD_CREATE, 0666, -1), EINVAL);
-    expect_error(evfd_set_rights("e", 0666), ENOENT);
-    expect_error(evfd_set_rights("e", 010000), EINVAL);
+    expect_error(evfd_set_permissions("e", 0666), ENOENT);
+    expect_error(evfd_set_permissions("e", 010000), EINVAL);
     expect_error(evfd_delete(nullptr), EINVAL);
     CHECK(value_or_throw(daemon.client().status()).objects == 0);
 }
@@ -68,11 +68,11 @@ TEST_CASE("the x bits of permissions are ignored")
     const auto before = ::umask(0);
     const int e = ok(evfd_open("e", EVFD_CREATE, 0777, 0));
     ::umask(before);
-    CHECK(daemon.checked_ctl({"show", "e"}).contains("rights    0666 "));
-    CHECK(evfd_set_rights("e", 0751) == 0);
-    CHECK(daemon.checked_ctl({"show", "e"}).contains("rights    0640 "));
-    CHECK(daemon.ctl({"rights", "e", "777"}).status == 0);
-    CHECK(daemon.checked_ctl({"show", "e"}).contains("rights    0666 "));
+    CHECK(daemon.checked_ctl({"show", "e"}).contains("permissions  0666 "));
+    CHECK(evfd_set_permissions("e", 0751) == 0);
+    CHECK(daemon.checked_ctl({"show", "e"}).contains("permissions  0640 "));
+    CHECK(daemon.ctl({"chmod", "e", "777"}).status == 0);
+    CHECK(daemon.checked_ctl({"show", "e"}).contains("permissions  0666 "));
     CHECK(evfd_close(e) == 0);
 }
 
@@ -86,10 +86,10 @@ TEST_CASE("the umask reduces the permissions of a new object, and not later chan
     ::umask(before);
     CHECK(ok(tick) == 1);
     const auto client = daemon.client();
-    CHECK(value_or_throw(client.show("e")).rights.text() == "0640");
-    CHECK(value_or_throw(client.show("tick")).rights.text() == "0640");
-    CHECK(evfd_set_rights("e", 0666) == 0);
-    CHECK(value_or_throw(client.show("e")).rights.text() == "0666");
+    CHECK(value_or_throw(client.show("e")).permissions.text() == "0640");
+    CHECK(value_or_throw(client.show("tick")).permissions.text() == "0640");
+    CHECK(evfd_set_permissions("e", 0666) == 0);
+    CHECK(value_or_throw(client.show("e")).permissions.text() == "0666");
     CHECK(evfd_close(ok(fd)) == 0);
 }
 
@@ -97,9 +97,9 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
 {
     const ConnectedDaemon daemon;
     const int owned = create_event("e", EVFD_AUTO);
-    ok(evfd_set_rights("e", 0444));
+    ok(evfd_set_permissions("e", 0444));
     const int news = create_event("news", EVFD_PULSE);
-    ok(evfd_set_rights("news", 0222));
+    ok(evfd_set_permissions("news", 0222));
     const bool is_root_here = is_root(); // Otherwise the child is the owner.
     Worker worker{[&](const WorkerSocket& socket) {
         become_unprivileged();
@@ -182,7 +182,7 @@ TEST_CASE("evfd_close() does not close a number that another file has reused")
     CHECK(::fcntl(fd, F_GETFD) != -1);
     expect_error(evfd_set(fd), EBADF); // The library has forgotten it.
     CHECK(poll_until(
-        [&] { return value_or_throw(daemon.client().show("e")).subscriptions.value_or(0) == 0; }));
+        [&] { return value_or_throw(daemon.client().show("e")).subscribers.value_or(0) == 0; }));
 }
 
 TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
@@ -203,7 +203,7 @@ TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
     CHECK(reused > 0);
     // The subscriptions of the closed descriptors have ended.
     CHECK(poll_until(
-        [&] { return value_or_throw(daemon.client().show("first")).subscriptions == 4 - reused; }));
+        [&] { return value_or_throw(daemon.client().show("first")).subscribers == 4 - reused; }));
     for (const int fd : fds)
         CHECK(evfd_close(fd) == 0);
 }
@@ -212,10 +212,10 @@ TEST_CASE("evfd_close() ends a subscription, and a temporary event ends with its
 {
     const ConnectedDaemon daemon;
     const int pulse = create_event("pulse", EVFD_PULSE);
-    CHECK(value_or_throw(daemon.client().show("pulse")).subscriptions == 1);
+    CHECK(value_or_throw(daemon.client().show("pulse")).subscribers == 1);
     CHECK(evfd_close(pulse) == 0);
-    CHECK(poll_until(
-        [&] { return value_or_throw(daemon.client().show("pulse")).subscriptions == 0; }));
+    CHECK(
+        poll_until([&] { return value_or_throw(daemon.client().show("pulse")).subscribers == 0; }));
 
     Worker worker{[&](const WorkerSocket& socket) {
         ok(evfd_connect(daemon.path().c_str()));
@@ -226,8 +226,8 @@ TEST_CASE("evfd_close() ends a subscription, and a temporary event ends with its
         socket.receive();
     }};
     worker.receive();
-    CHECK(value_or_throw(daemon.client().show("e")).lifetime == Lifetime::connection);
-    CHECK(value_or_throw(daemon.client().show("tick")).lifetime == Lifetime::connection);
+    CHECK(value_or_throw(daemon.client().show("e")).lifetime == Lifetime::session);
+    CHECK(value_or_throw(daemon.client().show("tick")).lifetime == Lifetime::session);
     worker.send(0);
     CHECK(worker.wait() == 0);
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 1; }));
@@ -275,11 +275,11 @@ TEST_CASE("evfd_open does not return another object that took the name after the
     connection.receive_call();
     connection.send_reply(status);
     CHECK(connection.receive_call().contains("io.evfdd.CreateEvent"));
-    connection.send_reply(exists ? R"({"parameters":{"created":false}})"
-                                 : R"({"parameters":{"created":true}})");
+    connection.send_reply(exists ? R"({"parameters":{"created":false,"id":7}})"
+                                 : R"({"parameters":{"created":true,"id":7}})");
     CHECK(connection.receive_call().contains("io.evfdd.Open"));
     connection.send_reply(R"({"parameters":{"objects":[{)" + std::string{opened} +
-                          R"(,"mayWait":false,"maySet":true}]}})");
+                          R"(,"canWait":false,"canSet":true}]}})");
     CHECK(worker.wait() == 0);
 }
 

@@ -40,7 +40,7 @@ TEST_CASE("an open without a free descriptor fails, and subscriptions and object
         expect_error(evfd_open("temporary", 0, 0, 0), EMFILE);
         CHECK(evfd_is_set_name("temporary") == 0);
     }
-    CHECK(value_or_throw(daemon.client().show("pulse")).subscriptions == 1);
+    CHECK(value_or_throw(daemon.client().show("pulse")).subscribers == 1);
     CHECK(evfd_set(pulse) == 0);
     CHECK(evfd_wait(pulse, timeout_ns) == 1);
     CHECK(evfd_close(pulse) == 0);

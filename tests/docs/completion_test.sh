@@ -93,13 +93,13 @@ offers 'user@far:1' evfdctl set user@
 offers 'user@far:1' evfdctl wait jobs user@far:
 offers '' evfdctl wait user@near:
 offers '' evfdctl --host far set ''
-offers '' evfdctl --host far --ssh ssh arm x --in 1s --sets ''
+offers '' evfdctl --host far --ssh ssh arm x --after 1s --sets ''
 offers '' evfdctl status ''
 offers 'manual' evfdctl create x --mode m
 offers 'always auto' evfdctl monitor --color a
 offers 'last-set' evfdctl top --sort la
 offers 'realtime realtime-alarm' evfdctl arm x --clock realtime
-offers 'jobs' evfdctl arm x --in 1s --sets j
+offers 'jobs' evfdctl arm x --after 1s --sets j
 offers '' evfdctl wait jobs --timeout ''
 offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w

@@ -77,8 +77,8 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
         become_unprivileged();
         const auto event = value_or_throw(daemon.client().open("e"));
         require(event.access() == Access{.wait = true, .set = false}, "the access is wrong");
-        require_refused(event.set(), "w right");
-        require_refused(event.clear(), "w right");
+        require_refused(event.set(), "w permission");
+        require_refused(event.clear(), "w permission");
         std::uint64_t one = 1;
         require(::write(event.fd(), &one, sizeof one) < 0, "the descriptor can be written");
         std::uint64_t count = 0;
@@ -89,8 +89,8 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
                 return require(value_or_throw(event.wait(0ns)) == expected,
                                "the result of the wait is wrong");
             // The wait is refused at once, because it would consume.
-            require_refused(event.wait(0ns), "w right");
-            require_refused(event.wait(), "w right");
+            require_refused(event.wait(0ns), "w permission");
+            require_refused(event.wait(), "w permission");
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");
         };
         check_wait(0);
@@ -119,8 +119,8 @@ TEST_CASE("a user that may only set has no descriptor and sets through the daemo
         const auto event = value_or_throw(daemon.client().open("e"));
         require(event.access() == Access{.wait = false, .set = true}, "the access is wrong");
         require(event.fd() == -1, "the event has a descriptor");
-        require_refused(event.is_set(), "r right");
-        require_refused(event.wait(0ns), "r right");
+        require_refused(event.is_set(), "r permission");
+        require_refused(event.wait(0ns), "r permission");
         value_or_throw(event.set(3));
         parent.send(0);
         parent.receive();
@@ -150,15 +150,15 @@ TEST_CASE("a pulse grants what its permissions say, for each combination")
         if (access.set)
             value_or_throw(event.set(2));
         else
-            require_refused(event.set(), "w right");
+            require_refused(event.set(), "w permission");
         if (access.wait)
             require(value_or_throw(event.wait(0ns)) == (access.set ? 2 : 0), "wrong count");
         else
-            require_refused(event.wait(0ns), "r right");
+            require_refused(event.wait(0ns), "r permission");
         if (access.wait) // A clear discards the pulses of this subscriber alone.
             value_or_throw(event.clear());
         else
-            require_refused(event.clear(), "r right");
+            require_refused(event.clear(), "r permission");
     });
 }
 
@@ -260,8 +260,8 @@ TEST_CASE("a wait for several objects is refused and consumes nothing if one may
         const auto worker_client = daemon.client();
         const auto events = value_or_throw(worker_client.open(names));
         const std::vector<const Waitable*> all{&events[0], &events[1], &events[2]};
-        require_refused(wait_any(all), "w right");
-        require_refused(wait_all(all), "w right");
+        require_refused(wait_any(all), "w permission");
+        require_refused(wait_all(all), "w permission");
         require_refused(wait_any(std::span{all}.last(1)), "'a'");
     }};
     CHECK(worker.wait() == 0);
@@ -334,10 +334,10 @@ TEST_CASE("a released descriptor stays open, and its subscription ends")
         auto event = value_or_throw(client.open("e"));
         released = UniqueFd{event.release()};
         CHECK(event.fd() == -1);
-        CHECK(value_or_throw(client.show("e")).subscriptions == 1);
+        CHECK(value_or_throw(client.show("e")).subscribers == 1);
     }
     CHECK(::fcntl(released.get(), F_GETFD) != -1);
-    CHECK(poll_until([&] { return value_or_throw(client.show("e")).subscriptions == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(client.show("e")).subscribers == 0; }));
 }
 
 TEST_CASE("objects of different clients cannot be waited for together")

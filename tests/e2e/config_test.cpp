@@ -70,7 +70,7 @@ TEST_CASE("a daemon or supervisor with an invalid configuration exits with statu
     SECTION("a daemon") {}
     SECTION("a supervisor")
     {
-        words.emplace_back("--guard");
+        words.emplace_back("--supervise");
     }
 
     const auto ran = run({.argv = words});

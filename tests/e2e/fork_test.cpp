@@ -18,7 +18,7 @@ TEST_CASE("a child of fork has a session of its own, and its parent's session su
     const SupervisedDaemon supervised;
     const auto client = supervised.client();
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
-    REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
+    REQUIRE(client.create("mine", {.lifetime = Lifetime::session}));
     const auto pulse = value_or_throw(client.open("pulse"));
     Worker child{[&](const WorkerSocket& parent) {
         for (int i = 0; i < 3; ++i) {
@@ -79,7 +79,7 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
     const DaemonProcess daemon;
     Worker creator{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
-        value_or_throw(client.create("mine", {.lifetime = Lifetime::connection}));
+        value_or_throw(client.create("mine", {.lifetime = Lifetime::session}));
         require(poll_until([] { // The library's thread, which watches the session by now.
                     return std::ranges::any_of(threads_of(::getpid()), [](pid_t thread) {
                         return thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_poll);
@@ -111,7 +111,7 @@ TEST_CASE("a temporary object is deleted although a child that never uses the li
     std::optional<Client> client;
     const OrphanProcess child{[&] {
         client.emplace(daemon.client());
-        value_or_throw(client->create("mine", {.lifetime = Lifetime::connection}));
+        value_or_throw(client->create("mine", {.lifetime = Lifetime::session}));
     }};
     CHECK(poll_until([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
 }
@@ -137,7 +137,7 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
     const DaemonProcess daemon;
     std::optional<Client> client{daemon.client()};
     value_or_throw(
-        client->create("mine", {.lifetime = Lifetime::connection})); // The client has a thread now.
+        client->create("mine", {.lifetime = Lifetime::session})); // The client has a thread now.
     Worker child{[&](const WorkerSocket&) {
         // The first thread of the child may get the identifier of the client's thread.
         const auto [reads, writes] = make_pipe();

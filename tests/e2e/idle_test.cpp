@@ -105,7 +105,7 @@ struct IdleDaemon {
         for (int i = 0; i < 10; ++i) {
             waiting.emplace_back(daemon.path())
                 .call("Wait",
-                      {{"names", {"e/0", "not/there"}}, {"timeoutNSec", 3'600'000'000'000}});
+                      {{"items", items({"e/0", "not/there"})}, {"timeoutNSec", 3'600'000'000'000}});
             REQUIRE(daemon.has_waits("e/0", i + 1));
         }
         monitor.call("Monitor", Json::object(), "more");
@@ -203,7 +203,7 @@ TEST_CASE("the daemon watches nothing after the last wait and monitor ended")
         WireClient monitor{daemon.path()};
         monitor.call("Monitor", Json::object(), "more");
         WireClient waiting{daemon.path()};
-        waiting.call("Wait", {{"names", {"e"}}});
+        waiting.call("Wait", {{"items", items({"e"})}});
         REQUIRE(daemon.has_waits("e", 1));
     }
     REQUIRE(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));

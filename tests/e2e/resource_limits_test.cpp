@@ -31,8 +31,8 @@ std::string last_line(const std::string& text)
 
 TEST_CASE("evfdd with too few descriptors to start reports it and leaves no socket", "[alone]")
 {
-    const std::vector<std::string> how =
-        GENERATE(std::vector<std::string>{}, std::vector{"--guard"s}, std::vector{"--background"s});
+    const std::vector<std::string> how = GENERATE(
+        std::vector<std::string>{}, std::vector{"--supervise"s}, std::vector{"--background"s});
 #ifdef EVFDD_SANITIZED
     if (!how.empty())
         skip("a sanitizer opens descriptors of its own");
@@ -101,7 +101,7 @@ struct MovableProgram {
     std::string path = directory / "io.evfdd";
     Process supervisor = [this] {
         std::filesystem::copy_file(EVFDD_DAEMON, program);
-        return start_daemon(directory, {.argv = {program, "--socket", path, "--guard"}});
+        return start_daemon(directory, {.argv = {program, "--socket", path, "--supervise"}});
     }();
 };
 
@@ -178,7 +178,7 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
             std::erase_if(existing, [&](const std::string& name) {
                 is_second = !is_second;
                 if (is_second)
-                    wire.request("Delete", {{"names", {name}}});
+                    wire.request("Delete", {{"items", items({name})}});
                 return is_second;
             });
             make_all(wire);
@@ -224,7 +224,7 @@ TEST_CASE("a supervisor that cannot fork retries until it can")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
-    auto command = no_more_processes(directory, "--guard");
+    auto command = no_more_processes(directory, "--supervise");
     const UniqueFd log{
         ::open((directory / "log").c_str(), O_CREAT | O_WRONLY | O_APPEND | O_CLOEXEC, 0600)};
     command.standard_error = log.get();

@@ -21,14 +21,24 @@ public:
     explicit Parameters(fuzz::Input& input) : input_{input} {}
 
     Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
-    Parameters& names()
+    // `more` adds to one of the items, each time anew.
+    template <class More>
+    Parameters& items(More more)
     {
         const auto chosen = std::max<std::size_t>(input_.below(16), 1);
         std::string list;
         for (std::size_t i = 0; i < names_.size(); ++i)
-            if ((chosen >> i & 1U) != 0)
-                list += (list.empty() ? "" : ",") + quoted(names_[i]);
-        return add("names", '[' + list + ']');
+            if ((chosen >> i & 1U) != 0) {
+                Parameters item{input_};
+                item.add("name", quoted(names_[i]));
+                more(item);
+                list += (list.empty() ? "" : ",") + item.text();
+            }
+        return add("items", '[' + list + ']');
+    }
+    Parameters& items()
+    {
+        return items([](Parameters&) {});
     }
     // Tokens to set or to wait for. The maximum of a Set, 16,384, is left out: adding them one by
     // one would take the whole run.
@@ -63,7 +73,7 @@ public:
     {
         constexpr std::array<std::string_view, 8> all{"0666", "0644", "0600", "0000",
                                                       "0444", "0222", "0640", "0026"};
-        return add("rights", quoted(pick(all)));
+        return add("permissions", quoted(pick(all)));
     }
     Parameters& pattern()
     {

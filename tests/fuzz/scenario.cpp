@@ -69,21 +69,22 @@ void Scenario::run_operation(char code)
     switch (code) {
     case 'c': return create(client);
     case 't': return arm(client);
-    case 'x': return call(client, "Disarm", next_parameters().names());
-    case 'o': return call(client, "Open", next_parameters().names());
+    case 'x': return call(client, "Disarm", next_parameters().items());
+    case 'o': return call(client, "Open", next_parameters().items());
     case 'u':
         return call(client, "Unsubscribe", next_parameters().subscription(client.subscriptions()));
     case 'k':
         return call(client, "Acknowledge", next_parameters().subscription(client.subscriptions()));
-    case 's': return call(client, "Set", next_parameters().names().count());
-    case 'r': return call(client, "Clear", next_parameters().names());
-    case 'd': return call(client, "Delete", next_parameters().names());
+    case 's':
+        return call(client, "Set", next_parameters().items([](Parameters& item) { item.count(); }));
+    case 'r': return call(client, "Clear", next_parameters().items());
+    case 'd': return call(client, "Delete", next_parameters().items());
     case 'h': return call(client, "Show", next_parameters().name());
     case 'l': return stream(client, "List");
     case 'm': return stream(client, "Monitor");
     case 'w': return wait(client);
     case 'L': return hold(client);
-    case 'p': return call(client, "SetRights", next_parameters().name().permissions());
+    case 'p': return call(client, "SetPermissions", next_parameters().name().permissions());
     case 'i': return call(client, "Status", next_parameters());
     case 'z': return resume(client);
     case 'O': return client.set_reply_mode(ReplyMode::none); // Applies to the next call.
@@ -136,21 +137,21 @@ void Scenario::wait(TestClient& client)
 {
     call(client, "Wait",
          next_parameters()
-             .names()
-             .enum_value<Require>("gather")
-             .duration("timeoutNSec")
-             .boolean("existing")
-             .count());
+             .items([](Parameters& item) {
+                 item.enum_value<Until>("until").count().boolean("existing");
+             })
+             .enum_value<Require>("require")
+             .duration("timeoutNSec"));
 }
 
 void Scenario::hold(TestClient& client)
 {
     call(client, "Wait",
          next_parameters()
-             .names()
-             .enum_value<Require>("gather")
+             .items()
+             .enum_value<Require>("require")
              .duration("timeoutNSec")
-             .add("hold", "true"));
+             .enum_value<Holder>("hold"));
 }
 
 void Scenario::stream(TestClient& client, std::string_view method)
@@ -159,7 +160,7 @@ void Scenario::stream(TestClient& client, std::string_view method)
     if (input_.flag())
         parameters.pattern();
     if (method == "Monitor")
-        parameters.boolean("attendance");
+        parameters.boolean("includeWaiters");
     if (client.reply_mode() == ReplyMode::one)
         client.set_reply_mode(ReplyMode::stream);
     call(client, method, parameters);
@@ -175,7 +176,7 @@ void Scenario::resume(TestClient& client)
     call(client, "Resume",
          next_parameters()
              .add("session", '"' + std::string{sessions[session]} + '"')
-             .add("calls", std::to_string(calls)));
+             .add("sequence", std::to_string(calls)));
 }
 
 // Descriptors, which a client may use in any way.
@@ -296,10 +297,10 @@ void Scenario::finish()
         expect(service.quota().used_by_all(resource) == 0, "no resource is charged at the end");
 
     auto& registry = service.registry();
-    NameList all;
+    Items<protocol::Item> all;
     for (const auto& [name, object] : registry.objects()) {
         expect(object.lifetime_owner == 0, "temporary objects are deleted");
-        all.list.push_back(name);
+        all.list.push_back({name});
     }
     expect(registry.delete_objects({0, 0, 1, {}}, all).has_value(), "root can delete everything");
     daemon::run_until_idle(instance_->loop);

@@ -50,7 +50,7 @@ public:
         (void)value_or_throw(
             client_.create("kept/tokens", {.mode = Mode::semaphore, .initial = 3}));
         (void)value_or_throw(client_.create("kept/pulse", {.mode = Mode::pulse}));
-        (void)value_or_throw(client_.create("kept/mine", {.lifetime = Lifetime::connection}));
+        (void)value_or_throw(client_.create("kept/mine", {.lifetime = Lifetime::session}));
         (void)value_or_throw(client_.arm("kept/timer", {.after = 1h}));
         event_.emplace(value_or_throw(client_.open("kept/event")));
         tokens_.emplace(value_or_throw(client_.open("kept/tokens")));
@@ -82,7 +82,7 @@ public:
         CHECK(value_or_throw(pulse_->wait(default_timeout)) == 2);
         run_evfdctl({"arm", "kept/timer", "--in", "1ms"});
         CHECK(value_or_throw(timer_->wait(default_timeout)) == 1);
-        CHECK(value_or_throw(client_.show("kept/mine")).lifetime == Lifetime::connection);
+        CHECK(value_or_throw(client_.show("kept/mine")).lifetime == Lifetime::session);
     }
 
 private:
@@ -299,7 +299,7 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
     const auto event = value_or_throw(client.open("lost"));
     // The daemon stores none: a part of the four descriptors would be useless.
     CHECK(property("NFileDescriptorStore") == "0");
-    CHECK(value_or_throw(client.status()).guardian == FdStore::none);
+    CHECK(value_or_throw(client.status()).fd_store == FdStore::none);
     const auto pid = main_pid();
 
     run_evfdctl({"status"});

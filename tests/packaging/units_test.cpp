@@ -94,7 +94,7 @@ TEST_CASE("any user may create events, and the permissions apply to other users"
         argv.insert(argv.begin(), {"evfdctl", "--system"});
         return container.run_as(user, std::move(argv));
     };
-    REQUIRE(run_as("nobody", {"create", "users/mine", "--rights", "0640"}).status == 0);
+    REQUIRE(run_as("nobody", {"create", "users/mine", "--permissions", "0640"}).status == 0);
     auto command =
         container.command({"setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups",
                            "evfdctl", "--system", "wait", "--any", "users/mine"});
@@ -103,7 +103,7 @@ TEST_CASE("any user may create events, and the permissions apply to other users"
 
     CHECK(run_as("daemon", {"set", "users/mine"}).status == 4);
     CHECK(run_as("daemon", {"delete", "users/mine"}).status == 4);
-    CHECK(run_as("daemon", {"rights", "users/mine", "0666"}).status == 4);
+    CHECK(run_as("daemon", {"chmod", "users/mine", "0666"}).status == 4);
     CHECK(run_as("nobody", {"is-set", "users/mine"}).status == 1);
     CHECK(run_as("nobody", {"set", "users/mine"}).status == 0);
     CHECK(waiting.read_line() == "users/mine");

@@ -89,4 +89,4 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Da
 @pytest.fixture
 def supervised(start: Callable[..., DaemonProcess]) -> DaemonProcess:
     """Return a private daemon whose supervisor restarts it after a kill."""
-    return start("--guard")
+    return start("--supervise")

@@ -130,7 +130,7 @@ def test_the_users_daemon_has_a_supervisor_and_survives_a_kill(home: Path, name:
     client = evfd.Client(evfd.Address.user())
     pulse = evfd.Pulse(name, client=client)
     status = client.status()
-    assert status.guardian == "guard"
+    assert status.fd_store == "supervisor"
     os.kill(status.pid, signal.SIGKILL)
     pulse.set()
     assert pulse.wait(TIMEOUT_S) == 1

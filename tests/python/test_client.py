@@ -44,19 +44,19 @@ def test_a_list_has_the_matching_objects_in_the_order_of_their_names(
 
 
 def test_show_reports_the_properties_of_an_object(shared: evfd.Client, name: str) -> None:
-    shared.create(name, "auto", initial=1, permissions=0o600, lifetime="connection")
+    shared.create(name, "auto", initial=1, permissions=0o600, lifetime="session")
     shown = shared.show(name)
     assert (shown.name, shown.kind, shown.mode, shown.permissions) == (name, "event", "auto", 0o600)
-    assert (shown.lifetime, shown.is_set, shown.count, shown.waits) == ("connection", True, 1, 0)
+    assert (shown.lifetime, shown.is_set, shown.count, shown.waits) == ("session", True, 1, 0)
     assert shown.timer is None and shown.pulses is None
     shared.arm(name + "/t", interval=60, clock="boottime", sets=name)
     timer = shared.show(name + "/t").timer
     assert timer is not None
     assert (timer.clock, timer.state, timer.interval_ns) == ("boottime", "armed", 60 * 10**9)
-    assert (timer.sets, timer.is_link_broken, timer.is_link_denied) == (name, False, False)
+    assert (timer.sets, timer.is_target_deleted, timer.is_target_denied) == (name, False, False)
     shared.delete(name)
     timer = shared.show(name + "/t").timer
-    assert timer is not None and timer.is_link_broken is True
+    assert timer is not None and timer.is_target_deleted is True
     shared.disarm(name + "/t")
     timer = shared.show(name + "/t").timer
     assert timer is not None and timer.state == "disarmed" and timer.next_ns is None
@@ -104,7 +104,7 @@ def test_a_wait_by_name_may_precede_the_creation_of_the_object(
     assert poll_until(lambda: client.status().waits == 1)
     client.create(name)
     client.set(name)
-    assert waiting.result() == [evfd.Fired(name, 1)]
+    assert waiting.result() == [evfd.Fired(name, 1, 0, client.show(name).id)]
     with pytest.raises(FileNotFoundError):
         client.wait(name + "/missing", existing=True)
 
@@ -114,7 +114,8 @@ def test_a_wait_by_name_requires_any_or_all_names(shared: evfd.Client, name: str
     for one in names:
         shared.create(one)
     shared.set(names[1])
-    assert shared.wait(*names, require="any", timeout=0) == [evfd.Fired(names[1], 1)]
+    fired = evfd.Fired(names[1], 1, 1, shared.show(names[1]).id)
+    assert shared.wait(*names, require="any", timeout=0) == [fired]
     with pytest.raises(TimeoutError) as raised:
         shared.wait(*names, timeout=0.001)
     assert isinstance(raised.value, evfd.TimedOutError)
@@ -167,7 +168,7 @@ def test_status_quotas_and_metrics_are_reported(
 ) -> None:
     status = shared.status()
     assert status.pid == running.process.pid
-    assert (status.guardian, status.can_keep) == ("none", True)
+    assert (status.fd_store, status.is_journal_writable) == ("none", True)
     users = list(shared.quotas())
     assert users and all(quota.used <= quota.limit for user in users for quota in user.quotas)
     assert shared.metrics().endswith("# EOF\n")
@@ -232,6 +233,7 @@ def test_an_error_is_one_sentence_and_can_be_pickled(shared: evfd.Client, name: 
         (evfd.WrongKindError, FileExistsError),
         (evfd.NotPermittedError, PermissionError),
         (evfd.DeletedError, FileNotFoundError),
+        (evfd.ReplacedError, FileNotFoundError),
         (evfd.TimedOutError, TimeoutError),
         (evfd.NoDaemonError, ConnectionError),
         (evfd.NoAnswerError, (ConnectionError, TimeoutError)),
@@ -261,7 +263,7 @@ def test_many_threads_can_share_one_client(running: DaemonProcess, name: str) ->
     for worker in workers:
         worker.result()
     assert poll_until(
-        lambda: all(shown.subscriptions == 0 for shown in client.list(name + "/*/pulse"))
+        lambda: all(shown.subscribers == 0 for shown in client.list(name + "/*/pulse"))
     )
 
 
@@ -272,7 +274,7 @@ def test_a_dropped_client_closes_its_connection(
     watching = daemon.client()
     before = watching.status().connections
     client = daemon.client()
-    client.create(name, lifetime="connection")
+    client.create(name, lifetime="session")
     evfd.Pulse(name + "/pulse", client=client)
     assert watching.status().connections > before
     del client

@@ -22,7 +22,7 @@ def require_root() -> None:
 @pytest.fixture
 def reachable(start: Callable[..., DaemonProcess]) -> Iterator[DaemonProcess]:
     """Return a supervised daemon to which other users can connect."""
-    daemon = start("--guard")
+    daemon = start("--supervise")
     os.chmod(daemon.directory, 0o755)
     yield daemon
 
@@ -94,11 +94,11 @@ def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
         client = reachable.client()
         client.create(name + "/pulse", "pulse", permissions=0o622)
         pulse = evfd.Pulse(name + "/pulse", client=client)
-        mine = evfd.Event(name + "/mine", permissions=0o600, lifetime="connection", client=client)
+        mine = evfd.Event(name + "/mine", permissions=0o600, lifetime="session", client=client)
         os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.delete(name + "/mine")
-        other = evfd.Event(name + "/other", lifetime="connection", client=client)
+        other = evfd.Event(name + "/other", lifetime="session", client=client)
         mine.set()
         reachable.client().set(name + "/pulse")
         assert pulse.wait(0) == 1
@@ -155,12 +155,12 @@ def test_a_former_session_ends_with_its_last_handle(
 
         def open_and_close() -> None:
             evfd.Pulse(name, client=client).close()
-            client.create(its, lifetime="connection")
+            client.create(its, lifetime="session")
             client.delete(its)
 
         def open_and_keep() -> None:
             opened.append(evfd.Pulse(name, client=client))
-            client.create(its, lifetime="connection")
+            client.create(its, lifetime="session")
 
         opened: list[evfd.Pulse] = []
         for user in range(_FIRST_USER, _FIRST_USER + 5):
@@ -205,7 +205,7 @@ def test_a_temporary_object_of_a_former_user_survives_a_kill(
 ) -> None:
     def work() -> None:
         client = reachable.client()
-        mine = evfd.Event(name, permissions=0o600, lifetime="connection", client=client)
+        mine = evfd.Event(name, permissions=0o600, lifetime="session", client=client)
         os.seteuid(_OTHER_UID)
         client.status()
         reachable.kill_supervised()

@@ -43,10 +43,10 @@ def test_create_true_does_not_open_an_existing_event(shared: evfd.Client, name: 
 
 def test_a_new_event_has_the_requested_properties(shared: evfd.Client, name: str) -> None:
     event = evfd.Event(
-        name, auto=True, initial=True, permissions=0o640, lifetime="connection", client=shared
+        name, auto=True, initial=True, permissions=0o640, lifetime="session", client=shared
     )
     shown = shared.show(name)
-    assert (shown.mode, shown.permissions, shown.lifetime) == ("auto", 0o640, "connection")
+    assert (shown.mode, shown.permissions, shown.lifetime) == ("auto", 0o640, "session")
     assert event.auto
     assert event.wait(0) is True
     assert event.wait(0) is False
@@ -87,7 +87,7 @@ def test_opening_another_kind_as_an_event_names_the_right_class(
         evfd.Event(name + "/auto", auto=False, client=shared)
     with pytest.raises(FileExistsError, match="use evfd.Event"):
         evfd.Semaphore(name + "/auto", client=shared)
-    assert shared.status().subscriptions == 0 or shared.show(name + "/pulse").subscriptions == 0
+    assert shared.status().subscriptions == 0 or shared.show(name + "/pulse").subscribers == 0
 
 
 @pytest.mark.parametrize(

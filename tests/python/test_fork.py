@@ -25,7 +25,7 @@ def alone(start: Callable[..., DaemonProcess]) -> DaemonProcess:
 
 def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None:
     client = alone.client()
-    event = evfd.Event(name, lifetime="connection", client=client)
+    event = evfd.Event(name, lifetime="session", client=client)
     before = client.status().connections
 
     def work() -> None:
@@ -39,7 +39,7 @@ def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None
         assert client.show(name).name == name
     child.join()
     # The exit of the child ended none of the parent's objects.
-    assert client.show(name).lifetime == "connection"
+    assert client.show(name).lifetime == "session"
     assert not event.is_set()
     assert poll_until(lambda: client.status().connections == before)
 
@@ -56,7 +56,7 @@ def test_temporary_objects_end_with_the_parent_while_a_child_lives(
 
     def parent() -> None:
         client = alone.client()
-        evfd.Event(name + "/mine", lifetime="connection", client=client)
+        evfd.Event(name + "/mine", lifetime="session", client=client)
         # A subscription starts the resume thread, which has a duplicate of the connection.
         pulse = evfd.Pulse(name + "/pulse", client=client)
         Worker(lambda: client.wait(name + "/never"))
@@ -70,7 +70,7 @@ def test_temporary_objects_end_with_the_parent_while_a_child_lives(
     client = alone.client()
     assert poll_until(lambda: list(client.list(name + "/mine")) == [])
     assert poll_until(lambda: client.status().waits == 0)
-    assert poll_until(lambda: client.show(name + "/pulse").subscriptions == 0)
+    assert poll_until(lambda: client.show(name + "/pulse").subscribers == 0)
     may_end.set()
 
 
@@ -129,7 +129,7 @@ def test_a_child_that_never_calls_the_library_keeps_no_object_of_a_killed_parent
 
     def create_and_die() -> None:
         client = alone.client()
-        evfd.Event(name + "/mine", lifetime="connection", client=client)
+        evfd.Event(name + "/mine", lifetime="session", client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
         assert poll_until(lambda: watching.status().waits == 1)

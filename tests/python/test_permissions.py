@@ -18,7 +18,7 @@ SET_ONLY = 0o222
 
 @pytest.fixture
 def as_unprivileged(running: DaemonProcess) -> Callable[[Callable[[evfd.Client], None]], Child]:
-    """Return a function that runs opened argument in a child that the permissions apply to."""
+    """Return a function that runs its argument in a child that the permissions apply to."""
 
     def begin(work: Callable[[evfd.Client], None]) -> Child:
         def child() -> None:
@@ -113,7 +113,7 @@ def test_wait_permission_allows_to_poll_but_not_to_consume(
             with pytest.raises(evfd.NotPermittedError) as raised:
                 use()
             assert raised.value.filename == name or raised.value.filename == name + "/auto"
-            assert "ask its owner for the w " in str(raised.value)
+            assert "ask its owner for the w permission" in str(raised.value)
         assert private.is_set()
 
     as_unprivileged(work).join()

@@ -68,12 +68,12 @@ def test_a_subscription_lasts_as_long_as_the_pulse_is_open(shared: evfd.Client, 
     gc.collect()
     before = sorted(descriptors().values())
     with evfd.Pulse(name, client=shared), evfd.Pulse(name, client=shared):
-        assert shared.show(name).subscriptions == 3
-    assert poll_until(lambda: shared.show(name).subscriptions == 1)
+        assert shared.show(name).subscribers == 3
+    assert poll_until(lambda: shared.show(name).subscribers == 1)
     dropped = [evfd.Pulse(name, client=shared) for _ in range(50)]
-    assert shared.show(name).subscriptions == 51
+    assert shared.show(name).subscribers == 51
     del dropped
-    assert poll_until(lambda: shared.show(name).subscriptions == 1)
+    assert poll_until(lambda: shared.show(name).subscribers == 1)
     assert poll_until(lambda: sorted(descriptors().values()) == before)
     pulse.set()
     assert pulse.wait(0) == 1

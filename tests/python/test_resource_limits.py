@@ -31,7 +31,7 @@ def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
     # A resume thread closes and makes duplicates of the connection at any time.
     monkeypatch.setattr("evfd.client._start_resume_thread", lambda client: None)
     client = running.client()
-    client.create(name, lifetime="connection")
+    client.create(name, lifetime="session")
     pulse = evfd.Pulse(name + "/pulse", client=client)
     timer = evfd.Timer(name + "/timer", after=3600, client=client)
     opens: List[Callable[[], object]] = [
@@ -46,9 +46,9 @@ def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
         assert raised.value.errno == errno.EMFILE
         del raised
     assert len(descriptors()) == before
-    assert client.show(name).lifetime == "connection"
-    assert client.show(name + "/pulse").subscriptions == 1
-    assert client.show(name + "/timer").subscriptions == 1
+    assert client.show(name).lifetime == "session"
+    assert client.show(name + "/pulse").subscribers == 1
+    assert client.show(name + "/timer").subscribers == 1
     pulse.set()
     assert pulse.wait(TIMEOUT_S) == 1
     timer.arm(after=0.001)

@@ -31,10 +31,10 @@ def test_a_call_after_a_kill_is_answered(supervised: DaemonProcess) -> None:
 
 def test_an_object_of_the_session_survives_a_kill(supervised: DaemonProcess) -> None:
     client = supervised.client()
-    client.create("mine", lifetime="connection")
+    client.create("mine", lifetime="session")
     for _ in range(3):
         supervised.kill_supervised()
-        assert client.show("mine").lifetime == "connection"
+        assert client.show("mine").lifetime == "session"
     client.close()
     assert poll_until(lambda: list(supervised.client().list()) == [])
 
@@ -42,12 +42,12 @@ def test_an_object_of_the_session_survives_a_kill(supervised: DaemonProcess) -> 
 def test_a_kill_during_a_commit_loses_nothing(supervised: DaemonProcess) -> None:
     client = supervised.client()
     pulse = evfd.Pulse("p", client=client)
-    client.create("mine", lifetime="connection")
+    client.create("mine", lifetime="session")
     mine = evfd.Event("mine", create=False, client=client)
     supervised.begin_next_commit()
     supervised.kill_supervised()
-    assert poll_until(lambda: supervised.client().status().waits_for_sessions == 0)
-    assert client.show("mine").lifetime == "connection"
+    assert poll_until(lambda: supervised.client().status().orphaned_sessions == 0)
+    assert client.show("mine").lifetime == "session"
     mine.set()
     client.set("p")
     assert pulse.wait(TIMEOUT_S) == 1
@@ -100,7 +100,7 @@ def test_a_wait_by_name_continues_after_a_kill(supervised: DaemonProcess) -> Non
     supervised.kill_supervised()
     assert poll_until(lambda: client.status().waits == 1)
     client.create("later", initial=1)
-    assert waiting.result() == [evfd.Fired("later", 1)]
+    assert waiting.result() == [evfd.Fired("later", 1, 0, client.show("later").id)]
 
 
 def test_a_monitor_reports_resync_after_a_kill(supervised: DaemonProcess) -> None:
@@ -256,7 +256,7 @@ def test_a_call_interrupted_by_a_signal_handler_breaks_no_other(start: Start) ->
     daemon = start()
     pid = daemon.process.pid
     client = daemon.client()
-    client.create("e", "semaphore", lifetime="connection")
+    client.create("e", "semaphore", lifetime="session")
     pulse = evfd.Pulse("p", client=client)
     calls: list[Callable[[], object]] = [
         lambda: client.show("e"),
@@ -274,7 +274,7 @@ def test_a_call_interrupted_by_a_signal_handler_breaks_no_other(start: Start) ->
         assert client.show("e").name == "e"
     assert client.show("e").count == 1
     assert poll_until(lambda: client.status().waits == 0)
-    assert poll_until(lambda: client.show("p").subscriptions == 1)
+    assert poll_until(lambda: client.show("p").subscribers == 1)
     client.set("p")
     assert pulse.wait(TIMEOUT_S) == 1
 
@@ -285,7 +285,7 @@ def test_a_call_interrupted_at_any_point_keeps_the_session(
     running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch, where: str, is_done: bool
 ) -> None:
     client = running.client()
-    client.create(name, "semaphore", lifetime="connection")
+    client.create(name, "semaphore", lifetime="session")
     before = getattr(Connection, where)
 
     def leave(*arguments: object) -> None:
@@ -299,7 +299,7 @@ def test_a_call_interrupted_at_any_point_keeps_the_session(
             client.set(name)
     assert client.show(name).count == int(where == "receive" or (where == "send" and is_done))
     client.set(name)
-    assert client.show(name).lifetime == "connection"
+    assert client.show(name).lifetime == "session"
 
 
 def test_a_call_interrupted_twice_is_executed_once(start: Start) -> None:

@@ -16,14 +16,15 @@ from harness import TIMEOUT_S, Worker, descriptors
 
 STATUS = {
     "version": "9", "pid": 1, "startedNSec": 1, "objects": 0, "connections": 1, "waits": 0,
-    "monitors": 0, "subscriptions": 0, "descriptors": 9, "descriptorLimit": 99, "guardian": "none",
-    "waitsForSessions": 0, "parked": 0, "journalBytes": 0, "canKeep": True, "newer": [{"x": 1}],
+    "monitors": 0, "subscriptions": 0, "descriptors": 9, "descriptorLimit": 99, "fdStore": "none",
+    "orphanedSessions": 0, "stashedDescriptors": 0, "journalBytes": 0, "isJournalWritable": True,
+    "newer": [{"x": 1}],
 }  # fmt: skip
 
 
 OBJECT = {
-    "kind": "event", "mode": "manual", "ownerUid": 0, "groupGid": 0, "creatorPid": 1,
-    "createdNSec": 1, "rights": "0666", "lifetime": "permanent", "waits": 0,
+    "id": 7, "kind": "event", "mode": "manual", "ownerUid": 0, "groupGid": 0, "creatorPid": 1,
+    "createdNSec": 1, "permissions": "0666", "lifetime": "permanent", "waits": 0,
 }  # fmt: skip
 REQUIREMENTS: Sequence[Literal["any", "all"]] = ("any", "all")
 
@@ -99,7 +100,7 @@ def test_each_session_starts_with_its_own_token(fake_daemon: FakeDaemon) -> None
         with (wire := fake_daemon.accept()).connection:
             began = wire.begin()
             assert began["oneway"] is True
-            assert began["parameters"]["calls"] == 0
+            assert began["parameters"]["sequence"] == 0
             tokens.append(began["parameters"]["session"])
             assert wire.call() == {"method": "io.evfdd.Status", "parameters": {}}
             wire.reply(STATUS)
@@ -115,16 +116,16 @@ def test_a_call_is_sent_again_in_the_resumed_session(fake_daemon: FakeDaemon) ->
         session = wire.begin()["parameters"]["session"]
         call = wire.call()
     with (wire := fake_daemon.accept()).connection:
-        assert wire.begin()["parameters"] == {"session": session, "calls": 0}
-        wire.reply({"isCertain": True})
+        assert wire.begin()["parameters"] == {"session": session, "sequence": 0}
+        wire.reply({"isHistoryComplete": True})
         assert wire.call() == call
         wire.reply({})
         calling.result()
         calling = Worker(lambda: client.set("f"))
         wire.call()
     with (wire := fake_daemon.accept()).connection:
-        assert wire.begin()["parameters"] == {"session": session, "calls": 1}
-        wire.reply({"isCertain": True})
+        assert wire.begin()["parameters"] == {"session": session, "sequence": 1}
+        wire.reply({"isHistoryComplete": True})
         wire.call()
         wire.reply({})
         calling.result()
@@ -143,7 +144,7 @@ def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDae
     calling = Worker(lambda: client.set("f"))
     with (wire := fake_daemon.accept()).connection:
         assert wire.begin()["parameters"]["session"] != session
-        assert wire.call()["parameters"]["names"] == ["f"]
+        assert wire.call()["parameters"]["items"] == [{"name": "f", "count": 1}]
         wire.reply({})
         calling.result()
 
@@ -151,11 +152,11 @@ def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDae
 def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon) -> None:
     client = evfd.Client(fake_daemon.path)
     before = sorted(descriptors().values())
-    opened = {"kind": "event", "mode": "manual", "mayWait": True, "maySet": True}
+    opened = {"kind": "event", "mode": "manual", "canWait": True, "canSet": True}
     calling = Worker(lambda: evfd.Event("e", client=client))
     with (wire := fake_daemon.accept()).connection:
         wire.begin()
-        assert wire.call()["parameters"] == {"names": ["e"]}
+        assert wire.call()["parameters"] == {"items": [{"name": "e"}]}
         reader, writer = os.pipe()
         try:
             wire.reply({"objects": [{**opened, "fileDescriptor": 0}]}, reader)
@@ -219,7 +220,7 @@ def test_a_reply_may_arrive_byte_by_byte(fake_daemon: FakeDaemon) -> None:
         wire.call()
         for byte in json.dumps({"parameters": STATUS}).encode() + b"\0":
             wire.connection.sendall(bytes([byte]))
-        assert calling.result().can_keep is True
+        assert calling.result().is_journal_writable is True
 
 
 def test_an_unknown_error_is_reported_by_its_name(fake_daemon: FakeDaemon) -> None:
@@ -233,15 +234,19 @@ def test_an_unknown_error_is_reported_by_its_name(fake_daemon: FakeDaemon) -> No
             calling.result()
         calling = Worker(client.status)
         wire.call()
-        wire.reply({"parameter": "names"}, error="org.varlink.service.InvalidParameter")
-        with pytest.raises(ValueError, match="'names'"):
+        wire.reply({"parameter": "items"}, error="org.varlink.service.InvalidParameter")
+        with pytest.raises(ValueError, match="'items'"):
             calling.result()
 
 
 @pytest.mark.parametrize("fired", [[], ["other"], ["e", "e"]])
 def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: List[str]) -> None:
     client = evfd.Client(fake_daemon.path)
-    answer = {"fired": [{"name": name, "count": 1} for name in fired]}
+    answer = {
+        "fired": [
+            {"name": name, "count": 1, "index": index, "id": 7} for index, name in enumerate(fired)
+        ]
+    }
     for require in REQUIREMENTS:
         waiting = Worker(lambda: client.wait("e", require=require))
         with (wire := fake_daemon.accept()).connection:
@@ -255,8 +260,8 @@ def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: Lis
     with (wire := fake_daemon.accept()).connection:
         wire.begin()
         wire.call()
-        wire.reply({"fired": [{"name": "e", "count": 2}]})
-        assert waiting.result() == [evfd.Fired("e", 2)]
+        wire.reply({"fired": [{"name": "e", "count": 2, "index": 0, "id": 7}]})
+        assert waiting.result() == [evfd.Fired("e", 2, 0, 7)]
 
 
 def test_an_error_reply_proves_that_the_daemon_is_alive(
@@ -273,9 +278,9 @@ def test_an_error_reply_proves_that_the_daemon_is_alive(
             main.call()
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
             assert main.call()["method"] == "io.evfdd.Status"  # The wait continues.
-            wire.reply({"fired": [{"name": "e", "count": 1}]})
+            wire.reply({"fired": [{"name": "e", "count": 1, "index": 0, "id": 7}]})
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
-            assert waiting.result() == [evfd.Fired("e", 1)]
+            assert waiting.result() == [evfd.Fired("e", 1, 0, 7)]
 
 
 def test_a_list_read_more_slowly_than_the_timeout_continues(fake_daemon: FakeDaemon) -> None:

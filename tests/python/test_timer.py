@@ -177,7 +177,7 @@ def test_a_change_of_the_wall_clock_cancels_a_timer_that_asked_for_it(
 
 def test_a_temporary_timer_ends_with_its_connection(running: DaemonProcess, name: str) -> None:
     with running.client() as client:
-        assert client.arm(name, interval=1, lifetime="connection")
+        assert client.arm(name, interval=1, lifetime="session")
         assert not client.arm(name, interval=2)
         evfd.Timer(name, client=client)
     later = running.client()

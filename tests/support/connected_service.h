@@ -15,10 +15,19 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <regex>
+#include <string>
 #include <system_error>
 #include <utility>
 
 namespace evfd::daemon {
+
+// Returns the text without the ids of objects, because no two daemons give the same ones.
+inline std::string without_ids(const std::string& text)
+{
+    static const std::regex id{R"(,"id":[0-9]+)"};
+    return std::regex_replace(text, id, "");
+}
 
 // The daemon for unit tests and fuzzers. It owns the connections as the server does, but accepts
 // none by itself: connect() and accept() create them.

@@ -95,7 +95,7 @@ namespace {
 
 std::vector<std::string> with_supervise_option(std::vector<std::string> options)
 {
-    options.emplace_back("--guard");
+    options.emplace_back("--supervise");
     return options;
 }
 

@@ -36,15 +36,6 @@ inline Pattern operator""_pattern(const char* text, std::size_t size)
     return *std::move(pattern);
 }
 
-// Returns `count` different names.
-inline NameList many_names(std::size_t count)
-{
-    NameList names;
-    for (std::size_t i = 0; i < count; ++i)
-        names.list.push_back(*Name::parse("name/" + std::to_string(i)));
-    return names;
-}
-
 // Returns a duplicate, as the receiver of a message gets it.
 inline UniqueFd received_copy(const PassedFd& passed)
 {

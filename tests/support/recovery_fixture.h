@@ -41,7 +41,7 @@ inline std::uint64_t tokens(RegistryFixture& fixture, std::string_view name)
 
 inline void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 1)
 {
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({name}), tokens));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({name}, tokens)));
 }
 
 struct Subscriber {

@@ -47,12 +47,33 @@ inline EventfdIncrementer make_incrementer()
     return *std::move(incrementer);
 }
 
-inline NameList names(std::initializer_list<std::string_view> list)
+inline Items<protocol::Item> names(std::initializer_list<std::string_view> list)
 {
-    NameList names;
+    Items<protocol::Item> items;
     for (const auto text : list)
-        names.list.push_back(*Name::parse(text));
-    return names;
+        items.list.push_back({*Name::parse(text)});
+    return items;
+}
+
+// Returns items that add `tokens` to each event.
+inline Items<protocol::SetItem> set_items(std::initializer_list<std::string_view> list,
+                                          std::int64_t tokens)
+{
+    Items<protocol::SetItem> items;
+    for (const auto text : list)
+        items.list.push_back({.name = *Name::parse(text), .count = protocol::Tokens{tokens}});
+    return items;
+}
+
+// Returns items that wait for `count` from each object.
+inline Items<protocol::WaitItem> wait_items(std::initializer_list<std::string_view> list,
+                                            std::int64_t count = 1, bool existing = false)
+{
+    Items<protocol::WaitItem> items;
+    for (const auto text : list)
+        items.list.push_back(
+            {.name = *Name::parse(text), .count = protocol::Count{count}, .existing = existing});
+    return items;
 }
 
 // Adds a subscription with the descriptor `fd`, and returns the subscriber's duplicate.
@@ -168,13 +189,13 @@ struct RegistryFixture final : RegistryObserver {
         REQUIRE(registry.create(owner, {.name = *Name::parse(name),
                                         .mode = mode,
                                         .initial = protocol::InitialCount{initial},
-                                        .rights = permissions}));
+                                        .permissions = permissions}));
     }
     Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
     // Returns the descriptor that a client gets by Open.
     UniqueFd open(std::string_view name)
     {
-        auto opened = registry.open(owner, {{*Name::parse(name)}});
+        auto opened = registry.open(owner, names({name}));
         REQUIRE(opened);
         REQUIRE(opened->front().file_descriptor);
         return received_copy(*opened->front().file_descriptor);

@@ -13,20 +13,21 @@ namespace evfd {
 inline protocol::Object event(Name name)
 {
     return {.name = std::move(name),
+            .id = {7},
             .kind = Kind::event,
             .mode = Mode::manual,
             .owner_uid = 4'000'000'000, // A uid without a user.
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = {},
-            .rights = "0640"_permissions,
+            .permissions = "0640"_permissions,
             .lifetime = Lifetime::permanent,
             .waits = 0,
             .is_set = false,
             .count = {},
             .large_count = {},
             .pulses = {},
-            .subscriptions = {},
+            .subscribers = {},
             .timer = {}};
 }
 
@@ -36,7 +37,7 @@ inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
     auto object = event(std::move(name));
     object.kind = Kind::timer;
     object.mode.reset();
-    object.subscriptions = 1;
+    object.subscribers = 1;
     object.timer = protocol::Timer{.clock = Clock::monotonic,
                                    .state = left ? TimerState::armed : TimerState::expired,
                                    .moves_with_wall_clock = false,
@@ -47,7 +48,7 @@ inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
                                    .first_was_past = false,
                                    .cancel_on_clock_change = false,
                                    .sets = {},
-                                   .is_link_broken = {}};
+                                   .is_target_deleted = {}};
     return object;
 }
 

@@ -9,8 +9,19 @@
 
 #include <cerrno>
 #include <stdexcept>
+#include <utility>
 
 namespace evfd::e2e {
+
+Json without_ids(Json value)
+{
+    if (value.is_object())
+        value.erase("id");
+    for (auto& part : value)
+        if (part.is_structured())
+            part = without_ids(std::move(part));
+    return value;
+}
 
 UniqueFd connect_to_path(const std::string& path)
 {

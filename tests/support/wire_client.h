@@ -9,10 +9,27 @@
 #include <deque>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace evfd::e2e {
 
 using Json = nlohmann::json;
+
+// Returns the value without the ids of objects, because no two daemons give the same ones.
+Json without_ids(Json value);
+
+// Returns one item for each name, each with all members of `more`.
+inline Json items(const std::vector<std::string>& names, const Json& more = Json::object())
+{
+    auto list = Json::array();
+    for (const auto& name : names) {
+        auto item = more;
+        item["name"] = name;
+        list.push_back(std::move(item));
+    }
+    return list;
+}
 
 // Returns a socket that is connected to the socket file at `path`.
 UniqueFd connect_to_path(const std::string& path);

@@ -36,7 +36,7 @@ nanoseconds rounded(nanoseconds left)
 
 std::string timer(const protocol::Timer& timer)
 {
-    auto text = fmt::format("  clock     {}; setting the wall clock {} it\n",
+    auto text = fmt::format("  clock        {}; setting the wall clock {} it\n",
                             dashed(to_string(timer.clock)),
                             timer.cancel_on_clock_change  ? "cancels"
                             : timer.moves_with_wall_clock ? "moves"
@@ -47,17 +47,17 @@ std::string timer(const protocol::Timer& timer)
                 ? to_rfc3339(WallTime{*timer.next})
                 : fmt::format("{}.{:09} on its clock", timer.next->count() / 1'000'000'000,
                               timer.next->count() % 1'000'000'000);
-        text += fmt::format("  next      {}, in {}\n", moment, to_text(rounded(*timer.left)));
+        text += fmt::format("  next         {}, in {}\n", moment, to_text(rounded(*timer.left)));
     }
     text += timer.interval > nanoseconds{0}
-                ? fmt::format("  interval  {}\n", to_text(timer.interval))
-                : "  interval  none: it expires once\n";
-    text += fmt::format("  expired   {}{}\n", plural(timer.expirations, "time"),
+                ? fmt::format("  interval     {}\n", to_text(timer.interval))
+                : "  interval     none: it expires once\n";
+    text += fmt::format("  expired      {}{}\n", plural(timer.expirations, "time"),
                         timer.first_was_past ? ", at once: its first expiry had passed" : "");
     if (timer.sets)
-        text += fmt::format("  sets      {}{}\n", timer.sets->text(),
-                            timer.is_link_broken.value_or(false) ? ", which was deleted"
-                            : timer.is_link_denied.value_or(false)
+        text += fmt::format("  sets         {}{}\n", timer.sets->text(),
+                            timer.is_target_deleted.value_or(false) ? ", which was deleted"
+                            : timer.is_target_denied.value_or(false)
                                 ? ", which the user who armed it may not set any more"
                                 : "");
     return text;
@@ -118,7 +118,7 @@ std::string state(const protocol::Object& object)
         if (object.large_count)
             return printable(*object.large_count) + " tokens";
         return object.count ? plural(*object.count, "token") : *object.is_set ? "set" : "clear";
-    case Mode::pulse: return plural(object.subscriptions.value_or(0), "subscriber");
+    case Mode::pulse: return plural(object.subscribers.value_or(0), "subscriber");
     }
     std::abort();
 }
@@ -127,28 +127,29 @@ std::string show(const protocol::Object& object)
 {
     auto text = fmt::format(
         "{}\n"
-        "  kind      {}{}\n"
-        "  state     {}\n",
+        "  kind         {}{}\n"
+        "  id           {}\n"
+        "  state        {}\n",
         object.name.text(), object.mode ? std::string{to_string(*object.mode)} + ' ' : "",
-        to_string(object.kind),
+        to_string(object.kind), object.id.value,
         object.timer ? std::string{to_string(object.timer->state)} : state(object));
     if (object.timer)
         text += timer(*object.timer);
-    if (object.timer && object.subscriptions)
-        text += fmt::format("  open      {}\n", plural(*object.subscriptions, "time"));
+    if (object.timer && object.subscribers)
+        text += fmt::format("  subscribers  {}\n", *object.subscribers);
     if (object.pulses)
-        text += fmt::format("  pulses    {}\n", *object.pulses);
+        text += fmt::format("  pulses       {}\n", *object.pulses);
     if (const auto& last = object.last_set)
-        text += fmt::format("  last set  {} by {}\n", to_rfc3339(last->at),
+        text += fmt::format("  last set     {} by {}\n", to_rfc3339(last->at),
                             last->pid ? fmt::format("{}, pid {}", user(last->uid), *last->pid)
                                       : fmt::format("a timer of {}", user(last->uid)));
-    text +=
-        fmt::format("  waits     {}\n"
-                    "  rights    {} of {}, gid {}\n"
-                    "  lifetime  {}\n"
-                    "  created   {} by pid {}\n",
-                    object.waits, object.rights.text(), user(object.owner_uid), object.group_gid,
-                    to_string(object.lifetime), to_rfc3339(object.created_at), object.creator_pid);
+    text += fmt::format("  waits        {}\n"
+                        "  permissions  {} of {}, gid {}\n"
+                        "  lifetime     {}\n"
+                        "  created      {} by pid {}\n",
+                        object.waits, object.permissions.text(), user(object.owner_uid),
+                        object.group_gid, to_string(object.lifetime), to_rfc3339(object.created_at),
+                        object.creator_pid);
     return text;
 }
 
@@ -156,13 +157,14 @@ namespace {
 
 std::string stored_in(const protocol::Status::Reply& status)
 {
-    if (status.guardian == FdStore::none)
+    if (status.fd_store == FdStore::none)
         return "nobody: a crash of the daemon loses all objects";
-    if (!status.can_keep)
+    if (!status.is_journal_writable)
         return fmt::format("{}, but out of memory: changes are refused until memory is free",
-                           to_string(status.guardian));
+                           to_string(status.fd_store));
     return fmt::format("{}: {} descriptors of objects, a journal of {} bytes",
-                       to_string(status.guardian), status.parked, status.journal_bytes);
+                       to_string(status.fd_store), status.stashed_descriptors,
+                       status.journal_bytes);
 }
 
 } // namespace
@@ -233,14 +235,13 @@ std::string change(const protocol::Monitor::Reply& event, Colour colour)
 
 Row object_heading()
 {
-    return {"NAME", "KIND", "MODE", "STATE", "RIGHTS", "OWNER"};
+    return {"NAME", "KIND", "MODE", "STATE", "PERMISSIONS", "OWNER"};
 }
 
 Row row(const protocol::Object& object)
 {
-    return {object.name.text(),    std::string{to_string(object.kind)},
-            mode_or_clock(object), state(object),
-            object.rights.text(),  user(object.owner_uid)};
+    return {object.name.text(), std::string{to_string(object.kind)}, mode_or_clock(object),
+            state(object),      object.permissions.text(),           user(object.owner_uid)};
 }
 
 Row quota_heading()

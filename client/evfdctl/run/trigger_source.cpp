@@ -100,9 +100,10 @@ Expected<void> TriggerSource::begin_wait()
     if (mode_ && !has_private_fd())
         if (const auto checked = check_mode(); !checked)
             return checked;
-    protocol::Wait request{.names = {{name_}}, .existing = mode_ || timer_};
+    protocol::WaitItem item{.name = name_, .existing = mode_ || timer_};
     if (has_private_fd())
-        request.count = protocol::Count{std::numeric_limits<std::int64_t>::max()};
+        item.count = protocol::Count{std::numeric_limits<std::int64_t>::max()};
+    protocol::Wait request{.items = {{std::move(item)}}};
     auto wait_request = WaitRequest::begin(*client_.pool_, std::move(request), {});
     if (!wait_request)
         return std::unexpected(wait_request.error());

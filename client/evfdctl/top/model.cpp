@@ -77,8 +77,7 @@ std::weak_ordering compare(const Row& a, const Row& b, Column column)
     }
     case Column::waits: return later_first(a.object.waits, b.object.waits);
     case Column::subscribers:
-        return later_first(a.object.subscriptions.value_or(-1),
-                           b.object.subscriptions.value_or(-1));
+        return later_first(a.object.subscribers.value_or(-1), b.object.subscribers.value_or(-1));
     case Column::last_set: {
         const auto at = [](const Row& row) {
             return row.object.last_set ? row.object.last_set->at : WallTime::min();
@@ -110,8 +109,7 @@ std::string Row::cell(Column column, const Now& now) const
     case Column::mode: return report::mode_or_clock(object);
     case Column::state: return state(object);
     case Column::waits: return fmt::to_string(object.waits);
-    case Column::subscribers:
-        return object.subscriptions ? fmt::to_string(*object.subscriptions) : "-";
+    case Column::subscribers: return object.subscribers ? fmt::to_string(*object.subscribers) : "-";
     case Column::last_set: return last_set(object, now);
     case Column::next: return next(expires, now);
     }

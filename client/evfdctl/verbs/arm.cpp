@@ -16,14 +16,19 @@ public:
 
     explicit Arm(CLI::App& app) : Verb{app}, name_{app}, new_{app, "arm"}
     {
-        auto* in = app.add_option("--in", in_,
-                                  "Expire first after DURATION: 250us, 1.5s, 1m30s, or seconds")
+        auto* after = app.add_option("--after", after_,
+                                     "Expire first after DURATION: 250us, 1.5s, 1m30s, or seconds")
+                          ->type_name("DURATION")
+                          ->check(check_not_empty);
+        auto* in = app.add_option("--in", after_, "The same as --after")
                        ->type_name("DURATION")
-                       ->check(check_not_empty);
+                       ->check(check_not_empty)
+                       ->excludes(after);
         app.add_option("--at", at_,
                        "Expire first at TIME: RFC 3339, @SECONDS, or the next HH:MM[:SS]")
             ->type_name("TIME")
             ->check(check_not_empty)
+            ->excludes(after)
             ->excludes(in);
         app.add_option(
                "--every", every_,
@@ -51,7 +56,7 @@ public:
             return report_error(permissions.error());
         const auto created = client.arm(name_.text, *schedule, {*permissions, new_.lifetime()});
         if (created && is_json()) {
-            protocol::Arm::Reply reply{*created};
+            protocol::Arm::Reply reply{created->created, {created->id}};
             print_json(reply);
         }
         return done_or_report(created);
@@ -62,11 +67,11 @@ private:
     {
         Schedule schedule{
             .clock = parse_clock(clock_), .cancel_on_clock_change = cancels_, .sets = sets_};
-        if (in_.empty() && at_.empty() && every_.empty())
+        if (after_.empty() && at_.empty() && every_.empty())
             return std::unexpected(usage_error(fmt::format(
-                "'{}' has no time to expire at; give --in, --at or --every", name_.text)));
-        if (!in_.empty()) {
-            const auto after = parse_duration_argument(in_);
+                "'{}' has no time to expire at; give --after, --at or --every", name_.text)));
+        if (!after_.empty()) {
+            const auto after = parse_duration_argument(after_);
             if (!after)
                 return std::unexpected(after.error());
             schedule.after = *after;
@@ -95,7 +100,7 @@ private:
 
     NameArgument name_;
     NewObjectOptions new_;
-    std::string in_;
+    std::string after_;
     std::string at_;
     std::string every_;
     std::string clock_;

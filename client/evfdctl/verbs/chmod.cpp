@@ -1,4 +1,4 @@
-// evfdctl rights: changes the permissions of an object.
+// evfdctl chmod: changes the permissions of an object.
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/verb.h"
 
@@ -8,12 +8,12 @@ namespace {
 
 class Chmod : public Verb {
 public:
-    static constexpr auto name = "rights";
+    static constexpr auto name = "chmod";
     static constexpr auto help = "Change the permissions to wait for an object and to set it";
 
     explicit Chmod(CLI::App& app) : Verb{app}, name_{app}
     {
-        app.add_option("RIGHTS", permissions_,
+        app.add_option("PERMISSIONS", permissions_,
                        "r and w for owner, group and others in octal, such as 0640")
             ->required()
             ->type_name("");

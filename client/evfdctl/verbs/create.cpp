@@ -40,7 +40,7 @@ public:
                                     .if_missing = if_missing_};
         const auto created = client.create(name_.text, options);
         if (created && is_json()) {
-            protocol::CreateEvent::Reply reply{*created};
+            protocol::CreateEvent::Reply reply{created->created, {created->id}};
             print_json(reply);
         }
         if (!created && created.error().code == ErrorCode::name_taken && !if_missing_)

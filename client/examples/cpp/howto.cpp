@@ -53,7 +53,7 @@ std::vector<evfd::Timer> arm_timers(const evfd::Client& client)
         const auto period = std::chrono::milliseconds{250} * i;
         value_or_exit(client.arm(
             name, {.at = start + period, .interval = period, .clock = evfd::Clock::monotonic},
-            {.lifetime = evfd::Lifetime::connection}));
+            {.lifetime = evfd::Lifetime::session}));
         timers.push_back(value_or_exit(client.open_timer(name)));
     }
     return timers;

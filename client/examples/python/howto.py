@@ -28,7 +28,7 @@ def arm_timers() -> list[evfd.Timer]:
         name = f"howto/{os.getpid()}/{i}"
         period = i * 250_000_000
         evfd.default_client().arm_ns(
-            name, at=start + period, interval=period, clock="monotonic", lifetime="connection"
+            name, at=start + period, interval=period, clock="monotonic", lifetime="session"
         )
         timers.append(evfd.Timer(name))
     return timers

@@ -56,6 +56,12 @@ struct ArmOptions {
     Lifetime lifetime = Lifetime::permanent;
 };
 
+// The object that create() or arm() created or found.
+struct Made {
+    bool created;    // False if the object existed.
+    std::int64_t id; // The daemon never gives an id twice, not even to an object of the same name.
+};
+
 struct WaitOptions {
     Require require = Require::all;
     // Longest time to wait. Default: no limit. 0 checks once.
@@ -81,13 +87,12 @@ public:
 
     const Address& address() const; // Returns the address of the daemon.
 
-    // Creates an event. Returns true if it was created, and false if it existed and
-    // options.if_missing is set. name_taken: the name exists, or the existing event has another
-    // mode.
-    Expected<bool> create(std::string_view name, const CreateOptions& options = {}) const;
+    // Creates an event. Made::created is false if the event existed and options.if_missing is set.
+    // name_taken: the name exists, or the existing event has another mode.
+    Expected<Made> create(std::string_view name, const CreateOptions& options = {}) const;
     // Arms a timer, and creates it first if it does not exist. Every subscriber's descriptor
-    // follows the new schedule before the function returns. Returns true if the timer was created.
-    Expected<bool> arm(std::string_view name, const Schedule& schedule,
+    // follows the new schedule before the function returns.
+    Expected<Made> arm(std::string_view name, const Schedule& schedule,
                        const ArmOptions& options = {}) const;
     // Disarms 1 to 253 timers: all of them, or none.
     Expected<void> disarm(std::span<const std::string> names) const;
@@ -157,7 +162,7 @@ private:
     friend class RegisteredWait;
     friend class TriggerSource;
 
-    Expected<std::vector<protocol::Opened>> open_all(const NameList& names) const;
+    Expected<std::vector<protocol::Opened>> open_all(const Items<protocol::Item>& items) const;
     Event to_event(const Name& name, protocol::Opened opened) const;
     Timer to_timer(const Name& name, protocol::Opened opened) const;
     Expected<std::variant<Event, Timer>> to_either(const Name& name, protocol::Opened opened) const;

@@ -11,7 +11,7 @@ enum class ErrorCode {
     no_such_name, // No object has this name.
     name_taken,   // The name is taken, or its object is of another kind or mode.
     refused,      // A permission is missing, or a limit was reached (Error::is_limit).
-    deleted,      // The object was deleted during the wait.
+    deleted,      // The object was deleted during the wait, or another object has its name now.
     cancelled,    // The wall clock was set, which cancelled the timer.
     timed_out,    // The timeout passed before the wait was complete.
     no_daemon,    // No daemon is running, or it did not answer in time.

@@ -117,7 +117,7 @@ def _start_daemon(path: str) -> None:
     A daemon that another process started first is accepted as well.
     """
     program = _find_daemon()
-    command = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--guard", "--background"]
+    command = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--supervise", "--background"]
     command += ["--log-level", "error"]
     try:
         null = _open_null()

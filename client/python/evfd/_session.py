@@ -38,7 +38,8 @@ from evfd._time import NS_PER_SECOND, deadline_after_ns
 _INTERFACE = "io.evfdd"
 # The calls that the session counts, so that each is executed exactly once.
 _EXACTLY_ONCE = frozenset(
-    "CreateEvent Arm Disarm Open Unsubscribe Acknowledge Set Clear Wait Delete SetRights".split()
+    "CreateEvent Arm Disarm Open Unsubscribe Acknowledge Set Clear Wait Delete "
+    "SetPermissions".split()
 )
 # The calls that must not be executed twice by a daemon that does not know the session.
 _NOT_IDEMPOTENT = frozenset("CreateEvent Arm Open Set Delete".split())
@@ -382,10 +383,10 @@ class Session:
         reply = self.connection.receive(deadline)
         for frame in self._unacknowledged:
             self.connection.send(frame, deadline)
-        return bool(reply.parameters["isCertain"])
+        return bool(reply.parameters["isHistoryComplete"])
 
     def _resume_parameters(self) -> Mapping[str, Any]:
-        return {"session": self._token, "calls": self._sequence}
+        return {"session": self._token, "sequence": self._sequence}
 
     def _try_to_send(self, frames: list[bytes]) -> None:
         try:

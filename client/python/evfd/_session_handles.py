@@ -27,7 +27,7 @@ class SessionHandles:
     def add(self, method: str, parameters: Parameters, reply: Mapping[str, Any]) -> None:
         """Record the handles that a call of this session created."""
         if method in ("CreateEvent", "Arm"):
-            if parameters["lifetime"] == "connection" and reply["created"]:
+            if parameters["lifetime"] == "session" and reply["created"]:
                 self._add_object(parameters["name"])
         elif method == "Open":
             tokens = [opened.get("subscription") for opened in reply["objects"]]
@@ -36,7 +36,7 @@ class SessionHandles:
     def remove(self, method: str, parameters: Parameters) -> None:
         """Remove the handles that a call of any session ended."""
         if method == "Delete":
-            self._objects.difference_update(parameters["names"])
+            self._objects.difference_update(item["name"] for item in parameters["items"])
         elif method == "Unsubscribe":
             self._subscriptions.discard(parameters["subscription"])
 

@@ -53,7 +53,7 @@ from evfd._time import (
 )
 
 Mode = Literal["manual", "auto", "semaphore", "pulse"]
-Lifetime = Literal["permanent", "connection", "process"]
+Lifetime = Literal["permanent", "session", "process"]
 
 _MAX_IDLE_SESSIONS = 4
 _MAX_FORMER_SESSIONS = 64  # For former users of the process; each has a connection.
@@ -174,8 +174,8 @@ class Client:
         consumes (auto, semaphore) needs both.
 
         `lifetime`: permanent objects exist until they are deleted; process: until this process has
-        ended (execve(2) does not end it; its children do not count); connection: until this
-        client's session ends.
+        ended (execve(2) does not end it; its children do not count); session: until this client's
+        session ends.
 
         NameTakenError: the name exists, and `exist_ok` is false or the mode differs.
         """
@@ -187,12 +187,12 @@ class Client:
                 "name": _validation.check_name(name),
                 "mode": mode,
                 "initial": initial,
-                "rights": _permissions_text(permissions),
+                "permissions": _permissions_text(permissions),
                 "lifetime": lifetime,
                 "ifMissing": exist_ok,
             },
         )
-        if lifetime == "connection":
+        if lifetime == "session":
             self._enable_auto_resume()
         return bool(reply.parameters["created"])
 
@@ -260,24 +260,24 @@ class Client:
             sets=sets,
         )
         reply = self._call(
-            "Arm", {**request, "rights": _permissions_text(permissions), "lifetime": lifetime}
+            "Arm", {**request, "permissions": _permissions_text(permissions), "lifetime": lifetime}
         )
-        if lifetime == "connection":
+        if lifetime == "session":
             self._enable_auto_resume()
         return bool(reply.parameters["created"])
 
     def disarm(self, *timers: str) -> None:
         """Disarm timers: they do not expire until they are armed again."""
-        self._call("Disarm", {"names": _validation.check_names(timers)})
+        self._call("Disarm", {"items": make_items(timers)})
 
     def set(self, *events: str, count: int = 1) -> None:
         """Set events: add `count` tokens to a semaphore, or count a pulse `count` times."""
         check_tokens(count)
-        self._call("Set", {"names": _validation.check_names(events), "count": count})
+        self._call("Set", {"items": make_items(events, count=count)})
 
     def clear(self, *events: str) -> None:
         """Reset events, and consume all tokens that semaphores have at the time of the call."""
-        frame = encode_call(full_name("Clear"), {"names": _validation.check_names(events)})
+        frame = encode_call(full_name("Clear"), {"items": make_items(events)})
         self._call_long("Clear", lambda: frame, lambda _: None)
 
     def delete(self, *objects: str) -> None:
@@ -285,12 +285,12 @@ class Client:
 
         Waits by name fail with DeletedError.  Open descriptors stay usable.
         """
-        self._call("Delete", {"names": _validation.check_names(objects)})
+        self._call("Delete", {"items": make_items(objects)})
 
     def chmod(self, name: str, permissions: int) -> None:
         """Change an object's permissions, as for os.chmod().  Only its owner and root may do so."""
         parameters = {"name": _validation.check_name(name)}
-        self._call("SetRights", {**parameters, "rights": _permissions_text(permissions)})
+        self._call("SetPermissions", {**parameters, "permissions": _permissions_text(permissions)})
 
     def show(self, name: str) -> types.Object:
         """Return the current state of an object."""
@@ -356,10 +356,8 @@ class Client:
         if count < 1:
             raise errors.InvalidError("wait for at least one expiry")
         request = {
-            "names": _validation.check_names(names),
-            "gather": require,
-            "existing": existing,
-            "count": count,
+            "items": make_items(names, existing=existing, count=count),
+            "require": require,
         }
         return self._wait(request, deadline_after(timeout))
 
@@ -367,7 +365,7 @@ class Client:
 
     def _open(self, name: str) -> Opened:
         """Open an object with the access that the caller's permissions allow."""
-        reply = self._call("Open", {"names": [_validation.check_name(name)]})
+        reply = self._call("Open", {"items": make_items([name])})
         opened = reply.parameters["objects"][0]
         token = opened.get("subscription")
         if token is not None:
@@ -375,8 +373,8 @@ class Client:
         return Opened(
             opened["kind"],
             opened.get("mode"),
-            opened["mayWait"],
-            opened["maySet"],
+            opened["canWait"],
+            opened["canSet"],
             reply.descriptors[0] if reply.descriptors else None,
             None if token is None else Subscription(self, token),
         )
@@ -612,6 +610,11 @@ def check_tokens(count: int) -> None:
         raise errors.InvalidError(f"a set adds 1 to {_MAX_TOKENS} tokens")
 
 
+def make_items(names: Sequence[str], **fields: Any) -> Sequence[Parameters]:
+    """Check the names; return the items of a call, each with a name and these fields."""
+    return [{"name": name, **fields} for name in _validation.check_names(names)]
+
+
 def wait_frame(request: Parameters, deadline: Deadline) -> bytes:
     """Return the call Wait with the time left until the deadline."""
     timeout = None if deadline is None else time_until(deadline)
@@ -621,12 +624,12 @@ def wait_frame(request: Parameters, deadline: Deadline) -> bytes:
 def parse_fired(reply: Reply, request: Parameters) -> Sequence[types.Fired]:
     """Decode the reply to a Wait.  A protocol error: it does not fit the request."""
     fired = [types.Fired.from_wire(fields) for fields in reply.parameters["fired"]]
-    names = [one.name for one in fired]
-    requested: Sequence[str] = request["names"]
-    if request["gather"] == "all":
-        fits = names == requested
+    reported = [(one.index, one.name) for one in fired]
+    requested = list(enumerate(item["name"] for item in request["items"]))
+    if request["require"] == "all":
+        fits = reported == requested
     else:
-        fits = len(names) == 1 and names[0] in requested
+        fits = len(reported) == 1 and reported[0] in requested
     if not fits:
         raise errors.protocol_error("it is to another wait")
     return fired

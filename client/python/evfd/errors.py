@@ -77,6 +77,10 @@ class DeletedError(Error, FileNotFoundError):
     code = errno.EIDRM
 
 
+class ReplacedError(DeletedError):
+    """The object was deleted, and another object has its name now."""
+
+
 class ClockChangedError(Error):
     """The wall clock was set, which cancelled the timer."""
 
@@ -149,6 +153,7 @@ def out_of_descriptors(parameters: Mapping[str, Any] = {}) -> SystemFailureError
 _CLASSES: Mapping[str, type[Error]] = {
     "io.evfdd.NoSuchName": NoSuchNameError,
     "io.evfdd.NameTaken": NameTakenError,
+    "io.evfdd.Replaced": ReplacedError,
     "io.evfdd.WrongKind": WrongKindError,
     "io.evfdd.NotPermitted": NotPermittedError,
     "io.evfdd.NoCapability": NotPermittedError,

@@ -49,8 +49,8 @@ class TimerState(_WireValue):
     next_ns: Optional[int] = None
     left_ns: Optional[int] = None
     sets: Optional[str] = None
-    is_link_broken: Optional[bool] = None
-    is_link_denied: Optional[bool] = None
+    is_target_deleted: Optional[bool] = None
+    is_target_denied: Optional[bool] = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +72,14 @@ class Object(_WireValue):
 
     Its state (`is_set`, `count`, `timer` and so on) is None without permission to wait for it.
 
-    `kind`: event or timer.  `mode`: manual, auto, semaphore or pulse.  `permissions`: as for
-    os.chmod().  `waits`: the number of waits by name.  `last_set`: see LastSet.
+    `id`: the daemon never gives an id twice, so an object that is created again under the same
+    name has another id.  `kind`: event or timer.  `mode`: manual, auto, semaphore or pulse.
+    `permissions`: as for os.chmod().  `waits`: the number of waits by name.  `last_set`: see
+    LastSet.
     """
 
     name: str
+    id: int
     kind: str
     owner_uid: int
     group_gid: int
@@ -90,14 +93,14 @@ class Object(_WireValue):
     count: Optional[int] = None
     last_set: Optional[LastSet] = None
     pulses: Optional[int] = None
-    subscriptions: Optional[int] = None
+    subscribers: Optional[int] = None
     timer: Optional[TimerState] = None
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> Object:
         """Decode an object as the daemon describes it."""
         values = dict(fields)
-        values["permissions"] = int(fields["rights"], 8)
+        values["permissions"] = int(fields["permissions"], 8)
         if fields.get("largeCount") is not None:
             values["count"] = int(fields["largeCount"])
         if fields.get("lastSet") is not None:
@@ -109,13 +112,16 @@ class Object(_WireValue):
 
 @dataclasses.dataclass(frozen=True)
 class Fired(_WireValue):
-    """A name that completed a wait.
+    """An object that completed a wait.
 
-    `count`: the pulses or expirations since the wait began; 1 for all other events.
+    `count`: the pulses or expirations since the wait began; 1 for all other events.  `index`: the
+    position of its name in the call, from 0.  `id`: the object's id, see Object.
     """
 
     name: str
     count: int
+    index: int
+    id: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -144,8 +150,8 @@ class Change(_WireValue):
 class Status(_WireValue):
     """The status of the daemon.
 
-    `guardian`: the fd store that keeps the daemon's state while it is down: none, guard (evfdd's
-    own supervisor) or systemd.
+    `fd_store`: what keeps the daemon's state while it is down: none, supervisor (evfdd's own) or
+    systemd.
     """
 
     version: str
@@ -158,11 +164,11 @@ class Status(_WireValue):
     subscriptions: int
     descriptors: int
     descriptor_limit: int
-    guardian: str
-    waits_for_sessions: int
-    parked: int
+    fd_store: str
+    orphaned_sessions: int
+    stashed_descriptors: int
     journal_bytes: int
-    can_keep: bool
+    is_journal_writable: bool
 
 
 @dataclasses.dataclass(frozen=True)

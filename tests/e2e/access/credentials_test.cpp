@@ -86,12 +86,12 @@ TEST_CASE("a client has one connection for each user of its process, for as long
         become_both();
         require(poll_until([&] { return value_or_throw(client.status()).connections == before; }),
                 "a connection remains");
-        value_or_throw(client.create("mine", {.lifetime = Lifetime::connection}));
+        value_or_throw(client.create("mine", {.lifetime = Lifetime::session}));
         become_both();
         require(poll_until([&] { return value_or_throw(client.status()).connections == before; }),
                 "two connections remain, and one is needed");
         set_effective_uid(unprivileged_uid);
-        value_or_throw(client.create("its", {.lifetime = Lifetime::connection}));
+        value_or_throw(client.create("its", {.lifetime = Lifetime::session}));
         become_both();
         require(value_or_throw(client.status()).connections == before + 1,
                 "wrong number of connections");
@@ -125,13 +125,13 @@ TEST_CASE("objects opened and created as another user leave no connection once t
             act_as(user, [&] {
                 pulse.emplace(value_or_throw(client.open("pulse")));
                 pulse.reset();
-                value_or_throw(client.create("its", {.lifetime = Lifetime::connection}));
+                value_or_throw(client.create("its", {.lifetime = Lifetime::session}));
                 value_or_throw(client.delete_object(single_name("its")));
             });
             value_or_throw(client.status());
             act_as(user, [&] {
                 pulse.emplace(value_or_throw(client.open("pulse")));
-                value_or_throw(client.create("its", {.lifetime = Lifetime::connection}));
+                value_or_throw(client.create("its", {.lifetime = Lifetime::session}));
             });
             require(poll_until(
                         [&] { return value_or_throw(client.status()).connections == before + 1; }),
@@ -210,7 +210,7 @@ TEST_CASE(
     Worker child{[&](const WorkerSocket&) {
         const auto client = supervised.client();
         value_or_throw(client.create(
-            "mine", {.permissions = Permissions::parse("0600"), .lifetime = Lifetime::connection}));
+            "mine", {.permissions = Permissions::parse("0600"), .lifetime = Lifetime::session}));
         set_effective_uid(unprivileged_uid);
         value_or_throw(client.status());
         supervised.kill_daemon();

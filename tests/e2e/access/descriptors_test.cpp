@@ -39,7 +39,7 @@ TEST_CASE("create reports that no descriptor is left for an event, and works aga
     const auto refused = daemon.ctl({"create", "one/more"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("128 descriptors; delete objects"));
-    CHECK_FALSE(wire.request("Set", {{"names", created}}).contains("error"));
+    CHECK_FALSE(wire.request("Set", {{"items", items(created)}}).contains("error"));
     CHECK(wire.request("Show", {{"name", created.back()}})["parameters"]["object"]["isSet"] ==
           true);
     CHECK(daemon.ctl({"wait", created.front()}).status == 0);
@@ -80,7 +80,7 @@ TEST_CASE("a client for which no descriptor is left gets the reason, and others 
     WireClient first{daemon.path()};
     REQUIRE_FALSE(first.request("CreateEvent", {{"name", "e"}}).contains("error"));
     WireClient waiting{daemon.path()};
-    waiting.call("Wait", {{"names", {"e"}}});
+    waiting.call("Wait", {{"items", items({"e"})}});
     REQUIRE(daemon.has_waits("e", 1));
 
     std::vector<WireClient> clients;
@@ -102,7 +102,7 @@ TEST_CASE("a client for which no descriptor is left gets the reason, and others 
     CHECK_FALSE(await_readable(waiting.socket().get(), 100ms));
     CHECK(daemon.usage() == before);
 
-    CHECK(first.request("Set", {{"names", {"e"}}}) == Json{{"parameters", Json::object()}});
+    CHECK(first.request("Set", {{"items", items({"e"})}}) == Json{{"parameters", Json::object()}});
     CHECK(waiting.reply()["parameters"]["fired"][0]["name"] == "e");
     CHECK(first.request("Status")["parameters"]["objects"] == 1);
 
@@ -126,10 +126,11 @@ TEST_CASE("an open that needs a descriptor is refused when none is left, and oth
         is_full = clients.back().reply().contains("error");
     }
     const auto method = GENERATE("CreateEvent"s, "Open"s);
-    const auto parameters = method == "Open" ? Json{{"names", {"e", "p"}}} : Json{{"name", "f"}};
+    const auto parameters =
+        method == "Open" ? Json{{"items", items({"e", "p"})}} : Json{{"name", "f"}};
     CHECK(wire.request(method, parameters)["error"] == "io.evfdd.OutOfDescriptors");
-    CHECK_FALSE(wire.request("Set", {{"names", {"e", "p"}}}).contains("error"));
-    CHECK(wire.request("Show", {{"name", "p"}})["parameters"]["object"]["subscriptions"] == 0);
+    CHECK_FALSE(wire.request("Set", {{"items", items({"e", "p"})}}).contains("error"));
+    CHECK(wire.request("Show", {{"name", "p"}})["parameters"]["object"]["subscribers"] == 0);
     CHECK(wire.request("Show", {{"name", "e"}})["parameters"]["object"]["isSet"] == true);
 
     clients.clear();

@@ -62,7 +62,7 @@ TEST_CASE("permissions decide which calls another user may make by name")
         require(verdict(worker_client.delete_object(names)) == "refused", "delete");
         require(verdict(worker_client.set_permissions("e", *Permissions::parse("0666"))) ==
                     "refused",
-                "rights");
+                "permissions");
         // A caller that may set the event sees that it exists. The state is shown only to callers
         // that may wait.
         const bool sees = waits == "ok" || sets == "ok";
@@ -81,7 +81,8 @@ TEST_CASE("a user with read permission alone sees the state of a lock and cannot
     skip_unless_root();
     const auto mode = GENERATE("auto"s, "semaphore"s);
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "lock", "--mode", mode, "--initial", "1", "--rights", "0644"});
+    daemon.checked_ctl(
+        {"create", "lock", "--mode", mode, "--initial", "1", "--permissions", "0644"});
     CHECK(as_unprivileged(daemon, {"is-set", "lock"}).status == 0);
     for (const auto& words : {std::vector{"wait"s, "lock"s, "--timeout"s, "0"s},
                               std::vector{"wait"s, "--any"s, "lock"s, "other"s, "--timeout"s, "0"s},
@@ -90,10 +91,10 @@ TEST_CASE("a user with read permission alone sees the state of a lock and cannot
         const auto refused = as_unprivileged(daemon, words);
         INFO(refused.err);
         CHECK(refused.status == 4);
-        CHECK(refused.err.contains("ask its owner for the w right"));
+        CHECK(refused.err.contains("ask its owner for the w permission"));
     }
     CHECK(daemon.ctl({"hold", "lock", "--timeout", "0", "--", "true"}).status == 0);
-    daemon.checked_ctl({"rights", "lock", "0666"});
+    daemon.checked_ctl({"chmod", "lock", "0666"});
     CHECK(as_unprivileged(daemon, {"wait", "lock", "--timeout", "0"}).status == 0);
 }
 
@@ -101,12 +102,12 @@ TEST_CASE("a consuming wait ends with a refusal when the permission to consume i
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "lock", "--mode", "auto", "--rights", "0666"});
+    daemon.checked_ctl({"create", "lock", "--mode", "auto", "--permissions", "0666"});
     auto waiting = daemon.ctl_command({"wait", "lock"});
     waiting.user = User{unprivileged_uid};
     OutputReader refused_wait{waiting};
     REQUIRE(daemon.has_waits("lock", 1));
-    daemon.checked_ctl({"rights", "lock", "0644"});
+    daemon.checked_ctl({"chmod", "lock", "0644"});
     CHECK(refused_wait.wait() == 4);
     CHECK(refused_wait.errors().contains("needs r and w"));
 }
@@ -115,7 +116,7 @@ TEST_CASE("group permissions apply to members, whether the group is primary or s
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    auto create = daemon.ctl_command({"create", "e", "--rights", "0640"});
+    auto create = daemon.ctl_command({"create", "e", "--permissions", "0640"});
     create.in_child = [] { (void)!::setresgid(group, group, group); };
     REQUIRE(run(create).status == 0);
 
@@ -129,25 +130,25 @@ TEST_CASE("group permissions apply to members, whether the group is primary or s
     const auto ran = run(is_set);
     CHECK(ran.status == (may ? 1 : 4));
     if (!may)
-        CHECK(ran.err.contains("ask its owner for the r right"));
+        CHECK(ran.err.contains("ask its owner for the r permission"));
 }
 
 TEST_CASE("evfdctl reports a refusal with status 4 and one line that names the owner to ask")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "e", "--rights", "0600"});
+    daemon.checked_ctl({"create", "e", "--permissions", "0600"});
     const std::vector<std::string> words =
         GENERATE(std::vector{"set"s, "e"s}, std::vector{"clear"s, "e"s},
                  std::vector{"delete"s, "e"s}, std::vector{"wait"s, "e"s},
-                 std::vector{"is-set"s, "e"s}, std::vector{"rights"s, "e"s, "0666"s});
+                 std::vector{"is-set"s, "e"s}, std::vector{"chmod"s, "e"s, "0666"s});
     const auto ran = as_unprivileged(daemon, words);
     INFO(ran.err);
     CHECK(ran.status == 4);
     CHECK(ran.out.empty());
     CHECK(std::ranges::count(ran.err, '\n') == 1);
     CHECK(ran.err.contains("'e'"));
-    CHECK(value_or_throw(daemon.client().show("e")).rights == *Permissions::parse("0600"));
+    CHECK(value_or_throw(daemon.client().show("e")).permissions == *Permissions::parse("0600"));
 }
 
 TEST_CASE(
@@ -184,7 +185,7 @@ TEST_CASE("a wait for a future name is refused when the name appears without per
         require(!refused && refused.error().code == ErrorCode::refused, "the call was not refused");
     }};
     REQUIRE(daemon.has_waits("later", 1));
-    daemon.checked_ctl({"create", "later", "--rights", "0660"});
+    daemon.checked_ctl({"create", "later", "--permissions", "0660"});
     CHECK(worker.wait() == 0);
 }
 

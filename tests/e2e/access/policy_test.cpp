@@ -56,7 +56,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
         {"set", {"disarm", "db/t"}},
         {"set", {"arm", "web", "--in", "1h", "--sets", "db/e"}},
         {"delete", {"delete", "db/own"}},
-        {"delete", {"rights", "db/own", "0600"}},
+        {"delete", {"chmod", "db/own", "0600"}},
     }));
     const auto is_denied = GENERATE(true, false);
     std::string others; // All verbs except this one.
@@ -66,8 +66,8 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
     INFO(verb << " by " << words.front() << (is_denied ? ", denied" : ", all else denied"));
     ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
-    daemon.checked_ctl({"create", "db/e", "--initial", "1", "--rights", "0666"});
-    daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--initial", "1", "--permissions", "0666"});
+    daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--permissions", "0666"});
     for (const auto& user : {denied_user, other_user})
         REQUIRE(ctl_as(daemon, user, {"create", fmt::format("db/{}", user.uid)}) == "0");
     // Each user has a "db/own" with the user's own name.
@@ -97,9 +97,9 @@ TEST_CASE("a call that the policy refuses changes nothing")
     skip_unless_root();
     ReloadableDaemon configured{deny_rule("db/", every_verb)};
     const auto& daemon = configured.daemon;
-    daemon.checked_ctl({"create", "db/e", "--rights", "0666"});
-    daemon.checked_ctl({"create", "other", "--rights", "0666"});
-    daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--permissions", "0666"});
+    daemon.checked_ctl({"create", "other", "--permissions", "0666"});
+    daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--permissions", "0666"});
     const auto before = value_or_throw(daemon.client().show("db/t")).timer->next;
     for (const auto& words :
          std::vector<std::vector<std::string>>{{"create", "db/x"},
@@ -127,8 +127,8 @@ TEST_CASE(
     skip_unless_root();
     ReloadableDaemon configured{deny_rule("db/", "\"wait\"")};
     const auto& daemon = configured.daemon;
-    daemon.checked_ctl({"create", "db/e", "--initial", "1", "--rights", "0666"});
-    daemon.checked_ctl({"create", "web", "--initial", "1", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--initial", "1", "--permissions", "0666"});
+    daemon.checked_ctl({"create", "web", "--initial", "1", "--permissions", "0666"});
     Worker worker{[&](const WorkerSocket&) {
         become_unprivileged();
         const auto worker_client = daemon.client();
@@ -184,7 +184,7 @@ TEST_CASE(
     const auto& daemon = configured.daemon;
     const auto mine = fmt::format("user/{}/x", unprivileged_uid);
     const auto created =
-        ctl_as(daemon, denied_user, {"create", mine, "--initial", "1", "--rights", "0666"});
+        ctl_as(daemon, denied_user, {"create", mine, "--initial", "1", "--permissions", "0666"});
     CHECK(created == "0");
     const User in_our_group{other_uid, unprivileged_uid, {unprivileged_uid}};
     for (const auto& user : {other_user, in_our_group})
@@ -217,7 +217,7 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     skip_unless_root();
     ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
-    daemon.checked_ctl({"create", "db/e", "--mode", "auto", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--mode", "auto", "--permissions", "0666"});
     const auto waiting = [&](const User& user, std::string name) {
         auto command = daemon.ctl_command({"wait", "--any", std::move(name), "never"});
         command.user = user;
@@ -238,7 +238,7 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     REQUIRE(daemon.has_waits("never", 4));
     daemon.checked_ctl({"set", "db/e"});
     CHECK(theirs.wait() == 0);
-    daemon.checked_ctl({"create", "web", "--initial", "1", "--rights", "0666"});
+    daemon.checked_ctl({"create", "web", "--initial", "1", "--permissions", "0666"});
     CHECK(elsewhere.wait() == 0);
 }
 
@@ -252,7 +252,7 @@ TEST_CASE("a reload of the policy disables forbidden timer links, except those o
     ReloadableDaemon configured{"{" + declared + "}"};
     const auto& daemon = configured.daemon;
     const auto client = daemon.client();
-    daemon.checked_ctl({"create", "db/e", "--mode", "semaphore", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--mode", "semaphore", "--permissions", "0666"});
     CHECK(ctl_as(daemon, denied_user, {"arm", "t/ours", "--every", "2ms", "--sets", "db/e"}) ==
           "0");
     REQUIRE(client.wait(std::vector{"db/e"s}, {.timeout = default_timeout}));
@@ -265,9 +265,9 @@ TEST_CASE("a reload of the policy disables forbidden timer links, except those o
     REQUIRE(client.clear(std::vector{"db/declared"s}));
     REQUIRE(client.wait(std::vector{"t/ours"s}, {.timeout = default_timeout, .count = 5}));
     CHECK(value_or_throw(client.show("db/e")).count == before);
-    CHECK(value_or_throw(client.show("t/ours")).timer->is_link_denied == true);
+    CHECK(value_or_throw(client.show("t/ours")).timer->is_target_denied == true);
     CHECK(client.wait(std::vector{"db/declared"s}, {.timeout = default_timeout}));
-    CHECK(value_or_throw(client.show("t/declared")).timer->is_link_denied == false);
+    CHECK(value_or_throw(client.show("t/declared")).timer->is_target_denied == false);
 }
 
 TEST_CASE("a policy that grants only wait lets a user see a lock and not consume it")
@@ -278,8 +278,8 @@ TEST_CASE("a policy that grants only wait lets a user see a lock and not consume
     const auto& daemon = configured.daemon;
     for (const auto* name : {"db/lock", "db/both"})
         daemon.checked_ctl(
-            {"create", name, "--mode", "auto", "--initial", "1", "--rights", "0666"});
-    daemon.checked_ctl({"create", "db/ready", "--initial", "1", "--rights", "0666"});
+            {"create", name, "--mode", "auto", "--initial", "1", "--permissions", "0666"});
+    daemon.checked_ctl({"create", "db/ready", "--initial", "1", "--permissions", "0666"});
     CHECK(ctl_as(daemon, denied_user, {"is-set", "db/lock"}) == "0");
     CHECK(ctl_as(daemon, denied_user, {"wait", "db/ready", "--timeout", "0"}) == "0");
     const auto output = ctl_as(daemon, denied_user, {"wait", "db/lock", "--timeout", "0"});
@@ -292,7 +292,7 @@ TEST_CASE("a reload of the policy applies to later calls, and open descriptors s
     skip_unless_root();
     ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
-    daemon.checked_ctl({"create", "db/e", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--permissions", "0666"});
     Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto worker_client = daemon.client();
@@ -327,8 +327,8 @@ TEST_CASE("a monitor reports when a reload of the policy hides or shows an objec
     skip_unless_root();
     ReloadableDaemon configured{"{}"};
     const auto& daemon = configured.daemon;
-    daemon.checked_ctl({"create", "db/e", "--rights", "0666"});
-    daemon.checked_ctl({"create", "web", "--rights", "0666"});
+    daemon.checked_ctl({"create", "db/e", "--permissions", "0666"});
+    daemon.checked_ctl({"create", "web", "--permissions", "0666"});
     Worker worker{[&](const WorkerSocket& parent) {
         become_unprivileged();
         int changes = 0;
@@ -391,7 +391,7 @@ TEST_CASE("the policy is in force again after the daemon was killed")
     const auto file = directory / "some.json";
     write_file(file, deny_rule("db/", every_verb));
     const SupervisedDaemon supervised{{"--config", file}};
-    supervised.checked_ctl({"create", "db/e", "--rights", "0666"});
+    supervised.checked_ctl({"create", "db/e", "--permissions", "0666"});
     supervised.kill_daemon();
     const auto output = ctl_as(supervised, denied_user, {"set", "db/e"});
     INFO(output);

@@ -58,8 +58,8 @@ TEST_CASE(
     skip_unless_namespaces();
     const DaemonProcess daemon{{}, in_namespace()};
     for (const auto uid : {unprivileged_uid, unprivileged_uid + 1, uid_t{65534}}) {
-        for (const auto& words : {std::vector{"create"s, "secret"s, "--rights"s, "0600"s},
-                                  std::vector{"create"s, "mine"s, "--connection"s},
+        for (const auto& words : {std::vector{"create"s, "secret"s, "--permissions"s, "0600"s},
+                                  std::vector{"create"s, "mine"s, "--temporary"s},
                                   std::vector{"arm"s, "tick"s, "--in"s, "1h"s}}) {
             const auto refused = run_as(daemon, uid, words);
             INFO(refused.err);
@@ -68,14 +68,14 @@ TEST_CASE(
         }
         CHECK(run_as(daemon, uid, {"create", "user/65534/mine"}).status == 4);
     }
-    daemon.checked_ctl({"create", "open", "--rights", "0666"});
-    daemon.checked_ctl({"create", "closed", "--rights", "0660"});
+    daemon.checked_ctl({"create", "open", "--permissions", "0666"});
+    daemon.checked_ctl({"create", "closed", "--permissions", "0660"});
     CHECK(run_as(daemon, unprivileged_uid, {"set", "open"}).status == 0);
     CHECK(run_as(daemon, unprivileged_uid + 1, {"wait", "open", "--timeout", "0"}).status == 0);
     CHECK(run_as(daemon, unprivileged_uid, {"delete", "open"}).status == 4);
     CHECK(run_as(daemon, unprivileged_uid, {"set", "closed"}).status == 4);
     CHECK(run_as(daemon, unprivileged_uid, {"list"}).out.starts_with("open\t"));
-    daemon.checked_ctl({"arm", "tick", "--in", "1h", "--rights", "0666"});
+    daemon.checked_ctl({"arm", "tick", "--in", "1h", "--permissions", "0666"});
     CHECK(run_as(daemon, unprivileged_uid, {"arm", "tick", "--in", "2h"}).status == 0);
     CHECK(
         run_as(daemon, unprivileged_uid, {"arm", "tick", "--in", "2h", "--sets", "open"}).status ==
@@ -90,7 +90,7 @@ TEST_CASE("the overflow uid is an ordinary user when all users are mapped")
     constexpr uid_t nobody = 65534;
     if (read_file("/proc/self/uid_map").find("4294967295") == std::string::npos)
         skip("this test is in a user namespace itself");
-    CHECK(run_as(daemon, nobody, {"create", "mine", "--rights", "0600"}).status == 0);
+    CHECK(run_as(daemon, nobody, {"create", "mine", "--permissions", "0600"}).status == 0);
     CHECK(run_as(daemon, nobody, {"create", "user/65534/mine"}).status == 0);
     CHECK(run_as(daemon, unprivileged_uid, {"set", "mine"}).status == 4);
     CHECK(run_as(daemon, nobody, {"delete", "mine"}).status == 0);

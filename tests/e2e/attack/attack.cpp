@@ -145,7 +145,7 @@ public:
         const std::vector names{"well-behaved/" + std::to_string(number)};
         const auto& name = names.front();
 
-        require(timed([&] { return value_or_throw(client_.create(name, {.mode = mode})); }),
+        require(timed([&] { return value_or_throw(client_.create(name, {.mode = mode})).created; }),
                 "not created");
         check(name, false, 0);
         timed([&] { value_or_throw(client_.set(names)); });
@@ -166,7 +166,7 @@ public:
         check(name, false, 0);
 
         // A blocked wait is measured from the set to its reply.
-        wire_.call("Wait", {{"names", names}});
+        wire_.call("Wait", {{"items", items(names)}});
         require(poll_until([&] { return show(name).waits == 1; }), "a wait is not shown");
         timed([&] {
             value_or_throw(client_.set(names));

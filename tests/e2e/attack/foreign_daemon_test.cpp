@@ -60,8 +60,8 @@ std::string status_reply(const std::string& version)
 {
     return R"({"parameters":{"version":")" + version +
            R"(","pid":1,"startedNSec":0,"objects":0,"connections":0,"waits":0,"monitors":0,)"
-           R"("subscriptions":0,"descriptors":0,"descriptorLimit":0,"guardian":"none",)"
-           R"("waitsForSessions":0,"parked":0,"journalBytes":0,"canKeep":true}})";
+           R"("subscriptions":0,"descriptors":0,"descriptorLimit":0,"fdStore":"none",)"
+           R"("orphanedSessions":0,"stashedDescriptors":0,"journalBytes":0,"isJournalWritable":true}})";
 }
 
 TEST_CASE("evfdctl prints a hostile daemon's reply without control characters")
@@ -78,8 +78,8 @@ TEST_CASE("evfdctl prints a hostile daemon's reply without control characters")
 
     const auto shown = run_with_reply(
         {"show", "s"},
-        R"({"parameters":{"object":{"name":"s","kind":"event","mode":"semaphore","ownerUid":0,)"
-        R"("groupGid":0,"creatorPid":1,"createdNSec":0,"rights":"0644","lifetime":"permanent",)"
+        R"({"parameters":{"object":{"name":"s","id":7,"kind":"event","mode":"semaphore","ownerUid":0,)"
+        R"("groupGid":0,"creatorPid":1,"createdNSec":0,"permissions":"0644","lifetime":"permanent",)"
         R"("waits":0,"isSet":true,"largeCount":")" +
             hostile_text + R"("}}})");
     check_no_control(shown);

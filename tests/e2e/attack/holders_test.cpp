@@ -15,7 +15,7 @@ constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe; // The highest c
 
 UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
-    const auto reply = wire.request("Open", {{"names", {name}}});
+    const auto reply = wire.request("Open", {{"items", items({name})}});
     require(!reply.contains("error") && wire.descriptors().size() == 1, "the open failed");
     auto fd = std::move(wire.descriptors().front());
     wire.descriptors().pop_front();
@@ -64,8 +64,8 @@ void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is
                    int rounds)
 {
     WireClient wire{daemon.path()};
-    const Json names{{"names", {name}}};
-    const Json at_once{{"names", {name}}, {"timeoutNSec", 0}};
+    const Json names{{"items", items({name})}};
+    const Json at_once{{"items", items({name})}, {"timeoutNSec", 0}};
     for (int i = 0; i < rounds; ++i) {
         REQUIRE(error_of(wire.request("Set", names)) == "none");
         REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
@@ -81,7 +81,7 @@ void use_drained(const DaemonProcess& daemon, const std::string& name, Mode mode
 {
     WireClient wire{daemon.path()};
     WireClient waiting{daemon.path()};
-    const Json names{{"names", {name}}};
+    const Json names{{"items", items({name})}};
     for (int i = 0; i < rounds; ++i) {
         // Nobody may consume a manual event, so a set releases its waiters.
         if (mode == Mode::manual) {
@@ -172,7 +172,8 @@ void set_by_timers(WireClient& wire, const UniqueFd& event)
         require(await_readable(event.get(), default_timeout) &&
                     ::read(event.get(), &token, sizeof token) == sizeof token,
                 "the timers do not set the event");
-    require(error_of(wire.request("Delete", {{"names", timers}})) == "none", "the delete failed");
+    require(error_of(wire.request("Delete", {{"items", items(timers)}})) == "none",
+            "the delete failed");
 }
 
 enum class SlowCall { set, timer, clear };
@@ -199,8 +200,8 @@ TEST_CASE("an event with a slow wait queue delays only the calls of its own user
                         "the create failed");
                 const auto event = open_fd(wire, "crowded");
                 const ManyWatchers watchers{event};
-                const Json names{{"names", {"crowded"}}};
-                const Json tokens{{"names", {"crowded"}}, {"count", 1'000}};
+                const Json names{{"items", items({"crowded"})}};
+                const Json tokens{{"items", items({"crowded"}, {{"count", 1'000}})}};
                 if (slow_call == SlowCall::set)
                     require(error_of(wire.request("Set", tokens)) == "none",
                             "the event is not set");
@@ -237,7 +238,7 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
         value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
         Worker watcher = start_attacker([&](const WorkerSocket& parent) {
             WireClient waiting{daemon.path()};
-            waiting.call("Wait", {{"names", {"never", "busy"}}});
+            waiting.call("Wait", {{"items", items({"never", "busy"})}});
             WireClient monitor{daemon.path()};
             monitor.call("Monitor", {{"pattern", "busy"}}, "more");
             parent.send(0);

@@ -59,7 +59,8 @@ TEST_CASE("a client that sends a lingering descriptor is disconnected and delays
         {"with its first call", "", 0},
         {"behind a call", call, 0},
         {"behind what is no call", "nothing\0"s, 0},
-        {"while it waits", R"({"method":"io.evfdd.Wait","parameters":{"names":["e"]}})" + "\0"s, 0},
+        {"while it waits",
+         R"({"method":"io.evfdd.Wait","parameters":{"items":[{"name":"e"}]}})" + "\0"s, 0},
         {"out of band", "", MSG_OOB},
         {"out of band behind a call", call, MSG_OOB},
     }));
@@ -112,7 +113,7 @@ TEST_CASE("a daemon that is asked to exit is not delayed by unread descriptors")
 {
     DaemonProcess daemon{without_pass_rights};
     WireClient waiting{daemon.path()};
-    waiting.call("Wait", {{"names", {"e"}}});
+    waiting.call("Wait", {{"items", items({"e"})}});
     REQUIRE(daemon.has_waits("e", 1));
     const auto unread = send_lingering(waiting.socket(), call);
     daemon.process().stop();

@@ -50,8 +50,8 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                                                   {{"name", "reborn"}, {"mode", mode}})) == "none",
                             "the create failed");
                     // The event is watched when it is deleted.
-                    waiting.call("Wait", {{"names", {"reborn"}}});
-                    wire.request("Open", {{"names", {"reborn"}}});
+                    waiting.call("Wait", {{"items", items({"reborn"})}});
+                    wire.request("Open", {{"items", items({"reborn"})}});
                     // Writes to the old descriptors affect only the deleted events.
                     if (rounds % 100 == 99)
                         write_to_all(held);
@@ -66,7 +66,8 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                         held.pop_front();
                     // The daemon may not have read the wait yet. In that case it waits for the next
                     // event.
-                    require(error_of(wire.request("Delete", {{"names", {"reborn"}}})) == "none",
+                    require(error_of(wire.request("Delete", {{"items", items({"reborn"})}})) ==
+                                "none",
                             "the delete failed");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
                         // The wait arrived late, or its reply has not been read: a set ends it in
@@ -76,7 +77,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                         const auto ended = error_of(waiting.reply());
                         require(ended == "none" || ended == "io.evfdd.Deleted",
                                 "ended by " + ended);
-                        wire.request("Delete", {{"names", {"reborn"}}});
+                        wire.request("Delete", {{"items", items({"reborn"})}});
                     } else {
                         const auto ended = error_of(waiting.reply());
                         require(ended == "io.evfdd.Deleted", "ended by " + ended);
@@ -108,8 +109,8 @@ TEST_CASE("a write to a deleted event that was watched does not wake the daemon"
     REQUIRE(monitor.reply()["parameters"]["change"] == "ready");
     for (int i = 0; i < 300; ++i) {
         REQUIRE(error_of(wire.request("CreateEvent", {{"name", "reborn"}})) == "none");
-        REQUIRE(error_of(wire.request("Open", {{"names", {"reborn"}}})) == "none");
-        REQUIRE(error_of(wire.request("Delete", {{"names", {"reborn"}}})) == "none");
+        REQUIRE(error_of(wire.request("Open", {{"items", items({"reborn"})}})) == "none");
+        REQUIRE(error_of(wire.request("Delete", {{"items", items({"reborn"})}})) == "none");
     }
     REQUIRE(wire.descriptors().size() == 300);
     while (await_readable(monitor.socket().get(), 0ns))
@@ -141,13 +142,13 @@ TEST_CASE(
                 for (; monotonic_now() < end; ++rounds) {
                     wire.request("CreateEvent", {{"name", "pulse"}, {"mode", "pulse"}});
                     wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 3'600'000'000'000}});
-                    require(error_of(wire.request("Open", {{"names", {"pulse", "timer"}}})) ==
-                                "none",
+                    require(error_of(wire.request(
+                                "Open", {{"items", items({"pulse", "timer"})}})) == "none",
                             "the open failed");
                     auto& opened = wire.descriptors();
                     require(opened.size() == 2, "the open did not return two descriptors");
                     // Only the subscribers of this object are notified.
-                    wire.request("Set", {{"names", {"pulse"}}});
+                    wire.request("Set", {{"items", items({"pulse"})}});
                     wire.request("Arm",
                                  {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});
                     require(await_readable(opened[0].get()) && await_readable(opened[1].get()),
@@ -164,8 +165,8 @@ TEST_CASE(
                     opened.clear();
                     while (held.size() > 100)
                         held.pop_front();
-                    require(error_of(wire.request("Delete", {{"names", {"pulse", "timer"}}})) ==
-                                "none",
+                    require(error_of(wire.request(
+                                "Delete", {{"items", items({"pulse", "timer"})}})) == "none",
                             "the delete failed");
                 }
                 parent.send(rounds);

@@ -75,7 +75,7 @@ std::string verdict(const Json& reply)
     auto error = reply["error"].get<std::string>();
     error.erase(0, error.rfind('.') + 1);
     return error == "NotPermitted"
-               ? "no right to " + reply["parameters"]["right"].get<std::string>()
+               ? "no right to " + reply["parameters"]["access"].get<std::string>()
                : error;
 }
 
@@ -95,7 +95,7 @@ struct Target {
 std::string visibility(const Json& object, const Target& target)
 {
     require(object["name"] == target.name && object["ownerUid"] == owner &&
-                object["groupGid"] == owner && object["rights"] == target.permissions,
+                object["groupGid"] == owner && object["permissions"] == target.permissions,
             "another object is shown");
     const bool has_state = object.contains("isSet");
     require(object.contains("timer") == (has_state && target.is_timer()),
@@ -129,7 +129,7 @@ struct Verb {
 
 Json names_of(const Target& target)
 {
-    return {{"names", {target.name}}};
+    return {{"items", items({target.name})}};
 }
 
 // The last verb deletes the object.
@@ -183,8 +183,8 @@ const std::vector<Verb> verbs{
          if (reply.contains("error"))
              return verdict(reply);
          const auto& opened = reply["parameters"]["objects"][0];
-         auto what = "wait "s + (opened["mayWait"] == true ? "yes" : "no") + " set " +
-                     (opened["maySet"] == true ? "yes" : "no");
+         auto what = "wait "s + (opened["canWait"] == true ? "yes" : "no") + " set " +
+                     (opened["canSet"] == true ? "yes" : "no");
          const auto descriptors = std::exchange(wire.descriptors(), {});
          require(descriptors.size() == (opened.contains("fileDescriptor") ? 1 : 0), "miscounted");
          if (!descriptors.empty())
@@ -240,10 +240,10 @@ const std::vector<Verb> verbs{
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
          const auto result = verdict(wire.request("Arm", {{"name", "link"},
                                                           {"afterNSec", 3'600'000'000'000},
-                                                          {"lifetime", "connection"},
+                                                          {"lifetime", "session"},
                                                           {"sets", target.name}}));
          if (result == "done")
-             wire.request("Delete", {{"names", {"link"}}});
+             wire.request("Delete", {{"items", items({"link"})}});
          return result;
      },
      [](const Allowed& may, const Target& target) {
@@ -251,15 +251,16 @@ const std::vector<Verb> verbs{
      }},
     {"CreateEvent",
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
-         return verdict(wire.request("CreateEvent", {{"name", target.name}, {"rights", "0666"}}));
+         return verdict(
+             wire.request("CreateEvent", {{"name", target.name}, {"permissions", "0666"}}));
      },
      [](const Allowed&, const Target& target) {
          return target.kind == "manual" ? "NameTaken"s : "WrongKind"s;
      }},
-    {"SetRights",
+    {"SetPermissions",
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
-         return verdict(
-             wire.request("SetRights", {{"name", target.name}, {"rights", target.permissions}}));
+         return verdict(wire.request("SetPermissions",
+                                     {{"name", target.name}, {"permissions", target.permissions}}));
      },
      [](const Allowed& may, const Target&) { return may.own ? "done"s : "no right to own"s; }},
     {"Delete",
@@ -283,7 +284,7 @@ void create_all(const DaemonProcess& daemon, const Actor& actor)
 {
     WireClient wire{daemon.path()};
     for (const auto& target : targets_of(actor)) {
-        const Json with{{"name", target.name}, {"rights", target.permissions}};
+        const Json with{{"name", target.name}, {"permissions", target.permissions}};
         if (target.is_timer()) {
             auto armed = with;
             armed["intervalNSec"] = 3'600'000'000'000;
@@ -357,13 +358,13 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             switch_user(User{owner});
             WireClient wire{daemon.path()};
             require(verdict(wire.request(
-                        "Resume", {{"session", std::string(32, 'a')}, {"calls", 0}})) == "done",
+                        "Resume", {{"session", std::string(32, 'a')}, {"sequence", 0}})) == "done",
                     "the session was not created");
             wire.request("CreateEvent", {{"name", "pulse"},
                                          {"mode", "pulse"},
-                                         {"rights", "0666"},
-                                         {"lifetime", "connection"}});
-            const auto opened = wire.request("Open", {{"names", {"pulse"}}});
+                                         {"permissions", "0666"},
+                                         {"lifetime", "session"}});
+            const auto opened = wire.request("Open", {{"items", items({"pulse"})}});
             const auto token =
                 opened["parameters"]["objects"][0]["subscription"].get<std::string>();
             require(token.size() == 32, "the token has the wrong length");
@@ -371,7 +372,7 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             parent.send(std::stoull(token.substr(16), nullptr, 16));
             parent.receive();
             // The owner still has both.
-            require(verdict(wire.request("Set", {{"names", {"pulse"}}})) == "done",
+            require(verdict(wire.request("Set", {{"items", items({"pulse"})}})) == "done",
                     "the event is not set");
             require(await_readable(wire.descriptors().front().get()), "the subscription ended");
         }};
@@ -390,7 +391,8 @@ TEST_CASE("the token of a session or subscription gives another user no access t
                         "the subscription of another user was accessible");
                 for (const int calls : {0, 1, 2, 3})
                     require(verdict(wire.request("Resume", {{"session", std::string(32, 'a')},
-                                                            {"calls", calls}})) == "NoSuchSession",
+                                                            {"sequence", calls}})) ==
+                                "NoSuchSession",
                             "the session of another user was accessible");
             }
         }};

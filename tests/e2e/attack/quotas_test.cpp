@@ -68,7 +68,7 @@ Json acquire_event(GreedyUser& user)
 
 Json acquire_temporary_event(GreedyUser& user)
 {
-    return acquire_object(user, "CreateEvent", {{"lifetime", "connection"}});
+    return acquire_object(user, "CreateEvent", {{"lifetime", "session"}});
 }
 
 Json acquire_timer(GreedyUser& user)
@@ -78,7 +78,7 @@ Json acquire_timer(GreedyUser& user)
 
 void delete_one(GreedyUser& user)
 {
-    require(!user.wire.request("Delete", {{"names", {user.names.back()}}}).contains("error"),
+    require(!user.wire.request("Delete", {{"items", items({user.names.back()})}}).contains("error"),
             "the delete failed");
     user.names.pop_back();
 }
@@ -95,7 +95,7 @@ Json acquire_connection(GreedyUser& user)
 Json acquire_subscription(GreedyUser& user)
 {
     auto reply =
-        user.wire.request("Open", {{"names", {user.number++ % 2 == 0 ? "pulse" : "timer"}}});
+        user.wire.request("Open", {{"items", items({user.number++ % 2 == 0 ? "pulse" : "timer"})}});
     user.wire.descriptors().clear();
     if (!reply.contains("error"))
         user.names.push_back(reply["parameters"]["objects"][0]["subscription"]);
@@ -121,7 +121,7 @@ Json acquire_wait(GreedyUser& user)
 {
     const auto before = wait_count(user);
     WireClient connection{user.daemon.path()};
-    connection.call("Wait", {{"names", {"waited-for"}}});
+    connection.call("Wait", {{"items", items({"waited-for"})}});
     while (!await_readable(connection.socket().get(), 0ns))
         if (wait_count(user) > before) {
             user.others.push_back(std::move(connection));
@@ -157,7 +157,7 @@ Json acquire_ticks(GreedyUser& user)
 Json acquire_unread_descriptor(GreedyUser& user)
 {
     WireClient connection{user.daemon.path()};
-    connection.call("Open", {{"names", {"waited-for"}}});
+    connection.call("Open", {{"items", items({"waited-for"})}});
     require(await_readable(connection.socket().get()), "no reply arrived");
     std::string text(4'096, '\0');
     const auto size = ::recv(connection.socket().get(), text.data(), text.size(), MSG_PEEK);
@@ -175,9 +175,9 @@ Json acquire_cached_reply(GreedyUser& user)
     WireClient connection{user.daemon.path()};
     auto reply = connection.request(
         "Resume",
-        {{"session", fmt::format("{:016x}{:016x}", ::getpid(), ++user.number)}, {"calls", 0}});
+        {{"session", fmt::format("{:016x}{:016x}", ::getpid(), ++user.number)}, {"sequence", 0}});
     if (!reply.contains("error"))
-        reply = connection.request("Set", {{"names", {"waited-for"}}});
+        reply = connection.request("Set", {{"items", items({"waited-for"})}});
     if (!reply.contains("error")) {
         require(reply.dump() == cached_reply, "the reply is wrong");
         user.others.push_back(std::move(connection));
@@ -270,11 +270,11 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
     });
 }
 
-TEST_CASE("all calls of a user with callsPerTurn 1 are answered in order")
+TEST_CASE("all calls of a user with callsPerIteration 1 are answered in order")
 {
     skip_unless_root();
     const TemporaryDirectory directory;
-    write_file(directory / "evfdd.json", Json{{"limits", {{"callsPerTurn", 1}}}}.dump());
+    write_file(directory / "evfdd.json", Json{{"limits", {{"callsPerIteration", 1}}}}.dump());
     const DaemonProcess daemon{{"--config", directory / "evfdd.json"}};
     check_withstands(daemon, "one call in an iteration", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {

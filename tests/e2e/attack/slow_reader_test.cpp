@@ -75,10 +75,10 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
-    Json names = Json::array();
+    std::vector<std::string> names;
     for (int i = 0; i < 100; ++i) {
         names.push_back("e/" + std::to_string(i));
-        REQUIRE(client.create(names.back().get<std::string>()));
+        REQUIRE(client.create(names.back()));
     }
     constexpr int calls = 300;
     WireClient not_reading{daemon.path()};
@@ -86,7 +86,8 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     std::string bytes;
     for (int i = 0; i < calls; ++i)
         bytes +=
-            Json{{"method", "io.evfdd.Open"}, {"parameters", {{"names", names}}}}.dump() + '\0';
+            Json{{"method", "io.evfdd.Open"}, {"parameters", {{"items", items(names)}}}}.dump() +
+            '\0';
     auto sent_bytes = not_reading.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
@@ -118,11 +119,11 @@ TEST_CASE("the daemon drops everything of a client that disconnects before it ha
     const auto before = value_or_throw(client.status());
     for (int round = 0; round < 20; ++round) {
         WireClient wire{daemon.path()};
-        wire.call("CreateEvent", {{"name", "n/0"}, {"lifetime", "connection"}, {"mode", "pulse"}});
+        wire.call("CreateEvent", {{"name", "n/0"}, {"lifetime", "session"}, {"mode", "pulse"}});
         for (int i = 0; i < 10; ++i)
-            wire.call("Open", {{"names", {"e", "n/1"}}});
+            wire.call("Open", {{"items", items({"e", "n/1"})}});
         wire.call("List", Json::object(), "more");
-        wire.call("Wait", {{"names", {"e"}}});
+        wire.call("Wait", {{"items", items({"e"})}});
         CHECK(wire.reply()["parameters"]["created"] == true);
         if (round % 2 == 0)
             CHECK(wire.reply()["parameters"]["objects"].size() == 2);
@@ -151,7 +152,7 @@ TEST_CASE("a flood of calls from one client does not starve another client")
         std::string calls;
         for (int i = 0; i < 500; ++i)
             calls += Json{{"method", "io.evfdd.Set"},
-                          {"parameters", {{"names", {"e"}}}},
+                          {"parameters", {{"items", items({"e"})}}},
                           {"oneway", true}}
                          .dump() +
                      '\0';

@@ -40,7 +40,8 @@ void delete_all(WireClient& wire, const Json& names)
         Json some = Json::array();
         for (auto j = i; j < std::min(i + 250, names.size()); ++j)
             some.push_back(names[j]);
-        require(!wire.request("Delete", {{"names", some}}).contains("error"), "the delete failed");
+        require(!wire.request("Delete", {{"items", items(some)}}).contains("error"),
+                "the delete failed");
     }
 }
 
@@ -60,11 +61,11 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
     const auto names = numbered_names("e/", 0, 253);
     {
         WireClient wire{daemon.path()};
-        create_all(wire, names, {{"rights", "0666"}});
+        create_all(wire, names, {{"permissions", "0666"}});
     }
     check_withstands(daemon, "opening without reading", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& parent) {
-            const auto call = call_text("Open", {{"names", names}});
+            const auto call = call_text("Open", {{"items", items(names)}});
             std::vector<WireClient> wires;
             for (int i = 0; i < not_reading; ++i)
                 wires.emplace_back(daemon.path());
@@ -162,11 +163,12 @@ TEST_CASE("monitors that never read use little memory and report the current sta
                 some.push_back(names[static_cast<std::size_t>(j % objects)]);
             const bool sets = (i / objects) % 2 == 0;
             REQUIRE_FALSE(
-                wire.request(sets ? "Set" : "Clear", {{"names", some}}).contains("error"));
+                wire.request(sets ? "Set" : "Clear", {{"items", items(some)}}).contains("error"));
         }
         const auto seconds =
             static_cast<double>(nanoseconds{monotonic_now() - begin}.count()) / 1e9;
-        REQUIRE_FALSE(wire.request("Set", {{"names", {names[3], names[1'999]}}}).contains("error"));
+        REQUIRE_FALSE(
+            wire.request("Set", {{"items", items({names[3], names[1'999]})}}).contains("error"));
         REQUIRE_FALSE(wire.request("CreateEvent", {{"name", "zzz"}}).contains("error"));
         const auto growth = resident_kib(daemon) - before;
         report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
@@ -205,7 +207,7 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
     const auto prefix = std::string(240, 'a');
     const auto names = numbered_names(prefix, 10'000, objects);
     WireClient wire{daemon.path()};
-    create_all(wire, names, {{"rights", "0666"}});
+    create_all(wire, names, {{"permissions", "0666"}});
     Json others = Json::array(); // The attacker's objects.
     for (int i = 10'000; i < 10'000 + coming; ++i)
         others.push_back(prefix + 'b' + std::to_string(i));
@@ -259,22 +261,22 @@ const Interruption interruptions[] = {
     {"descriptors unread",
      [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 10; ++i)
-             wire.call("Open", {{"names", numbered_names("there/", 0, 200)}});
+             wire.call("Open", {{"items", items(numbered_names("there/", 0, 200))}});
      }},
     {"private descriptors unread",
      [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 10; ++i)
-             wire.call("Open", {{"names", {"pulse", "timer"}}});
+             wire.call("Open", {{"items", items({"pulse", "timer"})}});
      }},
     {"a wait pending",
      [](const DaemonProcess&, WireClient& wire) {
-         wire.call("Wait", {{"names", {"there/0", "never"}}, {"gather", "all"}});
+         wire.call("Wait", {{"items", items({"there/0", "never"})}, {"require", "all"}});
      }},
     {"a wait that takes, with more behind it",
      [](const DaemonProcess&, WireClient& wire) {
-         wire.call("Wait", {{"names", {"auto"}}});
+         wire.call("Wait", {{"items", items({"auto"})}});
          for (int i = 0; i < 100; ++i)
-             wire.call("Set", {{"names", {"there/1"}}});
+             wire.call("Set", {{"items", items({"there/1"})}});
      }},
     {"a monitor streaming",
      [](const DaemonProcess&, WireClient& wire) { wire.call("Monitor", Json::object(), "more"); }},
@@ -285,24 +287,24 @@ const Interruption interruptions[] = {
      }},
     {"a session begun, with answers unread",
      [](const DaemonProcess&, WireClient& wire) {
-         wire.call("Resume", {{"session", fmt::format("{:032x}", ::getpid())}, {"calls", 0}});
+         wire.call("Resume", {{"session", fmt::format("{:032x}", ::getpid())}, {"sequence", 0}});
          for (int i = 0; i < 200; ++i)
-             wire.call("Set", {{"names", {"there/2"}}});
+             wire.call("Set", {{"items", items({"there/2"})}});
      }},
     {"objects that end with it",
      [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 50; ++i)
              wire.call("CreateEvent", {{"name", fmt::format("its/{}/{}", ::getpid(), i)},
-                                       {"lifetime", "connection"}});
+                                       {"lifetime", "session"}});
      }},
     {"calls that want no answer",
      [](const DaemonProcess&, WireClient& wire) {
          for (int i = 0; i < 200; ++i)
-             wire.call("Set", {{"names", {"there/3"}}}, "oneway");
+             wire.call("Set", {{"items", items({"there/3"})}}, "oneway");
      }},
     {"nothing more to send",
      [](const DaemonProcess&, WireClient& wire) {
-         wire.call("Wait", {{"names", {"never"}}});
+         wire.call("Wait", {{"items", items({"never"})}});
          ::shutdown(wire.socket().get(), SHUT_WR);
      }},
 };
@@ -314,10 +316,11 @@ TEST_CASE("clients stopped in the middle of any call and then killed do not dist
     const auto client = connected_client(daemon);
     {
         WireClient wire{daemon.path()};
-        create_all(wire, numbered_names("there/", 0, 2'000), {{"rights", "0666"}});
-        create_all(wire, {"auto"}, {{"mode", "auto"}, {"rights", "0666"}});
-        create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"rights", "0666"}});
-        wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
+        create_all(wire, numbered_names("there/", 0, 2'000), {{"permissions", "0666"}});
+        create_all(wire, {"auto"}, {{"mode", "auto"}, {"permissions", "0666"}});
+        create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"permissions", "0666"}});
+        wire.request("Arm",
+                     {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"permissions", "0666"}});
     }
     check_withstands(daemon, "clients stopped in the middle of every call", [&] {
         std::vector<Worker> stopped;
@@ -358,10 +361,11 @@ TEST_CASE("clients stopped and killed at any instant do not disturb another clie
     const DaemonProcess daemon;
     {
         WireClient wire{daemon.path()};
-        create_all(wire, numbered_names("there/", 0, 500), {{"rights", "0666"}});
-        create_all(wire, {"auto"}, {{"mode", "auto"}, {"rights", "0666"}});
-        create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"rights", "0666"}});
-        wire.request("Arm", {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"rights", "0666"}});
+        create_all(wire, numbered_names("there/", 0, 500), {{"permissions", "0666"}});
+        create_all(wire, {"auto"}, {{"mode", "auto"}, {"permissions", "0666"}});
+        create_all(wire, {"pulse"}, {{"mode", "pulse"}, {"permissions", "0666"}});
+        wire.request("Arm",
+                     {{"name", "timer"}, {"intervalNSec", 1'000'000}, {"permissions", "0666"}});
     }
     check_withstands(daemon, "clients stopped and killed at any instant", [&] {
         std::vector<Worker> stopped;

@@ -35,14 +35,15 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
                 wire.call("CreateEvent", {{"name", name}, {"mode", "auto"}});
             for (int i = 0; i < events; ++i)
                 require(!wire.reply().contains("error"), "the create failed");
-            require(!wire.request("Open", {{"names", names}}).contains("error"), "the open failed");
+            require(!wire.request("Open", {{"items", items(names)}}).contains("error"),
+                    "the open failed");
             const auto& opened = wire.descriptors();
             require(opened.size() == names.size(), "the open did not return all descriptors");
 
             std::vector<WireClient> waiting;
             for (int i = 0; i < waits; ++i) {
                 waiting.emplace_back(daemon.path());
-                waiting.back().call("Wait", {{"names", names}, {"gather", "all"}});
+                waiting.back().call("Wait", {{"items", items(names)}, {"require", "all"}});
             }
             const auto how_many = [&] {
                 return wire
@@ -66,7 +67,7 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
             }
             require(how_many() == waits, "a wait ended without all of its names");
             parent.send(rounds);
-            require(!wire.request("Delete", {{"names", names}}).contains("error"),
+            require(!wire.request("Delete", {{"items", items(names)}}).contains("error"),
                     "the delete failed");
             for (auto& each : waiting)
                 require(each.reply()["error"] == "io.evfdd.Deleted",

@@ -23,7 +23,7 @@ std::string error_of(const Json& reply)
 
 UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
-    const auto reply = wire.request("Open", {{"names", {name}}});
+    const auto reply = wire.request("Open", {{"items", items({name})}});
     require(error_of(reply) == "none" && wire.descriptors().size() == 1, "the open failed");
     auto fd = std::move(wire.descriptors().front());
     wire.descriptors().pop_front();
@@ -53,7 +53,7 @@ TEST_CASE("an event is watched whatever epoll sets its holders build")
     skip_unless_root();
     const DaemonProcess daemon;
     for (const auto* mode : {"manual", "auto"})
-        daemon.checked_ctl({"create", mode, "--mode", mode, "--rights", "0666"});
+        daemon.checked_ctl({"create", mode, "--mode", mode, "--permissions", "0666"});
     Worker holder = start_attacker([&](const WorkerSocket& parent) {
         WireClient wire{daemon.path()};
         const auto manual = open_fd(wire, "manual");
@@ -71,7 +71,7 @@ TEST_CASE("an event is watched whatever epoll sets its holders build")
     }
     for (const auto* name : {"manual", "auto"}) {
         WireClient waiting{daemon.path()};
-        waiting.call("Wait", {{"names", {name}}});
+        waiting.call("Wait", {{"items", items({name})}});
         REQUIRE(daemon.has_waits(name, 1));
         daemon.checked_ctl({"set", name});
         CHECK(error_of(waiting.reply()) == "none");
@@ -95,9 +95,9 @@ TEST_CASE("a daemon without room in its epoll sets refuses only waits for events
             require(error_of(reply) == "none", std::string{method} + ": " + reply.dump());
         };
         const auto wait_and_set = [&](const std::string& name) {
-            other.call("Wait", {{"names", {name}}});
+            other.call("Wait", {{"items", items({name})}});
             require(daemon.has_waits(name, 1), "the wait is not pending");
-            done("Set", {{"names", {name}}});
+            done("Set", {{"items", items({name})}});
             require(error_of(other.reply()) == "none", "the wait did not end by the set");
         };
         const auto is_refused = [&](const Json& reply) {
@@ -105,16 +105,16 @@ TEST_CASE("a daemon without room in its epoll sets refuses only waits for events
                    reply["parameters"]["message"].get<std::string>().contains("max_user_watches");
         };
         for (const auto* mode : {"manual", "auto", "semaphore"}) {
-            done("CreateEvent", {{"name", mode}, {"mode", mode}, {"rights", "0666"}});
+            done("CreateEvent", {{"name", mode}, {"mode", mode}, {"permissions", "0666"}});
             wait_and_set(mode);
-            done("Clear", {{"names", {mode}}});
+            done("Clear", {{"items", items({mode})}});
         }
         done("Arm", {{"name", "timer"}, {"afterNSec", 1'000'000}, {"sets", "auto"}});
-        require(error_of(other.request("Wait", {{"names", {"auto"}}})) == "none",
+        require(error_of(other.request("Wait", {{"items", items({"auto"})}})) == "none",
                 "the timer did not expire");
-        done("Open", {{"names", {"manual"}}});
+        done("Open", {{"items", items({"manual"})}});
         one.descriptors().clear();
-        require(is_refused(other.request("Wait", {{"names", {"manual"}}})),
+        require(is_refused(other.request("Wait", {{"items", items({"manual"})}})),
                 "the call was not refused");
         wait_and_set("auto");
         std::vector<WireClient> clients;
@@ -137,7 +137,7 @@ TEST_CASE("repeated opens by a user that may only wait create one watch for each
     const DaemonProcess daemon;
     const auto client = connected_client(daemon);
     for (int i = 0; i < 10; ++i)
-        daemon.checked_ctl({"create", fmt::format("event/{}", i), "--rights", "0644"});
+        daemon.checked_ctl({"create", fmt::format("event/{}", i), "--permissions", "0644"});
     check_withstands(daemon, "repeated opens by a user that may only wait", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             WireClient wire{daemon.path()};
@@ -145,7 +145,7 @@ TEST_CASE("repeated opens by a user that may only wait create one watch for each
             for (int i = 0; i < 10; ++i)
                 names.push_back(fmt::format("event/{}", i));
             for (int i = 0; i < scale_rounds(200); ++i) {
-                require(error_of(wire.request("Open", {{"names", names}})) == "none",
+                require(error_of(wire.request("Open", {{"items", items(names)}})) == "none",
                         "the open failed");
                 wire.descriptors().clear();
             }
@@ -192,7 +192,7 @@ TEST_CASE("the log is rate limited for lines that a client can cause")
         const std::uint64_t full = 0xfffffffffffffffe;
         REQUIRE(::write(fd.get(), &full, sizeof full) == sizeof full);
         REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
-        wire.request("Delete", {{"names", {name}}});
+        wire.request("Delete", {{"items", items({name})}});
     }
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(monotonic_now() - begin).count();
     int lines = 0;

@@ -46,7 +46,7 @@ std::vector<std::string> exec_script(std::vector<std::string> names, const std::
 
 std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscribers", 0);
 }
 
 // Shell code for little-endian machines, which are all that evfdd is built for.
@@ -177,8 +177,8 @@ TEST_CASE("exec passes a pollable descriptor if the caller may only wait, and re
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "r", "--rights", "0604", "--initial", "1"});
-    daemon.checked_ctl({"create", "w", "--rights", "0602"});
+    daemon.checked_ctl({"create", "r", "--permissions", "0604", "--initial", "1"});
+    daemon.checked_ctl({"create", "w", "--permissions", "0602"});
     const auto by_unprivileged = [&](std::vector<std::string> words) {
         auto command = daemon.ctl_command(std::move(words));
         command.user = User{unprivileged_uid};
@@ -191,7 +191,7 @@ TEST_CASE("exec passes a pollable descriptor if the caller may only wait, and re
     CHECK(refused.status == 4);
     CHECK(refused.out.empty());
     CHECK(refused.err.contains("'w'"));
-    CHECK(refused.err.contains("r right"));
+    CHECK(refused.err.contains("r permission"));
 }
 
 TEST_CASE("exec forwards signals to its command and ends with its status")

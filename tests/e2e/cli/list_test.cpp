@@ -107,10 +107,11 @@ TEST_CASE("a list in a pipe has one tab-separated line for each object, without 
 {
     const DaemonProcess daemon;
     CHECK(daemon.checked_ctl({"list"}).empty());
-    daemon.checked_ctl({"create", "a", "--rights", "0600"});
-    daemon.checked_ctl({"create", "b", "--mode", "auto", "--initial", "1", "--rights", "0666"});
+    daemon.checked_ctl({"create", "a", "--permissions", "0600"});
     daemon.checked_ctl(
-        {"create", "c", "--mode", "semaphore", "--initial", "1", "--rights", "0644"});
+        {"create", "b", "--mode", "auto", "--initial", "1", "--permissions", "0666"});
+    daemon.checked_ctl(
+        {"create", "c", "--mode", "semaphore", "--initial", "1", "--permissions", "0644"});
     const auto lines = lines_of(daemon.checked_ctl({"list"}));
     REQUIRE(lines.size() == 3);
     CHECK(lines[0].starts_with("a\tevent\tmanual\tclear\t0600\t"));

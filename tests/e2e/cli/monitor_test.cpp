@@ -57,10 +57,10 @@ TEST_CASE("monitor prints the state, ready, and then the changes with their sequ
     update = next_event(monitor);
     CHECK(update["change"] == "changed");
     CHECK(update["object"]["isSet"] == false);
-    daemon.checked_ctl({"rights", "c", "0600"});
+    daemon.checked_ctl({"chmod", "c", "0600"});
     update = next_event(monitor);
     CHECK(update["change"] == "changed");
-    CHECK(update["object"]["rights"] == "0600");
+    CHECK(update["object"]["permissions"] == "0600");
     daemon.checked_ctl({"delete", "c"});
     CHECK(next_event(monitor) == Json::parse(R"({"sequence":8,"change":"deleted","name":"c"})"));
 }
@@ -176,8 +176,8 @@ TEST_CASE("a monitor that was not read reports a resync and then the whole curre
             busy.request("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}})
                 .contains("error"));
     for (int i = 0; i < objects / 2; ++i)
-        REQUIRE_FALSE(
-            busy.request("Delete", {{"names", {"n/" + std::to_string(i)}}}).contains("error"));
+        REQUIRE_FALSE(busy.request("Delete", {{"items", items({"n/" + std::to_string(i)})}})
+                          .contains("error"));
     busy.request("CreateEvent", {{"name", "zz/last"}});
 
     std::set<std::string> known;

@@ -22,7 +22,7 @@ std::int64_t count_of(const DaemonProcess& daemon, const std::string& name)
 
 std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscribers", 0);
 }
 
 TEST_CASE("on replaces each pair of braces in the command by the name")
@@ -218,7 +218,7 @@ TEST_CASE("on --restart is refused if the caller may not return the tokens")
         {"pulse", 6},
     }));
     CAPTURE(mode);
-    daemon.checked_ctl({"create", "e", "--mode", mode, "--rights", "0604"});
+    daemon.checked_ctl({"create", "e", "--mode", mode, "--permissions", "0604"});
     auto command = daemon.ctl_command({"on", "e", "--restart", "--", "true"});
     command.user = User{unprivileged_uid};
     OutputReader runner{std::move(command)};
@@ -227,7 +227,7 @@ TEST_CASE("on --restart is refused if the caller may not return the tokens")
         daemon.checked_ctl({"delete", "e"});
     }
     CHECK(runner.wait() == status);
-    CHECK(runner.errors().contains(mode == "pulse" ? "was deleted" : "w right"));
+    CHECK(runner.errors().contains(mode == "pulse" ? "was deleted" : "w permission"));
 }
 
 TEST_CASE("on --restart --once ends with the command that completed")

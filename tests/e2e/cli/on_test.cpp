@@ -15,7 +15,7 @@ std::vector<std::string> on_command(const std::string& name, const BlockingComma
 
 std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& name)
 {
-    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscriptions", 0);
+    return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscribers", 0);
 }
 
 TEST_CASE("on runs the command once for each token, one after the other")
@@ -280,12 +280,12 @@ TEST_CASE("on needs write permission for a manual event, because it clears it")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "m", "--rights", "0644"});
+    daemon.checked_ctl({"create", "m", "--permissions", "0644"});
     auto command = daemon.ctl_command({"on", "m", "--", "true"});
     command.user = User{unprivileged_uid};
     const auto ran = run(std::move(command));
     CHECK(ran.status == 4);
-    CHECK(ran.err.contains("ask its owner for the w right"));
+    CHECK(ran.err.contains("ask its owner for the w permission"));
 }
 
 TEST_CASE("on continues after a restart of the daemon")

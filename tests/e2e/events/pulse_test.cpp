@@ -39,7 +39,7 @@ TEST_CASE("a pulse reaches the 100 current subscribers and no later one")
               static_cast<std::uint64_t>(pulses) + (i < subscriber_count ? 1 : 0));
     }
     const auto shown = Json::parse(daemon.checked_ctl({"show", "tick", "--json"}));
-    CHECK(shown["subscriptions"] == subscriber_count + 1);
+    CHECK(shown["subscribers"] == subscriber_count + 1);
     CHECK(shown["pulses"] == 1 + pulses);
     CHECK(shown["isSet"] == false);
 }
@@ -82,7 +82,7 @@ TEST_CASE("a subscription ends with its Event object and with its client")
 {
     const DaemonProcess daemon;
     const auto subscriptions = [&] {
-        return Json::parse(daemon.checked_ctl({"show", "tick", "--json"}))["subscriptions"]
+        return Json::parse(daemon.checked_ctl({"show", "tick", "--json"}))["subscribers"]
             .get<std::int64_t>();
     };
     daemon.checked_ctl({"create", "tick", "--mode", "pulse"});

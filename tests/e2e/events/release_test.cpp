@@ -142,11 +142,11 @@ TEST_CASE("set and clear back to back release all waiters through the daemon eac
 
     for (int round = 0; round < 50; ++round) {
         for (const auto& wire : waiting)
-            wire.call("Wait", {{"names", {"pass"}}});
+            wire.call("Wait", {{"items", items({"pass"})}});
         REQUIRE(daemon.has_waits("pass", waiters));
         if (is_remote) { // Both calls are sent before a reply is read.
-            caller.call("Set", {{"names", {"pass"}}});
-            caller.call("Clear", {{"names", {"pass"}}});
+            caller.call("Set", {{"items", items({"pass"})}});
+            caller.call("Clear", {{"items", items({"pass"})}});
             REQUIRE_FALSE(caller.reply().contains("error"));
             REQUIRE_FALSE(caller.reply().contains("error"));
         } else {

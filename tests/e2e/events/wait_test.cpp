@@ -36,8 +36,10 @@ TEST_CASE("a wait for all consumes from all or from none")
     daemon.checked_ctl({"clear", "m"}); // A manual event counts once it was set.
     daemon.checked_ctl({"set", "a"});
 
-    CHECK(Json::parse(*waiting.read_line()) == Json::parse(R"({"fired":[{"name":"a","count":1},
-        {"name":"s","count":1},{"name":"m","count":1},{"name":"later","count":1}]})"));
+    CHECK(without_ids(Json::parse(*waiting.read_line())) ==
+          Json::parse(R"({"fired":[{"name":"a","count":1,"index":0},
+              {"name":"s","count":1,"index":1},{"name":"m","count":1,"index":2},
+              {"name":"later","count":1,"index":3}]})"));
     CHECK(waiting.wait() == 0);
     CHECK(count_of(daemon, "a") == 0);
     CHECK(count_of(daemon, "s") == 1);
@@ -155,9 +157,9 @@ TEST_CASE("a temporary object lives until the last descriptor of its connection 
     OutputReader waiting{daemon.ctl_command({"wait", "mine"})};
     REQUIRE(daemon.has_waits("mine", 1));
     std::optional<WireClient> owner{daemon.path()};
-    REQUIRE_FALSE(owner->request("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}})
+    REQUIRE_FALSE(owner->request("CreateEvent", {{"name", "mine"}, {"lifetime", "session"}})
                       .contains("error"));
-    CHECK(Json::parse(daemon.checked_ctl({"show", "mine", "--json"}))["lifetime"] == "connection");
+    CHECK(Json::parse(daemon.checked_ctl({"show", "mine", "--json"}))["lifetime"] == "session");
 
     // This program knows nothing of evfdd and inherits the connection through execve.
     auto heir = start({.argv = {"/bin/sleep", "1000"}, .inherited_fds = {owner->socket().get()}});
@@ -178,7 +180,7 @@ TEST_CASE("a temporary object lives until the last descriptor of its connection 
 TEST_CASE("a temporary object of a command is deleted after the command, and its name is free")
 {
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "mine", "--connection"});
+    daemon.checked_ctl({"create", "mine", "--temporary"});
     CHECK(poll_until([&] { return daemon.ctl({"show", "mine"}).status == 3; }));
     daemon.checked_ctl({"create", "mine"});
 }
@@ -210,12 +212,12 @@ TEST_CASE("the late reply to an abandoned wait does not reach the next wait")
     daemon.checked_ctl({"create", "two", "--mode", "auto"});
     evfd::ConnectionPool client{Address::at(daemon.path()), 200ms, 1ms};
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
-    const auto abandoned = client.wait({.names = {{*Name::parse("one")}}}, std::nullopt);
+    const auto abandoned = client.wait({.items = {{{*Name::parse("one")}}}}, std::nullopt);
     REQUIRE_FALSE(abandoned);
     CHECK(abandoned.error().code == ErrorCode::no_daemon);
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
     daemon.checked_ctl({"set", "one"});
-    const auto next = client.wait({.names = {{*Name::parse("two")}}}, monotonic_now());
+    const auto next = client.wait({.items = {{{*Name::parse("two")}}}}, monotonic_now());
     REQUIRE_FALSE(next);
     CHECK(next.error().code == ErrorCode::timed_out);
 }

@@ -23,7 +23,7 @@ public:
     explicit OtherClient(const DaemonProcess& daemon) : daemon_{daemon}, wire_{daemon.path()}
     {
         wire_.request("CreateEvent", {{"name", "mine"}, {"mode", "semaphore"}, {"initial", 2}});
-        waiting_.emplace(daemon.path()).call("Wait", {{"names", {"later"}}});
+        waiting_.emplace(daemon.path()).call("Wait", {{"items", items({"later"})}});
         require(daemon.has_waits("later", 1), "the wait is not pending");
     }
     // Checks that its first connection still works and that its pending wait can complete.
@@ -150,21 +150,21 @@ TEST_CASE("an invalid field is named in the error, and the connection continues"
         {"Unsubscribe", R"({"subscription":"\u0000"})", "subscription"},
         {"CreateEvent", R"({"name":"n","mode":"sometimes"})", "mode"},
         {"CreateEvent", R"({"name":"n","mode":"pulse","initial":1})", "initial"},
-        {"CreateEvent", R"({"name":"n","rights":"1777"})", "rights"},
+        {"CreateEvent", R"({"name":"n","permissions":"1777"})", "permissions"},
         {"CreateEvent", R"({"name":"n","lifetime":"long"})", "lifetime"},
         {"CreateEvent", R"({"name":"n","ifMissing":1})", "ifMissing"},
         {"CreateEvent", R"({"name":"n","extra":1})", "extra"},
         {"CreateEvent", R"({"name":"n","name":"m"})", "name"},
-        {"Set", R"({"names":["mine"],"count":0})", "count"},
-        {"Set", R"({"names":["mine"],"count":16385})", "count"},
-        {"Set", R"({"names":["mine"],"count":9223372036854775808})", "count"},
-        {"Set", R"({"names":[]})", "names"},
-        {"Set", R"({"names":["mine","mine"]})", "names"},
-        {"Set", R"({"names":"mine"})", "names"},
-        {"Wait", R"({"names":["mine"],"timeoutNSec":-1})", "timeoutNSec"},
-        {"Wait", R"({"names":["mine"],"timeoutNSec":0.5})", "timeoutNSec"},
-        {"Wait", R"({"names":["mine"],"gather":"some"})", "gather"},
-        {"SetRights", R"({"name":"mine"})", "rights"},
+        {"Set", R"({"items":[{"name":"mine","count":0}]})", "count"},
+        {"Set", R"({"items":[{"name":"mine","count":16385}]})", "count"},
+        {"Set", R"({"items":[{"name":"mine","count":9223372036854775808}]})", "count"},
+        {"Set", R"({"items":[]})", "items"},
+        {"Set", R"({"items":[{"name":"mine"},{"name":"mine"}]})", "items"},
+        {"Set", R"({"items":"mine"})", "items"},
+        {"Wait", R"({"items":[{"name":"mine"}],"timeoutNSec":-1})", "timeoutNSec"},
+        {"Wait", R"({"items":[{"name":"mine"}],"timeoutNSec":0.5})", "timeoutNSec"},
+        {"Wait", R"({"items":[{"name":"mine"}],"require":"some"})", "require"},
+        {"SetPermissions", R"({"name":"mine"})", "permissions"},
         {"Unsubscribe", R"({"subscription":"none of mine"})", "subscription"},
     };
     WireClient wire{daemon.path()};
@@ -204,20 +204,20 @@ TEST_CASE("the most and longest names fit in one call, even with every character
 {
     const DaemonProcess daemon;
     WireClient wire{daemon.path()};
-    std::string names;
+    std::string items;
     std::string first;
     for (std::size_t i = 0; i < max_names_per_call; ++i) {
         const auto name = "n/" + std::to_string(1000 + i);
         const auto padded = name + std::string(max_name_bytes - name.size(), 'x');
-        names += names.empty() ? "\"" : ",\"";
+        items += items.empty() ? R"({"name":")" : R"(,{"name":")";
         for (const char c : padded)
-            names += fmt::format("\\u{:04X}", c);
-        names += '"';
+            items += fmt::format("\\u{:04X}", c);
+        items += R"(","count":1})";
         if (first.empty())
             first = padded;
         wire.call("CreateEvent", {{"name", padded}}, "oneway");
     }
-    wire.send(frame(R"({"method":"io.evfdd.Set","parameters":{"names":[)" + names + "]}}"));
+    wire.send(frame(R"({"method":"io.evfdd.Set","parameters":{"items":[)" + items + "]}}"));
     CHECK(wire.reply() == Json{{"parameters", Json::object()}});
     CHECK(wire.request("Show", {{"name", first}})["parameters"]["object"]["isSet"] == true);
 }
@@ -310,7 +310,7 @@ TEST_CASE("the calls of a client that disconnects without reading are executed")
         WireClient wire{daemon.path()};
         wire.call("CreateEvent", {{"name", "a"}});
         wire.call("CreateEvent", {{"name", "b"}}, "oneway");
-        wire.call("Set", {{"names", {"a"}}}, "oneway");
+        wire.call("Set", {{"items", items({"a"})}}, "oneway");
     }
     CHECK(poll_until([&] { return daemon.ctl({"is-set", "a"}).status == 0; }));
     WireClient half{daemon.path()};

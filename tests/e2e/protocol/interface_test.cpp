@@ -82,9 +82,9 @@ TEST_CASE("pipelined opens of 0, 1, 0, 2 and 0 descriptors give each reply its o
     REQUIRE(client.create("c", {.mode = Mode::semaphore, .initial = 3}));
     WireClient wire{daemon.path()};
     wire.call("Status");
-    wire.call("Open", {{"names", {"c"}}});
+    wire.call("Open", {{"items", items({"c"})}});
     wire.call("Show", {{"name", "a"}});
-    wire.call("Open", {{"names", {"b", "a"}}});
+    wire.call("Open", {{"items", items({"b", "a"})}});
     wire.call("Status");
 
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
@@ -118,22 +118,21 @@ TEST_CASE("every method can be called in plain JSON, with absent parameters if a
     };
     CHECK(ok("CreateEvent", {{"name", "p"},
                              {"mode", "pulse"},
-                             {"rights", "0644"},
+                             {"permissions", "0644"},
                              {"lifetime", "permanent"},
                              {"ifMissing", true}})["created"] == true);
-    const auto opened = ok("Open", {{"names", {"p"}}})["objects"][0];
+    const auto opened = ok("Open", {{"items", items({"p"})}})["objects"][0];
     CHECK(opened["subscription"].get<std::string>().size() == 32);
-    ok("Set", {{"names", {"p"}}, {"count", 2}});
+    ok("Set", {{"items", items({"p"}, {{"count", 2}})}});
     REQUIRE(wire.descriptors().size() == 1);
     CHECK(evfd::count(wire.descriptors()[0]) == 2U);
     ok("Unsubscribe", {{"subscription", opened["subscription"]}});
-    ok("Clear", {{"names", {"p"}}});
-    ok("SetRights", {{"name", "p"}, {"rights", "0600"}});
-    CHECK(ok("Show", {{"name", "p"}})["object"]["rights"] == "0600");
-    CHECK(wire.request("Wait", {{"names", {"p"}},
-                                {"gather", "any"},
-                                {"timeoutNSec", 0},
-                                {"existing", true}})["error"] == "io.evfdd.TimedOut");
+    ok("Clear", {{"items", items({"p"})}});
+    ok("SetPermissions", {{"name", "p"}, {"permissions", "0600"}});
+    CHECK(ok("Show", {{"name", "p"}})["object"]["permissions"] == "0600");
+    CHECK(wire.request("Wait", {{"items", items({"p"}, {{"existing", true}, {"until", "set"}})},
+                                {"require", "any"},
+                                {"timeoutNSec", 0}})["error"] == "io.evfdd.TimedOut");
     for (const auto* parameters : {"", R"(,"parameters":null)", R"(,"parameters":{})"}) {
         wire.send(R"({"method":"io.evfdd.List","more":true)"s + parameters + "}" + '\0');
         const auto listed = wire.reply();
@@ -147,21 +146,21 @@ TEST_CASE("every method can be called in plain JSON, with absent parameters if a
                      {"intervalNSec", 3'600'000'000'000},
                      {"cancelOnClockChange", false},
                      {"sets", "p"},
-                     {"rights", "0644"},
+                     {"permissions", "0644"},
                      {"lifetime", "permanent"}})["created"] == true);
     CHECK(ok("Arm", {{"name", "t"}, {"afterNSec", 3'600'000'000'000}})["created"] == false);
-    const auto timer = ok("Open", {{"names", {"t"}}})["objects"][0];
+    const auto timer = ok("Open", {{"items", items({"t"})}})["objects"][0];
     CHECK(timer["kind"] == "timer");
     CHECK(wire.descriptors().size() == 2);
     ok("Acknowledge", {{"subscription", timer["subscription"]}});
-    ok("Disarm", {{"names", {"t"}}});
+    ok("Disarm", {{"items", items({"t"})}});
     CHECK(ok("Show", {{"name", "t"}})["object"]["timer"]["state"] == "disarmed");
     ok("CreateEvent", {{"name", "a"}, {"mode", "auto"}, {"initial", 1}, {"lifetime", "process"}});
-    const auto hold = ok("Wait", {{"names", {"a"}}, {"hold", true}, {"holder", "process"}})["hold"];
+    const auto hold = ok("Wait", {{"items", items({"a"})}, {"hold", "process"}})["hold"];
     ok("Join", {{"hold", hold}});
     ok("Release", {{"hold", hold}});
     CHECK(ok("Show", {{"name", "a"}})["object"]["count"] == 1);
-    ok("Delete", {{"names", {"p", "t", "a"}}});
+    ok("Delete", {{"items", items({"p", "t", "a"})}});
     wire.call("Monitor", {{"pattern", "*"}}, "more");
     const auto update = wire.reply();
     CHECK(update["continues"] == true);

@@ -120,7 +120,7 @@ void own_objects(const Client& client, const WorkerSocket& parent, int number)
                 value_or_throw(client.delete_object(std::vector{name}));
                 owned.erase(existing);
             } else if (existing->second.is_timer) {
-                require(!value_or_throw(client.arm(name, {.after = 24h})),
+                require(!value_or_throw(client.arm(name, {.after = 24h})).created,
                         "the timer was created again");
             } else {
                 const auto permissions = random.chance_of_one_in(2) ? *Permissions::parse("0600")
@@ -135,13 +135,15 @@ void own_objects(const Client& client, const WorkerSocket& parent, int number)
         const int initial = mode == Mode::pulse ? 0 : random.up_to(9) - 1;
         if (is_timer)
             require(value_or_throw(client.arm(name, {.after = 24h},
-                                              {.permissions = *Permissions::parse("0600")})),
+                                              {.permissions = *Permissions::parse("0600")}))
+                        .created,
                     "the timer existed already");
         else
             require(
                 value_or_throw(client.create(name, {.mode = mode,
                                                     .initial = initial,
-                                                    .permissions = *Permissions::parse("0600")})),
+                                                    .permissions = *Permissions::parse("0600")}))
+                    .created,
                 "the event existed already");
         owned.insert({i,
                       {is_timer, static_cast<std::uint64_t>(mode),
@@ -353,7 +355,7 @@ Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
         ledger.ticks += worker->receive();
     ledger.rounds = (worker++)->receive();
     ledger.pulses = (worker++)->receive();
-    CHECK(value_or_throw(client.show("pulse")).subscriptions == pulse_subscribers);
+    CHECK(value_or_throw(client.show("pulse")).subscribers == pulse_subscribers);
     for (int i = 0; i < pulse_subscribers; ++i, ++worker) {
         worker->receive();
         worker->send(0);
@@ -370,7 +372,7 @@ void audit_owned(const Client& client, const std::string& name, const Owned& obj
     const auto shown = value_or_throw(client.show(name));
     CHECK((shown.kind == Kind::timer) == object.is_timer);
     CHECK(shown.owner_uid == ::geteuid());
-    CHECK(shown.rights.bits() == object.permissions);
+    CHECK(shown.permissions.bits() == object.permissions);
     if (object.is_timer)
         return;
     const auto mode = static_cast<Mode>(object.mode);
@@ -415,7 +417,7 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
 
     // Nothing of the workers remains.
     CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 0; }));
-    CHECK(poll_until([&] { return value_or_throw(client.status()).waits_for_sessions == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(client.status()).orphaned_sessions == 0; }));
     CHECK(poll_until([&] {
         return value_or_throw(client.status()).connections == setup.status_before.connections;
     }));

@@ -248,7 +248,7 @@ TEST_CASE("a daemon started by a program that ignores SIGCHLD is restarted after
         ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
         ::signal(SIGCHLD, SIG_IGN);
         ::close_range(STDIN_FILENO, STDERR_FILENO, 0);
-        require(value_or_throw(Client{value_or_throw(Address::user())}.create("e")),
+        require(value_or_throw(Client{value_or_throw(Address::user())}.create("e")).created,
                 "the create failed");
     }};
     REQUIRE(program.wait() == 0);
@@ -265,8 +265,9 @@ TEST_CASE("the library starts the user's own daemon")
     Worker program{[&](const WorkerSocket&) {
         ::setenv("XDG_RUNTIME_DIR", (home.directory / "run").c_str(), 1);
         ::setenv("PATH", std::filesystem::path{EVFDD_DAEMON}.parent_path().c_str(), 1);
-        require(value_or_throw(Client{value_or_throw(Address::user())}.create("from/library")),
-                "the create failed");
+        require(
+            value_or_throw(Client{value_or_throw(Address::user())}.create("from/library")).created,
+            "the create failed");
     }};
     CHECK(program.wait() == 0);
     CHECK(home.ctl({"show", "from/library"}).status == 0);

@@ -26,7 +26,7 @@ TEST_CASE("a client reconnects after a restart of the daemon")
     daemon.restart();
 
     CHECK(value_or_throw(client.status()).pid == daemon.pid());
-    CHECK(value_or_throw(client.create("f")));
+    CHECK(value_or_throw(client.create("f")).created);
     std::size_t listed = 0;
     CHECK(client.list("", [&](protocol::Object&) { ++listed; }));
     CHECK(listed >= 1);
@@ -169,13 +169,13 @@ TEST_CASE("a child of fork uses a connection of its own")
 {
     const DaemonProcess daemon;
     const auto client = daemon.client();
-    REQUIRE(client.create("e", {.lifetime = Lifetime::connection}));
+    REQUIRE(client.create("e", {.lifetime = Lifetime::session}));
     const auto event = value_or_throw(client.open("e"));
     REQUIRE(value_or_throw(client.status()).connections == 1);
     Worker child{[&](const WorkerSocket& parent) {
         require(value_or_throw(client.status()).connections == 2,
                 "the child uses its parent's connection");
-        require(value_or_throw(client.create("from/child")), "the create failed");
+        require(value_or_throw(client.create("from/child")).created, "the create failed");
         value_or_throw(event.set());
         parent.send(0);
         // The calls overlap with those of the parent, whose replies must not mix with these.
@@ -191,7 +191,7 @@ TEST_CASE("a child of fork uses a connection of its own")
     CHECK(child.wait() == 0);
     CHECK(value_or_throw(event.wait(0ns)) == 1);
     // The exit of the child ended nothing of the parent's.
-    CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::connection);
+    CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::session);
     CHECK(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
 }
 

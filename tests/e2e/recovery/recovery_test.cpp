@@ -22,7 +22,7 @@ Json status_of(const DaemonProcess& daemon)
 // Waits until every session has been resumed or has ended.
 bool are_all_resumed(const DaemonProcess& daemon)
 {
-    return poll_until([&] { return status_of(daemon)["waitsForSessions"] == 0; });
+    return poll_until([&] { return status_of(daemon)["orphanedSessions"] == 0; });
 }
 
 // A supervised daemon that waits only one second for sessions to be resumed.
@@ -97,8 +97,8 @@ TEST_CASE("a wait-only descriptor reports sets after kills of the daemon")
     skip_unless_root();
     const ShortGrace short_grace;
     const auto& supervised = short_grace.daemon;
-    supervised.checked_ctl({"create", "manual", "--rights", "0644"});
-    supervised.checked_ctl({"create", "auto", "--mode", "auto", "--rights", "0644"});
+    supervised.checked_ctl({"create", "manual", "--permissions", "0644"});
+    supervised.checked_ctl({"create", "auto", "--mode", "auto", "--permissions", "0644"});
     Worker reader{[&](const WorkerSocket& parent) {
         become_unprivileged();
         const auto client = supervised.client();
@@ -144,7 +144,7 @@ TEST_CASE("calls from several threads succeed while the daemon is killed")
                 const std::vector names{name};
                 std::int64_t tokens = 0;
                 while (goes_on) {
-                    require(value_or_throw(client.create(name, {.mode = Mode::semaphore})),
+                    require(value_or_throw(client.create(name, {.mode = Mode::semaphore})).created,
                             "the create failed");
                     const auto event = value_or_throw(client.open(name));
                     tokens = 0;
@@ -189,12 +189,12 @@ TEST_CASE("temporary objects survive a kill if their creator lives and are delet
     const ShortGrace short_grace;
     const auto& supervised = short_grace.daemon;
     const auto client = supervised.client();
-    REQUIRE(client.create("alive", {.lifetime = Lifetime::connection}));
+    REQUIRE(client.create("alive", {.lifetime = Lifetime::session}));
     Worker other{[&](const WorkerSocket& parent) {
         const auto worker_client = supervised.client();
-        value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::connection}));
+        value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::session}));
         value_or_throw(
-            worker_client.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::connection}));
+            worker_client.arm("dead/timer", {.after = 1h}, {.lifetime = Lifetime::session}));
         parent.send(0);
         parent.receive();
     }};
@@ -208,7 +208,7 @@ TEST_CASE("temporary objects survive a kill if their creator lives and are delet
     CHECK((shown.status == 0 || shown.status == 3));
     CHECK(poll_until([&] { return supervised.ctl({"show", "dead"}).status == 3; }));
     CHECK(supervised.ctl({"show", "dead/timer"}).status == 3);
-    CHECK(status_of(supervised)["waitsForSessions"] == 0);
+    CHECK(status_of(supervised)["orphanedSessions"] == 0);
     CHECK(supervised.ctl({"show", "alive"}).status == 0);
 }
 
@@ -220,7 +220,7 @@ TEST_CASE("a recovered daemon exits when idle after the grace time of sessions t
     SupervisedDaemon supervised{{"--config", config, "--idle-exit", "50ms"}};
     Worker other{[&](const WorkerSocket& parent) {
         const auto worker_client = supervised.client();
-        value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::connection}));
+        value_or_throw(worker_client.create("dead", {.lifetime = Lifetime::session}));
         parent.send(0);
         parent.receive();
     }};
@@ -260,7 +260,7 @@ TEST_CASE("evfdctl on runs its command once for each set over kills")
     REQUIRE(supervised.has_waits("e", 1));
     if (counts)
         REQUIRE(poll_until([&] {
-            return value_or_throw(supervised.client().show("e")).subscriptions == std::int64_t{1};
+            return value_or_throw(supervised.client().show("e")).subscribers == std::int64_t{1};
         }));
     for (int round = 0; round < 5; ++round) {
         supervised.kill_daemon();
@@ -322,10 +322,10 @@ TEST_CASE("a client stopped for longer than the grace time can create and open n
     Worker sleeper{[&](const WorkerSocket& parent) {
         const auto client = supervised.client();
         const auto before = value_or_throw(client.open("pulse"));
-        value_or_throw(client.create("gone", {.lifetime = Lifetime::connection}));
+        value_or_throw(client.create("gone", {.lifetime = Lifetime::session}));
         parent.send(0);
         parent.receive();
-        require(value_or_throw(client.create("after")), "the create failed");
+        require(value_or_throw(client.create("after")).created, "the create failed");
         const auto again = value_or_throw(client.open("pulse"));
         parent.send(0);
         require(value_or_throw(again.wait(default_timeout)) == 1, "no pulse arrived");

@@ -12,7 +12,7 @@ namespace {
 TEST_CASE("declared objects exist from the start, with their owner and permissions")
 {
     const ReloadableDaemon configured{R"({
-        "events": [{"name": "a", "mode": "semaphore", "initial": 3, "rights": "0604",
+        "events": [{"name": "a", "mode": "semaphore", "initial": 3, "permissions": "0604",
                     "owner": 60601, "group": "60602"}],
         "timers": [{"name": "t", "every": "1h", "owner": 60601}]
     })"};
@@ -20,7 +20,7 @@ TEST_CASE("declared objects exist from the start, with their owner and permissio
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
-    CHECK(event["rights"] == "0604"); // Everybody may see the state.
+    CHECK(event["permissions"] == "0604"); // Everybody may see the state.
     CHECK(event["lifetime"] == "permanent");
     const auto timer = Json::parse(configured.daemon.checked_ctl({"show", "t", "--json"}));
     CHECK(timer["ownerUid"] == 60601);

@@ -36,7 +36,7 @@ TEST_CASE("a supervisor restarts the daemon, and nothing is lost")
     const SupervisedDaemon supervised;
     supervised.checked_ctl({"create", "tokens", "--mode", "semaphore", "--initial", "3"});
     const auto first = supervised.daemon_pid();
-    CHECK(status_of(supervised)["guardian"] == "guard");
+    CHECK(status_of(supervised)["fdStore"] == "supervisor");
 
     supervised.kill_daemon();
 
@@ -155,7 +155,7 @@ TEST_CASE("a second supervisor or daemon at the socket of a supervisor refuses t
     supervised.checked_ctl({"create", "e"});
     std::vector<std::string> words{EVFDD_DAEMON, "--socket", supervised.path()};
     if (GENERATE(true, false))
-        words.emplace_back("--guard");
+        words.emplace_back("--supervise");
     if (GENERATE(true, false))
         words.emplace_back("--background");
     const auto second = run({.argv = words});
@@ -167,13 +167,13 @@ TEST_CASE("a second supervisor or daemon at the socket of a supervisor refuses t
 TEST_CASE("a supervisor at the socket of a daemon refuses to start")
 {
     const DaemonProcess daemon;
-    CHECK(run({.argv = {EVFDD_DAEMON, "--socket", daemon.path(), "--guard"}}).status == 75);
+    CHECK(run({.argv = {EVFDD_DAEMON, "--socket", daemon.path(), "--supervise"}}).status == 75);
     CHECK(daemon.ctl({"status"}).status == 0);
 }
 
 TEST_CASE("a supervisor requires a socket path")
 {
-    CHECK(run({.argv = {EVFDD_DAEMON, "--guard"}}).status == 2);
+    CHECK(run({.argv = {EVFDD_DAEMON, "--supervise"}}).status == 2);
 }
 
 TEST_CASE("an unknown kernel feature is reported with the list of known ones")
@@ -189,8 +189,8 @@ TEST_CASE("a supervisor whose first daemon cannot start exits with the daemon's 
     const TemporaryDirectory directory;
     const auto config = directory / "some.json";
     write_file(config, "{\n\"logLevel\": \"loud\"}");
-    std::vector<std::string> words{EVFDD_DAEMON, "--socket", directory / "io.evfdd",
-                                   "--guard",    "--config", config};
+    std::vector<std::string> words{EVFDD_DAEMON,  "--socket", directory / "io.evfdd",
+                                   "--supervise", "--config", config};
     if (GENERATE(true, false))
         words.emplace_back("--background");
     const auto ran = run({.argv = words});
@@ -206,7 +206,8 @@ TEST_CASE("a supervisor retries when its daemon cannot be restarted, and nothing
     const auto away = directory / "away";
     const auto socket = directory / "io.evfdd";
     std::filesystem::copy_file(EVFDD_DAEMON, program);
-    auto supervisor = start_daemon(directory, {.argv = {program, "--socket", socket, "--guard"}});
+    auto supervisor =
+        start_daemon(directory, {.argv = {program, "--socket", socket, "--supervise"}});
     const auto ctl = [&](std::vector<std::string> words) {
         words.insert(words.begin(), {EVFDD_CTL, "--socket", socket});
         return run({.argv = std::move(words)}).status;
@@ -308,11 +309,12 @@ TEST_CASE("a daemon whose supervisor was killed reports that nothing keeps its s
     supervised.process().signal(SIGKILL);
     REQUIRE(await_readable(supervised.process().pidfd().get()));
 
-    CHECK(status_of(supervised)["guardian"] == "none");
+    CHECK(status_of(supervised)["fdStore"] == "none");
     CHECK(supervised.checked_ctl({"status"})
               .contains("nobody: a crash of the daemon loses all objects"));
     CHECK(supervised.ctl({"is-set", "e"}).status == 0);
-    CHECK(supervised.log().contains("the guard was killed, so a crash would lose all objects"));
+    CHECK(
+        supervised.log().contains("the supervisor was killed, so a crash would lose all objects"));
     CHECK(supervised.log().contains("with: kill " + std::to_string(daemon) + "; then"));
     REQUIRE(::kill(daemon, SIGTERM) == 0);
     CHECK(await_readable(ends.get()));
@@ -323,7 +325,8 @@ TEST_CASE(
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--guard", "--background"};
+    const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--supervise",
+                                         "--background"};
     OutputReader starting{{.argv = words}};
     CHECK(starting.read_line() == std::nullopt); // End of file: no process has the output open.
     CHECK(starting.wait() == 0);

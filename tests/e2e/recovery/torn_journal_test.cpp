@@ -15,7 +15,7 @@ public:
         begin_next_commit(daemon.pid());
         daemon.kill_daemon();
         REQUIRE(poll_until(
-            [&] { return value_or_throw(daemon.client().status()).waits_for_sessions == idle; }));
+            [&] { return value_or_throw(daemon.client().status()).orphaned_sessions == idle; }));
         CHECK(daemon.log().contains("are of a commit that did not get through"));
     }
 
@@ -28,7 +28,7 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     const auto client = interrupted.daemon.client();
     REQUIRE(client.create("jobs", {.mode = Mode::semaphore, .initial = 1}));
     REQUIRE(client.create("beat", {.mode = Mode::pulse}));
-    REQUIRE(client.create("mine", {.lifetime = Lifetime::connection}));
+    REQUIRE(client.create("mine", {.lifetime = Lifetime::session}));
     const auto hold = value_or_throw(client.hold("jobs"));
     const auto beat = value_or_throw(client.open("beat"));
     // An open that creates no subscription is not journaled.
@@ -48,25 +48,25 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client without a 
     const InterruptedCommit interrupted;
     const Json session = "00112233445566778899aabbccddeeff";
     WireClient wire{interrupted.daemon.path()};
-    wire.request("Resume", {{"session", session}, {"calls", 0}});
+    wire.request("Resume", {{"session", session}, {"sequence", 0}});
     wire.request("CreateEvent", {{"name", "jobs"}, {"mode", "semaphore"}, {"initial", 1}});
     wire.request("CreateEvent", {{"name", "beat"}, {"mode", "pulse"}});
-    wire.request("CreateEvent", {{"name", "mine"}, {"lifetime", "connection"}});
-    wire.request("Open", {{"names", {"beat"}}});
-    wire.request("Wait", {{"names", {"jobs"}}, {"hold", true}});
-    wire.request("Open", {{"names", {"mine"}}});
+    wire.request("CreateEvent", {{"name", "mine"}, {"lifetime", "session"}});
+    wire.request("Open", {{"items", items({"beat"})}});
+    wire.request("Wait", {{"items", items({"jobs"})}, {"hold", "session"}});
+    wire.request("Open", {{"items", items({"mine"})}});
     REQUIRE(wire.descriptors().size() == 2);
 
     interrupted.daemon.stop_daemon();
     begin_next_commit(interrupted.daemon.pid());
     interrupted.daemon.kill_daemon();
     WireClient again{interrupted.daemon.path()};
-    const auto resumed = again.request("Resume", {{"session", session}, {"calls", 6}});
+    const auto resumed = again.request("Resume", {{"session", session}, {"sequence", 6}});
 
-    CHECK(resumed["parameters"]["isCertain"] == true);
+    CHECK(resumed["parameters"]["isHistoryComplete"] == true);
     CHECK(again.request("Show", {{"name", "jobs"}})["parameters"]["object"]["count"] == 0);
     CHECK(again.request("Show", {{"name", "mine"}}).contains("parameters"));
-    again.request("Set", {{"names", {"beat"}}});
+    again.request("Set", {{"items", items({"beat"})}});
     CHECK(await_readable(wire.descriptors().front().get()));
 }
 

@@ -91,7 +91,7 @@ TEST_CASE("show reports whether setting the wall clock moves a timer")
     words.insert(words.end(), options.begin(), options.end());
     daemon.checked_ctl(words);
     INFO(message);
-    CHECK(daemon.checked_ctl({"show", "t"}).contains("  clock     " + message + "\n"));
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  clock        " + message + "\n"));
     const auto timer = show_json(daemon, "t")["timer"];
     CHECK(timer["movesWithWallClock"] == moves);
     CHECK(timer["cancelOnClockChange"] == message.contains("cancels"));
@@ -188,7 +188,7 @@ TEST_CASE(
     CHECK(daemon.has_waits("u", 1));
     const auto text = daemon.checked_ctl({"show", "t"});
     INFO(text);
-    CHECK(text.contains("  state     cancelled\n"));
+    CHECK(text.contains("  state        cancelled\n"));
     CHECK_FALSE(text.contains("  next "));
     CHECK(show_json(daemon, "u")["timer"]["state"] == "armed");
 

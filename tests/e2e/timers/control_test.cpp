@@ -77,14 +77,15 @@ TEST_CASE("arm sets the first expiration and the interval")
 TEST_CASE("arm --json reports whether the timer was created, and applies the options to a new one")
 {
     const DaemonProcess daemon;
-    CHECK(json_line(daemon.checked_ctl({"arm", "t", "--in", "1h", "--rights", "0640", "--json"})) ==
-          Json{{"created", true}});
-    CHECK(show_json(daemon, "t")["rights"] == "0640");
-    CHECK(json_line(daemon.checked_ctl({"arm", "t", "--in", "2h", "--rights", "0600", "--json"})) ==
-          Json{{"created", false}});
-    CHECK(show_json(daemon, "t")["rights"] == "0640"); // Permissions apply only to a new timer.
+    CHECK(json_line(daemon.checked_ctl(
+              {"arm", "t", "--in", "1h", "--permissions", "0640", "--json"}))["created"] == true);
+    CHECK(show_json(daemon, "t")["permissions"] == "0640");
+    CHECK(json_line(daemon.checked_ctl(
+              {"arm", "t", "--in", "2h", "--permissions", "0600", "--json"}))["created"] == false);
+    // Permissions apply only to a new timer.
+    CHECK(show_json(daemon, "t")["permissions"] == "0640");
     CHECK(show_json(daemon, "t")["lifetime"] == "permanent");
-    daemon.checked_ctl({"arm", "gone", "--in", "1h", "--connection"});
+    daemon.checked_ctl({"arm", "gone", "--in", "1h", "--temporary"});
     CHECK(poll_until([&] { return daemon.ctl({"show", "gone"}).status == 3; }));
 
     CHECK(json_line(daemon.checked_ctl({"disarm", "t", "--json"})) == Json::object());
@@ -198,7 +199,8 @@ TEST_CASE("a waiter is released by a time that has passed")
     const auto words = GENERATE(std::vector{"arm"s, "t"s, "--at"s, "@1"s},
                                 std::vector{"arm"s, "t"s, "--at"s, "@1"s, "--every"s, "1h"s});
     daemon.checked_ctl(words);
-    CHECK(json_line(*waiting.read_line() + '\n')["fired"][0] == Json{{"name", "t"}, {"count", 1}});
+    CHECK(without_ids(json_line(*waiting.read_line() + '\n')["fired"][0]) ==
+          Json{{"name", "t"}, {"count", 1}, {"index", 0}});
     CHECK(waiting.wait() == 0);
 }
 
@@ -207,38 +209,39 @@ TEST_CASE("show prints one fact of a timer in each line")
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
     daemon.checked_ctl(
-        {"arm", "t", "--in", "1h", "--every", "1m30s", "--sets", "e", "--rights", "0640"});
+        {"arm", "t", "--in", "1h", "--every", "1m30s", "--sets", "e", "--permissions", "0640"});
     const auto timer = value_or_throw(daemon.client().open_timer("t"));
     const auto armed = daemon.checked_ctl({"show", "t"});
     INFO(armed);
-    CHECK(armed.starts_with("t\n  kind      timer\n  state     armed\n"));
-    CHECK(armed.contains("  clock     monotonic; setting the wall clock does not move it\n"));
+    CHECK(armed.starts_with("t\n  kind         timer\n  id           "));
+    CHECK(armed.contains("  state        armed\n"));
+    CHECK(armed.contains("  clock        monotonic; setting the wall clock does not move it\n"));
     CHECK(armed.contains(" on its clock, in 59m"));
-    CHECK(armed.contains("  interval  1m30s\n"));
-    CHECK(armed.contains("  expired   0 times\n"));
-    CHECK(armed.contains("  sets      e\n"));
-    CHECK(armed.contains("  open      1 time\n"));
-    CHECK(armed.contains("  waits     0\n"));
-    CHECK(armed.contains("  rights    0640 of "));
+    CHECK(armed.contains("  interval     1m30s\n"));
+    CHECK(armed.contains("  expired      0 times\n"));
+    CHECK(armed.contains("  sets         e\n"));
+    CHECK(armed.contains("  subscribers  1\n"));
+    CHECK(armed.contains("  waits        0\n"));
+    CHECK(armed.contains("  permissions  0640 of "));
     CHECK_FALSE(armed.contains('\x1b'));
 
     daemon.checked_ctl({"disarm", "t"});
     const auto disarmed = daemon.checked_ctl({"show", "t"});
-    CHECK(disarmed.contains("  state     disarmed\n"));
+    CHECK(disarmed.contains("  state        disarmed\n"));
     CHECK_FALSE(disarmed.contains("  next "));
 
     daemon.checked_ctl({"arm", "u", "--at", "2100-01-31T08:30:00.5Z"});
     const auto absolute = daemon.checked_ctl({"show", "u"});
-    CHECK(absolute.contains("  clock     realtime; setting the wall clock moves it\n"));
-    CHECK(absolute.contains("  next      2100-01-31T08:30:00.5Z, in "));
-    CHECK(absolute.contains("  interval  none: it expires once\n"));
+    CHECK(absolute.contains("  clock        realtime; setting the wall clock moves it\n"));
+    CHECK(absolute.contains("  next         2100-01-31T08:30:00.5Z, in "));
+    CHECK(absolute.contains("  interval     none: it expires once\n"));
 }
 
 TEST_CASE("list prints timers and events in a pipe, as JSON and on a terminal")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e", "--mode", "auto"});
-    daemon.checked_ctl({"arm", "t", "--in", "1h", "--rights", "0600"});
+    daemon.checked_ctl({"arm", "t", "--in", "1h", "--permissions", "0600"});
     daemon.checked_ctl({"arm", "u", "--at", "@1"});
     daemon.checked_ctl({"arm", "v", "--in", "1h", "--clock", "boottime"});
     daemon.checked_ctl({"disarm", "v"});
@@ -254,7 +257,7 @@ TEST_CASE("list prints timers and events in a pipe, as JSON and on a terminal")
 
     const auto one = json_line(daemon.checked_ctl({"list", "t", "--json"}));
     CHECK(one["timer"]["state"] == "armed");
-    CHECK(one["subscriptions"] == 0);
+    CHECK(one["subscribers"] == 0);
 
     const UniqueFd terminal{::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC)};
     REQUIRE(::grantpt(terminal.get()) == 0);
@@ -292,9 +295,9 @@ TEST_CASE("wait waits for the next expirations, and a one-shot timer that expire
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
     daemon.checked_ctl({"wait", "t"});
     for (int i = 0; i < 2; ++i) // The timer stays expired.
-        CHECK(
-            json_line(daemon.checked_ctl({"wait", "t", "--timeout", "0", "--json"}))["fired"][0] ==
-            Json{{"name", "t"}, {"count", 1}});
+        CHECK(without_ids(json_line(
+                  daemon.checked_ctl({"wait", "t", "--timeout", "0", "--json"}))["fired"][0]) ==
+              Json{{"name", "t"}, {"count", 1}, {"index", 0}});
     CHECK(daemon.ctl({"wait", "t", "--count", "2", "--timeout", "10ms"}).status == 124);
 
     daemon.checked_ctl({"disarm", "t"});
@@ -351,8 +354,9 @@ TEST_CASE("wait --any and --all accept timers and events together")
     CHECK(timer.read_line() == "t");
     CHECK(daemon.has_waits("e", 1)); // The wait for all is still pending.
     daemon.checked_ctl({"set", "e"});
-    CHECK(Json::parse(*all.read_line()) ==
-          Json::parse(R"({"fired":[{"name":"t","count":1},{"name":"e","count":1}]})"));
+    CHECK(without_ids(Json::parse(*all.read_line())) ==
+          Json::parse(R"({"fired":[{"name":"t","count":1,"index":0},)"
+                      R"({"name":"e","count":1,"index":1}]})"));
     CHECK(all.wait() == 0);
     CHECK(daemon.ctl({"is-set", "e"}).status == 1);
 }
@@ -428,8 +432,8 @@ TEST_CASE("the help of every timer verb names its options")
         {"arm", "--clock"},
         {"arm", "--sets"},
         {"arm", "--cancel-on-clock-change"},
-        {"arm", "--rights"},
-        {"arm", "--connection"},
+        {"arm", "--permissions"},
+        {"arm", "--temporary"},
         {"arm", "realtime-alarm"},
         {"disarm", "--json"},
         {"wait", "--count"},
@@ -486,7 +490,7 @@ TEST_CASE("an invalid timer specification is a usage error and changes nothing")
         daemon,
         {
             {{"arm"}, 2, "--help"},
-            {{"arm", "t"}, 2, "'t' has no time to expire at; give --in, --at or --every"},
+            {{"arm", "t"}, 2, "'t' has no time to expire at; give --after, --at or --every"},
             {{"arm", "t", "--in"}, 2, "--in"},
             {{"arm", "t", "--in=-5s"}, 2, "'-5s' is no duration"},
             {{"arm", "t", "--in", "soon"}, 2, "'soon' is no duration"},
@@ -535,7 +539,7 @@ TEST_CASE("an invalid timer specification is a usage error and changes nothing")
               "--cancel-on-clock-change"},
              2,
              "only a moment on the realtime clock"},
-            {{"arm", "t", "--in", "1s", "--rights", "1777"}, 2, "are no rights"},
+            {{"arm", "t", "--in", "1s", "--permissions", "1777"}, 2, "are no permissions"},
             {{"arm", "a//b", "--in", "1s"}, 2, "'a//b' is no name"},
             {{"arm", "t", "--in", "1s", "--sets", "t"}, 2, "'t' cannot set itself"},
             {{"arm", "t", "--in", "1s", "--sets", "a//b"}, 2, "'a//b' is no name"},

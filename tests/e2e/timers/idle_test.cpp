@@ -111,7 +111,7 @@ TEST_CASE("the daemon is quiet again when nobody needs a timer to be counted")
     {
         WireClient wire{daemon.path()};
         if (need == "wait") {
-            wire.call("Wait", {{"names", {"t"}}, {"count", 1'000'000}});
+            wire.call("Wait", {{"items", items({"t"}, {{"count", 1'000'000}})}});
             REQUIRE(daemon.has_waits("t", 1));
         } else if (need == "monitor" || need == "disarmed") {
             wire.call("Monitor", Json::object(), "more");

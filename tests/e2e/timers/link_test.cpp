@@ -149,7 +149,7 @@ TEST_CASE("a one-shot timer sets its event once, in each mode and without a wait
     const auto timer = value_or_throw(client.show("t")).timer;
     CHECK(timer->state == TimerState::expired);
     CHECK(timer->sets->text() == "e");
-    CHECK(timer->is_link_broken == false);
+    CHECK(timer->is_target_deleted == false);
 }
 
 TEST_CASE("a waiter for an event by name is released by the timer that sets it")
@@ -194,16 +194,16 @@ TEST_CASE("a timer whose event was deleted reports it and continues for its subs
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     REQUIRE(client.arm("t", {.interval = 5ms, .sets = "e"}));
     const auto timer = value_or_throw(client.open_timer("t"));
-    CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == false);
-    CHECK(daemon.checked_ctl({"show", "t"}).contains("  sets      e\n"));
+    CHECK(show_json(daemon, "t")["timer"]["isTargetDeleted"] == false);
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  sets         e\n"));
 
     daemon.checked_ctl({"delete", "e"});
 
     const auto object = show_json(daemon, "t");
-    CHECK(object["timer"]["isLinkBroken"] == true);
+    CHECK(object["timer"]["isTargetDeleted"] == true);
     CHECK(object["timer"]["sets"] == "e");
     CHECK(object["timer"]["state"] == "armed");
-    CHECK(daemon.checked_ctl({"show", "t"}).contains("  sets      e, which was deleted\n"));
+    CHECK(daemon.checked_ctl({"show", "t"}).contains("  sets         e, which was deleted\n"));
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
 
@@ -211,11 +211,11 @@ TEST_CASE("a timer whose event was deleted reports it and continues for its subs
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
     CHECK(value_or_throw(client.show("e")).count == 0);
-    CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == true);
+    CHECK(show_json(daemon, "t")["timer"]["isTargetDeleted"] == true);
 
     REQUIRE(client.arm("t", {.interval = 5ms, .sets = "e"}));
     CHECK(value_or_throw(value_or_throw(client.open("e")).wait(default_timeout)) == 1);
-    CHECK(show_json(daemon, "t")["timer"]["isLinkBroken"] == false);
+    CHECK(show_json(daemon, "t")["timer"]["isTargetDeleted"] == false);
 }
 
 TEST_CASE("a timer armed again without an event sets none")
@@ -253,7 +253,7 @@ TEST_CASE("a timer may set only an event that its caller may set")
         if (may)
             return;
         require(armed.error().code == ErrorCode::refused, armed.error().message);
-        require(armed.error().message.contains("w right"), armed.error().message);
+        require(armed.error().message.contains("w permission"), armed.error().message);
         require(!worker_client.show("t"), "the refused call created a timer");
         value_or_throw(worker_client.arm("t", {.after = 1h}));
         const auto again = worker_client.arm("t", {.interval = 2ms, .sets = "e"});
@@ -284,7 +284,7 @@ TEST_CASE(
                                          {.permissions = Permissions::parse("0600")}));
         parent.send(0);
         parent.receive(); // The permission is revoked by now.
-        require(value_or_throw(worker_client.show("t")).timer->is_link_denied == true,
+        require(value_or_throw(worker_client.show("t")).timer->is_target_denied == true,
                 "the denied link is not reported");
         parent.send(0);
     }};

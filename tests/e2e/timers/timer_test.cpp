@@ -74,9 +74,9 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
         }));
     for (const auto& worker : workers)
         CHECK(worker->receive() >= reads);
-    CHECK(value_or_throw(client.show("t")).subscriptions == worker_count);
+    CHECK(value_or_throw(client.show("t")).subscribers == worker_count);
 
-    REQUIRE_FALSE(value_or_throw(client.arm("t", {.interval = 5ms})));
+    REQUIRE_FALSE(value_or_throw(client.arm("t", {.interval = 5ms})).created);
 
     const auto second_grid = grid_of(client, "t");
     CHECK(second_grid.interval == 5ms);
@@ -86,7 +86,7 @@ TEST_CASE("50 processes that open one timer each get every tick, also after it i
         CHECK(worker->receive() >= reads);
         CHECK(worker->wait() == 0);
     }
-    CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 0; }));
+    CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscribers == 0; }));
 }
 
 TEST_CASE("a waiter on a descriptor is released by the schedule that replaces the first one")
@@ -288,9 +288,9 @@ TEST_CASE("a descriptor keeps ticking without the daemon or its name, and is no 
     } else {
         std::optional<Timer> closed = value_or_throw(client.open_timer("t"));
         const UniqueFd of_closed{::dup(closed->fd())};
-        CHECK(value_or_throw(client.show("t")).subscriptions == 2);
+        CHECK(value_or_throw(client.show("t")).subscribers == 2);
         closed.reset();
-        CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscriptions == 1; }));
+        CHECK(poll_until([&] { return value_or_throw(client.show("t")).subscribers == 1; }));
         REQUIRE(client.disarm(std::vector{"t"s}));
         CHECK(value_or_throw(timer.remaining()) == std::nullopt);
         CHECK(value_or_throw(time_left(of_closed)) > 0ns);

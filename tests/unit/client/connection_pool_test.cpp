@@ -14,8 +14,11 @@ using namespace std::string_literals;
 
 TEST_CASE("a wait reply that fires none of the requested names is a protocol error")
 {
-    const auto* const fired = GENERATE("", R"({"name":"other","count":1})",
-                                       R"({"name":"e","count":1},{"name":"other","count":1})");
+    const auto* const fired = GENERATE(
+        "", R"({"name":"other","count":1,"index":0,"id":7})",
+        R"({"name":"e","count":1,"index":1,"id":7})", R"({"name":"e","count":1,"index":2,"id":7})",
+        R"({"name":"e","count":1,"index":-1,"id":7})", R"({"name":"e","count":1,"index":0,"id":0})",
+        R"({"name":"e","count":1,"index":0,"id":7},{"name":"other","count":1,"index":1,"id":8})");
     ScriptedDaemon daemon;
     const Client client{daemon.address(), 30s};
     Expected<std::vector<protocol::Fired>> reply;

@@ -63,9 +63,10 @@ std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& des
                                  true,
                                  true,
                                  PassedFd{*make_eventfd(first++, Counter::plain)},
-                                 {}});
+                                 {},
+                                 {7}});
     if (count == 0)
-        reply.objects.push_back({Kind::event, Mode::manual, false, true, {}, {}});
+        reply.objects.push_back({Kind::event, Mode::manual, false, true, {}, {}, {7}});
     std::string text;
     begin_reply(text);
     EncodeContext out{text, passed};
@@ -81,7 +82,7 @@ TEST_CASE("pipelined replies with 0, 1, 0, 2 and 0 descriptors each get their ow
     ConnectionPair ends;
     const std::array<std::size_t, 5> counts{0, 1, 0, 2, 0};
     for ([[maybe_unused]] const auto count : counts)
-        REQUIRE(ends.connection->send(protocol::Open{{{"a"_name}}}, soon()));
+        REQUIRE(ends.connection->send(protocol::Open{{{{"a"_name}}}}, soon()));
     unsigned first = 1;
     for (const auto count : counts) {
         std::vector<UniqueFd> descriptors;
@@ -226,7 +227,7 @@ TEST_CASE("an error reply becomes an error with its message, and the connection 
 TEST_CASE("a connection fails after a malformed reply")
 {
     const auto bytes = GENERATE("{}}"s, "[]"s, R"({"parameters":{},"more":true})"s, "x"s,
-                                R"({"parameters":{"created":1}})"s, R"({"parameters":{}})"s);
+                                R"({"parameters":{"created":1,"id":7}})"s, R"({"parameters":{}})"s);
     ConnectionPair ends;
     ends.send_bytes(bytes + '\0');
     const auto received = ends.connection->receive<protocol::CreateEvent>(soon());
@@ -238,7 +239,7 @@ TEST_CASE("a connection fails after a malformed reply")
 TEST_CASE("unknown fields of a newer daemon's reply are ignored")
 {
     ConnectionPair ends;
-    ends.send_bytes(R"({"parameters":{"created":true,"colour":{"of":["the",1]}}})"s + '\0');
+    ends.send_bytes(R"({"parameters":{"created":true,"id":7,"colour":{"of":["the",1]}}})"s + '\0');
     CHECK(ends.connection->receive<protocol::CreateEvent>(soon()).value().reply.created);
 }
 

@@ -19,16 +19,16 @@ TEST_CASE("a pending call is sent again on the resumed session")
     const auto address = daemon.address();
     Session line{address, 30s};
     Expected<protocol::Set::Reply> reply;
-    std::thread caller{[&] { reply = line.call(protocol::Set{{{"e"_name}}, {}}); }};
+    std::thread caller{[&] { reply = line.call(protocol::Set{{{{"e"_name}}}}); }};
     std::string call;
     {
         auto connection = daemon.accept();
-        CHECK(connection.receive_call().contains(R"("calls":0)"));
+        CHECK(connection.receive_call().contains(R"("sequence":0)"));
         call = connection.receive_call();
     }
     auto connection = daemon.accept();
-    CHECK(connection.receive_call().contains(R"("calls":0)"));
-    connection.send_reply(R"({"parameters":{"isCertain":true}})");
+    CHECK(connection.receive_call().contains(R"("sequence":0)"));
+    connection.send_reply(R"({"parameters":{"isHistoryComplete":true}})");
     CHECK(connection.receive_call() == call);
     connection.send_reply(R"({"parameters":{}})");
     caller.join();
@@ -43,7 +43,7 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
     const auto address = daemon.address();
     Session line{address, 200ms};
     Expected<protocol::Set::Reply> abandoned;
-    std::thread caller{[&] { abandoned = line.call(protocol::Set{{{"e"_name}}, {}}); }};
+    std::thread caller{[&] { abandoned = line.call(protocol::Set{{{{"e"_name}}}}); }};
     std::string began;
     {
         auto connection = daemon.accept();
@@ -57,7 +57,7 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
 
     daemon.listen();
     Expected<protocol::Clear::Reply> reply;
-    std::thread next{[&] { reply = line.call(protocol::Clear{{{"f"_name}}}); }};
+    std::thread next{[&] { reply = line.call(protocol::Clear{{{{"f"_name}}}}); }};
     auto connection = daemon.accept();
     const auto begins = connection.receive_call();
     CHECK(begins.contains("io.evfdd.Resume"));

@@ -27,7 +27,8 @@ constexpr std::size_t count_enumerators(std::index_sequence<values...>)
 static_assert(is_enumerator<Mode::pulse>() && !is_enumerator<static_cast<Mode>(63)>());
 
 TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mode, Clock,
-                   TimerState, Lifetime, Require, Permission, Resource, Change, daemon::log::Level)
+                   TimerState, Lifetime, Require, Until, Holder, FdStore, Permission, Resource,
+                   Change, daemon::log::Level)
 {
     const auto list = enum_names(TestType{});
     std::set<TestType> values;
@@ -46,7 +47,8 @@ TEMPLATE_TEST_CASE("each value of an enum has one word of its own", "", Kind, Mo
 }
 
 TEMPLATE_TEST_CASE("a word that is no value of the enum is nothing", "", Kind, Mode, Clock,
-                   TimerState, Lifetime, Require, Permission, Resource, Change)
+                   TimerState, Lifetime, Require, Until, Holder, FdStore, Permission, Resource,
+                   Change)
 {
     const auto text = GENERATE(as<std::string>{}, "", " ", "automatic", "Manual", "EVENT", "any ",
                                "manual\n", "present,ready", "realtime-alarm", "utc", "Armed");
@@ -73,7 +75,10 @@ TEST_CASE("each enumerator is spelt as in the interface")
     CHECK(to_string(TimerState::expired) == "expired");
     CHECK(to_string(TimerState::cancelled) == "cancelled");
     CHECK(to_string(Lifetime::permanent) == "permanent");
-    CHECK(to_string(Lifetime::connection) == "connection");
+    CHECK(to_string(Lifetime::session) == "session");
+    CHECK(to_string(Until::set) == "set");
+    CHECK(to_string(Until::clear) == "clear");
+    CHECK(to_string(FdStore::supervisor) == "supervisor");
     CHECK(to_string(Require::any) == "any");
     CHECK(to_string(Require::all) == "all");
     CHECK(to_string(Permission::own) == "own");

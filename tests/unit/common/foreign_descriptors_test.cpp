@@ -30,7 +30,7 @@ std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permission
     REQUIRE(daemon->request(client, "CreateEvent", R"({"name":"e"})").contains("true"));
     REQUIRE(daemon
                 ->request(owner, "CreateEvent",
-                          R"({"name":"odd","mode":"auto","rights":")" + permissions + R"("})")
+                          R"({"name":"odd","mode":"auto","permissions":")" + permissions + R"("})")
                 .contains("true"));
     auto& event = *daemon->service.registry().find("odd"_name)->event();
     REQUIRE(event.share()); // The event is shared from now on.
@@ -41,11 +41,12 @@ std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permission
 TEST_CASE("calls on an event with a foreign descriptor are refused, and all others are answered")
 {
     const auto [method, parameters, more] = GENERATE(table<std::string, std::string, bool>({
-        {"Set", R"({"names":["odd"]})", false},
-        {"Clear", R"({"names":["odd"]})", false},
-        {"Wait", R"({"names":["odd"]})", false},
-        {"Wait", R"({"names":["e","odd"],"gather":"any"})", false},
-        {"Wait", R"({"names":["e","odd"]})", false}, // It waits for e and cannot watch the other.
+        {"Set", R"({"items":[{"name":"odd"}]})", false},
+        {"Clear", R"({"items":[{"name":"odd"}]})", false},
+        {"Wait", R"({"items":[{"name":"odd"}]})", false},
+        {"Wait", R"({"items":[{"name":"e"},{"name":"odd"}],"require":"any"})", false},
+        {"Wait", R"({"items":[{"name":"e"},{"name":"odd"}]})",
+         false}, // It waits for e and cannot watch the other.
         {"Monitor", R"({"pattern":"odd"})", true},
     }));
     CAPTURE(method, parameters);
@@ -57,27 +58,28 @@ TEST_CASE("calls on an event with a foreign descriptor are refused, and all othe
     CHECK(reply.contains(R"("error":"io.evfdd.SystemFailure")"));
     CHECK(daemon->service.quota().used_by_all(Resource::waits) == 0);
     CHECK(daemon->service.quota().used_by_all(Resource::monitors) == 0);
-    CHECK(daemon->request(client, "Set", R"({"names":["e"]})") == R"({"parameters":{}})");
-    CHECK(daemon->request(client, "Wait", R"({"names":["e"]})").contains("fired"));
+    CHECK(daemon->request(client, "Set", R"({"items":[{"name":"e"}]})") == R"({"parameters":{}})");
+    CHECK(daemon->request(client, "Wait", R"({"items":[{"name":"e"}]})").contains("fired"));
     auto owner = daemon->connect(bob);
-    CHECK(daemon->request(owner, "Delete", R"({"names":["odd"]})") == R"({"parameters":{}})");
+    CHECK(daemon->request(owner, "Delete", R"({"items":[{"name":"odd"}]})") ==
+          R"({"parameters":{}})");
 }
 
 TEST_CASE("a failed Set is answered again with the same error after a restart")
 {
     const auto resume = [](int calls) {
-        return R"({"session":"0123456789abcdef0123456789abcdef","calls":)" + std::to_string(calls) +
-               "}";
+        return R"({"session":"0123456789abcdef0123456789abcdef","sequence":)" +
+               std::to_string(calls) + "}";
     };
     auto daemon = with_foreign_event("0666");
     auto client = daemon->connect();
     daemon->request(client, "Resume", resume(0));
-    const auto first = daemon->request(client, "Set", R"({"names":["odd"]})");
+    const auto first = daemon->request(client, "Set", R"({"items":[{"name":"odd"}]})");
     REQUIRE(first.contains("SystemFailure"));
     daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect();
     REQUIRE_FALSE(daemon->request(client, "Resume", resume(0)).contains("error"));
-    CHECK(daemon->request(client, "Set", R"({"names":["odd"]})") == first);
+    CHECK(daemon->request(client, "Set", R"({"items":[{"name":"odd"}]})") == first);
 }
 
 TEST_CASE("a monitor reports its access to an event that cannot be watched")
@@ -88,7 +90,7 @@ TEST_CASE("a monitor reports its access to an event that cannot be watched")
     REQUIRE(client.reply().contains("ready"));
     auto owner = daemon->connect(bob);
 
-    CHECK(daemon->request(owner, "SetRights", R"({"name":"odd","rights":"0666"})") ==
+    CHECK(daemon->request(owner, "SetPermissions", R"({"name":"odd","permissions":"0666"})") ==
           R"({"parameters":{}})");
 
     CHECK(client.reply().contains(R"("change":"changed")"));
@@ -140,7 +142,7 @@ TEST_CASE("a pulse with a foreign descriptor is refused, and so is the timer tha
     fixture.create("p", Mode::pulse);
     subscribe_foreign(fixture, "p");
 
-    CHECK(verdict(fixture.registry.set(make_peer(alice), names({"p"}), 1)) == "SystemFailure");
+    CHECK(verdict(fixture.registry.set(make_peer(alice), set_items({"p"}, 1))) == "SystemFailure");
 
     REQUIRE(
         fixture.registry.arm(fixture.owner, {.name = "t"_name, .first = 1ns, .sets = "p"_name}));

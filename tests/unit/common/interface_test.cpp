@@ -88,8 +88,8 @@ TEST_CASE("an interface text is valid Varlink and has each method and error of i
     CHECK(names_of(evfdd, Member::Kind::method) == method_names(Evfdd::Methods{}));
     CHECK(names_of(evfdd, Member::Kind::error) == error_names(Evfdd::Errors{}));
     CHECK(names_of(evfdd, Member::Kind::type) ==
-          std::set<std::string>{"Fired", "LastSet", "Object", "Opened", "Quota", "Resource",
-                                "Timer", "User"});
+          std::set<std::string>{"Fired", "Item", "LastSet", "Object", "Opened", "Quota", "Resource",
+                                "SetItem", "Timer", "User", "WaitItem"});
 
     const auto service = parsed("org.varlink.service");
     CHECK(service.name == "org.varlink.service");

@@ -42,10 +42,16 @@ void round_trip(TypeTag<WrongKind>)
                      R"({"name":"a/b","message":"It is a pulse."})");
 }
 
+void round_trip(TypeTag<Replaced>)
+{
+    check_round_trip(Replaced{"a/b"_name, {7}, "Open it again."},
+                     R"({"name":"a/b","id":7,"message":"Open it again."})");
+}
+
 void round_trip(TypeTag<NotPermitted>)
 {
     check_round_trip(NotPermitted{"a/b"_name, Permission::set, "Ask its owner."},
-                     R"({"name":"a/b","right":"set","message":"Ask its owner."})");
+                     R"({"name":"a/b","access":"set","message":"Ask its owner."})");
 }
 
 void round_trip(TypeTag<QuotaExceeded>)
@@ -118,7 +124,7 @@ TEST_CASE("an error without a required field is refused")
 {
     CHECK(wrong_field<NoSuchName>(R"({"message":"x"})") == "name");
     CHECK(wrong_field<NoSuchName>(R"({"name":"a"})") == "message");
-    CHECK(wrong_field<NotPermitted>(R"({"name":"a","right":"r","message":"x"})") == "right");
+    CHECK(wrong_field<NotPermitted>(R"({"name":"a","access":"r","message":"x"})") == "access");
     CHECK(wrong_field<QuotaExceeded>(R"({"quota":"memory","limit":1,"message":"x"})") == "quota");
     CHECK(wrong_field<QuotaExceeded>(R"({"quota":"waits","limit":1.5,"message":"x"})") == "limit");
 }

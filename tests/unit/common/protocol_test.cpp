@@ -12,27 +12,28 @@ struct TypeTag {};
 Object bare_object()
 {
     return {.name = "db/ready"_name,
+            .id = {42},
             .kind = Kind::event,
             .mode = Mode::pulse,
             .owner_uid = 1000,
             .group_gid = 100,
             .creator_pid = 4711,
             .created_at = WallTime{nanoseconds{1'769'848'200'500'000'000}},
-            .rights = "0640"_permissions,
-            .lifetime = Lifetime::connection,
+            .permissions = "0640"_permissions,
+            .lifetime = Lifetime::session,
             .waits = 2,
             .is_set = {},
             .count = {},
             .large_count = {},
             .pulses = {},
-            .subscriptions = {},
+            .subscribers = {},
             .timer = {}};
 }
 
 constexpr std::string_view bare_object_text =
-    R"({"name":"db/ready","kind":"event","mode":"pulse","ownerUid":1000,"groupGid":100,)"
-    R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
-    R"("lifetime":"connection","waits":2})";
+    R"({"name":"db/ready","id":42,"kind":"event","mode":"pulse","ownerUid":1000,"groupGid":100,)"
+    R"("creatorPid":4711,"createdNSec":1769848200500000000,"permissions":"0640",)"
+    R"("lifetime":"session","waits":2})";
 
 Timer bare_timer()
 {
@@ -46,7 +47,7 @@ Timer bare_timer()
             .first_was_past = false,
             .cancel_on_clock_change = false,
             .sets = {},
-            .is_link_broken = {}};
+            .is_target_deleted = {}};
 }
 
 constexpr std::string_view bare_timer_text =
@@ -65,13 +66,13 @@ Timer full_timer()
             .first_was_past = true,
             .cancel_on_clock_change = true,
             .sets = "db/tick"_name,
-            .is_link_broken = false};
+            .is_target_deleted = false};
 }
 
 constexpr std::string_view full_timer_text =
     R"({"clock":"realtime_alarm","state":"armed","movesWithWallClock":true,)"
     R"("nextNSec":1769848200500000000,"leftNSec":3,"intervalNSec":4,"expirations":5,)"
-    R"("firstWasPast":true,"cancelOnClockChange":true,"sets":"db/tick","isLinkBroken":false})";
+    R"("firstWasPast":true,"cancelOnClockChange":true,"sets":"db/tick","isTargetDeleted":false})";
 
 Object timer_object()
 {
@@ -79,15 +80,15 @@ Object timer_object()
     object.kind = Kind::timer;
     object.mode = {};
     object.is_set = false;
-    object.subscriptions = 1;
+    object.subscribers = 1;
     object.timer = bare_timer();
     return object;
 }
 
 const std::string timer_object_text =
-    R"({"name":"db/ready","kind":"timer","ownerUid":1000,"groupGid":100,)"
-    R"("creatorPid":4711,"createdNSec":1769848200500000000,"rights":"0640",)"
-    R"("lifetime":"connection","waits":2,"isSet":false,"subscriptions":1,"timer":)" +
+    R"({"name":"db/ready","id":42,"kind":"timer","ownerUid":1000,"groupGid":100,)"
+    R"("creatorPid":4711,"createdNSec":1769848200500000000,"permissions":"0640",)"
+    R"("lifetime":"session","waits":2,"isSet":false,"subscribers":1,"timer":)" +
     std::string{bare_timer_text} + "}";
 
 Object full_object()
@@ -98,18 +99,18 @@ Object full_object()
     object.count = 5;
     object.large_count = "18446744073709551614";
     object.pulses = 6;
-    object.subscriptions = 7;
+    object.subscribers = 7;
     object.timer = full_timer();
     return object;
 }
 
 const std::string full_object_text = [] {
     std::string text{bare_object_text};
-    text.insert(text.find(R"("rights")"), R"("lastSet":{"atNSec":8,"uid":9,"pid":10},)");
+    text.insert(text.find(R"("permissions")"), R"("lastSet":{"atNSec":8,"uid":9,"pid":10},)");
     text.pop_back();
     return text +
            R"(,"isSet":true,"count":5,"largeCount":"18446744073709551614",)"
-           R"("pulses":6,"subscriptions":7,"timer":)" +
+           R"("pulses":6,"subscribers":7,"timer":)" +
            std::string{full_timer_text} + "}";
 }();
 
@@ -125,48 +126,51 @@ void round_trip(TypeTag<CreateEvent>)
     check_round_trip(CreateEvent{.name = "a/b"_name,
                                  .mode = Mode::semaphore,
                                  .initial = InitialCount{3},
-                                 .rights = "0604"_permissions,
-                                 .lifetime = Lifetime::connection,
+                                 .permissions = "0604"_permissions,
+                                 .lifetime = Lifetime::session,
                                  .if_missing = true},
-                     R"({"name":"a/b","mode":"semaphore","initial":3,"rights":"0604",)"
-                     R"("lifetime":"connection","ifMissing":true})");
+                     R"({"name":"a/b","mode":"semaphore","initial":3,"permissions":"0604",)"
+                     R"("lifetime":"session","ifMissing":true})");
 }
 void round_trip(TypeTag<CreateEvent::Reply>)
 {
-    check_round_trip(CreateEvent::Reply{true}, R"({"created":true})");
-    check_round_trip(CreateEvent::Reply{false}, R"({"created":false})");
+    check_round_trip(CreateEvent::Reply{true, {7}}, R"({"created":true,"id":7})");
+    check_round_trip(CreateEvent::Reply{false, {7}}, R"({"created":false,"id":7})");
 }
 
 void round_trip(TypeTag<Arm>)
 {
     check_round_trip(Arm{.name = "a/b"_name}, R"({"name":"a/b"})");
-    check_round_trip(Arm{.name = "a/b"_name,
-                         .clock = Clock::boottime_alarm,
-                         .first = nanoseconds{1},
-                         .after = nanoseconds{2},
-                         .interval = nanoseconds{3},
-                         .cancel_on_clock_change = true,
-                         .sets = "c"_name,
-                         .rights = "0604"_permissions,
-                         .lifetime = Lifetime::connection},
-                     R"({"name":"a/b","clock":"boottime_alarm","firstNSec":1,"afterNSec":2,)"
-                     R"("intervalNSec":3,"cancelOnClockChange":true,"sets":"c","rights":"0604",)"
-                     R"("lifetime":"connection"})");
+    check_round_trip(
+        Arm{.name = "a/b"_name,
+            .clock = Clock::boottime_alarm,
+            .first = nanoseconds{1},
+            .after = nanoseconds{2},
+            .interval = nanoseconds{3},
+            .cancel_on_clock_change = true,
+            .sets = "c"_name,
+            .permissions = "0604"_permissions,
+            .lifetime = Lifetime::session},
+        R"({"name":"a/b","clock":"boottime_alarm","firstNSec":1,"afterNSec":2,)"
+        R"("intervalNSec":3,"cancelOnClockChange":true,"sets":"c","permissions":"0604",)"
+        R"("lifetime":"session"})");
 }
 void round_trip(TypeTag<Arm::Reply>)
 {
-    check_round_trip(Arm::Reply{true}, R"({"created":true})");
-    check_round_trip(Arm::Reply{false}, R"({"created":false})");
+    check_round_trip(Arm::Reply{true, {7}}, R"({"created":true,"id":7})");
+    check_round_trip(Arm::Reply{false, {7}}, R"({"created":false,"id":7})");
 }
 
 void round_trip(TypeTag<Disarm>)
 {
-    check_round_trip(Disarm{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
+    check_round_trip(Disarm{{{{"a"_name}, {"b/c"_name}}}},
+                     R"({"items":[{"name":"a"},{"name":"b/c"}]})");
 }
 
 void round_trip(TypeTag<Open>)
 {
-    check_round_trip(Open{{{"a"_name, "b/c"_name}}}, R"({"names":["a","b/c"]})");
+    check_round_trip(Open{{{{"a"_name}, {"b/c"_name}}}},
+                     R"({"items":[{"name":"a"},{"name":"b/c"}]})");
 }
 void round_trip(TypeTag<Open::Reply>)
 {
@@ -176,23 +180,28 @@ void round_trip(TypeTag<Open::Reply>)
                              .may_wait = false,
                              .may_set = true,
                              .file_descriptor = {},
-                             .subscription = {}});
+                             .subscription = {},
+                             .id = {7}});
     reply.objects.push_back({.kind = Kind::event,
                              .mode = Mode::pulse,
                              .may_wait = true,
                              .may_set = false,
                              .file_descriptor = {},
-                             .subscription = "17"});
+                             .subscription = "17",
+                             .id = {7}});
     reply.objects.push_back({.kind = Kind::timer,
                              .mode = {},
                              .may_wait = false,
                              .may_set = true,
                              .file_descriptor = {},
-                             .subscription = {}});
-    check_round_trip(std::move(reply),
-                     R"({"objects":[{"kind":"event","mode":"auto","mayWait":false,"maySet":true},)"
-                     R"({"kind":"event","mode":"pulse","mayWait":true,"maySet":false,)"
-                     R"("subscription":"17"},{"kind":"timer","mayWait":false,"maySet":true}]})");
+                             .subscription = {},
+                             .id = {7}});
+    check_round_trip(
+        std::move(reply),
+        R"({"objects":[{"kind":"event","mode":"auto","canWait":false,"canSet":true,"id":7},)"
+        R"({"kind":"event","mode":"pulse","canWait":true,"canSet":false,)"
+        R"("subscription":"17","id":7},)"
+        R"({"kind":"timer","canWait":false,"canSet":true,"id":7}]})");
 }
 
 void round_trip(TypeTag<Unsubscribe>)
@@ -207,13 +216,15 @@ void round_trip(TypeTag<Acknowledge>)
 
 void round_trip(TypeTag<Set>)
 {
-    check_round_trip(Set{{{"a"_name}}}, R"({"names":["a"]})");
-    check_round_trip(Set{{{"a"_name, "b"_name}}, Tokens{4}}, R"({"names":["a","b"],"count":4})");
+    check_round_trip(Set{{{{"a"_name}}}}, R"({"items":[{"name":"a"}]})");
+    check_round_trip(Set{{{{"a"_name, Tokens{4}}, {"b"_name, {}, ObjectId{7}}}}},
+                     R"({"items":[{"name":"a","count":4},{"name":"b","id":7}]})");
 }
 
 void round_trip(TypeTag<Clear>)
 {
-    check_round_trip(Clear{{{"b"_name, "a"_name}}}, R"({"names":["b","a"]})");
+    check_round_trip(Clear{{{{"b"_name}, {"a"_name, ObjectId{max_object_id}}}}},
+                     R"({"items":[{"name":"b"},{"name":"a","id":9007199254740991}]})");
 }
 
 void round_trip(TypeTag<Show>)
@@ -242,23 +253,23 @@ void round_trip(TypeTag<ListObjects::Reply>)
 
 void round_trip(TypeTag<Wait>)
 {
-    check_round_trip(Wait{.names = {{"a"_name}}}, R"({"names":["a"]})");
-    check_round_trip(Wait{.names = {{"a"_name, "b"_name}},
-                          .gather = Require::any,
-                          .timeout = nanoseconds{1'500'000'000},
-                          .existing = false,
-                          .count = Count{3},
-                          .hold = true,
-                          .holder = Holder::process},
-                     R"({"names":["a","b"],"gather":"any","timeoutNSec":1500000000,)"
-                     R"("existing":false,"count":3,"hold":true,"holder":"process"})");
+    check_round_trip(Wait{.items = {{{"a"_name}}}}, R"({"items":[{"name":"a"}]})");
+    check_round_trip(
+        Wait{.items = {{{.name = "a"_name, .until = Until::clear},
+                        {.name = "b"_name, .count = Count{3}, .existing = false}}},
+             .require = Require::any,
+             .timeout = nanoseconds{1'500'000'000},
+             .hold = Holder::process},
+        R"({"items":[{"name":"a","until":"clear"},{"name":"b","count":3,"existing":false}],)"
+        R"("require":"any","timeoutNSec":1500000000,"hold":"process"})");
 }
 void round_trip(TypeTag<Wait::Reply>)
 {
-    check_round_trip(Wait::Reply{{{"a"_name, 1}, {"b"_name, 12}}},
-                     R"({"fired":[{"name":"a","count":1},{"name":"b","count":12}]})");
-    check_round_trip(Wait::Reply{{{"a"_name, 1}}, "0123"},
-                     R"({"fired":[{"name":"a","count":1}],"hold":"0123"})");
+    check_round_trip(Wait::Reply{{{"a"_name, 1, 0, {5}}, {"b"_name, 12, 2, {6}}}},
+                     R"({"fired":[{"name":"a","count":1,"index":0,"id":5},)"
+                     R"({"name":"b","count":12,"index":2,"id":6}]})");
+    check_round_trip(Wait::Reply{{{"a"_name, 1, 0, {5}}}, "0123"},
+                     R"({"fired":[{"name":"a","count":1,"index":0,"id":5}],"hold":"0123"})");
 }
 
 void round_trip(TypeTag<Join>)
@@ -273,18 +284,20 @@ void round_trip(TypeTag<Release>)
 
 void round_trip(TypeTag<Delete>)
 {
-    check_round_trip(Delete{{{"a"_name}}}, R"({"names":["a"]})");
+    check_round_trip(Delete{{{{"a"_name}}}}, R"({"items":[{"name":"a"}]})");
 }
 
-void round_trip(TypeTag<SetRights>)
+void round_trip(TypeTag<SetPermissions>)
 {
-    check_round_trip(SetRights{"a"_name, "0600"_permissions}, R"({"name":"a","rights":"0600"})");
+    check_round_trip(SetPermissions{"a"_name, "0600"_permissions},
+                     R"({"name":"a","permissions":"0600"})");
 }
 
 void round_trip(TypeTag<Monitor>)
 {
     check_round_trip(Monitor{}, "{}");
     check_round_trip(Monitor{"[a-c]*"_pattern}, R"({"pattern":"[a-c]*"})");
+    check_round_trip(Monitor{{}, true}, R"({"includeWaiters":true})");
 }
 void round_trip(TypeTag<Monitor::Reply>)
 {
@@ -306,11 +319,11 @@ void round_trip(TypeTag<Monitor::Reply>)
 void round_trip(TypeTag<Resume>)
 {
     check_round_trip(Resume{"0123456789abcdef0123456789abcdef", 7},
-                     R"({"session":"0123456789abcdef0123456789abcdef","calls":7})");
+                     R"({"session":"0123456789abcdef0123456789abcdef","sequence":7})");
 }
 void round_trip(TypeTag<Resume::Reply>)
 {
-    check_round_trip(Resume::Reply{true}, R"({"isCertain":true})");
+    check_round_trip(Resume::Reply{true}, R"({"isHistoryComplete":true})");
 }
 
 void round_trip(TypeTag<Status>)
@@ -329,15 +342,15 @@ void round_trip(TypeTag<Status::Reply>)
                                    .subscriptions = 7,
                                    .descriptors = 8,
                                    .descriptor_limit = 9,
-                                   .guardian = FdStore::systemd,
-                                   .waits_for_sessions = 10,
-                                   .parked = 11,
+                                   .fd_store = FdStore::systemd,
+                                   .orphaned_sessions = 10,
+                                   .stashed_descriptors = 11,
                                    .journal_bytes = 12,
-                                   .can_keep = true},
+                                   .is_journal_writable = true},
                      R"({"version":"0.1.0","pid":1,"startedNSec":2,"objects":3,"connections":4,)"
                      R"("waits":5,"monitors":6,"subscriptions":7,"descriptors":8,)"
-                     R"("descriptorLimit":9,"guardian":"systemd","waitsForSessions":10,)"
-                     R"("parked":11,"journalBytes":12,"canKeep":true})");
+                     R"("descriptorLimit":9,"fdStore":"systemd","orphanedSessions":10,)"
+                     R"("stashedDescriptors":11,"journalBytes":12,"isJournalWritable":true})");
 }
 
 void round_trip(TypeTag<Quotas>)
@@ -391,7 +404,8 @@ TEST_CASE("an opened object is encoded with its descriptor, or without one if it
                  number > 0
                      ? std::optional<PassedFd>{std::in_place, *make_eventfd(number, Counter::plain)}
                      : std::nullopt,
-             .subscription = {}});
+             .subscription = {},
+             .id = {7}});
     std::string text;
     std::vector<PassedFd> sent;
     EncodeContext out{text, sent};
@@ -420,8 +434,8 @@ TEST_CASE("an opened object is encoded with its descriptor, or without one if it
 TEST_CASE("an opened object with a missing or foreign descriptor is refused")
 {
     const auto opened = [](std::string_view index) {
-        return R"({"kind":"event","mode":"manual","mayWait":true,"maySet":true,"fileDescriptor":)" +
-               std::string{index} + "}";
+        return R"({"kind":"event","mode":"manual","canWait":true,"canSet":true,"fileDescriptor":)" +
+               std::string{index} + R"(,"id":7})";
     };
     const auto indexes =
         GENERATE_COPY(as<std::string>{}, in_list("objects", opened("1")),
@@ -438,7 +452,7 @@ TEST_CASE("an opened object with a missing or foreign descriptor is refused")
     const auto read = from_text<Open::Reply>(indexes, incoming);
 
     REQUIRE_FALSE(read);
-    CHECK(read.error().name == "objects");
+    CHECK(read.error().name == "fileDescriptor");
 }
 
 TEST_CASE("each method declares whether it streams and whether it is exactly-once")
@@ -459,7 +473,7 @@ TEST_CASE("each method declares whether it streams and whether it is exactly-onc
     STATIC_REQUIRE(is_counted<Wait>);
     STATIC_REQUIRE(is_counted<Join>);
     STATIC_REQUIRE(is_counted<Release>);
-    STATIC_REQUIRE(is_counted<SetRights>);
+    STATIC_REQUIRE(is_counted<SetPermissions>);
     STATIC_REQUIRE_FALSE(is_counted<Resume>);
     STATIC_REQUIRE_FALSE(is_counted<Show>);
     STATIC_REQUIRE_FALSE(is_counted<Monitor>);

@@ -49,18 +49,18 @@ TEST_CASE("CreateEvent reports the wrong field by name")
         {R"({"name":"a","mode":0})", "mode"},
         {R"({"name":"a","mode":"auto","mode":"auto"})", "mode"},
         {R"({"name":"a","initial":4294967296})", "initial"},
-        {R"({"name":"a","rights":"2755"})", "rights"},
-        {R"({"name":"a","rights":"rw"})", "rights"},
-        {R"({"name":"a","rights":644})", "rights"},
+        {R"({"name":"a","permissions":"2755"})", "permissions"},
+        {R"({"name":"a","permissions":"rw"})", "permissions"},
+        {R"({"name":"a","permissions":644})", "permissions"},
         {R"({"name":"a","lifetime":"forever"})", "lifetime"},
         {R"({"name":"a","ifMissing":1})", "ifMissing"},
         {R"({"name":"a","ifMissing":"true"})", "ifMissing"},
         {R"({"name":"a","if_missing":true})", "if_missing"},
-        {R"({"name":"a","names":["a"]})", "names"},
+        {R"({"name":"a","items":[{"name":"a"}]})", "items"},
         {R"({"name":"a","Name":"a"})", "Name"},
         {R"({"name":"a","initial":0})", "(none)"},
         {R"({"name":"a","initial":4294967295})", "(none)"},
-        {R"({"name":"a","mode":null,"initial":null,"rights":null,"lifetime":null,)"
+        {R"({"name":"a","mode":null,"initial":null,"permissions":null,"lifetime":null,)"
          R"("ifMissing":null})",
          "(none)"},
     });
@@ -71,76 +71,106 @@ TEST_CASE("an integer of the wrong type or out of bounds is refused with the nam
     for (const auto& number : invalid_integers) {
         INFO(number);
         CHECK(wrong_field<CreateEvent>(R"({"name":"a","initial":)" + number + "}") == "initial");
-        CHECK(wrong_field<Set>(R"({"names":["a"],"count":)" + number + "}") == "count");
-        CHECK(wrong_field<Wait>(R"({"names":["a"],"timeoutNSec":)" + number + "}") ==
+        CHECK(wrong_field<Set>(R"({"items":[{"name":"a","count":)" + number + "}]}") == "count");
+        CHECK(wrong_field<Wait>(R"({"items":[{"name":"a"}],"timeoutNSec":)" + number + "}") ==
               "timeoutNSec");
-        CHECK(wrong_field<Wait>(R"({"names":["a"],"count":)" + number + "}") == "count");
+        CHECK(wrong_field<Wait>(R"({"items":[{"name":"a","count":)" + number + "}]}") == "count");
         for (const auto* field : {"firstNSec", "afterNSec", "intervalNSec"})
             CHECK(wrong_field<Arm>(R"({"name":"a",")" + std::string{field} + R"(":)" + number +
                                    "}") == field);
     }
 }
 
-TEMPLATE_TEST_CASE("a request for names wants 1 to 253 of them, none twice", "", Disarm, Open, Set,
-                   Clear, Wait, Delete)
+template <class Request>
+Request request_for(std::size_t count)
+{
+    Request request;
+    for (std::size_t i = 0; i < count; ++i)
+        request.items.list.push_back({*Name::parse("name/" + std::to_string(i))});
+    return request;
+}
+
+TEMPLATE_TEST_CASE("a request takes 1 to 253 items, no two with the same name", "", Disarm, Open,
+                   Set, Clear, Wait, Delete)
 {
     check_wrong_fields<TestType>({
-        {"{}", "names"},
-        {R"({"names":null})", "names"},
-        {R"({"names":[]})", "names"},
-        {R"({"names":"a"})", "names"},
-        {R"({"names":{"a":"b"}})", "names"},
-        {R"({"names":[1]})", "names"},
-        {R"({"names":[null]})", "names"},
-        {R"({"names":[["a"]]})", "names"},
-        {R"({"names":["a",""]})", "names"},
-        {R"({"names":["a","b//c"]})", "names"},
-        {R"({"names":["a","a"]})", "names"},
-        {R"({"names":["a","b","a"]})", "names"},
-        {R"({"names":["a"],"names":["a"]})", "names"},
+        {"{}", "items"},
+        {R"({"items":null})", "items"},
+        {R"({"items":[]})", "items"},
+        {R"({"items":"a"})", "items"},
+        {R"({"items":["a"]})", "items"},
+        {R"({"items":{"name":"a"}})", "items"},
+        {R"({"items":[{}]})", "name"},
+        {R"({"items":[{"name":1}]})", "name"},
+        {R"({"items":[{"name":null}]})", "name"},
+        {R"({"items":[{"name":["a"]}]})", "name"},
+        {R"({"items":[{"name":"a"},{"name":""}]})", "name"},
+        {R"({"items":[{"name":"a"},{"name":"b//c"}]})", "name"},
+        {R"({"items":[{"name":"a","name":"a"}]})", "name"},
+        {R"({"items":[{"name":"a"},{"name":"a"}]})", "items"},
+        {R"({"items":[{"name":"a"},{"name":"b"},{"name":"a"}]})", "items"},
+        {R"({"items":[{"name":"a"}],"items":[{"name":"a"}]})", "items"},
+        {R"({"items":[{"name":"a","other":1}]})", "other"},
         {R"({"name":"a"})", "name"},
-        {R"({"names":["a"],"other":1})", "other"},
-        {R"({"names":["a"]})", "(none)"},
+        {R"({"names":["a"]})", "names"},
+        {R"({"items":[{"name":"a"}],"other":1})", "other"},
+        {R"({"items":[{"name":"a"}]})", "(none)"},
     });
-    CHECK(wrong_field<TestType>(to_text(TestType{many_names(253)})) == "(none)");
-    CHECK(wrong_field<TestType>(to_text(TestType{many_names(254)})) == "names");
+    CHECK(wrong_field<TestType>(to_text(request_for<TestType>(253))) == "(none)");
+    CHECK(wrong_field<TestType>(to_text(request_for<TestType>(254))) == "items");
+}
+
+TEMPLATE_TEST_CASE("an id is more than 0 and below 2^53", "", Disarm, Open, Set, Clear, Delete)
+{
+    check_wrong_fields<TestType>({
+        {R"({"items":[{"name":"a","id":0}]})", "id"},
+        {R"({"items":[{"name":"a","id":-1}]})", "id"},
+        {R"({"items":[{"name":"a","id":"1"}]})", "id"},
+        {R"({"items":[{"name":"a","id":9007199254740992}]})", "id"},
+        {R"({"items":[{"name":"a","id":9007199254740991}]})", "(none)"},
+        {R"({"items":[{"name":"a","id":null}]})", "(none)"},
+    });
 }
 
 TEST_CASE("Set reports the wrong field by name")
 {
     check_wrong_fields<Set>({
-        {R"({"count":1})", "names"},
-        {R"({"names":["a"],"count":0})", "count"},
-        {R"({"names":["a"],"count":16385})", "count"},
-        {R"({"names":["a"],"count":1,"count":1})", "count"},
-        {R"({"names":["a"],"count":1})", "(none)"},
-        {R"({"names":["a"],"count":16384})", "(none)"},
-        {R"({"names":["a"],"count":null})", "(none)"},
+        {R"({"count":1})", "count"},
+        {R"({"items":[{"name":"a","count":0}]})", "count"},
+        {R"({"items":[{"name":"a","count":16385}]})", "count"},
+        {R"({"items":[{"name":"a","count":1,"count":1}]})", "count"},
+        {R"({"items":[{"name":"a","count":1}]})", "(none)"},
+        {R"({"items":[{"name":"a","count":16384}]})", "(none)"},
+        {R"({"items":[{"name":"a","count":null}]})", "(none)"},
     });
 }
 
 TEST_CASE("Wait reports the wrong field by name")
 {
     check_wrong_fields<Wait>({
-        {R"({"gather":"any"})", "names"},
-        {R"({"names":["a"],"gather":"some"})", "gather"},
-        {R"({"names":["a"],"gather":["any"]})", "gather"},
-        {R"({"names":["a"],"timeout":1})", "timeout"},
-        {R"({"names":["a"],"timeoutNSec":"1s"})", "timeoutNSec"},
-        {R"({"names":["a"],"existing":0})", "existing"},
-        {R"({"names":["a"],"timeoutNSec":0})", "(none)"},
-        {R"({"names":["a"],"timeoutNSec":9223372036854775807})", "(none)"},
-        {R"({"names":["a"],"count":0})", "count"},
-        {R"({"names":["a"],"count":1,"count":1})", "count"},
-        {R"({"names":["a"],"count":1})", "(none)"},
-        {R"({"names":["a"],"count":9223372036854775807})", "(none)"},
-        {R"({"names":["a"],"hold":1})", "hold"},
-        {R"({"names":["a"],"hold":true})", "(none)"},
-        {R"({"names":["a"],"hold":true,"holder":true})", "holder"},
-        {R"({"names":["a"],"hold":true,"holder":"thread"})", "holder"},
-        {R"({"names":["a"],"hold":true,"holder":"process"})", "(none)"},
-        {R"({"names":["a"],"gather":null,"timeoutNSec":null,"existing":null,"count":null,)"
-         R"("hold":null})",
+        {R"({"require":"any"})", "items"},
+        {R"({"items":[{"name":"a","until":"gone"}]})", "until"},
+        {R"({"items":[{"name":"a","until":true}]})", "until"},
+        {R"({"items":[{"name":"a","until":"set"}]})", "(none)"},
+        {R"({"items":[{"name":"a","until":"clear"}]})", "(none)"},
+        {R"({"items":[{"name":"a"}],"require":"some"})", "require"},
+        {R"({"items":[{"name":"a"}],"require":["any"]})", "require"},
+        {R"({"items":[{"name":"a"}],"timeout":1})", "timeout"},
+        {R"({"items":[{"name":"a"}],"timeoutNSec":"1s"})", "timeoutNSec"},
+        {R"({"items":[{"name":"a","existing":0}]})", "existing"},
+        {R"({"items":[{"name":"a"}],"timeoutNSec":0})", "(none)"},
+        {R"({"items":[{"name":"a"}],"timeoutNSec":9223372036854775807})", "(none)"},
+        {R"({"items":[{"name":"a","count":0}]})", "count"},
+        {R"({"items":[{"name":"a","count":1,"count":1}]})", "count"},
+        {R"({"items":[{"name":"a","count":1}]})", "(none)"},
+        {R"({"items":[{"name":"a","count":9223372036854775807}]})", "(none)"},
+        {R"({"items":[{"name":"a"}],"hold":1})", "hold"},
+        {R"({"items":[{"name":"a"}],"hold":"session"})", "(none)"},
+        {R"({"items":[{"name":"a"}],"hold":true})", "hold"},
+        {R"({"items":[{"name":"a"}],"hold":"thread"})", "hold"},
+        {R"({"items":[{"name":"a"}],"hold":"process"})", "(none)"},
+        {R"({"items":[{"name":"a","until":null,"existing":null,"count":null}],"require":null,)"
+         R"("timeoutNSec":null,"hold":null})",
          "(none)"},
     });
 }
@@ -163,7 +193,7 @@ TEST_CASE("Arm reports the wrong field by name")
         {R"({"name":"a","sets":""})", "sets"},
         {R"({"name":"a","sets":["b"]})", "sets"},
         {R"({"name":"a","sets":"../b"})", "sets"},
-        {R"({"name":"a","rights":"1777"})", "rights"},
+        {R"({"name":"a","permissions":"1777"})", "permissions"},
         {R"({"name":"a","lifetime":"forever"})", "lifetime"},
         {R"({"name":"a","ifMissing":true})", "ifMissing"},
         {R"({"name":"a","mode":"auto"})", "mode"},
@@ -173,22 +203,22 @@ TEST_CASE("Arm reports the wrong field by name")
         {R"({"name":"a","afterNSec":9223372036854775807})", "(none)"},
         {R"({"name":"a","intervalNSec":9223372036854775807})", "(none)"},
         {R"({"name":"a","clock":null,"firstNSec":null,"afterNSec":null,"intervalNSec":null,)"
-         R"("cancelOnClockChange":null,"sets":null,"rights":null,"lifetime":null})",
+         R"("cancelOnClockChange":null,"sets":null,"permissions":null,"lifetime":null})",
          "(none)"},
     });
 }
 
 TEST_CASE("SetPermissions reports the wrong field by name")
 {
-    check_wrong_fields<SetRights>({
+    check_wrong_fields<SetPermissions>({
         {"{}", "name"},
-        {R"({"name":"a"})", "rights"},
-        {R"({"rights":"0644"})", "name"},
-        {R"({"name":"a","rights":null})", "rights"},
-        {R"({"name":"a","rights":""})", "rights"},
-        {R"({"name":"a","rights":"1777"})", "rights"},
-        {R"({"name":"a","rights":"644","mode":"auto"})", "mode"},
-        {R"({"name":"a","rights":"644"})", "(none)"},
+        {R"({"name":"a"})", "permissions"},
+        {R"({"permissions":"0644"})", "name"},
+        {R"({"name":"a","permissions":null})", "permissions"},
+        {R"({"name":"a","permissions":""})", "permissions"},
+        {R"({"name":"a","permissions":"1777"})", "permissions"},
+        {R"({"name":"a","permissions":"644","mode":"auto"})", "mode"},
+        {R"({"name":"a","permissions":"644"})", "(none)"},
     });
 }
 
@@ -198,7 +228,7 @@ TEST_CASE("Show reports the wrong field by name")
         {"{}", "name"},
         {R"({"name":"a/"})", "name"},
         {R"({"name":"a","name":"b"})", "name"},
-        {R"({"names":["a"]})", "names"},
+        {R"({"items":[{"name":"a"}]})", "items"},
         {R"({"name":"a"})", "(none)"},
     });
 }
@@ -246,7 +276,7 @@ TEST_CASE("a reply without a required field is refused, and one with unknown fie
         {R"({"sequence":1})", "change"},
         {R"({"sequence":1,"change":"vanished"})", "change"},
         {R"({"sequence":1,"change":"deleted","name":"a//b"})", "name"},
-        {R"({"sequence":1,"change":"changed","object":{}})", "object"},
+        {R"({"sequence":1,"change":"changed","object":{}})", "name"},
     });
     DecodeContext newer{.unknown = UnknownFields::ignore};
     CHECK(from_text<Monitor::Reply>(R"({"sequence":1,"change":"ready","since":2})", newer));

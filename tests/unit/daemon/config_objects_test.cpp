@@ -22,7 +22,7 @@ TEST_CASE("config: a declared event is a request to create it")
 {
     const auto config = load_valid_config(R"({"events": [
         {"name": "plain"},
-        {"name": "all", "mode": "semaphore", "initial": 4294967295, "rights": "0660",
+        {"name": "all", "mode": "semaphore", "initial": 4294967295, "permissions": "0660",
          "owner": "root", "group": 7}]})");
     REQUIRE(config.events.size() == 2);
     const auto& [plain, ours] = config.events[0];
@@ -35,7 +35,7 @@ TEST_CASE("config: a declared event is a request to create it")
     const auto& [all, theirs] = config.events[1];
     CHECK(all.mode == Mode::semaphore);
     CHECK(all.initial == protocol::InitialCount{4294967295});
-    CHECK(all.rights == Permissions::parse("0660"));
+    CHECK(all.permissions == Permissions::parse("0660"));
     CHECK(theirs == DeclaredOwner{0, 7});
 }
 
@@ -58,7 +58,7 @@ TEST_CASE("config: a declared timer is a request to arm it")
 {
     const auto config = load_valid_config(R"({"timers": [
         {"name": "tick", "every": "1s", "in": "500ms", "clock": "boottime", "sets": "later",
-         "rights": "640", "owner": "12"},
+         "permissions": "640", "owner": "12"},
         {"name": "noon", "cancelOnClockChange": true, "group": 13, "at": "2036-01-31T12:00:00+01:00"},
         {"name": "zero", "clock": "monotonic", "at": "@12.5", "every": "24h"}]})");
     REQUIRE(config.timers.size() == 3);
@@ -67,7 +67,7 @@ TEST_CASE("config: a declared timer is a request to arm it")
     CHECK(tick.after == 500ms);
     CHECK(tick.clock == Clock::boottime);
     CHECK(tick.sets == Name::parse("later"));
-    CHECK(tick.rights == Permissions::parse("0640"));
+    CHECK(tick.permissions == Permissions::parse("0640"));
     CHECK(tick.lifetime == Lifetime::permanent);
     CHECK(config.timers[0].owner == DeclaredOwner{12, ::getegid()});
 
@@ -88,7 +88,7 @@ TEST_CASE("config: an error in a declared event is reported with its key")
          "[A-Za-z0-9._@:+-] joined by single slashes, none of them . or .."},
         {R"({"name": "a", "mood": 1})",
          "events[0].mood: there is no such key; take it out, or give one of name, mode, initial, "
-         "rights, owner, group"},
+         "permissions, owner, group"},
         {R"({"name": "a", "mode": "loud"})",
          "events[0].mode: \"loud\" will not do; give manual, auto, semaphore or pulse"},
         {R"({"name": "a", "initial": -1})",
@@ -97,8 +97,9 @@ TEST_CASE("config: an error in a declared event is reported with its key")
          "events[0].initial: 4294967296 will not do; give a whole number, 0 to 4294967295"},
         {R"({"name": "a", "mode": "pulse", "initial": 1})",
          "events[0].initial: a pulse has no count to start with; give 0, or take it out"},
-        {R"({"name": "a", "rights": "2755"})",
-         "events[0].rights: \"2755\" will not do; give octal rights in quotes of r and w alone, "
+        {R"({"name": "a", "permissions": "2755"})",
+         "events[0].permissions: \"2755\" will not do; give octal permissions in quotes of r and w "
+         "alone, "
          "such as \"0664\""},
         {R"({"name": "a", "owner": 4294967295})",
          "events[0].owner: 4294967295 is no user; give the name of one that is there, or a number"},

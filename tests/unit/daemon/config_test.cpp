@@ -55,7 +55,7 @@ TEST_CASE("config: every setting can be given")
         "socketMode": "0660", "logLevel": "debug", "resumeGrace": "1m30s",
         "limits": {"objects": 1, "connections": 2, "subscriptions": 3, "waits": 4, "monitors": 5,
                    "ticksPerSecond": 6, "unreadBytes": 7, "unreadDescriptors": 8,
-                   "callsPerTurn": 9},
+                   "callsPerIteration": 9},
         "userLimits": [{"user": 1000, "waits": 3}, {"user": "root", "objects": 4},
                        {"user": "1000", "monitors": 2}],
         "policy": {"default": "deny"}
@@ -99,7 +99,7 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
         {"{\"limits\": [1]}",
          "evfdd.json:1: limits: a list will not do; give an object with "
          "objects, connections, subscriptions, waits, monitors, ticksPerSecond, "
-         "unreadBytes, unreadDescriptors, callsPerTurn"},
+         "unreadBytes, unreadDescriptors, callsPerIteration"},
         {"{\"limits\": {\n\"objects\":\n0}}",
          "evfdd.json:3: limits.objects: 0 is too small; give 1 to 20000"},
         {"{\"limits\": {\"monitors\": 65}}",
@@ -114,7 +114,7 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
         {"{\"limits\": {\n\n\"object\": 1}}",
          "evfdd.json:3: limits.object: there is no such key; take it out, or give one of objects, "
          "connections, subscriptions, waits, monitors, ticksPerSecond, unreadBytes, "
-         "unreadDescriptors, callsPerTurn"},
+         "unreadDescriptors, callsPerIteration"},
         {"{\"userLimits\": {}}",
          "evfdd.json:1: userLimits: an object will not do; give a list, as [...]"},
         {"{\"userLimits\": [{\"waits\": 1}]}",

@@ -76,15 +76,19 @@ TEST_CASE("a missing, wrong, unknown or repeated field is reported by name")
         {"CreateEvent", R"({"name":"e","initial":18446744073709551616})", "initial"},
         {"CreateEvent", R"({"name":"e","initial":1.5})", "initial"},
         {"CreateEvent", R"({"name":"e","mode":"pulse","initial":1})", "initial"},
-        {"CreateEvent", R"({"name":"e","rights":"1777"})", "rights"},
+        {"CreateEvent", R"({"name":"e","permissions":"1777"})", "permissions"},
         {"CreateEvent", R"({"name":"e","other":1})", "other"},
         {"CreateEvent", R"({"name":"e","":1})", ""},
-        {"Open", R"({"names":[]})", "names"},
-        {"Open", R"({"names":["a","a"]})", "names"},
-        {"Set", R"({"names":["a"],"count":0})", "count"},
-        {"Set", R"({"names":["a"],"count":16385})", "count"},
-        {"Wait", R"({"names":["a"],"timeoutNSec":-1})", "timeoutNSec"},
-        {"Wait", R"({"names":["a"],"gather":"some"})", "gather"},
+        {"Open", R"({"items":[]})", "items"},
+        {"Open", R"({"items":[{"name":"a"},{"name":"a"}]})", "items"},
+        {"Open", R"({"items":[{"name":"a b"}]})", "name"},
+        {"Open", R"({"items":[{"name":"a","id":0}]})", "id"},
+        {"Set", R"({"items":[{"name":"a","count":0}]})", "count"},
+        {"Set", R"({"items":[{"name":"a","count":16385}]})", "count"},
+        {"Wait", R"({"items":[{"name":"a"}],"timeoutNSec":-1})", "timeoutNSec"},
+        {"Wait", R"({"items":[{"name":"a"}],"require":"some"})", "require"},
+        {"Wait", R"({"items":[{"name":"a"}],"hold":true})", "hold"},
+        {"Wait", R"({"items":[{"name":"a","until":"clear"}]})", "until"}, // Not yet.
         {"Unsubscribe", R"({"subscription":"x"})", "subscription"},
         {"Unsubscribe", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
         {"Acknowledge", R"({"subscription":"x"})", "subscription"},
@@ -114,7 +118,7 @@ TEST_CASE("a refusal is sent as its error with all of its fields")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
-    const auto reply = daemon.request(client, "Set", R"({"names":["x"]})");
+    const auto reply = daemon.request(client, "Set", R"({"items":[{"name":"x"}]})");
     CHECK(reply.starts_with(
         R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"x","message":"there is no)"));
 }

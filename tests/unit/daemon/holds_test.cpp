@@ -12,7 +12,7 @@ constexpr auto token = "00112233445566778899aabbccddeeff";
 std::string resume(ServiceFixture& daemon, TestClient& client, std::int64_t calls = 0)
 {
     return daemon.request(client, "Resume",
-                          fmt::format(R"({{"session":"{}","calls":{}}})", token, calls));
+                          fmt::format(R"({{"session":"{}","sequence":{}}})", token, calls));
 }
 
 void create(ServiceFixture& daemon, std::string_view name, std::string_view mode, int initial,
@@ -21,7 +21,7 @@ void create(ServiceFixture& daemon, std::string_view name, std::string_view mode
     auto owner = daemon.connect();
     const auto reply =
         daemon.request(owner, "CreateEvent",
-                       fmt::format(R"({{"name":"{}","mode":"{}","initial":{},"rights":"{}"}})",
+                       fmt::format(R"({{"name":"{}","mode":"{}","initial":{},"permissions":"{}"}})",
                                    name, mode, initial, permissions));
     REQUIRE(reply.contains("true"));
 }
@@ -36,15 +36,16 @@ std::unique_ptr<ServiceFixture> with_semaphore(int initial)
 std::string hold(ServiceFixture& daemon, TestClient& client, std::string_view name = "s",
                  std::string_view more = "")
 {
-    return daemon.request(client, "Wait",
-                          fmt::format(R"({{"names":["{}"],"hold":true{}}})", name, more));
+    return daemon.request(
+        client, "Wait",
+        fmt::format(R"({{"items":[{{"name":"{}"}}],"hold":"session"{}}})", name, more));
 }
 
 // True for a held token and for a consumed one.
 bool has_fired(const std::string& reply, std::string_view name = "s")
 {
     return reply.starts_with(
-        fmt::format(R"({{"parameters":{{"fired":[{{"name":"{}","count":1}}])", name));
+        fmt::format(R"({{"parameters":{{"fired":[{{"name":"{}","count":1,)", name));
 }
 
 std::uint64_t tokens(ServiceFixture& daemon, std::string_view name = "s")
@@ -73,7 +74,7 @@ TEST_CASE("tokens that a connection holds return to the next waiter when it clos
     std::deque<TestClient> clients;
     for (int i = 0; i < 3; ++i) {
         clients.push_back(daemon.connect());
-        clients.back().call("Wait", R"({"names":["e"],"hold":true})");
+        clients.back().call("Wait", R"({"items":[{"name":"e"}],"hold":"session"})");
         run_until_idle(daemon.loop);
     }
     for (auto& client : clients) {
@@ -92,18 +93,19 @@ TEST_CASE("an auto event that is set while it is held stays set when it is relea
     auto client = daemon.connect();
     auto other = daemon.connect();
     REQUIRE(has_fired(hold(daemon, client, "a"), "a"));
-    daemon.request(other, "Set", R"({"names":["a"]})");
+    daemon.request(other, "Set", R"({"items":[{"name":"a"}]})");
     disconnect(daemon, client);
-    CHECK(has_fired(daemon.request(other, "Wait", R"({"names":["a"]})"), "a"));
-    CHECK(daemon.request(other, "Wait", R"({"names":["a"],"timeoutNSec":0})").contains("TimedOut"));
+    CHECK(has_fired(daemon.request(other, "Wait", R"({"items":[{"name":"a"}]})"), "a"));
+    CHECK(daemon.request(other, "Wait", R"({"items":[{"name":"a"}],"timeoutNSec":0})")
+              .contains("TimedOut"));
 }
 
 TEST_CASE("tokens that are consumed without a hold do not return")
 {
     auto daemon = with_semaphore(3);
     auto client = daemon->connect();
-    REQUIRE(has_fired(daemon->request(client, "Wait", R"({"names":["s"]})")));
-    REQUIRE(has_fired(daemon->request(client, "Wait", R"({"names":["s"],"hold":false})")));
+    REQUIRE(has_fired(daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})")));
+    REQUIRE(has_fired(daemon->request(client, "Wait", R"({"items":[{"name":"s"}],"hold":null})")));
     CHECK(waits(*daemon) == 0);
     disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 1);
@@ -130,8 +132,8 @@ TEST_CASE("a pending wait with a hold fails when its name is created as an unsui
         GENERATE(table<std::string, std::string, std::string>({
             {"manual", "0666", "WrongKind"},
             {"pulse", "0666", "WrongKind"},
-            {"auto", "0644", R"("right":"set")"},
-            {"auto", "0622", R"("right":"wait")"},
+            {"auto", "0644", R"("access":"set")"},
+            {"auto", "0622", R"("access":"wait")"},
             {"auto", "0666", ""},
         }));
     auto client = daemon.connect(bob);
@@ -148,11 +150,11 @@ TEST_CASE("a hold requires the permission to set, from the object and from the p
     create(daemon, "db/s", "semaphore", 1, "0644");
     create(daemon, "s", "semaphore", 1);
     auto other = daemon.connect(bob);
-    CHECK(hold(daemon, other, "db/s").contains(R"("right":"set")"));
+    CHECK(hold(daemon, other, "db/s").contains(R"("access":"set")"));
     REQUIRE(hold(daemon, other, "x").empty());
     daemon.service.set_policy(make_policy("\"\" bob -s"));
     run_until_idle(daemon.loop);
-    CHECK(other.reply().contains(R"("right":"set")")); // The pending wait ends.
+    CHECK(other.reply().contains(R"("access":"set")")); // The pending wait ends.
     const auto by_policy = "the policy of this machine does not let you take from"s;
     CHECK(hold(daemon, other, "s").contains(by_policy));
     CHECK(hold(daemon, other, "later").contains(by_policy));
@@ -166,7 +168,7 @@ TEST_CASE("a holder that lost the permission to set still releases its tokens")
     auto client = daemon->connect(bob);
     auto owner = daemon->connect();
     REQUIRE(has_fired(hold(*daemon, client)));
-    daemon->request(owner, "SetRights", R"({"name":"s","rights":"0600"})");
+    daemon->request(owner, "SetPermissions", R"({"name":"s","permissions":"0600"})");
     disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 1);
 }
@@ -179,14 +181,15 @@ TEST_CASE("a hold over several names holds all of them, or the fired one with an
     auto client = daemon.connect();
     SECTION("all")
     {
-        daemon.request(client, "Wait", R"({"names":["s","a"],"hold":true})");
+        daemon.request(client, "Wait", R"({"items":[{"name":"s"},{"name":"a"}],"hold":"session"})");
         CHECK(tokens(daemon, "a") == 0);
         CHECK(tokens(daemon, "s") == 1);
         CHECK(waits(daemon) == 2);
     }
     SECTION("any")
     {
-        daemon.request(client, "Wait", R"({"names":["s","a"],"gather":"any","hold":true})");
+        daemon.request(client, "Wait",
+                       R"({"items":[{"name":"s"},{"name":"a"}],"require":"any","hold":"session"})");
         CHECK(tokens(daemon, "a") == 1);
         CHECK(tokens(daemon, "s") == 1);
         CHECK(waits(daemon) == 1);
@@ -214,7 +217,7 @@ TEST_CASE("a client that disconnects before the reply holds nothing")
         REQUIRE(hold(*daemon, client).empty());
     }
     run_until_idle(daemon->loop);
-    daemon->request(setter, "Set", R"({"names":["s"]})");
+    daemon->request(setter, "Set", R"({"items":[{"name":"s"}]})");
     CHECK(tokens(*daemon) == 1);
     CHECK(hold(*daemon, setter, "s", R"(,"timeoutNSec":0)").contains("fired"));
     CHECK(hold(*daemon, setter, "s", R"(,"timeoutNSec":0)").contains("TimedOut"));
@@ -226,7 +229,7 @@ TEST_CASE("a oneway wait holds its tokens")
     auto daemon = with_semaphore(1);
     auto client = daemon->connect();
     client.send(framed(
-        R"({"method":"io.evfdd.Wait","parameters":{"names":["s"],"hold":true},"oneway":true})"));
+        R"({"method":"io.evfdd.Wait","parameters":{"items":[{"name":"s"}],"hold":"session"},"oneway":true})"));
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon) == 0);
     CHECK(waits(*daemon) == 1);
@@ -239,7 +242,7 @@ TEST_CASE("a wait with the more flag reports that it has begun, and then holds")
 {
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
-    CHECK(daemon->request(client, "Wait", R"({"names":["s"],"hold":true})", true) ==
+    CHECK(daemon->request(client, "Wait", R"({"items":[{"name":"s"}],"hold":"session"})", true) ==
           R"({"parameters":{"fired":[]},"continues":true})");
     CHECK(has_fired(client.reply()));
     CHECK(has_fired(hold(*daemon, client)));
@@ -253,7 +256,7 @@ TEST_CASE("a deleted object gets no tokens back, and neither does a later object
     auto client = daemon->connect();
     auto owner = daemon->connect();
     REQUIRE(has_fired(hold(*daemon, client)));
-    daemon->request(owner, "Delete", R"({"names":["s"]})");
+    daemon->request(owner, "Delete", R"({"items":[{"name":"s"}]})");
     create(*daemon, "s", "semaphore", 5);
     disconnect(*daemon, client);
     CHECK(tokens(*daemon) == 5);
@@ -265,7 +268,7 @@ TEST_CASE("a held event whose lifetime ends with its holding connection is delet
     ServiceFixture daemon;
     auto client = daemon.connect();
     daemon.request(client, "CreateEvent",
-                   R"({"name":"s","mode":"semaphore","initial":1,"lifetime":"connection"})");
+                   R"({"name":"s","mode":"semaphore","initial":1,"lifetime":"session"})");
     REQUIRE(has_fired(hold(daemon, client)));
     disconnect(daemon, client);
     CHECK_FALSE(daemon.service.registry().find("s"_name));
@@ -283,9 +286,11 @@ TEST_CASE("a hold counts towards its user's waits and is refused beyond the limi
     REQUIRE(has_fired(hold(daemon, client)));
     REQUIRE(has_fired(hold(daemon, second)));
     CHECK(hold(daemon, second).contains(R"("quota":"waits","limit":2)"));
-    CHECK(daemon.request(second, "Wait", R"({"names":["s"]})").contains("QuotaExceeded"));
+    CHECK(daemon.request(second, "Wait", R"({"items":[{"name":"s"}]})").contains("QuotaExceeded"));
     disconnect(daemon, client);
-    CHECK(daemon.request(second, "Wait", R"({"names":["s","x"],"hold":true,"timeoutNSec":0})")
+    CHECK(daemon
+              .request(second, "Wait",
+                       R"({"items":[{"name":"s"},{"name":"x"}],"hold":"session","timeoutNSec":0})")
               .contains("QuotaExceeded")); // One for each name.
     CHECK(has_fired(hold(daemon, second)));
 }
@@ -295,7 +300,7 @@ TEST_CASE("pipelined calls can hold no more than sequential ones")
     auto daemon = with_semaphore(1'000);
     auto client = daemon->connect();
     for (std::int64_t i = 0; i < max_tokens_held + 20; ++i)
-        client.call("Wait", R"({"names":["s"],"hold":true})");
+        client.call("Wait", R"({"items":[{"name":"s"}],"hold":"session"})");
     run_until_idle(daemon->loop);
     std::int64_t held = 0;
     for (auto reply = client.reply(); !reply.empty(); reply = client.reply())
@@ -314,7 +319,7 @@ TEST_CASE("one connection holds at most as many tokens as a call can have names"
     const auto refused = hold(*daemon, client);
     CHECK(refused.contains(R"("error":"io.evfdd.TooManyTokens")"));
     CHECK(refused.contains(R"("limit":253)"));
-    CHECK(has_fired(daemon->request(client, "Wait", R"({"names":["s"]})")));
+    CHECK(has_fired(daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})")));
     auto second = daemon->connect();
     CHECK(has_fired(hold(*daemon, second)));
     disconnect(*daemon, client);
@@ -332,10 +337,10 @@ TEST_CASE("a session keeps its hold across a crash and returns it once")
     std::int64_t calls = 1;
     SECTION("with further calls in between")
     {
-        daemon->request(client, "Set", R"({"names":["s"]})");
-        daemon->request(client, "Set", R"({"names":["s"]})");
-        daemon->request(client, "Wait", R"({"names":["s"]})");
-        daemon->request(client, "Wait", R"({"names":["s"]})");
+        daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
+        daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
+        daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})");
+        daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})");
         calls += 4;
     }
     SECTION("immediately") {}
@@ -402,7 +407,7 @@ TEST_CASE("a client that missed the reply to its hold gets it again, and the hol
     }
     SECTION("the client does not read the reply")
     {
-        client.call("Wait", R"({"names":["s"],"hold":true})");
+        client.call("Wait", R"({"items":[{"name":"s"}],"hold":"session"})");
         REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
         run_until_idle(daemon->loop);
     }
@@ -422,7 +427,7 @@ TEST_CASE("a session forgets held tokens of an object that was deleted meanwhile
     resume(*daemon, client);
     REQUIRE(has_fired(hold(*daemon, client)));
     auto owner = daemon->connect();
-    daemon->request(owner, "Delete", R"({"names":["s"]})");
+    daemon->request(owner, "Delete", R"({"items":[{"name":"s"}]})");
     daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect();
     REQUIRE(resume(*daemon, client, 1).contains("true"));
@@ -451,7 +456,7 @@ TEST_CASE("an auto event that was set while a client of a crashed daemon held it
     resume(*daemon, client);
     REQUIRE(has_fired(hold(*daemon, client, "a"), "a"));
     auto other = daemon->connect();
-    daemon->request(other, "Set", R"({"names":["a"]})");
+    daemon->request(other, "Set", R"({"items":[{"name":"a"}]})");
     daemon = std::make_unique<ServiceFixture>(crash(std::move(daemon)), 0ns);
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "a") > 0);

@@ -43,7 +43,7 @@ std::unique_ptr<Wait> begin_wait(RegistryFixture& fixture,
                                  std::initializer_list<std::string_view> list)
 {
     auto wait = fixture.waits.start(make_peer(bob), *fixture.quota.charge(bob, Resource::waits),
-                                    {.names = names(list)}, [] {});
+                                    {.items = wait_items(list)}, [] {});
     REQUIRE(wait);
     return *std::move(wait);
 }
@@ -83,7 +83,7 @@ TEST_CASE("a monitor reports the state first, then that it is ready, then every 
     REQUIRE(take(client)); // Clears the event on the descriptor.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "changed b");
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"a"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"a"}, 1)));
     CHECK(monitor.take_events() == "changed a");
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "b"_name, "0600"_permissions));
     CHECK(monitor.take_events() == "changed b");
@@ -126,7 +126,7 @@ TEST_CASE("a change during the initial state is reported once, as state or after
     fixture.create("e"); // and this one is before them.
     delete_object(fixture, "b");
     delete_object(fixture, "d");
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"f"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"f"}, 1)));
 
     CHECK(monitor.take_events() == "present e; present f; ready; created a; deleted b");
 }
@@ -164,7 +164,7 @@ TEST_CASE("several changes of an object are reported as one to a slow reader")
         if (step == 'c')
             fixture.create("x");
         if (step == 's')
-            REQUIRE(fixture.registry.set(fixture.owner.peer, names({"x"}), 1));
+            REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"x"}, 1)));
         if (step == 'r')
             REQUIRE(
                 fixture.registry.set_permissions(fixture.owner.peer, "x"_name, "0600"_permissions));
@@ -231,7 +231,7 @@ TEST_CASE("an object without access is hidden from a monitor")
     auto monitor = start_monitor(fixture, {}, bob, MonitorScope::with_waiters);
     CHECK(monitor.take_events() == "ready");
     fixture.create("secret", Mode::manual, 0, "0600"_permissions);
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"secret"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"secret"}, 1)));
     fixture.monitors.on_interest_changed("secret"_name);
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
@@ -272,7 +272,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     CHECK(monitor.take_events() == "present secret; ready");
     CHECK_FALSE(fixture.registry.find("secret"_name)->watch);
 
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"secret"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"secret"}, 1)));
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
 
@@ -300,7 +300,7 @@ TEST_CASE(
     auto two = start_monitor(fixture, "a"_pattern);
     one.take_events();
     two.take_events();
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"a"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"a"}, 1)));
     CHECK(one.take_events() == "changed a");
     CHECK(two.take_events() == "changed a");
 
@@ -356,7 +356,7 @@ TEST_CASE("a new timer with a past expiration is reported as created, then as ch
     std::unique_ptr<Wait> wait;
     if (is_waited_for)
         wait = *fixture.waits.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
-                                    {.names = names({"t"})}, [] {});
+                                    {.items = wait_items({"t"})}, [] {});
     REQUIRE(fixture.registry.arm(fixture.owner,
                                  {.name = "t"_name, .clock = Clock::monotonic, .first = 1ns}));
     CHECK(monitor.take_events() == "created t");
@@ -368,8 +368,8 @@ TEST_CASE("a new timer with a past expiration is reported as created, then as ch
 TEST_CASE("a timer is counted for a monitor while the monitor exists and has access")
 {
     RegistryFixture fixture;
-    REQUIRE(fixture.registry.arm(fixture.owner,
-                                 {.name = "t"_name, .after = 1h, .rights = "0602"_permissions}));
+    REQUIRE(fixture.registry.arm(
+        fixture.owner, {.name = "t"_name, .after = 1h, .permissions = "0602"_permissions}));
     const auto is_counted = [&] { return Registry::is_watched(*fixture.registry.find("t"_name)); };
     CHECK_FALSE(is_counted());
     auto outsider = start_monitor(fixture, {}, bob);
@@ -554,7 +554,7 @@ TEST_CASE("a monitor without permission to wait by policy reports existence but 
     CHECK(monitor.take_events() == "present db/e; present e; ready");
     CHECK_FALSE(fixture.registry.find("db/e"_name)->watch);
 
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"db/e", "e"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e", "e"}, 1)));
     CHECK(monitor.take_events() == "changed e");
     fixture.create("db/f");
     CHECK(monitor.take_events() == "created db/f");
@@ -580,7 +580,7 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     CHECK(monitor.take_events() == "changed db/e");
     CHECK(outsider.take_events().empty());
     CHECK_FALSE(is_watched());
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"db/e"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e"}, 1)));
     CHECK(monitor.take_events().empty());
     change_policy(fixture, "");
     CHECK(monitor.take_events() == "changed db/e");

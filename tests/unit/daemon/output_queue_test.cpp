@@ -33,8 +33,13 @@ void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, 
     }
     protocol::Open::Reply reply;
     for (unsigned i = 0; i < descriptors; ++i)
-        reply.objects.push_back({Kind::event, Mode::manual, true, true,
-                                 PassedFd{*make_eventfd(first + i, Counter::plain)}, text});
+        reply.objects.push_back({Kind::event,
+                                 Mode::manual,
+                                 true,
+                                 true,
+                                 PassedFd{*make_eventfd(first + i, Counter::plain)},
+                                 text,
+                                 {7}});
     queue.reply(reply, false);
 }
 
@@ -45,7 +50,7 @@ TEST_CASE("replies and errors are sent in order, each as a frame")
     CHECK(queue.is_empty());
     put(queue, "one");
     queue.error(protocol::ExpectedMore{});
-    protocol::CreateEvent::Reply last{true};
+    protocol::CreateEvent::Reply last{true, {7}};
     queue.reply(last, true);
     CHECK_FALSE(queue.is_empty());
 
@@ -54,7 +59,7 @@ TEST_CASE("replies and errors are sent in order, each as a frame")
     CHECK(queue.is_empty());
     CHECK(pair.client.reply() == R"({"parameters":{"description":"one"}})");
     CHECK(pair.client.reply() == R"({"error":"org.varlink.service.ExpectedMore","parameters":{}})");
-    CHECK(pair.client.reply() == R"({"parameters":{"created":true},"continues":true})");
+    CHECK(pair.client.reply() == R"({"parameters":{"created":true,"id":7},"continues":true})");
     CHECK(pair.client.reply().empty());
 }
 
@@ -189,7 +194,7 @@ TEST_CASE("unsent descriptors are closed with the queue")
         OutputQueue queue;
         protocol::Open::Reply reply;
         reply.objects.push_back(
-            {Kind::event, Mode::manual, true, true, PassedFd{UniqueFd{ends[1]}}, {}});
+            {Kind::event, Mode::manual, true, true, PassedFd{UniqueFd{ends[1]}}, {}, {7}});
         queue.reply(reply, false);
         CHECK_FALSE(is_ready(read_end, POLLHUP));
     }

@@ -55,9 +55,13 @@ struct SlowEvent {
     std::optional<EpollWaiters> waiters;
 };
 
-std::string set_of(std::string_view names, std::int64_t count)
+std::string set_of(std::initializer_list<std::string_view> names, std::int64_t count)
 {
-    return fmt::format(R"({{"names":[{}],"count":{}}})", names, count);
+    std::string items;
+    for (const auto name : names)
+        items +=
+            fmt::format(R"({}{{"name":"{}","count":{}}})", items.empty() ? "" : ",", name, count);
+    return fmt::format(R"({{"items":[{}]}})", items);
 }
 
 // Runs the loop until a Set is half applied. Returns the number of applied tokens.
@@ -90,7 +94,7 @@ TEST_CASE("a Set of many tokens yields to others and is answered when all are ap
     const SlowEvent slow_event{daemon};
     auto setter = daemon.connect();
     auto other = daemon.connect(bob);
-    setter.call("Set", set_of(R"("s")", many));
+    setter.call("Set", set_of({"s"}, many));
     run_into_set(daemon, "s");
 
     CHECK(reply_within_few_iterations(daemon, other, "Show", R"({"name":"s"})").contains("count"));
@@ -108,7 +112,7 @@ TEST_CASE("a Clear of many tokens yields to others and is answered when all are 
     const SlowEvent slow_event{daemon, many};
     auto waiter = daemon.connect();
     auto other = daemon.connect(bob);
-    waiter.call("Clear", R"({"names":["s"]})");
+    waiter.call("Clear", R"({"items":[{"name":"s"}]})");
     for (int i = 0; i < 100 && tokens(daemon, "s") == many; ++i)
         run_iterations(daemon.loop, 1);
 
@@ -130,7 +134,7 @@ TEST_CASE(
     daemon.request(waiter, "CreateEvent",
                    fmt::format(R"({{"name":"s","mode":"semaphore","initial":{}}})", backlog));
     daemon.request(waiter, "CreateEvent", R"({"name":"t","mode":"semaphore","initial":3})");
-    waiter.call("Clear", R"({"names":["s","t"]})");
+    waiter.call("Clear", R"({"items":[{"name":"s"},{"name":"t"}]})");
     const auto disconnects = monotonic_deadline(30s);
     while (tokens(daemon, "t") > 0 && monotonic_now() < disconnects)
         run_iterations(daemon.loop, 100);
@@ -147,7 +151,7 @@ TEST_CASE("an endless Clear ends with its client")
     daemon.request(other, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":4294967295})");
     {
         auto waiter = daemon.connect();
-        waiter.call("Clear", R"({"names":["s"]})");
+        waiter.call("Clear", R"({"items":[{"name":"s"}]})");
         run_iterations(daemon.loop, 1);
     }
     const auto disconnects = monotonic_deadline(30s);
@@ -166,7 +170,7 @@ TEST_CASE("a disconnected client's pending Set is completed, and so are its late
     {
         auto setter = daemon.connect();
         const auto call = fmt::format(R"({{"method":"io.evfdd.Set","parameters":{}{}}})",
-                                      set_of(R"("s")", many), is_oneway ? R"(,"oneway":true)" : "");
+                                      set_of({"s"}, many), is_oneway ? R"(,"oneway":true)" : "");
         setter.send(framed(call));
         setter.send(framed(call));
         run_into_set(daemon, "s");
@@ -185,7 +189,7 @@ TEST_CASE("a Set of many tokens is one change for events that do not count")
     auto setter = daemon.connect();
     daemon.request(setter, "CreateEvent", R"({"name":"m"})");
     daemon.request(setter, "CreateEvent", R"({"name":"a","mode":"auto"})");
-    setter.call("Set", set_of(R"("m","a","s")", many));
+    setter.call("Set", set_of({"m", "a", "s"}, many));
     run_into_set(daemon, "s");
     CHECK(tokens(daemon, "m") == 1);
     REQUIRE(take(event(daemon, "a").fd()) == 1U);
@@ -198,17 +202,44 @@ TEST_CASE("a Set of many tokens is one change for events that do not count")
     CHECK(tokens(daemon, "s") == many);
 }
 
+TEST_CASE("each item of a Set gets its own count of tokens, also in several slices")
+{
+    const auto tokens_of_s = GENERATE(5, many);
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon};
+    auto setter = daemon.connect();
+    auto waiter = daemon.connect();
+    for (const auto* name : {"two", "one"})
+        daemon.request(setter, "CreateEvent",
+                       fmt::format(R"({{"name":"{}","mode":"semaphore"}})", name));
+    daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
+    daemon.request(setter, "Open", R"({"items":[{"name":"p"}]})");
+    waiter.call("Wait", R"({"items":[{"name":"p"}]})");
+    run_until_idle(daemon.loop);
+    CHECK(daemon.request(
+              setter, "Set",
+              fmt::format(R"({{"items":[{{"name":"two","count":2}},{{"name":"p","count":3}},)"
+                          R"({{"name":"s","count":{}}},{{"name":"one"}}]}})",
+                          tokens_of_s)) == R"({"parameters":{}})");
+    CHECK(tokens(daemon, "s") == tokens_of_s);
+    CHECK(tokens(daemon, "two") == 2);
+    CHECK(tokens(daemon, "one") == 1);
+    CHECK(waiter.reply().contains(R"("name":"p","count":3)"));
+    CHECK(count(setter.descriptors.front()) == 3U);
+    CHECK(daemon.request(setter, "Show", R"({"name":"p"})").contains(R"("pulses":3,)"));
+}
+
 TEST_CASE("a waiter for a pulse gets the whole count of one Set at once")
 {
     ServiceFixture daemon;
     auto setter = daemon.connect();
     auto waiting = daemon.connect();
     daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    daemon.request(setter, "Open", R"({"names":["p"]})");
-    waiting.call("Wait", R"({"names":["p"]})");
+    daemon.request(setter, "Open", R"({"items":[{"name":"p"}]})");
+    waiting.call("Wait", R"({"items":[{"name":"p"}]})");
     run_until_idle(daemon.loop);
 
-    CHECK(daemon.request(setter, "Set", set_of(R"("p")", many)) == R"({"parameters":{}})");
+    CHECK(daemon.request(setter, "Set", set_of({"p"}, many)) == R"({"parameters":{}})");
 
     CHECK(waiting.reply().contains(fmt::format(R"("count":{})", many)));
     CHECK(count(setter.descriptors.front()) == static_cast<std::uint64_t>(many));
@@ -222,9 +253,9 @@ TEST_CASE(
     const SlowEvent slow_event{daemon};
     auto setter = daemon.connect();
     auto other = daemon.connect();
-    setter.call("Set", set_of(R"("s")", many));
+    setter.call("Set", set_of({"s"}, many));
     run_into_set(daemon, "s");
-    other.call("Delete", R"({"names":["s"]})");
+    other.call("Delete", R"({"items":[{"name":"s"}]})");
     if (has_other)
         other.call("CreateEvent", R"({"name":"s","mode":"semaphore"})");
 
@@ -241,8 +272,8 @@ TEST_CASE(
 {
     auto daemon = std::make_unique<ServiceFixture>();
     const SlowEvent slow_event{*daemon};
-    const auto resume = fmt::format(R"({{"session":"{}","calls":0}})", token);
-    const auto set = set_of(R"("s")", many);
+    const auto resume = fmt::format(R"({{"session":"{}","sequence":0}})", token);
+    const auto set = set_of({"s"}, many);
     std::int64_t applied = 0;
     for (int kills = 0; kills < 3; ++kills) {
         auto setter = daemon->connect();
@@ -272,12 +303,12 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     auto setter = daemon.connect();
     daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
     const SlowEvent slow_event{daemon}; // The Set takes more than one slice.
-    setter.call("Set", set_of(R"("s","p")", many));
+    setter.call("Set", set_of({"s", "p"}, many));
     run_into_set(daemon, "s");
     std::vector<TestClient> all;
     for (int i = 0; i < 40; ++i) {
         all.push_back(daemon.connect(bob));
-        all.back().call("Open", R"({"names":["p"]})");
+        all.back().call("Open", R"({"items":[{"name":"p"}]})");
     }
     const auto& subscriptions = daemon.service.registry().find("p"_name)->pulse()->subscriptions();
     const auto max_delivered = [&] {

@@ -23,7 +23,7 @@ std::unique_ptr<ServiceFixture> with_semaphore(int initial)
     REQUIRE(daemon
                 ->request(owner, "CreateEvent",
                           fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},)"
-                                      R"("rights":"0666"}})",
+                                      R"("permissions":"0666"}})",
                                       initial))
                 .contains("true"));
     return daemon;
@@ -31,8 +31,8 @@ std::unique_ptr<ServiceFixture> with_semaphore(int initial)
 
 std::string request_hold(ServiceFixture& daemon, TestClient& client, std::string_view more = "")
 {
-    return daemon.request(
-        client, "Wait", fmt::format(R"({{"names":["s"],"hold":true,"holder":"process"{}}})", more));
+    return daemon.request(client, "Wait",
+                          fmt::format(R"({{"items":[{{"name":"s"}}],"hold":"process"{}}})", more));
 }
 
 std::string id_in(const std::string& reply)
@@ -123,7 +123,7 @@ TEST_CASE("tokens held by a process return when it ends, whatever happens to its
     CHECK(tokens(*daemon) == 0);
     CHECK(waits(*daemon) == 1);
     auto next = daemon->connect();
-    next.call("Wait", R"({"names":["s"]})");
+    next.call("Wait", R"({"items":[{"name":"s"}]})");
     run_until_idle(daemon->loop);
     CHECK(next.reply().empty());
     end(*daemon, holder);
@@ -159,7 +159,7 @@ TEST_CASE("a process may join the hold of a session, and a session that of a pro
     OtherProcess process;
     auto client = connect(*daemon, process);
     const auto id =
-        id_in(daemon->request(owner, "Wait", R"({"names":["s"],"hold":true,"holder":"session"})"));
+        id_in(daemon->request(owner, "Wait", R"({"items":[{"name":"s"}],"hold":"session"})"));
     REQUIRE(join(*daemon, client, id) == done);
     disconnect(*daemon, client);
     SECTION("the session ends first")
@@ -241,11 +241,11 @@ TEST_CASE("an ended or invisible process cannot hold tokens")
     SECTION("it ends during its wait")
     {
         auto setter = daemon->connect();
-        REQUIRE(daemon->request(setter, "Wait", R"({"names":["s"]})").contains("fired"));
+        REQUIRE(daemon->request(setter, "Wait", R"({"items":[{"name":"s"}]})").contains("fired"));
         auto client = connect(*daemon, process);
         REQUIRE(request_hold(*daemon, client).empty());
         end(*daemon, process);
-        daemon->request(setter, "Set", R"({"names":["s"]})");
+        daemon->request(setter, "Set", R"({"items":[{"name":"s"}]})");
         run_until_idle(daemon->loop);
         disconnect(*daemon, client);
     }
@@ -257,8 +257,8 @@ TEST_CASE("an ended or invisible process cannot hold tokens")
         const auto reply = request_hold(*daemon, client);
         CHECK(reply.contains("io.evfdd.NoSuchProcess"));
         CHECK(reply.contains("let it end with the connection instead"));
-        CHECK(id_in(daemon->request(client, "Wait", R"({"names":["s"],"hold":true})")).size() ==
-              32);
+        CHECK(id_in(daemon->request(client, "Wait", R"({"items":[{"name":"s"}],"hold":"session"})"))
+                  .size() == 32);
         disconnect(*daemon, client);
     }
     CHECK(tokens(*daemon) == 1);
@@ -292,7 +292,7 @@ TEST_CASE("a process with thousands of holds returns all of them, each once")
     int held = 0;
     for (int calls_sent = 0; calls_sent < many; calls_sent += at_a_time) {
         for (int i = 0; i < at_a_time; ++i)
-            client.call("Wait", R"({"names":["s"],"hold":true,"holder":"process"})");
+            client.call("Wait", R"({"items":[{"name":"s"}],"hold":"process"})");
         run_until_idle(daemon->loop);
         while (!client.reply().empty())
             ++held;
@@ -313,7 +313,7 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
     ServiceFixture daemon{limits};
     auto owner = daemon.connect();
     daemon.request(owner, "CreateEvent",
-                   R"({"name":"s","mode":"semaphore","initial":9,"rights":"0666"})");
+                   R"({"name":"s","mode":"semaphore","initial":9,"permissions":"0666"})");
     OtherProcess first;
     OtherProcess second;
     OtherProcess third;
@@ -334,7 +334,7 @@ TEST_CASE("each holding process uses a descriptor of the daemon, and the last on
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);
     daemon.request(owner, "CreateEvent",
-                   R"({"name":"s","mode":"semaphore","initial":99,"rights":"0666"})");
+                   R"({"name":"s","mode":"semaphore","initial":99,"permissions":"0666"})");
     std::deque<OtherProcess> processes;
     std::string refused;
     for (std::int64_t i = 0; i <= budget && refused.empty(); ++i) {
@@ -361,7 +361,7 @@ TEST_CASE("a process keeps its hold across a crash, and the tokens return once")
     auto client = connect(*daemon, first);
     const bool has_session = GENERATE(true, false);
     if (has_session)
-        daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
+        daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","sequence":0}})", token));
     const auto id = hold(*daemon, client);
     auto other = connect(*daemon, second);
     REQUIRE(join(*daemon, other, id) == done);
@@ -406,7 +406,7 @@ TEST_CASE("a client that missed the reply to its hold gets it again with the sam
     auto daemon = with_semaphore(3);
     OtherProcess process;
     auto client = connect(*daemon, process);
-    const auto resume = fmt::format(R"({{"session":"{}","calls":0}})", token);
+    const auto resume = fmt::format(R"({{"session":"{}","sequence":0}})", token);
     daemon->request(client, "Resume", resume);
     const auto id = hold(*daemon, client);
     daemon = crash_and_restart(std::move(daemon));
@@ -417,8 +417,9 @@ TEST_CASE("a client that missed the reply to its hold gets it again with the sam
     CHECK(release(*daemon, client, id) == done);
     daemon = crash_and_restart(std::move(daemon)); // The client missed this reply as well.
     client = connect(*daemon, process);
-    REQUIRE(daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":1}})", token))
-                .contains("true"));
+    REQUIRE(
+        daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","sequence":1}})", token))
+            .contains("true"));
     CHECK(release(*daemon, client, id) == done);
     CHECK(tokens(*daemon) == 3);
 }
@@ -428,7 +429,7 @@ TEST_CASE("an orphaned session takes nothing from the hold of a process")
     auto daemon = with_semaphore(3);
     OtherProcess process;
     auto client = connect(*daemon, process);
-    daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","calls":0}})", token));
+    daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","sequence":0}})", token));
     hold(*daemon, client);
     daemon = std::make_unique<ServiceFixture>(crash(std::move(daemon)), 0ns);
     run_until_idle(daemon->loop);
@@ -459,7 +460,7 @@ TEST_CASE(
             daemon = crash_and_recover(std::move(daemon));
     auto other = daemon->connect();
     CHECK(daemon->request(other, "Show", R"({"name":"o"})").contains(R"("lifetime":"process")"));
-    other.call("Wait", R"({"names":["o","x"]})");
+    other.call("Wait", R"({"items":[{"name":"o"},{"name":"x"}]})");
     run_until_idle(daemon->loop);
     CHECK(other.reply().empty());
     end(*daemon, process);
@@ -477,7 +478,7 @@ TEST_CASE(
     OtherProcess process;
     auto client = connect(daemon, process);
     daemon.request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
-    daemon.request(client, "Delete", R"({"names":["o"]})");
+    daemon.request(client, "Delete", R"({"items":[{"name":"o"}]})");
     CHECK(daemon.state_store.stored_fds() == 0); // No object ends with the process any more.
     auto other = daemon.connect();
     daemon.request(other, "CreateEvent", R"({"name":"o"})");

@@ -194,14 +194,14 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }
 
-TEST_CASE("a connection object is recovered with its session and deleted with it")
+TEST_CASE("a temporary object is recovered with its session and deleted with it")
 {
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
-                                     {.name = "mine"_name, .lifetime = Lifetime::connection}));
+                                     {.name = "mine"_name, .lifetime = Lifetime::session}));
     Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
     REQUIRE(fixture->registry.create(orphaned,
-                                     {.name = "uncounted"_name, .lifetime = Lifetime::connection}));
+                                     {.name = "uncounted"_name, .lifetime = Lifetime::session}));
     fixture->registry.commit_reply(fixture->owner, "the answer");
     const auto token = fixture->owner.reply_cache->token;
 
@@ -224,11 +224,11 @@ TEST_CASE("a connection object is recovered with its session and deleted with it
     CHECK(fixture->quota.used_by_all(Resource::objects) == 0);
 }
 
-TEST_CASE("a connection object without its session is dropped")
+TEST_CASE("a temporary object without its session is dropped")
 {
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
-                                     {.name = "mine"_name, .lifetime = Lifetime::connection}));
+                                     {.name = "mine"_name, .lifetime = Lifetime::session}));
     fixture = commit_crash_and_restart(std::move(fixture)); // The session has no counted call.
     CHECK(fixture->registry.objects().empty());
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -247,7 +247,7 @@ TEST_CASE("a session with an unreadable token is dropped, also for the next daem
                                                                          .tokens_applied = {}});
     fixture = commit_crash_and_restart(std::move(fixture));
     REQUIRE(fixture->recovered.warnings.size() == 1);
-    CHECK(fixture->recovered.warnings[0].contains("its token cannot be read"));
+    CHECK(fixture->recovered.warnings[0].contains("its token is invalid"));
     CHECK(fixture->sessions.empty());
     CHECK(fixture->registry.find("e"_name));
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -275,7 +275,7 @@ int recover_with_few_descriptors()
             fixture->recovered.warnings; // One for the unread descriptors and one for each event.
         if (warnings.size() != 1 + all - object_count)
             return 2;
-        if (!warnings[0].contains("parked descriptors cannot be taken over") ||
+        if (!warnings[0].contains("stashed descriptors cannot be received") ||
             !warnings[0].contains("RLIMIT_NOFILE"))
             return 3;
         stored = crash(std::move(fixture));

@@ -236,7 +236,7 @@ TEST_CASE("a timer of an unavailable clock is recovered and does not disturb oth
                   return 2;
               const auto wait = without_capability.waits.start(
                   make_peer(alice), *without_capability.quota.charge(alice, Resource::waits),
-                  {.names = names({"t"})}, [] {});
+                  {.items = wait_items({"t"})}, [] {});
               if (!wait)
                   return 3;
               run_until_idle(without_capability.loop);

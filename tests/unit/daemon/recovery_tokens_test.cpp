@@ -215,7 +215,7 @@ TEST_CASE("tokens that were consumed without a commit are returned")
 Wait& wait_for(RegistryFixture& fixture, Session& session, std::string_view name)
 {
     auto wait = fixture.waits.start(
-        session.peer, *fixture.quota.charge(alice, Resource::waits), {.names = names({name})},
+        session.peer, *fixture.quota.charge(alice, Resource::waits), {.items = wait_items({name})},
         [] {}, session.next_call());
     REQUIRE(wait);
     return *fixture.started_waits.emplace_back(*std::move(wait));
@@ -349,7 +349,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
             RegistryFixture fixture{std::move(own_copy)};
             (void)!::write(pipe[1], "x", 1);
             while (true) {
-                if (!fixture.registry.set(fixture.owner.peer, names({"s"}), at_once))
+                if (!fixture.registry.set(fixture.owner.peer, set_items({"s"}, at_once)))
                     ::_exit(1);
                 ledger.set += at_once;
                 auto& s = *fixture.registry.find("s"_name);
@@ -468,7 +468,7 @@ TEST_CASE("a wait for all that a crash interrupted returns all tokens, however m
         REQUIRE(wait_for(*fixture, fixture->owner, "many").outcome().has_value());
     const auto wait =
         fixture->waits.start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
-                             {.names = names({"a", "b", "c"})}, [] {});
+                             {.items = wait_items({"a", "b", "c"})}, [] {});
     REQUIRE(wait);
     REQUIRE((*wait)->outcome().has_value());
     fixture->started_waits.clear();

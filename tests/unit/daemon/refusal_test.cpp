@@ -39,26 +39,26 @@ TEST_CASE(
           "use it as an auto event"}},
         {refuse::not_permitted(name, Permission::wait, permissions, 42),
          "NotPermitted",
-         {"'db/ready'", "wait for", "uid 42", "0640", "owner", "r right"}},
+         {"'db/ready'", "wait for", "uid 42", "0640", "owner", "r permission"}},
         {refuse::not_permitted(name, Permission::set, permissions, 42),
          "NotPermitted",
-         {"'db/ready'", "set, clear or arm", "uid 42", "0640", "owner", "w right"}},
+         {"'db/ready'", "set, clear or arm", "uid 42", "0640", "owner", "w permission"}},
         {refuse::not_permitted(name, Permission::own, permissions, 42),
          "NotPermitted",
-         {"'db/ready'", "delete or change the rights", "uid 42", "0640",
+         {"'db/ready'", "delete or change the permissions", "uid 42", "0640",
           "only its owner and root"}},
         {refuse::not_permitted_by_policy(name, Permission::create, 42),
          "NotPermitted",
          {"'db/ready'", "the policy", "create", "another name", "administrator"}},
         {refuse::not_permitted_by_policy(name, Permission::wait, 42),
          "NotPermitted",
-         {"'db/ready'", "the policy", "wait for", "rights", "administrator"}},
+         {"'db/ready'", "the policy", "wait for", "permissions", "administrator"}},
         {refuse::not_permitted_by_policy(name, Permission::set, 42),
          "NotPermitted",
-         {"'db/ready'", "the policy", "set, clear or arm", "rights", "administrator"}},
+         {"'db/ready'", "the policy", "set, clear or arm", "permissions", "administrator"}},
         {refuse::not_permitted_by_policy(name, Permission::own, 42),
          "NotPermitted",
-         {"'db/ready'", "the policy", "delete or change the rights", "administrator"}},
+         {"'db/ready'", "the policy", "delete or change the permissions", "administrator"}},
         {refuse::not_permitted_by_policy("user/7/a"_name, Permission::create, 42),
          "NotPermitted",
          {"'user/7/a'", "create", "for uid 7 and root alone", "'user/42/' are yours"}},
@@ -67,7 +67,7 @@ TEST_CASE(
          {"'user/me'", "wait for", "for root alone", "'user/42/' are yours"}},
         {refuse::consume_not_permitted(name, permissions, 42),
          "NotPermitted",
-         {"'db/ready'", "take from", "uid 42", "0640", "needs r and w", "owner", "w right"}},
+         {"'db/ready'", "take from", "uid 42", "0640", "needs r and w", "owner", "w permission"}},
         {refuse::consume_not_permitted_by_policy(name),
          "NotPermitted",
          {"'db/ready'", "the policy", "take from", "'wait' and 'set'", "administrator"}},
@@ -84,9 +84,11 @@ TEST_CASE(
         {refuse::too_many_tokens_to_clear(name),
          "TooManyTokens",
          {"'db/ready'", "4294967295", "create it again"}},
-        {refuse::timed_out(), "TimedOut", {"not over in time", "wait longer"}},
+        {refuse::timed_out(), "TimedOut", {"timed out", "wait longer"}},
         {refuse::deleted(name), "Deleted", {"'db/ready'", "wait again"}},
-        {refuse::cancelled(name), "Cancelled", {"'db/ready'", "wall clock was set", "arm it anew"}},
+        {refuse::cancelled(name),
+         "Cancelled",
+         {"'db/ready'", "wall clock was set", "arm it again"}},
         {refuse::clock_in_use(name, Clock::monotonic, Clock::boottime),
          "WrongKind",
          {"'db/ready'", "the clock monotonic", "change to the clock boottime", "delete it first"}},
@@ -126,10 +128,10 @@ TEST_CASE("a refusal carries the values that a program needs")
     CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).quota == Resource::waits);
     CHECK(std::get<protocol::QuotaExceeded>(quota.reason()).limit == 7);
     const auto right = refuse::not_permitted(name, Permission::own, "0600"_permissions, 1);
-    CHECK(std::get<protocol::NotPermitted>(right.reason()).right == Permission::own);
+    CHECK(std::get<protocol::NotPermitted>(right.reason()).access == Permission::own);
     CHECK(std::get<protocol::NotPermitted>(right.reason()).name == name);
     const auto creation = refuse::not_permitted_by_policy(name, Permission::create, 1);
-    CHECK(std::get<protocol::NotPermitted>(creation.reason()).right == Permission::create);
+    CHECK(std::get<protocol::NotPermitted>(creation.reason()).access == Permission::create);
     CHECK(std::get<protocol::NotPermitted>(creation.reason()).name == name);
     const auto cancelled = refuse::cancelled(name);
     CHECK(std::get<protocol::Cancelled>(cancelled.reason()).name == name);
@@ -154,7 +156,7 @@ TEST_CASE("too many descriptors in flight are OutOfDescriptors")
 {
     const auto refusal = refuse::system_failure({"sendmsg(2)", ETOOMANYREFS});
     REQUIRE(std::get_if<protocol::OutOfDescriptors>(&refusal.reason()));
-    CHECK(sentence(refusal).contains("on their way through sockets"));
+    CHECK(sentence(refusal).contains("in flight in sockets"));
 }
 
 TEST_CASE("a system call that failed without a descriptor is OutOfDescriptors with the limit")

@@ -13,7 +13,7 @@ TEST_CASE("an event is created as requested and is owned by the caller")
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name,
                                              .mode = Mode::semaphore,
                                              .initial = protocol::InitialCount{3},
-                                             .rights = "0640"_permissions}) == true);
+                                             .permissions = "0640"_permissions}) == true);
 
     const auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::semaphore);
@@ -119,7 +119,7 @@ TEST_CASE("the subscriptions of one user to a pulse leave room for other users a
     CHECK(opened_count > max_tokens_per_set / 2);
     CHECK(opened_count < max_tokens_per_set);
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p"}))) == "ok");
-    CHECK(verdict(fixture.registry.set(fixture.session.peer, names({"p"}), 1)) == "ok");
+    CHECK(verdict(fixture.registry.set(fixture.session.peer, set_items({"p"}, 1))) == "ok");
 }
 
 TEST_CASE("the descriptor that Open passes depends on the caller's access")
@@ -139,7 +139,7 @@ TEST_CASE("the descriptor that Open passes depends on the caller's access")
     ObservedRegistry fixture;
     REQUIRE(fixture.create(
         fixture.session,
-        {.name = "e"_name, .mode = mode, .rights = Permissions::parse(permissions)}));
+        {.name = "e"_name, .mode = mode, .permissions = Permissions::parse(permissions)}));
 
     auto opened = fixture.registry.open(fixture.other, names({"e"}));
 
@@ -159,7 +159,8 @@ TEST_CASE("Open is all or nothing and leaves no subscription behind")
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0600"_permissions}));
+    REQUIRE(
+        fixture.create(fixture.session, {.name = "mine"_name, .permissions = "0600"_permissions}));
     REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This subscription stays.
 
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "missing"}))) == "NoSuchName");
@@ -178,10 +179,11 @@ TEST_CASE("Set, Clear and Delete change nothing if one name is refused")
     REQUIRE(
         fixture.create(fixture.other, {.name = "set"_name, .initial = protocol::InitialCount{1}}));
     REQUIRE(fixture.create(fixture.other, {.name = "clear"_name}));
-    REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .rights = "0644"_permissions}));
+    REQUIRE(
+        fixture.create(fixture.session, {.name = "mine"_name, .permissions = "0644"_permissions}));
     const auto& peer = fixture.other.peer;
 
-    CHECK(verdict(fixture.registry.set(peer, names({"clear", bad}), 1)) == error);
+    CHECK(verdict(fixture.registry.set(peer, set_items({"clear", bad}, 1))) == error);
     CHECK(verdict(fixture.registry.clear(peer, names({"set", bad}))) == error);
     CHECK(verdict(fixture.registry.delete_objects(peer, names({"set", bad}))) == error);
 
@@ -201,12 +203,12 @@ TEST_CASE("one call sets no more tokens than the limit, over all names and subsc
     for (int i = 0; i < 2; ++i)
         REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
 
-    CHECK(verdict(fixture.registry.set(peer, names({"s"}), max_tokens_per_set)) == "ok");
-    CHECK(verdict(fixture.registry.set(peer, names({"s", "m"}), max_tokens_per_set)) ==
+    CHECK(verdict(fixture.registry.set(peer, set_items({"s"}, max_tokens_per_set))) == "ok");
+    CHECK(verdict(fixture.registry.set(peer, set_items({"s", "m"}, max_tokens_per_set))) ==
           "TooManyTokens");
-    CHECK(verdict(fixture.registry.set(peer, names({"s", "t"}), max_tokens_per_set / 2 + 1)) ==
+    CHECK(verdict(fixture.registry.set(peer, set_items({"s", "t"}, max_tokens_per_set / 2 + 1))) ==
           "TooManyTokens");
-    CHECK(verdict(fixture.registry.set(peer, names({"p"}), max_tokens_per_set / 2 + 1)) ==
+    CHECK(verdict(fixture.registry.set(peer, set_items({"p"}, max_tokens_per_set / 2 + 1))) ==
           "TooManyTokens");
 
     CHECK(fixture.object("s").event()->count() == static_cast<std::uint64_t>(max_tokens_per_set));
@@ -232,7 +234,7 @@ TEST_CASE("only the owner and root change permissions and delete")
     const auto [uid, verdict_of_both] =
         GENERATE(table<uid_t, std::string>({{alice, "ok"}, {bob, "NotPermitted"}, {0, "ok"}}));
     ObservedRegistry fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .rights = "0666"_permissions}));
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .permissions = "0666"_permissions}));
     const auto peer = make_peer(uid);
 
     CHECK(verdict(fixture.registry.set_permissions(peer, "e"_name, "0600"_permissions)) ==
@@ -245,7 +247,7 @@ TEST_CASE("each change of an object is reported, a deletion after it happened")
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
-    REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 3));
+    REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"p"}, 3)));
     REQUIRE(fixture.registry.set_permissions(fixture.session.peer, "p"_name, "0600"_permissions));
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"p"})));
     CHECK(fixture.take_recorded() == "created p; pulsed p; permissions p; deleted p");
@@ -270,7 +272,7 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     REQUIRE(take(client)); // One edge is reported for both calls.
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
-    REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
+    REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"e"}, 1)));
     CHECK(fixture.take_recorded() == "edge e"); // Reported before the next request can undo it.
 }
 
@@ -358,7 +360,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
     CHECK_FALSE(fixture.object("e").watch);
     fixture.take_recorded();
 
-    REQUIRE(fixture.registry.set(fixture.session.peer, names({"e"}), 1));
+    REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"e"}, 1)));
     CHECK(fixture.take_recorded() == "edge e");
 
     const auto opened = fixture.registry.open(fixture.session, names({"e"}));
@@ -374,7 +376,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
 TEST_CASE("a manual event misses no set when it is opened after a local signal")
 {
     ObservedRegistry fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0666"_permissions}));
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .permissions = "0666"_permissions}));
     REQUIRE(fixture.registry.watch("a"_name, fixture.object("a"), EdgeMask::readable));
     const auto opened = fixture.registry.open(fixture.other, names({"a"}));
     REQUIRE(opened);
@@ -408,7 +410,7 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
 TEST_CASE("a change of an event is reported before its deletion")
 {
     ObservedRegistry fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .lifetime = Lifetime::connection}));
+    REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .lifetime = Lifetime::session}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
     const auto client = *duplicate(*fixture.object("e").event()->share());
     fixture.take_recorded();
@@ -428,7 +430,7 @@ TEST_CASE("a change of an event is reported before its deletion")
 TEST_CASE("a session that ends deletes its own objects and nothing else")
 {
     ObservedRegistry fixture;
-    const auto lifetime = Lifetime::connection;
+    const auto lifetime = Lifetime::session;
     REQUIRE(fixture.create(fixture.session, {.name = "mine"_name, .lifetime = lifetime}));
     REQUIRE(fixture.create(fixture.session, {.name = "stays"_name}));
     REQUIRE(fixture.create(fixture.other, {.name = "others"_name, .lifetime = lifetime}));
@@ -457,11 +459,11 @@ TEST_CASE("a subscription is ended only by its owner")
     const auto token = *Token::parse(*opened->front().subscription);
 
     CHECK_FALSE(fixture.registry.unsubscribe(fixture.other, token));
-    REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 1));
+    REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"p"}, 1)));
     CHECK(take(opened->front().file_descriptor->fd) == 1U);
 
     CHECK(fixture.registry.unsubscribe(fixture.session, token));
-    REQUIRE(fixture.registry.set(fixture.session.peer, names({"p"}), 1));
+    REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"p"}, 1)));
     CHECK(take(opened->front().file_descriptor->fd) == 0U);
     CHECK_FALSE(fixture.registry.unsubscribe(fixture.session, token));
 }
@@ -471,11 +473,10 @@ TEST_CASE("a session that creates and deletes without end does not grow")
     ObservedRegistry fixture;
     for (int i = 0; i < 2'000; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
-        REQUIRE(
-            fixture.create(fixture.session,
-                           {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
-        REQUIRE(fixture.registry.open(fixture.session, {{name}}));
-        REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{name}}));
+        REQUIRE(fixture.create(fixture.session,
+                               {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::session}));
+        REQUIRE(fixture.registry.open(fixture.session, {{{name}}}));
+        REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{{name}}}));
     }
     CHECK(fixture.session.owned.size() < 10);
     CHECK(fixture.session.subscriptions.size() < 10);
@@ -486,12 +487,11 @@ TEST_CASE("a growing session keeps its live entries")
     ObservedRegistry fixture;
     for (int i = 0; i < 300; ++i) {
         const auto name = *Name::parse("n/" + std::to_string(i));
-        REQUIRE(
-            fixture.create(fixture.session,
-                           {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::connection}));
-        REQUIRE(fixture.registry.open(fixture.session, {{name}}));
+        REQUIRE(fixture.create(fixture.session,
+                               {.name = name, .mode = Mode::pulse, .lifetime = Lifetime::session}));
+        REQUIRE(fixture.registry.open(fixture.session, {{{name}}}));
         if (i % 3 == 0)
-            REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{name}}));
+            REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{{name}}}));
     }
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 200);
 
@@ -524,7 +524,7 @@ TEST_CASE("a misused event is logged once and keeps working")
     REQUIRE(add(*held->front().file_descriptor->shared, max_count));
     run_until_idle(fixture.loop);
     CHECK(object.has_warned == std::array{true, true});
-    CHECK(fixture.registry.set(make_peer(alice), names({"e"}), 1)); // More than the capacity.
+    CHECK(fixture.registry.set(make_peer(alice), set_items({"e"}, 1))); // More than the capacity.
     CHECK(fixture.registry.clear(make_peer(alice), names({"e"})));
     CHECK_FALSE(object.event()->is_set());
 }
@@ -536,7 +536,7 @@ TEST_CASE("a caller that may only wait gets one wait-only handle, however often 
     ObservedRegistry fixture{limits};
     for (const auto* name : {"a", "b", "c"})
         REQUIRE(fixture.create(fixture.session,
-                               {.name = *Name::parse(name), .rights = "0664"_permissions}));
+                               {.name = *Name::parse(name), .permissions = "0664"_permissions}));
     const auto open = [&](std::string_view name) {
         return fixture.registry.open(fixture.other, names({name}));
     };
@@ -569,7 +569,7 @@ TEST_CASE("a session may open more events one after another than it may keep han
     ObservedRegistry fixture{limits};
     for (const auto* name : {"a", "b", "c", "d", "e"}) {
         REQUIRE(fixture.create(fixture.session,
-                               {.name = *Name::parse(name), .rights = "0664"_permissions}));
+                               {.name = *Name::parse(name), .permissions = "0664"_permissions}));
         REQUIRE(fixture.registry.open(fixture.other, names({name})));
         CHECK(fixture.quota.used(bob, Resource::subscriptions) <= 2);
     }
@@ -578,7 +578,7 @@ TEST_CASE("a session may open more events one after another than it may keep han
 TEST_CASE("users share no handle, and neither do two sessions of one user")
 {
     ObservedRegistry fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_permissions}));
+    REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .permissions = "0664"_permissions}));
     Session again{3, make_peer(bob), {}, {}};
     Session third{4, make_peer(bob + 1), {}, {}};
     const auto handle = [&](Session& session) {
@@ -601,7 +601,8 @@ TEST_CASE("handles of deleted events do not accumulate in a session")
     limits.set(Resource::subscriptions, 1);
     ObservedRegistry fixture{limits};
     for (int i = 0; i < 1'000; ++i) {
-        REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .rights = "0664"_permissions}));
+        REQUIRE(
+            fixture.create(fixture.session, {.name = "a"_name, .permissions = "0664"_permissions}));
         REQUIRE(fixture.registry.open(fixture.other, names({"a"})));
         REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
     }
@@ -676,8 +677,8 @@ std::string missing(const Outcome<T>& outcome)
     const auto* refused = std::get_if<protocol::NotPermitted>(&outcome.error().reason());
     if (!refused)
         return error_name(outcome.error());
-    return refused->message.contains("the policy") ? std::string{to_string(refused->right)}
-                                                   : "rights";
+    return refused->message.contains("the policy") ? std::string{to_string(refused->access)}
+                                                   : "permissions";
 }
 
 TEST_CASE("the policy refuses a call whatever the permissions of the object")
@@ -697,7 +698,7 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     ObservedRegistry fixture;
     for (const auto* name : {"db/e", "db/f"})
         REQUIRE(fixture.create(fixture.other,
-                               {.name = *Name::parse(name), .rights = "0666"_permissions}));
+                               {.name = *Name::parse(name), .permissions = "0666"_permissions}));
     fixture.registry.set_policy(make_policy(rules));
     auto& registry = fixture.registry;
     const auto& peer = fixture.other.peer; // bob owns the events.
@@ -705,7 +706,7 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     CHECK(missing(fixture.create(fixture.other, {.name = "db/new"_name})) == create);
     CHECK((registry.find("db/new"_name) != nullptr) == (create == "ok"));
     CHECK(missing(registry.open(fixture.other, names({"db/e"}))) == open);
-    CHECK(missing(registry.set(peer, names({"db/e"}), 1)) == set);
+    CHECK(missing(registry.set(peer, set_items({"db/e"}, 1))) == set);
     CHECK(fixture.object("db/e").event()->is_set() == (set == "ok"));
     CHECK(missing(registry.clear(peer, names({"db/e"}))) == set);
     CHECK(missing(registry.set_permissions(peer, "db/f"_name, "0600"_permissions)) == remove);
@@ -713,13 +714,13 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
     CHECK((registry.find("db/e"_name) == nullptr) == (remove == "ok"));
     // A caller that no policy restricts and that has no permission all the same.
-    const auto by_root = registry.set(make_peer(0), names({"db/f"}), 1);
+    const auto by_root = registry.set(make_peer(0), set_items({"db/f"}, 1));
     CHECK(by_root);
     registry.set_policy({});
     REQUIRE(registry.set_permissions(make_peer(0), "db/f"_name, "0600"_permissions));
     registry.set_policy(make_policy("db/ * +cwsd"));
-    CHECK(missing(registry.set(make_peer(alice), names({"db/f"}), 1)) == "rights");
-    CHECK(missing(registry.delete_objects(make_peer(alice), names({"db/f"}))) == "rights");
+    CHECK(missing(registry.set(make_peer(alice), set_items({"db/f"}, 1))) == "permissions");
+    CHECK(missing(registry.delete_objects(make_peer(alice), names({"db/f"}))) == "permissions");
 }
 
 TEST_CASE("the descriptor that Open passes follows from the policy and the permissions together")
@@ -741,7 +742,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
     ObservedRegistry fixture;
     REQUIRE(fixture.create(
         fixture.session,
-        {.name = "e"_name, .mode = mode, .rights = *Permissions::parse(one.permissions)}));
+        {.name = "e"_name, .mode = mode, .permissions = *Permissions::parse(one.permissions)}));
     fixture.registry.set_policy(make_policy(one.rules));
 
     const auto opened = fixture.registry.open(fixture.other, names({"e"}));
@@ -757,11 +758,11 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 TEST_CASE("a caller lacking one permission by mode and the other by policy cannot open")
 {
     ObservedRegistry fixture;
-    REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .rights = "0664"_permissions}));
-    REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .rights = "0662"_permissions}));
+    REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .permissions = "0664"_permissions}));
+    REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .permissions = "0662"_permissions}));
     fixture.registry.set_policy(make_policy("r bob -w; w bob -s"));
     CHECK(missing(fixture.registry.open(fixture.other, names({"r"}))) == "wait");
-    CHECK(missing(fixture.registry.open(fixture.other, names({"w"}))) == "rights");
+    CHECK(missing(fixture.registry.open(fixture.other, names({"w"}))) == "permissions");
 }
 
 TEST_CASE("an existing event is returned without a policy check for creation")
@@ -786,7 +787,7 @@ TEST_CASE("a declared object is created whatever the policy")
     REQUIRE(fixture.registry.create(fixture.other, {.name = "bobs"_name}, skip_check));
     CHECK(missing(fixture.registry.arm(fixture.session,
                                        {.name = "u"_name, .after = 1h, .sets = "bobs"_name},
-                                       skip_check)) == "rights");
+                                       skip_check)) == "permissions");
 }
 
 TEST_CASE("each user creates and uses names of its own below user")
@@ -796,7 +797,7 @@ TEST_CASE("each user creates and uses names of its own below user")
     const auto make = [&](Session& session, const char* name) {
         const auto created_count = fixture.create(
             session,
-            {.name = *Name::parse(name), .rights = "0666"_permissions, .if_missing = true});
+            {.name = *Name::parse(name), .permissions = "0666"_permissions, .if_missing = true});
         return created_count
                    ? "ok"s
                    : std::get<protocol::NotPermitted>(created_count.error().reason()).message;
@@ -805,11 +806,12 @@ TEST_CASE("each user creates and uses names of its own below user")
     CHECK(make(fixture.session, "user/2001") == "ok");
     CHECK(make(fixture.other, "user/2001/b").contains("for uid 2001 and root alone"));
     CHECK(make(fixture.session, "user/x").contains("for root alone; names under 'user/2001/'"));
-    CHECK(verdict(fixture.registry.set(fixture.session.peer, names({"user/2001/a"}), 1)) == "ok");
-    CHECK(verdict(fixture.registry.set(fixture.other.peer, names({"user/2001/a"}), 1)) ==
+    CHECK(verdict(fixture.registry.set(fixture.session.peer, set_items({"user/2001/a"}, 1))) ==
+          "ok");
+    CHECK(verdict(fixture.registry.set(fixture.other.peer, set_items({"user/2001/a"}, 1))) ==
           "NotPermitted");
     CHECK(verdict(fixture.registry.open(fixture.other, names({"user/2001/a"}))) == "NotPermitted");
-    CHECK(verdict(fixture.registry.set(make_peer(0), names({"user/2001/a"}), 1)) == "ok");
+    CHECK(verdict(fixture.registry.set(make_peer(0), set_items({"user/2001/a"}, 1))) == "ok");
     CHECK(verdict(fixture.registry.delete_objects(fixture.session.peer, names({"user/2001/a"}))) ==
           "ok");
 }

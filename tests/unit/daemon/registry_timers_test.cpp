@@ -1,4 +1,3 @@
-#include "common/limits.h"
 #include "daemon/objects/registry.h"
 #include "tests/support/policy_fixture.h"
 #include "tests/support/recording_observer.h"
@@ -23,8 +22,8 @@ struct TimerRegistry : ObservedRegistry {
     void create(std::string_view name, Mode mode = Mode::manual,
                 Permissions permissions = "0666"_permissions)
     {
-        REQUIRE(registry.create(session,
-                                {.name = *Name::parse(name), .mode = mode, .rights = permissions}));
+        REQUIRE(registry.create(
+            session, {.name = *Name::parse(name), .mode = mode, .permissions = permissions}));
     }
     std::string arm(const Arm& request) { return verdict(registry.arm(session, request)); }
     std::string arm(const Arm& request, uid_t uid)
@@ -75,7 +74,7 @@ TEST_CASE("Arm creates a timer as requested and owned by the caller")
                                                    .clock = Clock::boottime,
                                                    .after = 1h,
                                                    .interval = 2h,
-                                                   .rights = "0640"_permissions}) == true);
+                                                   .permissions = "0640"_permissions}) == true);
     const auto& object = fixture.object("t");
     CHECK(object.kind() == Kind::timer);
     CHECK_FALSE(object.mode());
@@ -92,14 +91,14 @@ TEST_CASE("Arm creates a timer as requested and owned by the caller")
 TEST_CASE("Arm rearms an existing timer and changes nothing else")
 {
     TimerRegistry fixture;
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
     fixture.take_recorded();
 
     REQUIRE(fixture.registry.arm(fixture.other, {.name = t,
                                                  .after = 2h,
                                                  .interval = 3h,
-                                                 .rights = "0600"_permissions,
-                                                 .lifetime = Lifetime::connection}) == false);
+                                                 .permissions = "0600"_permissions,
+                                                 .lifetime = Lifetime::session}) == false);
 
     CHECK(fixture.take_recorded() == "rearmed t");
     CHECK(fixture.schedule().interval == 3h);
@@ -137,8 +136,9 @@ TEST_CASE("a refused Arm neither creates nor changes anything")
     fixture.create("e");
     fixture.create("p", Mode::pulse);
     fixture.create("mine", Mode::manual, "0644"_permissions);
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
-    REQUIRE(fixture.arm({.name = "r"_name, .after = 1h, .rights = "0644"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = "r"_name, .after = 1h, .permissions = "0644"_permissions}) ==
+            "ok");
     const auto before = fixture.schedule();
     fixture.take_recorded();
     for (const auto& [request, error] : cases) {
@@ -158,7 +158,7 @@ TEST_CASE("a timer can be neither set, nor cleared, nor created by CreateEvent")
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     const auto& peer = fixture.session.peer;
-    CHECK(verdict(fixture.registry.set(peer, names({"e", "t"}), 1)) == "WrongKind");
+    CHECK(verdict(fixture.registry.set(peer, set_items({"e", "t"}, 1))) == "WrongKind");
     CHECK_FALSE(fixture.object("e").event()->is_set());
     CHECK(verdict(fixture.registry.clear(peer, names({"e", "t"}))) == "WrongKind");
     for (const auto mode : {Mode::manual, Mode::automatic, Mode::semaphore, Mode::pulse})
@@ -174,7 +174,7 @@ TEST_CASE("the descriptor that Open passes for a timer depends on the caller's a
     const auto [permissions, wait, set] = GENERATE(table<std::string, bool, bool>(
         {{"0006", true, true}, {"0004", true, false}, {"0002", false, true}}));
     TimerRegistry fixture;
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = Permissions::parse(permissions)}) ==
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = Permissions::parse(permissions)}) ==
             "ok");
 
     const auto opened = fixture.registry.open(fixture.other, names({"t"}));
@@ -196,7 +196,8 @@ TEST_CASE("a caller without access cannot open a timer and leaves no subscriptio
 {
     TimerRegistry fixture;
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
-    REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h, .rights = "0600"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h, .permissions = "0600"_permissions}) ==
+            "ok");
     CHECK(verdict(fixture.registry.open(fixture.other, names({"t", "mine"}))) == "NotPermitted");
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 0);
     CHECK(fixture.timer().subscriptions().size() == 0);
@@ -263,7 +264,7 @@ TEST_CASE("Disarm is for timers, requires the permission to set and is all or no
 {
     TimerRegistry fixture;
     fixture.create("e");
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
     REQUIRE(fixture.arm({.name = "mine"_name, .after = 1h}) == "ok");
     fixture.take_recorded();
     CHECK(fixture.disarm({"t", "e"}) == "WrongKind");
@@ -292,15 +293,15 @@ TEST_CASE("timers count as objects of their user and return the charge when they
     CHECK(fixture.arm({.name = "v"_name, .after = 1h}) == "ok");
 }
 
-TEST_CASE("a connection timer is deleted with its connection, also subscribed, linked and due")
+TEST_CASE("a temporary timer is deleted with its connection, also subscribed, linked and due")
 {
     TimerRegistry fixture;
     fixture.create("e", Mode::semaphore);
     REQUIRE(fixture.arm({.name = t,
                          .interval = 1ms,
                          .sets = e,
-                         .rights = "0666"_permissions,
-                         .lifetime = Lifetime::connection}) == "ok");
+                         .permissions = "0666"_permissions,
+                         .lifetime = Lifetime::session}) == "ok");
     const auto other = fixture.registry.open(fixture.other, names({"t"}));
     REQUIRE(other);
     wait_until(Clock::monotonic, fixture.schedule().first + 3ms);
@@ -527,7 +528,7 @@ TEST_CASE("the user that armed a timer last counts, not its owner")
     TimerRegistry fixture;
     fixture.has_observer = true;
     fixture.create("e", Mode::semaphore, "0664"_permissions);
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}, bob) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}, bob) == "ok");
     CHECK(fixture.arm({.name = t, .interval = 1ms, .sets = e}, bob) == "NotPermitted");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) ==
             "ok"); // The owner of the event arms it.
@@ -569,7 +570,7 @@ TEST_CASE("an unmapped user can neither create a timer nor give it a target")
 {
     TimerRegistry fixture;
     fixture.create("e");
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
     Session unmapped{7, make_peer(bob), {}, {}};
     unmapped.peer.is_user_mapped = false;
     CHECK(verdict(fixture.registry.arm(unmapped, {.name = "u"_name, .after = 1h})) ==
@@ -913,8 +914,9 @@ TEST_CASE("arming another user's timer uses the limit of the timer's owner")
     auto limits = default_limits;
     limits.set(Resource::ticks, 15);
     TimerRegistry fixture{limits};
-    REQUIRE(fixture.registry.create(fixture.session, {.name = e, .rights = "0666"_permissions}));
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(
+        fixture.registry.create(fixture.session, {.name = e, .permissions = "0666"_permissions}));
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
     CHECK(verdict(fixture.registry.arm(fixture.other, {.name = t, .interval = 50ms, .sets = e})) ==
           "QuotaExceeded");
     CHECK(verdict(fixture.registry.arm(fixture.other, {.name = t, .interval = 100ms, .sets = e})) ==
@@ -938,8 +940,9 @@ TEST_CASE("the policy applies to creating, arming and disarming a timer and to i
     INFO(rules);
     TimerRegistry fixture;
     fixture.create("e", Mode::manual, "0666"_permissions);
-    REQUIRE(fixture.arm({.name = t, .after = 1h, .rights = "0666"_permissions}) == "ok");
-    REQUIRE(fixture.arm({.name = "l"_name, .after = 1h, .rights = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
+    REQUIRE(fixture.arm({.name = "l"_name, .after = 1h, .permissions = "0666"_permissions}) ==
+            "ok");
     fixture.registry.set_policy(make_policy(rules));
 
     CHECK(fixture.arm({.name = "new"_name, .after = 1h}) == make);

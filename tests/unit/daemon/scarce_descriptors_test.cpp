@@ -30,7 +30,7 @@ int call_with_few_descriptors(std::string_view method, std::string_view paramete
         ServiceFixture daemon;
         auto client = daemon.connect();
         daemon.request(client, "Resume",
-                       R"({"session":"0123456789abcdef0123456789abcdef","calls":0})");
+                       R"({"session":"0123456789abcdef0123456789abcdef","sequence":0})");
         for (const auto* event_parameters : {R"({"name":"e"})", R"({"name":"p","mode":"pulse"})"})
             if (!daemon.request(client, "CreateEvent", event_parameters).contains("created\":true"))
                 return 1;
@@ -66,11 +66,11 @@ TEST_CASE("a call without enough descriptors is refused and leaves nothing half 
 {
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"n","initial":1})"},
-        {"CreateEvent", R"({"name":"n","mode":"semaphore","lifetime":"connection"})"},
+        {"CreateEvent", R"({"name":"n","mode":"semaphore","lifetime":"session"})"},
         {"Arm", R"({"name":"n","clock":"realtime","afterNSec":1000000000})"},
-        {"Open", R"({"names":["p"]})"},
-        {"Open", R"({"names":["t"]})"},
-        {"Open", R"({"names":["e","p","t"]})"},
+        {"Open", R"({"items":[{"name":"p"}]})"},
+        {"Open", R"({"items":[{"name":"t"}]})"},
+        {"Open", R"({"items":[{"name":"e"},{"name":"p"},{"name":"t"}]})"},
     }));
     INFO(method << parameters);
     CHECK(probe::in_child([&] {

@@ -211,7 +211,7 @@ TEST_CASE("an object keeps a server from exiting, and its deletion allows it")
     bool is_deleted = false;
     fixture.loop.defer([&] {
         auto last = fixture.connect();
-        last.call("Delete", R"({"names":["e"]})");
+        last.call("Delete", R"({"items":[{"name":"e"}]})");
         is_deleted = true;
     });
     CHECK(fixture.loop.run());
@@ -229,7 +229,7 @@ int connect_without_spare_descriptors()
     auto inside = fixture.connect();
     if (!fixture.request(inside, "CreateEvent", R"({"name":"e"})").contains("created\":true"))
         return 1;
-    fixture.request(inside, "Open", R"({"names":["e"]})");
+    fixture.request(inside, "Open", R"({"items":[{"name":"e"}]})");
     std::deque<TestClient> crowd;
     for (int i = 0; i < 10; ++i)
         crowd.push_back(fixture.connect());
@@ -260,13 +260,13 @@ int connect_without_spare_descriptors()
 
     // Existing clients are served. A call that needs a descriptor is refused and leaves nothing
     // half done.
-    if (fixture.request(inside, "Set", R"({"names":["e"]})") != R"({"parameters":{}})")
+    if (fixture.request(inside, "Set", R"({"items":[{"name":"e"}]})") != R"({"parameters":{}})")
         return 6;
-    if (fixture.request(crowd.front(), "Wait", R"({"names":["e"]})").contains("error"))
+    if (fixture.request(crowd.front(), "Wait", R"({"items":[{"name":"e"}]})").contains("error"))
         return 7;
     if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
         return 8;
-    if (!fixture.request(inside, "Open", R"({"names":["e"]})").contains("fileDescriptor"))
+    if (!fixture.request(inside, "Open", R"({"items":[{"name":"e"}]})").contains("fileDescriptor"))
         return 9; // Open passes the event's own descriptor.
     if (fixture.service.registry().objects().size() != 1)
         return 10;
@@ -348,18 +348,19 @@ TEST_CASE("a user whose clients leave descriptors unread gets no more until they
     auto other = fixture.connect();
     for (const auto* name : {"a", "b"})
         fixture.request(idle_reader, "CreateEvent", R"({"name":")"s + name + R"("})");
-    idle_reader.call("Open", R"({"names":["a","b"]})");
+    idle_reader.call("Open", R"({"items":[{"name":"a"},{"name":"b"}]})");
     run_until_idle(fixture.loop);
 
-    CHECK(fixture.request(other, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
+    CHECK(fixture.request(other, "Open", R"({"items":[{"name":"a"}]})").contains("fileDescriptor"));
     // Only two of the four are unread, those of `idle_reader`.
-    other.call("Open", R"({"names":["a","b"]})");
+    other.call("Open", R"({"items":[{"name":"a"},{"name":"b"}]})");
     run_until_idle(fixture.loop);
     CHECK(other.reply().starts_with(
         R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"unreadDescriptors","limit":3,)"));
 
     CHECK(idle_reader.reply().contains("fileDescriptor"));
-    CHECK(fixture.request(other, "Open", R"({"names":["a","b"]})").contains("fileDescriptor"));
+    CHECK(fixture.request(other, "Open", R"({"items":[{"name":"a"},{"name":"b"}]})")
+              .contains("fileDescriptor"));
 }
 
 TEST_CASE("descriptors that were read meanwhile do not count")
@@ -372,7 +373,8 @@ TEST_CASE("descriptors that were read meanwhile do not count")
         clients.push_back(fixture.connect());
     fixture.request(clients.front(), "CreateEvent", R"({"name":"a"})");
     for (auto& client : clients)
-        CHECK(fixture.request(client, "Open", R"({"names":["a"]})").contains("fileDescriptor"));
+        CHECK(fixture.request(client, "Open", R"({"items":[{"name":"a"}]})")
+                  .contains("fileDescriptor"));
     clients.clear();
     run_until_idle(fixture.loop);
     CHECK(fixture.service.quota().used_by_all(Resource::unread_descriptors) == 0);

@@ -81,22 +81,22 @@ TEST_CASE("Show reports an object, and its state to callers that may wait")
     const auto before = wall_now();
     daemon.request(
         owner, "CreateEvent",
-        R"({"name":"s","mode":"semaphore","initial":3,"rights":"0602","lifetime":"connection"})");
+        R"({"name":"s","mode":"semaphore","initial":3,"permissions":"0602","lifetime":"session"})");
 
     const auto shown = daemon.request(owner, "Show", R"({"name":"s"})");
 
-    CHECK(shown.starts_with(R"({"parameters":{"object":{"name":"s","kind":"event",)"
-                            R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
-                            R"("creatorPid":4711,"createdNSec":)"));
+    CHECK(without_ids(shown).starts_with(R"({"parameters":{"object":{"name":"s","kind":"event",)"
+                                         R"("mode":"semaphore","ownerUid":2001,"groupGid":2001,)"
+                                         R"("creatorPid":4711,"createdNSec":)"));
     CHECK(shown.ends_with(
-        R"(,"rights":"0602","lifetime":"connection","waits":0,"isSet":true,"count":3}}})"));
+        R"(,"permissions":"0602","lifetime":"session","waits":0,"isSet":true,"count":3}}})"));
     const auto key = R"("createdNSec":)"s;
     const auto created = std::stoll(shown.substr(shown.find(key) + key.size()));
     CHECK(created >= before.time_since_epoch().count());
     CHECK(created <= wall_now().time_since_epoch().count());
 
     CHECK(daemon.request(other, "Show", R"({"name":"s"})")
-              .ends_with(R"("rights":"0602","lifetime":"connection","waits":0}}})"));
+              .ends_with(R"("permissions":"0602","lifetime":"session","waits":0}}})"));
 }
 
 TEST_CASE("an object without access is not listed, and Show refuses it")
@@ -104,10 +104,10 @@ TEST_CASE("an object without access is not listed, and Show refuses it")
     ServiceFixture daemon;
     auto owner = daemon.connect(alice);
     auto other = daemon.connect(bob);
-    daemon.request(owner, "CreateEvent", R"({"name":"s","rights":"0600"})");
+    daemon.request(owner, "CreateEvent", R"({"name":"s","permissions":"0600"})");
     daemon.request(owner, "CreateEvent",
-                   fmt::format(R"({{"name":"user/{}/s","rights":"0666"}})", alice));
-    daemon.request(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+                   fmt::format(R"({{"name":"user/{}/s","permissions":"0666"}})", alice));
+    daemon.request(owner, "CreateEvent", R"({"name":"db/e","permissions":"0666"})");
     daemon.service.set_policy(make_policy("db/ bob -ws"));
 
     CHECK(daemon.request(other, "List", "{}", true) == R"({"parameters":{"objects":[]}})");
@@ -135,13 +135,14 @@ TEST_CASE("Show reports the last setter and its time to callers that may wait")
     auto setter = daemon.connect(bob);
     const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s, "pulse"s);
     daemon.request(owner, "CreateEvent",
-                   R"({"name":"e","rights":"0622","mode":")" + mode + R"("})");
+                   R"({"name":"e","permissions":"0622","mode":")" + mode + R"("})");
     CHECK(last_set(daemon, owner, "e").empty());
     const auto before = wall_now().time_since_epoch().count();
 
     const auto count = GENERATE(1, 20);
-    daemon.request(setter, "Set", R"({"names":["e"],"count":)" + std::to_string(count) + "}");
-    daemon.request(owner, "Clear", R"({"names":["e"]})"); // A Clear is no Set.
+    daemon.request(setter, "Set",
+                   R"({"items":[{"name":"e","count":)" + std::to_string(count) + "}]}");
+    daemon.request(owner, "Clear", R"({"items":[{"name":"e"}]})"); // A Clear is no Set.
 
     const auto shown = last_set(daemon, owner, "e");
     CHECK(shown.ends_with(R"(,"uid":2002,"pid":4711})"));
@@ -158,7 +159,7 @@ TEST_CASE("the last setter is the owner for a timer's set, and nobody for a set 
     ServiceFixture daemon;
     auto client = daemon.connect(alice);
     daemon.request(client, "CreateEvent", R"({"name":"e"})");
-    daemon.request(client, "Open", R"({"names":["e"]})");
+    daemon.request(client, "Open", R"({"items":[{"name":"e"}]})");
     REQUIRE(client.descriptors.size() == 1);
     REQUIRE(add(client.descriptors[0], 1));
     CHECK(last_set(daemon, client, "e").empty());
@@ -174,7 +175,7 @@ TEST_CASE("the last setter is forgotten at a restart")
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect(alice);
     daemon->request(client, "CreateEvent", R"({"name":"e"})");
-    daemon->request(client, "Set", R"({"names":["e"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"e"}]})");
     CHECK_FALSE(last_set(*daemon, client, "e").empty());
     daemon = crash_and_restart(std::move(daemon));
     client = daemon->connect(alice);
@@ -187,16 +188,16 @@ TEST_CASE("Show reports the count and the subscriptions of a pulse, and that it 
     ServiceFixture daemon;
     auto client = daemon.connect();
     daemon.request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    const auto opened = daemon.request(client, "Open", R"({"names":["p"]})");
-    daemon.request(client, "Set", R"({"names":["p"],"count":4})");
+    const auto opened = daemon.request(client, "Open", R"({"items":[{"name":"p"}]})");
+    daemon.request(client, "Set", R"({"items":[{"name":"p","count":4}]})");
     CHECK(daemon.request(client, "Show", R"({"name":"p"})")
-              .ends_with(R"("waits":0,"isSet":false,"pulses":4,"subscriptions":1}}})"));
+              .ends_with(R"("waits":0,"isSet":false,"pulses":4,"subscribers":1}}})"));
 
     const auto key = R"("subscription":")"s;
     const auto token = opened.substr(opened.find(key) + key.size(), 32);
     CHECK(daemon.request(client, "Unsubscribe", R"({"subscription":")" + token + R"("})") ==
           R"({"parameters":{}})");
-    CHECK(daemon.request(client, "Show", R"({"name":"p"})").contains(R"("subscriptions":0)"));
+    CHECK(daemon.request(client, "Show", R"({"name":"p"})").contains(R"("subscribers":0)"));
 }
 
 TEST_CASE("a count beyond 63 bits is reported as a string, and one within them as a number")
@@ -210,7 +211,7 @@ TEST_CASE("a count beyond 63 bits is reported as a string, and one within them a
     ServiceFixture daemon;
     auto client = daemon.connect();
     daemon.request(client, "CreateEvent", R"({"name":"e"})");
-    daemon.request(client, "Open", R"({"names":["e"]})");
+    daemon.request(client, "Open", R"({"items":[{"name":"e"}]})");
     REQUIRE(client.descriptors.size() == 1);
     REQUIRE(add(client.descriptors[0], count));
 
@@ -226,7 +227,7 @@ TEST_CASE("Show reports the number of waits")
     for (int i = 0; i < 3; ++i)
         waiters.push_back(daemon.connect());
     for (auto& waiter : waiters)
-        daemon.request(waiter, "Wait", R"({"names":["e"]})");
+        daemon.request(waiter, "Wait", R"({"items":[{"name":"e"}]})");
     CHECK(daemon.request(client, "Show", R"({"name":"e"})").contains(R"("waits":3)"));
 }
 
@@ -236,25 +237,26 @@ TEST_CASE("a wait with the more flag first reports that it has begun")
     auto client = daemon.connect();
     auto waiter = daemon.connect();
     daemon.request(client, "CreateEvent", R"({"name":"e"})");
-    waiter.call("Wait", R"({"names":["e","later"]})", true);
+    waiter.call("Wait", R"({"items":[{"name":"e"},{"name":"later"}]})", true);
     run_until_idle(daemon.loop);
     CHECK(waiter.reply() == R"({"parameters":{"fired":[]},"continues":true})");
     CHECK(waiter.reply().empty());
 
-    daemon.request(client, "Set", R"({"names":["e"]})");
-    daemon.request(client, "Clear", R"({"names":["e"]})");
+    daemon.request(client, "Set", R"({"items":[{"name":"e"}]})");
+    daemon.request(client, "Clear", R"({"items":[{"name":"e"}]})");
     daemon.request(client, "CreateEvent", R"({"name":"later","initial":1})");
     run_until_idle(daemon.loop);
-    const auto fired =
-        R"({"parameters":{"fired":[{"name":"e","count":1},{"name":"later","count":1}]}})";
-    CHECK(waiter.reply() == fired);
+    const auto fired = R"({"parameters":{"fired":[{"name":"e","count":1,"index":0},)"
+                       R"({"name":"later","count":1,"index":1}]}})";
+    CHECK(without_ids(waiter.reply()) == fired);
 
     // A wait that completes at once, and one that is refused.
-    waiter.call("Wait", R"({"names":["later"],"timeoutNSec":0})", true);
+    waiter.call("Wait", R"({"items":[{"name":"later"}],"timeoutNSec":0})", true);
     run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains(R"("continues":true)"));
-    CHECK(waiter.reply() == R"({"parameters":{"fired":[{"name":"later","count":1}]}})");
-    waiter.call("Wait", R"({"names":["nowhere"],"existing":true})", true);
+    CHECK(without_ids(waiter.reply()) ==
+          R"({"parameters":{"fired":[{"name":"later","count":1,"index":0}]}})");
+    waiter.call("Wait", R"({"items":[{"name":"nowhere","existing":true}]})", true);
     run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains("NoSuchName"));
 }
@@ -293,8 +295,8 @@ TEST_CASE("Status counts existing things")
     auto monitor = daemon.connect(bob);
     daemon.request(client, "CreateEvent", R"({"name":"e"})");
     daemon.request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    daemon.request(client, "Open", R"({"names":["p"]})");
-    daemon.request(waiter, "Wait", R"({"names":["e"]})");
+    daemon.request(client, "Open", R"({"items":[{"name":"p"}]})");
+    daemon.request(waiter, "Wait", R"({"items":[{"name":"e"}]})");
     daemon.request(monitor, "Monitor", "{}", true);
 
     const auto status = daemon.request(client, "Status");
@@ -329,11 +331,11 @@ TEST_CASE("a refused wait or monitor returns its charge, and one over the limit 
     ServiceFixture daemon{limits};
     auto client = daemon.connect();
     for (int i = 0; i < 3; ++i)
-        CHECK(daemon.request(client, "Wait", R"({"names":["x"],"existing":true})")
+        CHECK(daemon.request(client, "Wait", R"({"items":[{"name":"x","existing":true}]})")
                   .contains("NoSuchName"));
-    daemon.request(client, "Wait", R"({"names":["x"]})");
+    daemon.request(client, "Wait", R"({"items":[{"name":"x"}]})");
     auto second = daemon.connect();
-    CHECK(daemon.request(second, "Wait", R"({"names":["x"]})")
+    CHECK(daemon.request(second, "Wait", R"({"items":[{"name":"x"}]})")
               .starts_with(
                   R"({"error":"io.evfdd.QuotaExceeded","parameters":{"quota":"waits","limit":1,)"));
     CHECK(daemon.request(second, "Monitor", "{}", true).contains("ready"));
@@ -355,7 +357,7 @@ TEST_CASE("the service is idle without objects and connections")
     CHECK_FALSE(daemon.service.is_idle());
     {
         auto client = daemon.connect();
-        daemon.request(client, "Delete", R"({"names":["e"]})");
+        daemon.request(client, "Delete", R"({"items":[{"name":"e"}]})");
     }
     run_until_idle(daemon.loop);
     CHECK(daemon.service.is_idle());
@@ -367,8 +369,8 @@ TEST_CASE("an object that the policy hides from waiters is listed without its st
     auto owner = daemon.connect(alice);
     auto other = daemon.connect(bob);
     auto root = daemon.connect(0);
-    daemon.request(owner, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
-    daemon.request(owner, "CreateEvent", R"({"name":"e","rights":"0666"})");
+    daemon.request(owner, "CreateEvent", R"({"name":"db/e","permissions":"0666"})");
+    daemon.request(owner, "CreateEvent", R"({"name":"e","permissions":"0666"})");
     daemon.service.set_policy(make_policy("db/ * -w; db/ alice +w"));
     const auto states = [&](TestClient& client) {
         const auto list = daemon.request(client, "List", "{}", true);
@@ -387,23 +389,23 @@ TEST_CASE("a refusal by the policy names the missing permission")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
-    daemon.request(client, "CreateEvent", R"({"name":"db/e","rights":"0666"})");
+    daemon.request(client, "CreateEvent", R"({"name":"db/e","permissions":"0666"})");
     daemon.service.set_policy(make_policy("db/ * -cwsd"));
     const auto [method, parameters, right] = GENERATE(table<std::string, std::string, std::string>({
         {"CreateEvent", R"({"name":"db/x"})", "create"},
         {"Arm", R"({"name":"db/x","afterNSec":1})", "create"},
-        {"Wait", R"({"names":["db/x"]})", "wait"},
-        {"Wait", R"({"names":["db/e"]})", "wait"},
-        {"Open", R"({"names":["db/e"]})", "wait"},
-        {"Set", R"({"names":["db/e"]})", "set"},
-        {"Clear", R"({"names":["db/e"]})", "set"},
-        {"Delete", R"({"names":["db/e"]})", "own"},
-        {"SetRights", R"({"name":"db/e","rights":"0600"})", "own"},
+        {"Wait", R"({"items":[{"name":"db/x"}]})", "wait"},
+        {"Wait", R"({"items":[{"name":"db/e"}]})", "wait"},
+        {"Open", R"({"items":[{"name":"db/e"}]})", "wait"},
+        {"Set", R"({"items":[{"name":"db/e"}]})", "set"},
+        {"Clear", R"({"items":[{"name":"db/e"}]})", "set"},
+        {"Delete", R"({"items":[{"name":"db/e"}]})", "own"},
+        {"SetPermissions", R"({"name":"db/e","permissions":"0600"})", "own"},
     }));
     const auto shown = daemon.request(client, method, parameters);
     INFO(shown);
     CHECK(shown.starts_with(R"({"error":"io.evfdd.NotPermitted","parameters":{"name":"db/)"));
-    CHECK(shown.contains(R"("right":")" + right + '"'));
+    CHECK(shown.contains(R"("access":")" + right + '"'));
     CHECK(shown.contains("the policy of this machine does not let you"));
     CHECK(shown.contains("ask the administrator"));
 }
@@ -412,7 +414,7 @@ TEST_CASE("a new policy ends the waits that it forbids with an error")
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
-    client.call("Wait", R"({"names":["db/later"]})");
+    client.call("Wait", R"({"items":[{"name":"db/later"}]})");
     run_until_idle(daemon.loop);
     REQUIRE(client.reply().empty());
     daemon.service.set_policy(make_policy("web/ * -w"));
@@ -423,8 +425,8 @@ TEST_CASE("a new policy ends the waits that it forbids with an error")
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("io.evfdd.NotPermitted"));
     daemon.request(client, "CreateEvent", R"({"name":"e"})"); // The connection stays open.
-    CHECK(
-        daemon.request(client, "Wait", R"({"names":["e"],"timeoutNSec":0})").contains("TimedOut"));
+    CHECK(daemon.request(client, "Wait", R"({"items":[{"name":"e"}],"timeoutNSec":0})")
+              .contains("TimedOut"));
 }
 
 } // namespace

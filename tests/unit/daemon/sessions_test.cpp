@@ -16,7 +16,7 @@ std::string resume(ServiceFixture& daemon, TestClient& client, std::int64_t call
                    std::string_view session = token)
 {
     return daemon.request(client, "Resume",
-                          fmt::format(R"({{"session":"{}","calls":{}}})", session, calls));
+                          fmt::format(R"({{"session":"{}","sequence":{}}})", session, calls));
 }
 
 bool is_error(const std::string& reply, std::string_view error)
@@ -29,8 +29,8 @@ bool is_refused(const std::string& reply)
     return is_error(reply, "NoSuchSession");
 }
 
-constexpr auto certain = R"({"parameters":{"isCertain":true}})";
-constexpr auto uncertain = R"({"parameters":{"isCertain":false}})";
+constexpr auto certain = R"({"parameters":{"isHistoryComplete":true}})";
+constexpr auto uncertain = R"({"parameters":{"isHistoryComplete":false}})";
 
 // Crashes after all calls were answered, and returns the successor.
 std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture> daemon)
@@ -54,14 +54,17 @@ std::unique_ptr<ServiceFixture> with_semaphore(std::int64_t initial)
 {
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
-    REQUIRE(daemon
-                ->request(
-                    client, "CreateEvent",
-                    fmt::format(R"({{"name":"s","mode":"semaphore","initial":{},"rights":"0666"}})",
-                                initial))
-                .find("error") == std::string::npos);
-    REQUIRE(daemon->request(client, "CreateEvent", R"({"name":"p","mode":"pulse","rights":"0666"})")
-                .find("error") == std::string::npos);
+    REQUIRE(
+        daemon
+            ->request(client, "CreateEvent",
+                      fmt::format(
+                          R"({{"name":"s","mode":"semaphore","initial":{},"permissions":"0666"}})",
+                          initial))
+            .find("error") == std::string::npos);
+    REQUIRE(
+        daemon
+            ->request(client, "CreateEvent", R"({"name":"p","mode":"pulse","permissions":"0666"})")
+            .find("error") == std::string::npos);
     return daemon;
 }
 
@@ -80,19 +83,19 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"new"})"},
         {"CreateEvent", R"({"name":"s"})"}, // A call that fails.
-        {"Set", R"({"names":["s"],"count":3})"},
-        {"Set", R"({"names":["s"],"count":30})"},
-        {"Set", R"({"names":["s","p"]})"},
-        {"Set", R"({"names":["missing"]})"},
-        {"Delete", R"({"names":["p"]})"},
-        {"Delete", R"({"names":["missing"]})"},
-        {"Clear", R"({"names":["s"]})"},
-        {"Wait", R"({"names":["s"]})"},
-        {"Wait", R"({"names":["s"],"count":2})"}, // A call that differs.
-        {"Wait", R"({"names":["missing"],"existing":true})"},
+        {"Set", R"({"items":[{"name":"s","count":3}]})"},
+        {"Set", R"({"items":[{"name":"s","count":30}]})"},
+        {"Set", R"({"items":[{"name":"s"},{"name":"p"}]})"},
+        {"Set", R"({"items":[{"name":"missing"}]})"},
+        {"Delete", R"({"items":[{"name":"p"}]})"},
+        {"Delete", R"({"items":[{"name":"missing"}]})"},
+        {"Clear", R"({"items":[{"name":"s"}]})"},
+        {"Wait", R"({"items":[{"name":"s"}]})"},
+        {"Wait", R"({"items":[{"name":"s","count":2}]})"}, // A call that differs.
+        {"Wait", R"({"items":[{"name":"missing","existing":true}]})"},
         {"Arm", R"({"name":"t","clock":"monotonic","afterNSec":3600000000000})"},
-        {"SetRights", R"({"name":"s","rights":"0600"})"},
-        {"Open", R"({"names":["missing"]})"},
+        {"SetPermissions", R"({"name":"s","permissions":"0600"})"},
+        {"Open", R"({"items":[{"name":"missing"}]})"},
         {"Set", R"({"wrong":1})"},
     }));
     CAPTURE(method, parameters);
@@ -118,11 +121,11 @@ TEST_CASE("a reply is not sent again for a later call after a restart")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    const auto first = daemon->request(client, "Set", R"({"names":["s"]})");
+    const auto first = daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 1) == certain);
-    CHECK(daemon->request(again, "Set", R"({"names":["s"]})") == first);
+    CHECK(daemon->request(again, "Set", R"({"items":[{"name":"s"}]})") == first);
     CHECK(tokens(*daemon, "s") == 2);
 }
 
@@ -131,13 +134,13 @@ TEST_CASE("a repeated call is repeated only once")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 0) == certain);
-    daemon->request(again, "Set", R"({"names":["s"]})");
+    daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     CHECK(tokens(*daemon, "s") == 1);
-    daemon->request(again, "Set", R"({"names":["s"]})");
+    daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     CHECK(tokens(*daemon, "s") == 2);
     daemon = crash_and_recover(std::move(daemon));
     auto third = daemon->connect();
@@ -151,7 +154,7 @@ TEST_CASE("tokens of a wait are kept by a client that resumes and returned witho
     resume(*daemon, client);
     SECTION("the client resumes")
     {
-        daemon->request(client, "Wait", R"({"names":["s"]})");
+        daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})");
         daemon = crash_and_recover(std::move(daemon));
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 1) == certain);
@@ -161,7 +164,7 @@ TEST_CASE("tokens of a wait are kept by a client that resumes and returned witho
     }
     SECTION("no client resumes")
     {
-        client.call("Wait", R"({"names":["s"]})");
+        client.call("Wait", R"({"items":[{"name":"s"}]})");
         REQUIRE(daemon->loop.run_once(0ns)); // The reply is sent and not read.
         REQUIRE(tokens(*daemon, "s") == 1);
         auto stored = crash(std::move(daemon));
@@ -178,7 +181,7 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Open", R"({"names":["p"]})");
+    daemon->request(client, "Open", R"({"items":[{"name":"p"}]})");
     REQUIRE(subscriptions(*daemon, "p") == 1);
     for (int i = 0; i < 3; ++i) {
         daemon = crash_and_recover(std::move(daemon));
@@ -186,7 +189,7 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 0) == certain);
         CHECK(subscriptions(*daemon, "p") == 0);
-        const auto reply = daemon->request(again, "Open", R"({"names":["p"]})");
+        const auto reply = daemon->request(again, "Open", R"({"items":[{"name":"p"}]})");
         CHECK(reply.find("subscription") != std::string::npos);
         CHECK(again.descriptors.size() == 1);
         CHECK(subscriptions(*daemon, "p") == 1);
@@ -204,10 +207,10 @@ struct DaemonLife {
     DaemonLife()
     {
         REQUIRE(resume(*daemon, client) == uncertain);
-        call("CreateEvent", R"({"name":"mine","lifetime":"connection"})");
-        call("Open", R"({"names":["p"]})");
-        call("Wait", R"({"names":["s"],"hold":true})");
-        call("Open", R"({"names":["mine"]})");
+        call("CreateEvent", R"({"name":"mine","lifetime":"session"})");
+        call("Open", R"({"items":[{"name":"p"}]})");
+        call("Wait", R"({"items":[{"name":"s"}],"hold":"session"})");
+        call("Open", R"({"items":[{"name":"mine"}]})");
     }
     std::string journal() const { return bytes_of(stored_fds_of(daemon->state_store)[2]); }
     // Returns a daemon that finds this journal.
@@ -286,8 +289,8 @@ TEST_CASE("only the lost one of several replies to Open is undone")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Open", R"({"names":["p"]})");
-    daemon->request(client, "Open", R"({"names":["p"]})");
+    daemon->request(client, "Open", R"({"items":[{"name":"p"}]})");
+    daemon->request(client, "Open", R"({"items":[{"name":"p"}]})");
     REQUIRE(subscriptions(*daemon, "p") == 2);
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
@@ -331,12 +334,12 @@ TEST_CASE(
     SECTION("the client repeats the call and reads the reply")
     {
         REQUIRE(resume(*daemon, client, 0) == certain);
-        CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").contains("fired"));
+        CHECK(daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})").contains("fired"));
     }
     SECTION("the client repeats the call and does not read the reply")
     {
         REQUIRE(resume(*daemon, client, 0) == certain);
-        client.call("Wait", R"({"names":["s"]})");
+        client.call("Wait", R"({"items":[{"name":"s"}]})");
         REQUIRE(::shutdown(client.socket.get(), SHUT_RD) == 0);
         left = 3;
     }
@@ -352,7 +355,7 @@ TEST_CASE("an undone Open stays undone if the daemon crashes before the repeated
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Open", R"({"names":["p"]})");
+    daemon->request(client, "Open", R"({"items":[{"name":"p"}]})");
     for (int i = 0; i < 3; ++i) {
         daemon = crash_and_recover(std::move(daemon));
         auto again = daemon->connect();
@@ -364,20 +367,20 @@ TEST_CASE("an undone Open stays undone if the daemon crashes before the repeated
     CHECK(subscriptions(*daemon, "p") == 0);
 }
 
-TEST_CASE("subscriptions and connection objects survive with a resumed session and end with it")
+TEST_CASE("subscriptions and temporary objects survive with a resumed session and end with it")
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Open", R"({"names":["p"]})");
-    daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"connection"})");
+    daemon->request(client, "Open", R"({"items":[{"name":"p"}]})");
+    daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"session"})");
     REQUIRE(client.descriptors.size() == 1);
     daemon = crash_and_recover(std::move(daemon));
     CHECK(daemon->service.registry().find("mine"_name));
     {
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 2) == certain);
-        daemon->request(again, "Set", R"({"names":["p"]})");
+        daemon->request(again, "Set", R"({"items":[{"name":"p"}]})");
         CHECK(count(client.descriptors.front()) == 1U);
     }
     run_until_idle(daemon->loop);
@@ -394,7 +397,7 @@ TEST_CASE("a client that resumes too late gets no false certainty")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"connection"})");
+    daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"session"})");
     ServiceFixture last{crash(std::move(daemon)), 0ns};
     run_until_idle(last.loop);
     CHECK_FALSE(last.service.registry().find("mine"_name));
@@ -409,7 +412,7 @@ TEST_CASE("Resume is refused where it would be wrong")
     auto client = daemon->connect();
     resume(*daemon, client);
     for (int i = 0; i < 3; ++i)
-        daemon->request(client, "Set", R"({"names":["s"]})");
+        daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     daemon = crash_and_recover(std::move(daemon));
 
     SECTION("the session is of another user")
@@ -424,7 +427,7 @@ TEST_CASE("Resume is refused where it would be wrong")
         for (const std::int64_t calls : {0, 1})
             CHECK(is_refused(resume(*daemon, again, calls)));
         for (const std::int64_t calls : {std::int64_t{-1}, max_sequence + 1})
-            CHECK(resume(*daemon, again, calls).find("calls") != std::string::npos);
+            CHECK(resume(*daemon, again, calls).find("sequence") != std::string::npos);
     }
     SECTION("the token is malformed")
     {
@@ -452,8 +455,8 @@ TEST_CASE("a connection with objects or subscriptions of its own cannot resume a
 {
     auto daemon = with_semaphore(0);
     const auto parameters =
-        GENERATE(std::pair{"CreateEvent", R"({"name":"mine","lifetime":"connection"})"},
-                 std::pair{"Open", R"({"names":["p"]})"});
+        GENERATE(std::pair{"CreateEvent", R"({"name":"mine","lifetime":"session"})"},
+                 std::pair{"Open", R"({"items":[{"name":"p"}]})"});
     auto client = daemon->connect();
     daemon->request(client, parameters.first, parameters.second);
     CHECK(resume(*daemon, client).find("session") != std::string::npos);
@@ -465,10 +468,10 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     auto client = daemon->connect();
     resume(*daemon, client);
     const auto open = [&](ServiceFixture& at, TestClient& by) {
-        return at.request(by, "Open", R"({"names":["s"]})").contains("fileDescriptor");
+        return at.request(by, "Open", R"({"items":[{"name":"s"}]})").contains("fileDescriptor");
     };
     REQUIRE(open(*daemon, client)); // The first counted call is recorded, whatever it is.
-    const auto reply = daemon->request(client, "Set", R"({"names":["s"],"count":3})");
+    const auto reply = daemon->request(client, "Set", R"({"items":[{"name":"s","count":3}]})");
     for (int i = 0; i < 3; ++i)
         REQUIRE(open(*daemon, client));
 
@@ -478,7 +481,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
     if (calls == 1) { // The reply to the Set was missed, so no later call followed.
-        CHECK(daemon->request(again, "Set", R"({"names":["s"],"count":3})") == reply);
+        CHECK(daemon->request(again, "Set", R"({"items":[{"name":"s","count":3}]})") == reply);
         ++calls;
     }
     CHECK(tokens(*daemon, "s") == 3);
@@ -486,7 +489,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
         return;
 
     CHECK(open(*daemon, again));
-    daemon->request(again, "Set", R"({"names":["s"]})");
+    daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     calls += 2;
     daemon = crash_and_recover(std::move(daemon)); // The record then includes all earlier calls.
     auto third = daemon->connect();
@@ -501,17 +504,18 @@ TEST_CASE("a session is persistent from its beginning, with the effects of its o
     auto client = daemon->connect();
     resume(*daemon, client);
     std::string oneway;
-    append_call(oneway, "io.evfdd.CreateEvent", R"({"name":"mine","lifetime":"connection"})",
+    append_call(oneway, "io.evfdd.CreateEvent", R"({"name":"mine","lifetime":"session"})",
                 ReplyMode::none);
-    append_call(oneway, "io.evfdd.Wait", R"({"names":["s"],"hold":true})", ReplyMode::none);
+    append_call(oneway, "io.evfdd.Wait", R"({"items":[{"name":"s"}],"hold":"session"})",
+                ReplyMode::none);
     client.send(oneway);
-    REQUIRE(daemon->request(client, "Show", R"({"name":"mine"})").contains("connection"));
+    REQUIRE(daemon->request(client, "Show", R"({"name":"mine"})").contains("\"session\""));
     REQUIRE(tokens(*daemon, "s") == 1);
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again) == certain);
     CHECK(tokens(*daemon, "s") == 1);
-    CHECK(daemon->request(again, "Show", R"({"name":"mine"})").contains("connection"));
+    CHECK(daemon->request(again, "Show", R"({"name":"mine"})").contains("\"session\""));
 }
 
 TEST_CASE("a daemon that lost records does not claim that calls had no effect")
@@ -519,7 +523,7 @@ TEST_CASE("a daemon that lost records does not claim that calls had no effect")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     auto impossible = event_record("orphaned", Mode::automatic);
     impossible.owner = -1;
     daemon->state_store.put(daemon->service.registry().new_id(), impossible);
@@ -535,10 +539,11 @@ TEST_CASE("uncounted calls and oneway calls are executed each time")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     daemon->request(client, "Show", R"({"name":"s"})");
     daemon->request(client, "Status");
-    client.send(framed(R"({"method":"io.evfdd.Set","parameters":{"names":["s"]},"oneway":true})"));
+    client.send(
+        framed(R"({"method":"io.evfdd.Set","parameters":{"items":[{"name":"s"}]},"oneway":true})"));
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 2);
     daemon = crash_and_recover(std::move(daemon));
@@ -547,10 +552,11 @@ TEST_CASE("uncounted calls and oneway calls are executed each time")
     REQUIRE(resume(*daemon, again, 0) == certain);
     CHECK(daemon->request(again, "Show", R"({"name":"s"})").find(R"("name":"s")") !=
           std::string::npos);
-    again.send(framed(R"({"method":"io.evfdd.Set","parameters":{"names":["s"]},"oneway":true})"));
+    again.send(
+        framed(R"({"method":"io.evfdd.Set","parameters":{"items":[{"name":"s"}]},"oneway":true})"));
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 3);
-    daemon->request(again, "Set", R"({"names":["s"]})"); // The repeated call.
+    daemon->request(again, "Set", R"({"items":[{"name":"s"}]})"); // The repeated call.
     CHECK(tokens(*daemon, "s") == 3);
 }
 
@@ -559,9 +565,9 @@ TEST_CASE("a oneway Resume begins a session like any other")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     client.send(framed(fmt::format(
-        R"({{"method":"io.evfdd.Resume","parameters":{{"session":"{}","calls":0}},"oneway":true}})",
+        R"({{"method":"io.evfdd.Resume","parameters":{{"session":"{}","sequence":0}},"oneway":true}})",
         token)));
-    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     CHECK(resume(*daemon, again, 1) == certain);
@@ -572,8 +578,9 @@ TEST_CASE("a oneway Wait consumes for good")
     auto daemon = with_semaphore(2);
     auto client = daemon->connect();
     resume(*daemon, client);
-    client.send(framed(R"({"method":"io.evfdd.Wait","parameters":{"names":["s"]},"oneway":true})"));
-    daemon->request(client, "Set", R"({"names":["p"]})");
+    client.send(framed(
+        R"({"method":"io.evfdd.Wait","parameters":{"items":[{"name":"s"}]},"oneway":true})"));
+    daemon->request(client, "Set", R"({"items":[{"name":"p"}]})");
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 1);
     auto stored = crash(std::move(daemon));
@@ -586,9 +593,9 @@ TEST_CASE("a connection with earlier calls may resume a session if it owns nothi
 {
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
-    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     CHECK(resume(*daemon, client) == uncertain);
-    daemon->request(client, "Set", R"({"names":["s"]})");
+    daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     CHECK(resume(*daemon, again, 1) == certain);
@@ -599,13 +606,13 @@ TEST_CASE("a wait that was pending at a crash starts again")
     auto daemon = with_semaphore(0);
     auto client = daemon->connect();
     resume(*daemon, client);
-    CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").empty());
+    CHECK(daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})").empty());
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, 0) == certain);
-    CHECK(daemon->request(again, "Wait", R"({"names":["s"]})").empty());
+    CHECK(daemon->request(again, "Wait", R"({"items":[{"name":"s"}]})").empty());
     auto setter = daemon->connect(bob);
-    daemon->request(setter, "Set", R"({"names":["s"],"count":2})");
+    daemon->request(setter, "Set", R"({"items":[{"name":"s","count":2}]})");
     run_until_idle(daemon->loop);
     CHECK_FALSE(again.reply().empty());
     CHECK(daemon->service.registry().find("s"_name));

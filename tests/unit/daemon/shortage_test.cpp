@@ -62,26 +62,26 @@ TEST_CASE("a call that needs storage is refused without memory and changes nothi
     const auto is_resumed = GENERATE(false, true);
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"new"})"},
-        {"CreateEvent", R"({"name":"new","lifetime":"connection"})"},
+        {"CreateEvent", R"({"name":"new","lifetime":"session"})"},
         {"Arm", R"({"name":"new","afterNSec":1000000000})"},
         {"Arm", R"({"name":"t","afterNSec":1000000000})"},
-        {"Disarm", R"({"names":["t"]})"},
-        {"Set", R"({"names":["s"]})"},
-        {"Set", R"({"names":["s","p"],"count":3})"},
-        {"Clear", R"({"names":["s"]})"},
-        {"Wait", R"({"names":["s"]})"},
-        {"Wait", R"({"names":["s"],"hold":true})"},
-        {"Wait", R"({"names":["m","s"]})"},
-        {"Delete", R"({"names":["s"]})"},
-        {"SetRights", R"({"name":"s","rights":"0600"})"},
-        {"Open", R"({"names":["p"]})"},
+        {"Disarm", R"({"items":[{"name":"t"}]})"},
+        {"Set", R"({"items":[{"name":"s"}]})"},
+        {"Set", R"({"items":[{"name":"s","count":3},{"name":"p","count":3}]})"},
+        {"Clear", R"({"items":[{"name":"s"}]})"},
+        {"Wait", R"({"items":[{"name":"s"}]})"},
+        {"Wait", R"({"items":[{"name":"s"}],"hold":"session"})"},
+        {"Wait", R"({"items":[{"name":"m"},{"name":"s"}]})"},
+        {"Delete", R"({"items":[{"name":"s"}]})"},
+        {"SetPermissions", R"({"name":"s","permissions":"0600"})"},
+        {"Open", R"({"items":[{"name":"p"}]})"},
     }));
     CAPTURE(method, parameters, is_resumed);
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     if (is_resumed)
         daemon->request(client, "Resume",
-                        R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
+                        R"({"session":"00112233445566778899aabbccddeeff","sequence":0})");
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":2})");
     daemon->request(client, "CreateEvent", R"({"name":"m","initial":1})");
     daemon->request(client, "CreateEvent", R"({"name":"p","mode":"pulse"})");
@@ -98,11 +98,11 @@ TEST_CASE("a call that needs storage is refused without memory and changes nothi
         CHECK(reply.contains("io.evfdd.SystemFailure"));
         CHECK(reply.contains("fallocate(2)"));
         CHECK(shown() == before);
-        CHECK(daemon->request(client, "Status").contains(R"("canKeep":false)"));
+        CHECK(daemon->request(client, "Status").contains(R"("isJournalWritable":false)"));
     }
     CHECK(shown() == before);
     CHECK_FALSE(daemon->request(client, method, parameters).contains("error"));
-    CHECK(daemon->request(client, "Status").contains(R"("canKeep":true)"));
+    CHECK(daemon->request(client, "Status").contains(R"("isJournalWritable":true)"));
 }
 
 TEST_CASE("repeated refusals take no room in the journal")
@@ -110,24 +110,26 @@ TEST_CASE("repeated refusals take no room in the journal")
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     daemon->request(client, "Resume",
-                    R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
+                    R"({"session":"00112233445566778899aabbccddeeff","sequence":0})");
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":1})");
     {
         const MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
         const auto bytes = daemon->state_store.journal_bytes();
         for (int i = 0; i < 20; ++i) {
-            CHECK(daemon->request(client, "Set", R"({"names":["s"]})").contains("SystemFailure"));
-            CHECK(daemon->request(client, "Wait", R"({"names":["s"]})").contains("SystemFailure"));
+            CHECK(daemon->request(client, "Set", R"({"items":[{"name":"s"}]})")
+                      .contains("SystemFailure"));
+            CHECK(daemon->request(client, "Wait", R"({"items":[{"name":"s"}]})")
+                      .contains("SystemFailure"));
         }
         CHECK(daemon->state_store.journal_bytes() == bytes);
     }
-    CHECK_FALSE(daemon->request(client, "Set", R"({"names":["s"]})").contains("error"));
+    CHECK_FALSE(daemon->request(client, "Set", R"({"items":[{"name":"s"}]})").contains("error"));
     daemon = crash_and_restart(std::move(daemon));
     auto again = daemon->connect();
     CHECK(daemon
               ->request(again, "Resume",
-                        R"({"session":"00112233445566778899aabbccddeeff","calls":42})")
-              .contains(R"("isCertain":true)"));
+                        R"({"session":"00112233445566778899aabbccddeeff","sequence":42})")
+              .contains(R"("isHistoryComplete":true)"));
 }
 
 TEST_CASE("a Set of many tokens continues once its rest can be stored")
@@ -136,7 +138,7 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     auto client = daemon->connect();
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
     // A shared semaphore is incremented one by one.
-    daemon->request(client, "Open", R"({"names":["s"]})");
+    daemon->request(client, "Open", R"({"items":[{"name":"s"}]})");
     const auto& event = *daemon->service.registry().find("s"_name)->event();
     const auto are_all_added = [&] {
         return *event.count() == static_cast<std::uint64_t>(max_tokens_per_set);
@@ -144,8 +146,9 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     // A fast machine may add all tokens in one iteration, but not each time.
     bool is_halfway = false;
     for (int i = 0; !is_halfway && i < 100; ++i) {
-        daemon->request(client, "Clear", R"({"names":["s"]})");
-        client.call("Set", fmt::format(R"({{"names":["s"],"count":{}}})", max_tokens_per_set));
+        daemon->request(client, "Clear", R"({"items":[{"name":"s"}]})");
+        client.call("Set",
+                    fmt::format(R"({{"items":[{{"name":"s","count":{}}}]}})", max_tokens_per_set));
         REQUIRE(runs_until(daemon->loop, [&] { return event.is_set(); }));
         is_halfway = !are_all_added();
         if (!is_halfway)
@@ -168,7 +171,7 @@ TEST_CASE("a wait that consumes nothing works without memory")
     auto client = daemon.connect();
     daemon.request(client, "CreateEvent", R"({"name":"m","initial":1})");
     const MemoryShortage memory_shortage{daemon.state_store, daemon.service.new_session_id()};
-    CHECK(daemon.request(client, "Wait", R"({"names":["m"]})").contains("fired"));
+    CHECK(daemon.request(client, "Wait", R"({"items":[{"name":"m"}]})").contains("fired"));
 }
 
 TEST_CASE("a reply waits until its effects are committed, and other clients are answered meanwhile")
@@ -177,10 +180,10 @@ TEST_CASE("a reply waits until its effects are committed, and other clients are 
     auto client = daemon->connect();
     auto other = daemon->connect();
     daemon->request(client, "Resume",
-                    R"({"session":"00112233445566778899aabbccddeeff","calls":0})");
+                    R"({"session":"00112233445566778899aabbccddeeff","sequence":0})");
     daemon->request(client, "CreateEvent", R"({"name":"m"})");
-    daemon->request(client, "Open", R"({"names":["m"]})");
-    client.call("Wait", R"({"names":["m"]})");
+    daemon->request(client, "Open", R"({"items":[{"name":"m"}]})");
+    client.call("Wait", R"({"items":[{"name":"m"}]})");
     run_until_idle(daemon->loop);
     REQUIRE(client.descriptors.size() == 1);
     {
@@ -189,7 +192,7 @@ TEST_CASE("a reply waits until its effects are committed, and other clients are 
         REQUIRE(add(client.descriptors.front(), 1));
         run_until_idle(daemon->loop);
         CHECK(client.reply().empty()); // The call is not committed yet.
-        CHECK(daemon->request(other, "Status").contains(R"("canKeep":false)"));
+        CHECK(daemon->request(other, "Status").contains(R"("isJournalWritable":false)"));
         CHECK(client.reply().empty());
     }
     std::string reply;
@@ -208,7 +211,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
     {
         MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
         memory_shortage.fill_completely();
-        const auto done = fixture->registry.set(fixture->owner.peer, names({"s", "p"}), 5);
+        const auto done = fixture->registry.set(fixture->owner.peer, set_items({"s", "p"}, 5));
         CHECK(verdict(done) == "SystemFailure");
     }
     CHECK(object(*fixture, "p").pulse()->pulses() == 0);
@@ -227,7 +230,7 @@ TEST_CASE("tokens to be returned without memory return once, later or after a re
     fixture->create("s", Mode::semaphore, 3);
     auto wait =
         fixture->waits.start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
-                             {.names = names({"s"})}, [] {});
+                             {.items = wait_items({"s"})}, [] {});
     REQUIRE(wait);
     fixture->state_store.commit();
     {

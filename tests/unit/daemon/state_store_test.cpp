@@ -211,12 +211,12 @@ TEST_CASE("changes are refused while memory is short, and accepted afterwards")
             CHECK(reply.contains("io.evfdd.SystemFailure"));
             CHECK(reply.contains("fallocate(2)"));
         }
-        CHECK(daemon->request(client, "Status").contains("\"canKeep\":false"));
+        CHECK(daemon->request(client, "Status").contains("\"isJournalWritable\":false"));
         CHECK(daemon->service.registry().objects().empty());
         daemon->state_store.erase(id, record::Kind::session);
     }
     daemon->request(client, "Status"); // The reply to it commits all.
-    CHECK(daemon->request(client, "Status").contains("\"canKeep\":true"));
+    CHECK(daemon->request(client, "Status").contains("\"isJournalWritable\":true"));
     CHECK(daemon->request(client, "CreateEvent", R"({"name":"e"})").contains("created\":true"));
     daemon = crash_and_restart(std::move(daemon));
     CHECK(daemon->service.registry().find("e"_name));
@@ -310,20 +310,35 @@ TEST_CASE("a record without an id is malformed")
     CHECK(next.recovered.objects.size() == 1);
     CHECK(next.recovered.sessions.empty());
     CHECK(next.recovered.warnings ==
-          std::vector{"2 records cannot be understood: what they were of is lost"s});
+          std::vector{"2 records cannot be decoded: their contents are lost"s});
+}
+
+TEST_CASE("new ids follow all ids that may have been given, whether their records exist or not")
+{
+    const auto [reserved, last] =
+        GENERATE(table<std::int64_t, std::uint64_t>({{4'096, 4'096}, {1, 1}, {0, 1}, {-1, 1}}));
+    StateStoreFixture fixture; // Its event has the id 1.
+    fixture.state_store.put(0, record::Ids{reserved});
+    fixture.state_store.commit();
+    const SuccessorStore next{stored_fds_of(fixture.state_store)};
+    CHECK(next.recovered.last_id == last);
+    CHECK(next.recovered.warnings.size() == (reserved > 0 ? 0 : 1));
 }
 
 TEST_CASE("new ids are never those of existing records")
 {
+    constexpr std::uint64_t max_id = max_object_id;
     const auto [ids, last, is_reported] =
         GENERATE(table<std::vector<std::uint64_t>, std::uint64_t, bool>({
             {{2, 3}, 3, false},
             {{2, UINT64_MAX}, 2, true},
             {{UINT64_MAX}, 1, true}, // The fixture's own event.
             {{UINT64_MAX - 1}, 1, true},
-            {{2, 1'000, UINT64_MAX / 2 - 1}, UINT64_MAX / 2 - 1, false},
-            {{UINT64_MAX / 3 * 2}, 1, true},
-            {{UINT64_MAX / 4 * 3, UINT64_MAX / 2}, 1, true},
+            {{2, 1'000, max_id / 2 - 1}, max_id / 2 - 1, false},
+            {{max_id / 3 * 2}, 1, true},
+            {{max_id / 4 * 3, max_id / 2}, 1, true},
+            {{max_id}, 1, true},
+            {{max_id + 1}, 1, true},
         }));
     StateStoreFixture fixture;
     for (const auto id : ids)

@@ -17,7 +17,7 @@ std::unique_ptr<Wait> start(RegistryFixture& fixture, std::initializer_list<std:
 {
     auto wait =
         fixture.waits.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
-                            {.names = names(list), .gather = require}, [] {});
+                            {.items = wait_items(list), .require = require}, [] {});
     REQUIRE(wait);
     return *std::move(wait);
 }
@@ -47,7 +47,7 @@ TEST_CASE("consuming waits are served in the order of their arrival")
         if (is_direct)
             REQUIRE(add(client, 1));
         else
-            REQUIRE(fixture.registry.set(fixture.owner.peer, names({"e"}), 1));
+            REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"e"}, 1)));
         run_until_idle(fixture.loop);
         CHECK(completed_count(waits) == served);
         CHECK(is_done(waits[served - 1]));
@@ -96,7 +96,7 @@ TEST_CASE("a pulse does not let its wait overtake others for what else it needs"
     const auto second = start(fixture, {"e", "p"}, require);
     REQUIRE(add(fixture.open("e"), 1));
 
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"p"}), 1)); // Before the loop runs.
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"p"}, 1))); // Before the loop runs.
 
     CHECK(is_done(first));
     CHECK(is_done(second) == (require == Require::any));
@@ -121,12 +121,12 @@ TEST_CASE("a wakeup may end the next wait, and the one behind it is still served
     std::unique_ptr<Wait> second;
     const auto first =
         fixture.waits.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
-                            {.names = names({"m"})}, [&] { second.reset(); });
+                            {.items = wait_items({"m"})}, [&] { second.reset(); });
     REQUIRE(first);
     second = start(fixture, {"m"});
     const auto third = start(fixture, {"m"});
 
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({"m"}), 1));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"m"}, 1)));
 
     CHECK(is_done(*first));
     CHECK_FALSE(second);
@@ -229,9 +229,9 @@ struct WaitModel {
     void begin(const std::vector<std::string>& wanted, Require require)
     {
         Waiter waiter{{}, require, {}, {}};
-        protocol::Wait request{.names = {}, .gather = require};
+        protocol::Wait request{.items = {}, .require = require};
         for (const auto& name : wanted) {
-            request.names.list.push_back(*Name::parse(name));
+            request.items.list.push_back({*Name::parse(name)});
             if (name[0] == 'a' || name[0] == 's') // Consumed.
                 waiter.to_consume.insert(name);
             else if (name[0] != 'm' || !fixture.event(name).is_set())
@@ -323,7 +323,7 @@ TEST_CASE("no wait stays pending while its objects are set, whatever is set and 
         } else if (operation == 6) {
             REQUIRE(take(fds[at]));
         } else if (operation == 7) {
-            REQUIRE(fixture.registry.set(fixture.owner.peer, names({name, "p0"}), 1));
+            REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({name, "p0"}, 1)));
             model.on_operation(name);
             model.on_operation("p0");
         } else if (operation == 8) {
@@ -380,11 +380,11 @@ TEST_CASE("a token of a disconnected client goes to the next wait")
     ServiceFixture daemon;
     auto owner = daemon.connect();
     daemon.request(owner, "CreateEvent", R"({"name":"e","mode":"auto"})");
-    daemon.request(owner, "Open", R"({"names":["e"]})");
+    daemon.request(owner, "Open", R"({"items":[{"name":"e"}]})");
     std::optional first{daemon.connect()};
     auto second = daemon.connect();
     for (auto* client : {&*first, &second}) {
-        client->call("Wait", R"({"names":["e"]})");
+        client->call("Wait", R"({"items":[{"name":"e"}]})");
         run_until_idle(daemon.loop);
     }
 
@@ -395,12 +395,13 @@ TEST_CASE("a token of a disconnected client goes to the next wait")
     }
     SECTION("by a set through the daemon in the same iteration")
     {
-        owner.call("Set", R"({"names":["e"]})");
+        owner.call("Set", R"({"items":[{"name":"e"}]})");
         first.reset();
     }
     run_until_idle(daemon.loop);
 
-    CHECK(second.reply() == R"({"parameters":{"fired":[{"name":"e","count":1}]}})");
+    CHECK(without_ids(second.reply()) ==
+          R"({"parameters":{"fired":[{"name":"e","count":1,"index":0}]}})");
 }
 
 } // namespace

@@ -27,8 +27,8 @@ struct Waiter {
         if (!*outcome)
             return error_name(outcome->error());
         std::string text;
-        for (const auto& [name, count] : (*outcome)->fired)
-            text += (text.empty() ? "" : " ") + name.text() + "=" + std::to_string(count);
+        for (const auto& one : (*outcome)->fired)
+            text += (text.empty() ? "" : " ") + one.name.text() + "=" + std::to_string(one.count);
         return text;
     }
 };
@@ -45,22 +45,23 @@ Waiter start(RegistryFixture& fixture, protocol::Wait request, uid_t uid = alice
 Waiter start(RegistryFixture& fixture, std::initializer_list<std::string_view> list,
              Require require = all)
 {
-    return start(fixture, {.names = names(list), .gather = require});
+    return start(fixture, {.items = wait_items(list), .require = require});
 }
 
 void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 1)
 {
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({name}), tokens));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({name}, tokens)));
 }
 
 TEST_CASE("a wait with a count for a missing name completes or is refused at its creation")
 {
     RegistryFixture fixture;
-    auto waiter =
-        start(fixture, {.names = names({"later"}), .gather = all, .count = protocol::Count{2}});
+    auto waiter = start(fixture, {.items = wait_items({"later"}, 2), .require = all});
     REQUIRE(waiter.state() == "waits");
-    const auto [mode, state] = GENERATE(table<Mode, std::string>(
-        {{Mode::manual, "WrongKind"}, {Mode::semaphore, "WrongKind"}, {Mode::pulse, "later=2"}}));
+    const auto [mode, state] =
+        GENERATE(table<Mode, std::string>({{Mode::manual, "WrongKind"},
+                                           {Mode::semaphore, "InvalidParameter"},
+                                           {Mode::pulse, "later=2"}}));
     fixture.create("later", mode);
     set(fixture, "later", 2);
     CHECK(waiter.state() == state);
@@ -257,7 +258,7 @@ TEST_CASE("a wait for existing names only is refused for a missing one")
 {
     RegistryFixture fixture;
     fixture.create("there", Mode::automatic, 1);
-    auto waiter = start(fixture, {.names = names({"there", "missing"}), .existing = true});
+    auto waiter = start(fixture, {.items = wait_items({"there", "missing"}, 1, true)});
     CHECK(waiter.state() == "NoSuchName");
     CHECK(fixture.event("there").is_set());
 }
@@ -289,12 +290,12 @@ TEST_CASE("a set on the descriptor just before the deletion still releases")
 TEST_CASE("a waiter without permission is refused, at the start or at the creation")
 {
     RegistryFixture fixture;
-    auto early = start(fixture, {.names = names({"e"})}, bob);
+    auto early = start(fixture, {.items = wait_items({"e"})}, bob);
     CHECK(early.state() == "waits");
     fixture.create("e", Mode::automatic, 1, "0622"_permissions);
 
     CHECK(early.state() == "NotPermitted");
-    CHECK(start(fixture, {.names = names({"e"})}, bob).state() == "NotPermitted");
+    CHECK(start(fixture, {.items = wait_items({"e"})}, bob).state() == "NotPermitted");
     CHECK(fixture.event("e").is_set());
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
 }
@@ -303,7 +304,7 @@ TEST_CASE("a wait with timeout zero checks once and consumes what is set")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::semaphore, 1);
-    const protocol::Wait request{.names = names({"e"}), .timeout = 0ns};
+    const protocol::Wait request{.items = wait_items({"e"}), .timeout = 0ns};
     CHECK(start(fixture, request).state() == "e=1");
     CHECK(start(fixture, request).state() == "TimedOut");
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
@@ -313,7 +314,7 @@ TEST_CASE("a wait that times out consumes nothing afterwards")
 {
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
-    auto waiter = start(fixture, {.names = names({"e", "missing"}), .timeout = 1ms});
+    auto waiter = start(fixture, {.items = wait_items({"e", "missing"}), .timeout = 1ms});
     while (waiter.state() == "waits")
         REQUIRE(fixture.loop.run_once(20s));
     CHECK(waiter.state() == "TimedOut");
@@ -327,9 +328,9 @@ TEST_CASE("a completed wait does not time out afterwards")
 {
     RegistryFixture fixture;
     fixture.create("e");
-    auto waiter = start(fixture, {.names = names({"e"}), .timeout = 1ms});
+    auto waiter = start(fixture, {.items = wait_items({"e"}), .timeout = 1ms});
     set(fixture, "e");
-    auto other = start(fixture, {.names = names({"never"}), .timeout = 2ms});
+    auto other = start(fixture, {.items = wait_items({"never"}), .timeout = 2ms});
     while (other.state() == "waits")
         REQUIRE(fixture.loop.run_once(20s));
     CHECK(waiter.state() == "e=1");
@@ -346,7 +347,7 @@ TEST_CASE("a set before the timeout counts, however busy the loop is")
         watches.push_back(
             *fixture.loop.watch(fds.emplace_back(*duplicate(always_ready)), EPOLLIN, [](auto) {}));
     fixture.create("e");
-    auto waiter = start(fixture, {.names = names({"e"}), .timeout = 1ns});
+    auto waiter = start(fixture, {.items = wait_items({"e"}), .timeout = 1ns});
     REQUIRE(add(fixture.open("e"), 1));
 
     while (waiter.state() == "waits")
@@ -377,7 +378,7 @@ TEST_CASE("a cancelled wait leaves no trace")
     RegistryFixture fixture;
     fixture.create("e", Mode::automatic);
     {
-        auto waiter = start(fixture, {.names = names({"e", "missing"}), .timeout = 1h});
+        auto waiter = start(fixture, {.items = wait_items({"e", "missing"}), .timeout = 1h});
         CHECK(fixture.waits.waiter_count("e"_name) == 1);
         CHECK(fixture.waits.waiter_count("missing"_name) == 1);
         CHECK(fixture.quota.used(alice, Resource::waits) == 1);
@@ -399,10 +400,10 @@ TEST_CASE("a wait that the policy forbids is refused at once, also for a missing
     CHECK(start(fixture, {"db/e"}).state() == "NotPermitted");
     CHECK(start(fixture, {"db/later"}).state() == "NotPermitted");
     CHECK(start(fixture, {"later", "db/later"}, any).state() == "NotPermitted");
-    CHECK(start(fixture, {.names = names({"db/e"})}, bob).state() == "db/e=1");
-    CHECK(start(fixture, {.names = names({"db/later"})}, 0).state() == "waits");
-    CHECK(start(fixture, {.names = names({"user/2002/x"})}).state() == "NotPermitted");
-    CHECK(start(fixture, {.names = names({"user/2001/x"})}).state() == "waits");
+    CHECK(start(fixture, {.items = wait_items({"db/e"})}, bob).state() == "db/e=1");
+    CHECK(start(fixture, {.items = wait_items({"db/later"})}, 0).state() == "waits");
+    CHECK(start(fixture, {.items = wait_items({"user/2002/x"})}).state() == "NotPermitted");
+    CHECK(start(fixture, {.items = wait_items({"user/2001/x"})}).state() == "waits");
     CHECK(fixture.waits.waiter_count("db/later"_name) == 0); // They were removed.
 }
 
@@ -413,7 +414,7 @@ TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
     auto by_alice = start(fixture, {"db/e"});
     auto counted_wait = start(fixture, {"e", "db/later"}, any);
     auto for_other = start(fixture, {"e"});
-    auto by_bob = start(fixture, {.names = names({"db/e"})}, bob);
+    auto by_bob = start(fixture, {.items = wait_items({"db/e"})}, bob);
 
     fixture.registry.set_policy(make_policy("db/ alice -w"));
     fixture.waits.on_policy_changed();
@@ -452,8 +453,8 @@ TEST_CASE("new permissions end the waits that they forbid at once, and no other"
     RegistryFixture fixture;
     fixture.create("e");
     fixture.create("a", Mode::automatic);
-    auto by_bob = start(fixture, {.names = names({"e"})}, bob);
-    auto to_consume = start(fixture, {.names = names({"a"})}, bob);
+    auto by_bob = start(fixture, {.items = wait_items({"e"})}, bob);
+    auto to_consume = start(fixture, {.items = wait_items({"a"})}, bob);
     auto by_owner = start(fixture, {"e", "a"}, any);
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "a"_name, "0644"_permissions));
     CHECK(to_consume.state() == "NotPermitted");
@@ -471,7 +472,7 @@ TEST_CASE("a set before a change of permissions still ends the wait for it")
     RegistryFixture fixture;
     fixture.create("e", mode);
     const auto client = fixture.open("e");
-    auto waiter = start(fixture, {.names = names({"e"})}, bob);
+    auto waiter = start(fixture, {.items = wait_items({"e"})}, bob);
     REQUIRE(add(client, 1)); // The edge is not delivered yet.
     REQUIRE(fixture.registry.set_permissions(fixture.owner.peer, "e"_name, "0600"_permissions));
     CHECK(waiter.state() == "e=1");
@@ -504,14 +505,14 @@ TEST_CASE(
     fixture.create("e", mode, 1, *Permissions::parse(permissions));
     fixture.registry.set_policy(make_policy(rules));
 
-    CHECK(start(fixture, {.names = names({"e"}), .timeout = 0ns}, bob).state() == state);
+    CHECK(start(fixture, {.items = wait_items({"e"}), .timeout = 0ns}, bob).state() == state);
     CHECK(fixture.event("e").is_set() == (state == "NotPermitted" || mode == Mode::manual));
 }
 
 TEST_CASE("a pending wait that may not consume is refused when its name is created")
 {
     RegistryFixture fixture;
-    auto waiter = start(fixture, {.names = names({"later"})}, bob);
+    auto waiter = start(fixture, {.items = wait_items({"later"})}, bob);
     fixture.create("later", GENERATE(Mode::automatic, Mode::semaphore), 1, "0664"_permissions);
     CHECK(waiter.state() == "NotPermitted");
     CHECK(fixture.event("later").is_set());
@@ -522,9 +523,9 @@ TEST_CASE("a policy that forbids setting ends the consuming waits, and no other"
     RegistryFixture fixture;
     fixture.create("a", Mode::automatic);
     fixture.create("m");
-    auto to_consume = start(fixture, {.names = names({"a"})}, bob);
-    auto permission_to_wait = start(fixture, {.names = names({"m"})}, bob);
-    auto later_wait = start(fixture, {.names = names({"later"})}, bob);
+    auto to_consume = start(fixture, {.items = wait_items({"a"})}, bob);
+    auto permission_to_wait = start(fixture, {.items = wait_items({"m"})}, bob);
+    auto later_wait = start(fixture, {.items = wait_items({"later"})}, bob);
     fixture.registry.set_policy(make_policy("\"\" bob -s"));
     fixture.waits.on_policy_changed();
     CHECK(to_consume.state() == "NotPermitted");
@@ -575,7 +576,7 @@ TEST_CASE("a wait that starts as the last earlier one ends is not forgotten")
     // The wakeup of this wait sets, on the descriptor, what the earlier wait needs.
     const auto other =
         fixture.waits.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
-                            {.names = names({"b"})}, [&] { REQUIRE(add(a, 1)); });
+                            {.items = wait_items({"b"})}, [&] { REQUIRE(add(a, 1)); });
     REQUIRE(add(fixture.open("b"), 1));
 
     auto waiter = start(fixture, {"a", "c"});

@@ -49,12 +49,12 @@ Waiter start(RegistryFixture& fixture, const protocol::Wait& request, uid_t uid 
 Waiter start(RegistryFixture& fixture, std::initializer_list<std::string_view> list,
              Require require = all)
 {
-    return start(fixture, {.names = names(list), .gather = require});
+    return start(fixture, {.items = wait_items(list), .require = require});
 }
 
 Waiter start_for(RegistryFixture& fixture, std::int64_t expirations)
 {
-    return start(fixture, {.names = names({"t"}), .count = Count{expirations}});
+    return start(fixture, {.items = wait_items({"t"}, expirations)});
 }
 
 void arm(RegistryFixture& fixture, const Arm& request)
@@ -64,7 +64,7 @@ void arm(RegistryFixture& fixture, const Arm& request)
 
 void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 1)
 {
-    REQUIRE(fixture.registry.set(fixture.owner.peer, names({name}), tokens));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({name}, tokens)));
 }
 
 Timer& timer(RegistryFixture& fixture, std::string_view name = "t")
@@ -80,7 +80,7 @@ std::int64_t expirations_so_far(RegistryFixture& fixture)
 
 bool completes(RegistryFixture& fixture, Waiter& waiter)
 {
-    return run_until(fixture.loop, [&] { return waiter.is_over(); });
+    return run_until(fixture.loop, [&] { return waiter.is_done(); });
 }
 
 const auto t = *Name::parse("t");
@@ -117,15 +117,15 @@ TEST_CASE("an earlier expiration does not end a wait, unless the timer has none 
     wait_until(Clock::monotonic, timer(fixture, "once").spec().schedule.first);
     CHECK(start(fixture, {"once"}).state() == "once");
     CHECK(start(fixture, {"once"}).state() == "once"); // Nothing is consumed.
-    CHECK(start(fixture, {.names = names({"once"}), .timeout = 0ns}).state() == "once");
-    CHECK(start(fixture, {.names = names({"t"}), .timeout = 0ns}).state() == "TimedOut");
+    CHECK(start(fixture, {.items = wait_items({"once"}), .timeout = 0ns}).state() == "once");
+    CHECK(start(fixture, {.items = wait_items({"t"}), .timeout = 0ns}).state() == "TimedOut");
 }
 
 TEST_CASE("an expired timer that is counted for others releases a wait at once")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1ns});
-    auto first = start(fixture, {.names = names({"t", "missing"})});
+    auto first = start(fixture, {.items = wait_items({"t", "missing"})});
     wait_until(Clock::monotonic, timer(fixture).spec().schedule.first);
     CHECK(start(fixture, {"t"}).state() == "t");
     CHECK(first.state() == "waits");
@@ -212,7 +212,7 @@ TEST_CASE("expirations counted by a wait stay counted when the timer is rearmed"
             REQUIRE(fixture.registry.disarm(fixture.owner.peer, names({"t"})));
         arm(fixture, {.name = t, .after = 1us});
         REQUIRE(run_until(fixture.loop,
-                          [&] { return waiter.is_over() || timer(fixture).has_expired(); }));
+                          [&] { return waiter.is_done() || timer(fixture).has_expired(); }));
     }
     CHECK(waiter.state() == "t");
     CHECK(waiter.count() == 3);
@@ -297,11 +297,48 @@ TEST_CASE("a wait counts the pulses that a timer sets")
     RegistryFixture fixture;
     fixture.create("p", Mode::pulse);
     arm(fixture, {.name = t, .interval = 1ms, .sets = "p"_name});
-    auto waiter = start(fixture, {.names = names({"p"}), .count = Count{5}});
+    auto waiter = start(fixture, {.items = wait_items({"p"}, 5)});
     REQUIRE(completes(fixture, waiter));
     CHECK(waiter.state() == "p");
     CHECK(waiter.count() >= 5);
     CHECK(waiter.count() <= expirations_so_far(fixture));
+}
+
+TEST_CASE("each item of a wait has a count of its own")
+{
+    const auto require = GENERATE(all, any);
+    RegistryFixture fixture;
+    fixture.create("p", Mode::pulse);
+    fixture.create("q", Mode::pulse);
+    protocol::Wait request{.items = wait_items({"p", "q"}), .require = require};
+    request.items.list[0].count = Count{3};
+    request.items.list[1].count = Count{2};
+    auto waiter = start(fixture, request);
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"p"}, 2)));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"q"}, 1)));
+    CHECK_FALSE(waiter.is_done());
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"q"}, 1)));
+    CHECK(waiter.is_done() == (require == any));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"p"}, 1)));
+    REQUIRE(waiter.is_done());
+    const auto& fired = (**(*waiter.started)->outcome()).fired;
+    REQUIRE(fired.size() == (require == any ? 1 : 2));
+    CHECK(fired.back().index == 1);
+    CHECK(fired.back().count == 2);
+    CHECK(fired.back().id == id_of(*fixture.registry.find("q"_name)));
+    if (require == all)
+        CHECK(fired.front().count == 3);
+}
+
+TEST_CASE("an item that must exist fails the wait if it is missing, and another waits for it")
+{
+    RegistryFixture fixture;
+    fixture.create("e");
+    protocol::Wait request{.items = wait_items({"later", "e"})};
+    request.items.list[1].existing = true;
+    CHECK(start(fixture, request).state() == "waits");
+    request.items.list[0].existing = true;
+    CHECK(start(fixture, request).state() == "NoSuchName");
 }
 
 TEST_CASE("a count beyond one is accepted only for timers and pulses")
@@ -312,10 +349,11 @@ TEST_CASE("a count beyond one is accepted only for timers and pulses")
     fixture.create("p", Mode::pulse);
     arm(fixture, {.name = t, .after = 1h});
     const auto wait = [&](std::initializer_list<std::string_view> list, std::int64_t count) {
-        return start(fixture, {.names = names(list), .count = Count{count}}).state();
+        return start(fixture, {.items = wait_items(list, count)}).state();
     };
-    CHECK(wait({"e"}, 2) == "WrongKind");
-    CHECK(wait({"t", "e"}, 2) == "WrongKind");
+    const auto refused = mode == Mode::semaphore ? "InvalidParameter" : "WrongKind";
+    CHECK(wait({"e"}, 2) == refused); // A later version may accept a semaphore.
+    CHECK(wait({"t", "e"}, 2) == refused);
     CHECK(wait({"e"}, 1) == "waits");
     CHECK(wait({"t", "p"}, 2) == "waits");
     CHECK(wait({"missing"}, 2) == "waits");
@@ -365,16 +403,16 @@ TEST_CASE("a cancelled timer ends the waits for it, and other waits continue")
 TEST_CASE("a waiter without permission for a later timer is refused and learns no expiration")
 {
     RegistryFixture fixture;
-    auto outsider = start(fixture, {.names = names({"t"})}, bob);
+    auto outsider = start(fixture, {.items = wait_items({"t"})}, bob);
     auto owner = start(fixture, {"t"});
     arm(fixture, {.name = t,
                   .clock = Clock::monotonic,
                   .first = 1ns,
-                  .rights = "0600"_permissions}); // Expires.
+                  .permissions = "0600"_permissions}); // Expires.
     CHECK(outsider.state() == "NotPermitted");
     REQUIRE(completes(fixture, owner));
     CHECK(owner.state() == "t");
-    CHECK(start(fixture, {.names = names({"t"})}, bob).state() == "NotPermitted");
+    CHECK(start(fixture, {.items = wait_items({"t"})}, bob).state() == "NotPermitted");
     CHECK(fixture.waits.waiter_count(t) == 0);
 }
 
@@ -382,7 +420,7 @@ TEST_CASE("a wait for a timer times out, and the timer is no longer counted")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1h});
-    auto waiter = start(fixture, {.names = names({"t"}), .timeout = 1ms});
+    auto waiter = start(fixture, {.items = wait_items({"t"}), .timeout = 1ms});
     CHECK(timer(fixture).deadline);
     REQUIRE(completes(fixture, waiter));
     CHECK(waiter.state() == "TimedOut");
@@ -393,7 +431,7 @@ TEST_CASE("an expiration before the timeout counts, however late the loop runs")
 {
     RegistryFixture fixture;
     arm(fixture, {.name = t, .after = 1ms});
-    auto waiter = start(fixture, {.names = names({"t"}), .timeout = 2ms});
+    auto waiter = start(fixture, {.items = wait_items({"t"}), .timeout = 2ms});
     wait_until(Clock::monotonic, now_on(Clock::monotonic) + 5ms);
     REQUIRE(completes(fixture, waiter));
     CHECK(waiter.state() == "t");

@@ -10,20 +10,21 @@ namespace {
 protocol::Object object(Mode mode)
 {
     return {.name = "db/ready"_name,
+            .id = {7},
             .kind = Kind::event,
             .mode = mode,
             .owner_uid = 4'000'000'000, // A uid without a user.
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = WallTime{nanoseconds{1'500'000'000}},
-            .rights = "0640"_permissions,
+            .permissions = "0640"_permissions,
             .lifetime = Lifetime::permanent,
             .waits = 2,
             .is_set = {},
             .count = {},
             .large_count = {},
             .pulses = {},
-            .subscriptions = {},
+            .subscribers = {},
             .timer = {}};
 }
 
@@ -34,7 +35,7 @@ protocol::Object timer()
     shown.kind = Kind::timer;
     shown.mode.reset();
     shown.is_set = false;
-    shown.subscriptions = 1;
+    shown.subscribers = 1;
     shown.timer = protocol::Timer{.clock = Clock::monotonic,
                                   .state = TimerState::armed,
                                   .moves_with_wall_clock = false,
@@ -45,7 +46,7 @@ protocol::Object timer()
                                   .first_was_past = false,
                                   .cancel_on_clock_change = false,
                                   .sets = {},
-                                  .is_link_broken = {}};
+                                  .is_target_deleted = {}};
     return shown;
 }
 
@@ -92,9 +93,9 @@ TEST_CASE("a list on a terminal is a table of columns with a heading")
     report::Table table{report::object_heading(), true};
     CHECK(table.add(report::row(object(Mode::manual))).empty());
     CHECK(table.add(report::row(object(Mode::semaphore))).empty());
-    CHECK(table.end() == "NAME      KIND   MODE       STATE  RIGHTS  OWNER\n"
-                         "db/ready  event  manual     -      0640    4000000000\n"
-                         "db/ready  event  semaphore  -      0640    4000000000\n");
+    CHECK(table.end() == "NAME      KIND   MODE       STATE  PERMISSIONS  OWNER\n"
+                         "db/ready  event  manual     -      0640         4000000000\n"
+                         "db/ready  event  semaphore  -      0640         4000000000\n");
 }
 
 TEST_CASE("an empty list prints nothing")
@@ -107,12 +108,13 @@ TEST_CASE("an object is printed with its creator and its time of creation")
     auto shown = object(Mode::automatic);
     shown.is_set = true;
     CHECK(report::show(shown) == "db/ready\n"
-                                 "  kind      auto event\n"
-                                 "  state     set\n"
-                                 "  waits     2\n"
-                                 "  rights    0640 of 4000000000, gid 7\n"
-                                 "  lifetime  permanent\n"
-                                 "  created   1970-01-01T00:00:01.5Z by pid 42\n");
+                                 "  kind         auto event\n"
+                                 "  id           7\n"
+                                 "  state        set\n"
+                                 "  waits        2\n"
+                                 "  permissions  0640 of 4000000000, gid 7\n"
+                                 "  lifetime     permanent\n"
+                                 "  created      1970-01-01T00:00:01.5Z by pid 42\n");
 }
 
 TEST_CASE("a set event is printed with its last setter and time, or the timer's owner")
@@ -120,27 +122,29 @@ TEST_CASE("a set event is printed with its last setter and time, or the timer's 
     auto shown = object(Mode::manual);
     shown.last_set = {WallTime{nanoseconds{2'500'000'000}}, 4'000'000'001, 43};
     CHECK(report::show(shown).contains(
-        "  last set  1970-01-01T00:00:02.5Z by 4000000001, pid 43\n  waits"));
+        "  last set     1970-01-01T00:00:02.5Z by 4000000001, pid 43\n  waits"));
     shown.last_set->pid.reset();
     CHECK(report::show(shown).contains(
-        "  last set  1970-01-01T00:00:02.5Z by a timer of 4000000001\n"));
+        "  last set     1970-01-01T00:00:02.5Z by a timer of 4000000001\n"));
 }
 
 TEST_CASE("a timer is printed with its clock, its next expiration and its count")
 {
     auto shown = timer();
-    CHECK(report::show(shown) == "db/ready\n"
-                                 "  kind      timer\n"
-                                 "  state     armed\n"
-                                 "  clock     monotonic; setting the wall clock does not move it\n"
-                                 "  next      12.000000034 on its clock, in 1.5s\n"
-                                 "  interval  20ms\n"
-                                 "  expired   3 times\n"
-                                 "  open      1 time\n"
-                                 "  waits     2\n"
-                                 "  rights    0640 of 4000000000, gid 7\n"
-                                 "  lifetime  permanent\n"
-                                 "  created   1970-01-01T00:00:01.5Z by pid 42\n");
+    CHECK(report::show(shown) ==
+          "db/ready\n"
+          "  kind         timer\n"
+          "  id           7\n"
+          "  state        armed\n"
+          "  clock        monotonic; setting the wall clock does not move it\n"
+          "  next         12.000000034 on its clock, in 1.5s\n"
+          "  interval     20ms\n"
+          "  expired      3 times\n"
+          "  subscribers  1\n"
+          "  waits        2\n"
+          "  permissions  0640 of 4000000000, gid 7\n"
+          "  lifetime     permanent\n"
+          "  created      1970-01-01T00:00:01.5Z by pid 42\n");
 }
 
 TEST_CASE("a relative realtime timer, a past first expiration and a broken link are printed")
@@ -153,24 +157,24 @@ TEST_CASE("a relative realtime timer, a past first expiration and a broken link 
     state.expirations = 1;
     state.first_was_past = true;
     state.sets = "e"_name;
-    state.is_link_broken = true;
+    state.is_target_deleted = true;
     const auto has = [&](std::string_view line) {
         return report::show(shown).find(line) != std::string::npos;
     };
 
-    CHECK(has("  clock     realtime-alarm; setting the wall clock moves it\n"));
-    CHECK(has("  next      1970-01-01T00:00:12.000000034Z, in 1.5s\n"));
-    CHECK(has("  interval  none: it expires once\n"));
-    CHECK(has("  expired   1 time, at once: its first expiry had passed\n"));
-    CHECK(has("  sets      e, which was deleted\n"));
+    CHECK(has("  clock        realtime-alarm; setting the wall clock moves it\n"));
+    CHECK(has("  next         1970-01-01T00:00:12.000000034Z, in 1.5s\n"));
+    CHECK(has("  interval     none: it expires once\n"));
+    CHECK(has("  expired      1 time, at once: its first expiry had passed\n"));
+    CHECK(has("  sets         e, which was deleted\n"));
 
     state.cancel_on_clock_change = true;
-    state.is_link_broken = false;
-    state.is_link_denied = true;
-    CHECK(has("  sets      e, which the user who armed it may not set any more\n"));
-    state.is_link_denied = false;
+    state.is_target_deleted = false;
+    state.is_target_denied = true;
+    CHECK(has("  sets         e, which the user who armed it may not set any more\n"));
+    state.is_target_denied = false;
     CHECK(has("; setting the wall clock cancels it\n"));
-    CHECK(has("  sets      e\n"));
+    CHECK(has("  sets         e\n"));
 }
 
 TEST_CASE("the state of a timer is its expiration or the reason for none")

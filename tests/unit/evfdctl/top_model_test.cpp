@@ -87,7 +87,7 @@ TEST_CASE("each column has an order, with ties by name, and can be reversed")
     early.last_set = protocol::LastSet{now.wall - 1min, 0, 7};
     auto subscribed = event("p"_name);
     subscribed.mode = Mode::pulse;
-    subscribed.subscriptions = 2;
+    subscribed.subscribers = 2;
     const auto filled =
         table_of({waited, set, early, subscribed, timer("t"_name, 1min), timer("u"_name, 1s)});
     const auto [column, first] = GENERATE(table<Column, Names>({
