@@ -80,7 +80,7 @@ std::int64_t expirations_so_far(RegistryFixture& fixture)
 
 bool completes(RegistryFixture& fixture, Waiter& waiter)
 {
-    return run_until(fixture.loop, [&] { return waiter.is_over(); });
+    return run_until(fixture.loop, [&] { return waiter.is_done(); });
 }
 
 const auto t = *Name::parse("t");
@@ -212,7 +212,7 @@ TEST_CASE("expirations counted by a wait stay counted when the timer is rearmed"
             REQUIRE(fixture.registry.disarm(fixture.owner.peer, names({"t"})));
         arm(fixture, {.name = t, .after = 1us});
         REQUIRE(run_until(fixture.loop,
-                          [&] { return waiter.is_over() || timer(fixture).has_expired(); }));
+                          [&] { return waiter.is_done() || timer(fixture).has_expired(); }));
     }
     CHECK(waiter.state() == "t");
     CHECK(waiter.count() == 3);
