@@ -51,7 +51,7 @@ def poll_until(condition: Callable[[], object]) -> bool:
 class DaemonProcess:
     """An evfdd process with its socket in `directory`.
 
-    With the option --guard, `process` is its supervisor, and the daemon's state survives a kill.
+    With a supervisor, `process` is the supervisor, and the daemon's state survives a kill.
     """
 
     def __init__(self, directory: Path, *options: str, path: str | None = None) -> None:

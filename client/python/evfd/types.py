@@ -142,11 +142,7 @@ class Change(_WireValue):
 
 @dataclasses.dataclass(frozen=True)
 class Status(_WireValue):
-    """The status of the daemon.
-
-    `guardian`: the fd store that keeps the daemon's state while it is down: none, guard (evfdd's
-    own supervisor) or systemd.
-    """
+    """The status of the daemon."""
 
     version: str
     pid: int
@@ -158,6 +154,7 @@ class Status(_WireValue):
     subscriptions: int
     descriptors: int
     descriptor_limit: int
+    #: The fd store that keeps the state while the daemon is down: none, guard (our own) or systemd.
     guardian: str
     waits_for_sessions: int
     parked: int
