@@ -2,7 +2,7 @@
 
 Every exception is an :class:`Error`, hence an :class:`OSError`, and also the built-in exception
 that a Python program catches for the same case: :class:`FileNotFoundError` for a missing name, and
-so on.  ``str(error)`` is one sentence: the cause and the remedy.  ``errno`` is set, and
+so on.  ``str(error)`` is one sentence: the cause and a hint.  ``errno`` is set, and
 ``filename`` is the name of the object that the error is about, if there is one.
 """
 

@@ -95,9 +95,9 @@ TEST_CASE("no line is wider than the terminal and no more lines are drawn than f
     const Size size{static_cast<std::size_t>(lines), static_cast<std::size_t>(columns)};
     auto view = view_of({event("a"_name), event("b"_name)}, size);
     type(view, "a");
-    const auto lines = texts(view);
-    CHECK(lines.size() == size.lines);
-    for (const auto& line : lines)
+    const auto drawn = texts(view);
+    CHECK(drawn.size() == size.lines);
+    for (const auto& line : drawn)
         CHECK(line.size() <= size.columns);
 }
 
