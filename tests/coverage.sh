@@ -28,7 +28,7 @@ report() {
         llvm-cov-19 "$1" -instr-profile="$profiles/all" "${@:2}" "${objects[@]}"
     }
     objects=("$1" "${@/#/-object=}")
-    # What common/ has in templates, each program that uses them has made of them anew.
+    # Each program that uses a template of common/ has its own instance of it.
     : >"$profiles/unreached"
     for part in common daemon; do
         table=$(cov report -show-branch-summary=0 -show-region-summary=0 -sources "$source/$part")

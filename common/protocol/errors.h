@@ -175,7 +175,7 @@ struct TooManyTokens {
 
     static constexpr std::string_view error = "TooManyTokens";
     static constexpr std::string_view comment =
-        "One call cannot add or remove so many tokens, or one session hold them.";
+        "The number of tokens exceeds what one call can add or remove, or one session can hold.";
     static constexpr auto fields()
     {
         return std::tuple{

@@ -27,7 +27,7 @@ TEST_CASE("--check-config reports that a file and its drop-ins are valid")
     const auto ran = check(main);
 
     CHECK(ran.status == 0);
-    CHECK(ran.out == main + " is sound\n" + drop_in + " is sound\n");
+    CHECK(ran.out == main + " is valid\n" + drop_in + " is valid\n");
     CHECK(ran.err.empty());
 }
 
@@ -53,7 +53,7 @@ TEST_CASE("--check-config warns of an account that does not exist")
     const auto ran = check(file);
 
     CHECK(ran.status == 0);
-    CHECK(ran.out == file + " is sound\n");
+    CHECK(ran.out == file + " is valid\n");
     CHECK(ran.err == "warning: " + file +
                          ":1: userLimits[0].user: there is no user \"no-such\", so these limits "
                          "apply to nobody; create the user and reload, or take them out\n");
@@ -76,7 +76,7 @@ TEST_CASE("a daemon or supervisor with an invalid configuration exits with statu
     const auto ran = run({.argv = words});
 
     CHECK(ran.status == 78);
-    CHECK(ran.err.contains(file + ":1: limits: 1 will not do"));
+    CHECK(ran.err.contains(file + ":1: limits: 1 is not valid"));
     CHECK_FALSE(std::filesystem::exists(directory / "s"));
 }
 

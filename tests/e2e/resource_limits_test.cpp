@@ -142,7 +142,7 @@ TEST_CASE(
     const auto existing = value_or_throw(client.status()).objects;
     CHECK(existing > 0);
     CHECK(existing < objects);
-    CHECK(supervised.log().contains("parked descriptors cannot be taken over"));
+    CHECK(supervised.log().contains("stashed descriptors cannot be received"));
     CHECK(supervised.log().contains("see RLIMIT_NOFILE"));
     std::int64_t listed = 0;
     REQUIRE(client.list("", [&](const protocol::Object& object) {

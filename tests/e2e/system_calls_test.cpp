@@ -50,7 +50,7 @@ TEST_CASE("a reply that cannot be received is an error, and the call is not repe
 
     CHECK(failed.status == 8);
     CHECK(failed.err.contains("recvmsg(2)"));
-    CHECK(failed.err.contains("is not known: look, and try again"));
+    CHECK(failed.err.contains("is not known: check, and try again"));
     const auto jobs = value_or_throw(client.show("jobs"));
     CHECK(jobs.count == 4);
     CHECK(jobs.waits == 0);

@@ -21,7 +21,7 @@ public:
     explicit Parameters(fuzz::Input& input) : input_{input} {}
 
     Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
-    // `more` adds to one of the items, each time anew.
+    // `more` adds fields to an item; it is called for each item.
     template <class More>
     Parameters& items(More more)
     {

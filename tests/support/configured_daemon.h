@@ -32,7 +32,7 @@ private:
     }
 };
 
-inline constexpr auto reload_succeeded = "the configuration was read again";
-inline constexpr auto reload_failed = "the configuration stays as it was";
+inline constexpr auto reload_succeeded = "the configuration was reloaded";
+inline constexpr auto reload_failed = "the configuration was not reloaded";
 
 } // namespace evfd::e2e

@@ -20,7 +20,7 @@ public:
                                      "Expire first after DURATION: 250us, 1.5s, 1m30s, or seconds")
                           ->type_name("DURATION")
                           ->check(check_not_empty);
-        auto* in = app.add_option("--in", after_, "The same as --after")
+        auto* in = app.add_option("--in", after_, "Expire first after DURATION, as --after")
                        ->type_name("DURATION")
                        ->check(check_not_empty)
                        ->excludes(after);

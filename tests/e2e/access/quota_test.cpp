@@ -101,7 +101,7 @@ TEST_CASE("metrics prints OpenMetrics text with the counters of earlier calls")
                              "evfdd_calls_total{method=\"io.evfdd.CreateEvent\"} 1\n",
                              "evfdd_calls_total{method=\"io.evfdd.Metrics\"} 1\n",
                              "evfdd_refusals_total{reason=\"NoSuchName\"} 1\n",
-                             "evfdd_recovered{what=\"objects\"} 0\n"})
+                             "evfdd_recovered{kind=\"objects\"} 0\n"})
         CHECK(text.contains(line));
     CHECK(Json::parse(daemon.checked_ctl({"metrics", "--json"}))["text"].is_string());
 }
@@ -113,7 +113,7 @@ TEST_CASE("metrics report what was recovered after a kill")
     supervised.checked_ctl({"create", "p", "--mode", "pulse"});
     supervised.kill_daemon();
     const auto text = supervised.checked_ctl({"metrics"});
-    CHECK(text.contains("evfdd_recovered{what=\"objects\"} 2\n"));
+    CHECK(text.contains("evfdd_recovered{kind=\"objects\"} 2\n"));
     CHECK(text.contains("evfdd_recovery_losses 0\n"));
     CHECK(text.contains("evfdd_recovery_seconds 0."));
     CHECK_FALSE(text.contains("evfdd_recovery_seconds 0.0\n"));

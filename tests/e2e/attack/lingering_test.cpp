@@ -141,7 +141,7 @@ TEST_CASE("a daemon started by a connection is not delayed by descriptors sent b
     CHECK(poll_until([&] {
         return other_client.request("Status")["parameters"]["connections"].get<int>() == 1;
     }));
-    CHECK(read_file(directory / "log").contains("it sends descriptors"));
+    CHECK(read_file(directory / "log").contains("it sent descriptors"));
 }
 
 TEST_CASE(

@@ -54,7 +54,7 @@ TEST_CASE("a word in brackets is not a list of names")
     CAPTURE(words);
     const auto ran = daemon.ctl(words);
     CHECK(ran.status == 2);
-    CHECK(ran.err.contains("]' is no name"));
+    CHECK(ran.err.contains("]' is not a valid name"));
     CHECK(daemon.ctl({"is-set", "a"}).status == 1);
     CHECK(daemon.checked_ctl({"list"}).contains("b\t"));
 }
@@ -176,7 +176,7 @@ TEST_CASE("a wait on a terminal ends with the same status as elsewhere")
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
     const auto [words, status, message] = GENERATE(table<Words, Status, std::string>({
-        {{"wait", "e", "--timeout", "0"}, 124, "not over in time"},
+        {{"wait", "e", "--timeout", "0"}, 124, "wait timed out"},
         {{"wait", "nope", "--existing"}, 3, "no object named 'nope'"},
         {{"wait", "e", "--any", "--count", "0"}, 2, "at least one"},
     }));

@@ -156,7 +156,7 @@ TEST_CASE("on reports a failed command and continues")
     CHECK(blocking.await_start() == "s 1");
     blocking.finish(3);
     CHECK(blocking.await_start() == "s 1");
-    CHECK(runner.errors() == "evfdctl: /bin/sh for 's' ended with status 3\n");
+    CHECK(runner.errors() == "evfdctl: /bin/sh for 's' exited with status 3\n");
 }
 
 TEST_CASE("on --once ends with the exit status of the command")

@@ -56,7 +56,7 @@ TEST_CASE("a host that looks like an option is refused")
     const auto ran = run({.argv = {EVFDD_CTL, "--host="s + host, "--ssh", "/bin/true", "status"}});
     CHECK(ran.status == 2);
     CHECK(ran.err ==
-          "evfdctl: '"s + host + "' is no host; give one as ssh takes it, such as user@host\n");
+          "evfdctl: '"s + host + "' is not a valid host; give one as for ssh, such as user@host\n");
 }
 
 TEST_CASE("a failed connection is reported by ssh's message and one sentence of evfdctl")
@@ -64,10 +64,10 @@ TEST_CASE("a failed connection is reported by ssh's message and one sentence of 
     const DaemonProcess daemon;
     const auto path = daemon.directory() / "broken";
     const auto [script, ssh_output, why] = GENERATE(table<std::string, std::string, std::string>({
-        {"echo 'ssh: no route' >&2; exit 255", "ssh: no route\n", "ssh did not get there"},
+        {"echo 'ssh: no route' >&2; exit 255", "ssh: no route\n", "ssh could not connect"},
         {"exit 127", "", "was not found; install it"},
-        {"exit 3", "", "the way there ended with status 3"},
-        {"echo Welcome to the far side; cat", "", "what answers is something else"},
+        {"exit 3", "", "ssh exited with status 3"},
+        {"echo Welcome to the far side; cat", "", "the reply is not from evfdd"},
         {"EVFDD_SOCKET=/nowhere; export EVFDD_SOCKET; exec sh -c \"" + program_directory + "/$3\"",
          "evfdctl: no evfdd answers at /nowhere: No such file or directory; start it, or name "
          "another socket with --socket or EVFDD_SOCKET\n",
@@ -77,7 +77,7 @@ TEST_CASE("a failed connection is reported by ssh's message and one sentence of 
     const auto ran = run({.argv = {EVFDD_CTL, "--host", "far", "--ssh", path, "list"}});
     CHECK(ran.status == 5);
     CHECK(ran.out.empty());
-    CHECK(ran.err.starts_with(ssh_output + "evfdctl: no evfdd can be reached at 'far': "));
+    CHECK(ran.err.starts_with(ssh_output + "evfdctl: failed to connect to the daemon at 'far': "));
     CHECK(ran.err.contains(why));
     CHECK(std::ranges::count(ran.err, '\n') == (ssh_output.empty() ? 1 : 2));
 }
@@ -228,7 +228,7 @@ TEST_CASE("on over --host refuses a pulse and a timer, which need a descriptor")
     const auto ran = remote_host.ctl({"on", name, "--", "true"});
     CHECK(ran.status == 4);
     CHECK(ran.err == "evfdctl: '" + name + "' is " + what +
-                         ", which can be followed only on its own machine; run this on 'me@far'\n");
+                         ", which is counted only on its own machine; run this on 'me@far'\n");
 }
 
 TEST_CASE("the library refuses to open an object on another machine")
@@ -333,7 +333,7 @@ TEST_CASE("a relay exits with an error when it receives a descriptor")
     CHECK(fed_relay.relay().wait() == 4);
     CHECK(fed_relay.relay().read_to_end().empty());
     CHECK(fed_relay.relay().errors() ==
-          "evfdctl: a descriptor came, and those do not travel through a relay; open it on the "
+          "evfdctl: a descriptor came, and a relay cannot pass descriptors; open it on the "
           "daemon's own machine, or wait and set by name\n");
 }
 

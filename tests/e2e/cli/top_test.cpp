@@ -258,14 +258,14 @@ TEST_CASE("top refuses to run without a terminal with a movable cursor")
     const DaemonProcess daemon;
     const auto piped = daemon.ctl({"top"});
     CHECK(piped.status == 2);
-    CHECK(piped.err == "evfdctl: top wants a terminal; elsewhere there is evfdctl monitor\n");
+    CHECK(piped.err == "evfdctl: top needs a terminal; use evfdctl monitor elsewhere\n");
     CHECK(daemon.ctl({"top", "--json"}).status == 2);
 
     auto command = daemon.ctl_command({"top"});
     command.environment = {"TERM=dumb"};
     Terminal dumb{std::move(command)};
     CHECK(dumb.wait() == 2);
-    CHECK(dumb.shows("top wants a terminal whose cursor can be moved"));
+    CHECK(dumb.shows("top needs a terminal whose cursor can be moved"));
     CHECK(dumb.is_restored());
 }
 
@@ -306,7 +306,7 @@ TEST_CASE("top over --host reports on the terminal that it cannot draw")
     command.environment.push_back("TERM=dumb");
     Terminal dumb{std::move(command)};
     CHECK(dumb.wait() == 2);
-    CHECK(dumb.shows("top wants a terminal whose cursor can be moved"));
+    CHECK(dumb.shows("top needs a terminal whose cursor can be moved"));
 }
 
 TEST_CASE("top and monitor use colours on a terminal unless they are turned off")

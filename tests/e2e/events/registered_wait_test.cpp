@@ -121,7 +121,7 @@ TEST_CASE("a timeout ends the command by SIGTERM, and by SIGKILL after the grace
         {"e", "--timeout", "500ms"}, "trap 'echo tidied up; exit 0' TERM; while :; do :; done"));
     CHECK(polite.status == 124);
     CHECK(polite.out == "tidied up\n");
-    CHECK(polite.err.contains("not over in time"));
+    CHECK(polite.err.contains("wait timed out"));
     const auto stubborn = daemon.ctl(wait_and_run({"e", "--timeout", "100ms", "--grace", "50ms"},
                                                   "trap '' TERM; while :; do :; done"));
     CHECK(stubborn.status == 124);

@@ -128,7 +128,7 @@ TEST_CASE("a socket directory that is open to others is refused")
         check_refused(home, "is open to others");
     } else {
         REQUIRE(::symlink((home.directory / "run").c_str(), place.c_str()) == 0);
-        check_refused(home, "is no directory");
+        check_refused(home, "is not a directory");
     }
 }
 

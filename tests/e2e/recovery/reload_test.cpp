@@ -62,7 +62,7 @@ TEST_CASE("a declared object that exists with another type is unchanged, and the
     const auto& daemon = configured.daemon;
     daemon.checked_ctl({"create", "a", "--mode", "semaphore", "--initial", "3"});
     configured.reload(R"({"events": [{"name": "a"}, {"name": "b"}]})", reload_succeeded);
-    CHECK(daemon.log().contains("'a' of the configuration is not made: 'a' is a semaphore event"));
+    CHECK(daemon.log().contains("cannot create 'a' of the configuration: 'a' is a semaphore event"));
     CHECK(Json::parse(daemon.checked_ctl({"show", "a", "--json"}))["count"] == 3);
     daemon.checked_ctl({"show", "b"});
 }
@@ -113,9 +113,9 @@ TEST_CASE("SIGHUP changes the log level")
     configured.daemon.process().signal(SIGHUP);
     const auto client = configured.daemon.client();
     REQUIRE(poll_until([&] { return client.show("quiet").has_value(); }));
-    CHECK_FALSE(configured.daemon.log().contains("'quiet' is made"));
+    CHECK_FALSE(configured.daemon.log().contains("created 'quiet'"));
     configured.reload(R"({"logLevel": "debug", "events": [{"name": "loud"}]})", reload_succeeded);
-    CHECK(configured.daemon.log().contains("'loud' is made"));
+    CHECK(configured.daemon.log().contains("created 'loud'"));
 }
 
 TEST_CASE("the log level of the command line takes precedence over the configuration")
@@ -169,7 +169,7 @@ TEST_CASE("objects survive a kill when the next daemon cannot read its configura
 
     // The caller is the user of the daemon.
     CHECK(value_or_throw(client.show("kept")).is_set == true);
-    CHECK(supervised.log().contains(file + ":1: limits: 1 will not do"));
+    CHECK(supervised.log().contains(file + ":1: limits: 1 is not valid"));
     const auto set_as_unprivileged = [&] {
         auto command = supervised.ctl_command({"set", "kept"});
         command.argv.front() = path_for_any_user(command.argv.front());

@@ -163,7 +163,7 @@ TEST_CASE("calls that reach a hard limit for the file size are refused with its 
     CHECK(supervised.ctl({"is-set", "keep"}).status == 0);
     CHECK(supervised.daemon_pid() == daemon);
     CHECK(supervised.log().contains("RLIMIT_FSIZE"));
-    CHECK_FALSE(supervised.log().contains("give the machine memory"));
+    CHECK_FALSE(supervised.log().contains("free some memory"));
 }
 
 TEST_CASE("a daemon that cannot allocate its state under a file size limit names the limit")

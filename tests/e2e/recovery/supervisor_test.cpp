@@ -180,7 +180,7 @@ TEST_CASE("an unknown kernel feature is reported with the list of known ones")
 {
     const auto ran = run({.argv = {EVFDD_DAEMON, "--without-kernel-feature", "levitation"}});
     CHECK(ran.status == 2);
-    CHECK(ran.err.starts_with("--without-kernel-feature: 'levitation' is no kernel feature; "
+    CHECK(ran.err.starts_with("--without-kernel-feature: 'levitation' is not a kernel feature; "
                               "give one of pass-rights\n"));
 }
 

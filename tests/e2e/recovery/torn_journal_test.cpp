@@ -16,7 +16,7 @@ public:
         daemon.kill_daemon();
         REQUIRE(poll_until(
             [&] { return value_or_throw(daemon.client().status()).orphaned_sessions == idle; }));
-        CHECK(daemon.log().contains("are of a commit that did not get through"));
+        CHECK(daemon.log().contains("belong to an incomplete commit"));
     }
 
     SupervisedDaemon daemon;

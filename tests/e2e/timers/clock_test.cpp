@@ -182,7 +182,7 @@ TEST_CASE(
 
     CHECK(cancelled.wait() == 9);
     CHECK(cancelled.errors() ==
-          "evfdctl: the wall clock was set, which cancels 't'; arm it anew\n");
+          "evfdctl: the wall clock was set, which cancels 't'; arm it again\n");
     CHECK(among_others.wait() == 9);
     CHECK(monitor.read_line() == "changed\tt\trealtime\tcancelled");
     CHECK(daemon.has_waits("u", 1));
@@ -214,7 +214,7 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
         const auto waited = worker_timer.wait(default_timeout);
         require(!waited && waited.error().code == ErrorCode::cancelled,
                 "the wait was not cancelled");
-        require(waited.error().message.contains("arm it anew"), waited.error().message);
+        require(waited.error().message.contains("arm it again"), waited.error().message);
         require(value_or_throw(worker_timer.wait(20ms)) == 0,
                 "the cancellation was reported twice");
         require(
@@ -376,7 +376,7 @@ TEST_CASE("a timer can change its clock only while nobody has it open")
     const auto refused = arm(after);
     INFO(refused.err);
     CHECK(refused.status == 7);
-    CHECK(refused.err.contains("for all who have it open"));
+    CHECK(refused.err.contains("for all its subscribers"));
     CHECK(std::ranges::count(refused.err, '\n') == 1);
     CHECK(show_json(daemon, "t")["timer"]["clock"] == clock);
     CHECK(value_or_throw(timer->remaining()));

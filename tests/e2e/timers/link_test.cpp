@@ -334,8 +334,8 @@ TEST_CASE("the log reports a few broken links per second and the number of the o
     const auto seconds = (monotonic_now() - began) / 1s + 1; // The current second counts as well.
     const auto log = daemon.log();
     std::int64_t lines = 0;
-    for (auto at = log.find("no more: it was deleted"); at != log.npos;
-         at = log.find("no more: it was deleted", at + 1))
+    for (auto at = log.find("the event was deleted"); at != log.npos;
+         at = log.find("the event was deleted", at + 1))
         ++lines;
     CHECK(lines >= 1);
     CHECK(lines <= 20 * (seconds + 1));
@@ -352,7 +352,7 @@ TEST_CASE("an invalid event for a timer is refused and changes nothing")
             {"t", 5ms, ErrorCode::invalid, "'t' cannot set itself"},
             {"missing", 5ms, ErrorCode::no_such_name, "no object named 'missing'"},
             {"u", 5ms, ErrorCode::name_taken, "'u' is a timer, not an event"},
-            {"a//b", 5ms, ErrorCode::invalid, "'a//b' is no name"},
+            {"a//b", 5ms, ErrorCode::invalid, "'a//b' is not a valid name"},
             {"e", 999'999ns, ErrorCode::invalid, "every 1 ms at most"},
         }));
     INFO(sets);

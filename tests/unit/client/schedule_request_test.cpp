@@ -49,12 +49,12 @@ TEST_CASE("an invalid schedule is refused with a sentence before anything is sen
         {{.after = 1s, .at = 1s}, "not both"},
         {{.after = max_ns}, "after the year 2262"},
         {{.interval = max_ns}, "after the year 2262"},
-        {{.after = 1s, .cancel_on_clock_change = true}, "only a moment on the realtime clock"},
+        {{.after = 1s, .cancel_on_clock_change = true}, "only a time on the realtime clock"},
         {{.at = 1s, .clock = Clock::boottime, .cancel_on_clock_change = true},
-         "only a moment on the realtime clock"},
+         "only a time on the realtime clock"},
         {{.interval = 1ms - 1ns, .sets = "e"}, "every 1 ms at most"},
         {{.interval = 1s, .sets = "t"}, "cannot set itself"},
-        {{.interval = 1s, .sets = "no//name"}, "is no name"},
+        {{.interval = 1s, .sets = "no//name"}, "is not a valid name"},
     }));
     INFO(sentence);
     const auto request = to_arm_request("t"_name, schedule);

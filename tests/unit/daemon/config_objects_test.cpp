@@ -81,30 +81,30 @@ TEST_CASE("config: a declared timer is a request to arm it")
 TEST_CASE("config: an error in a declared event is reported with its key")
 {
     const auto [event, expected] = GENERATE(table<std::string, std::string>({
-        {"7", "events[0]: 7 will not do; give an object, as {\"name\": \"a\"}"},
+        {"7", "events[0]: 7 is not valid; give an object, as {\"name\": \"a\"}"},
         {"{}", "events[0]: it has no name; give one, as \"name\": \"a\""},
         {R"({"name": "a//b"})",
-         "events[0].name: \"a//b\" will not do; give 1 to 255 bytes, segments of "
+         "events[0].name: \"a//b\" is not valid; give 1 to 255 bytes, segments of "
          "[A-Za-z0-9._@:+-] joined by single slashes, none of them . or .."},
         {R"({"name": "a", "mood": 1})",
          "events[0].mood: there is no such key; take it out, or give one of name, mode, initial, "
          "permissions, owner, group"},
         {R"({"name": "a", "mode": "loud"})",
-         "events[0].mode: \"loud\" will not do; give manual, auto, semaphore or pulse"},
+         "events[0].mode: \"loud\" is not valid; give manual, auto, semaphore or pulse"},
         {R"({"name": "a", "initial": -1})",
-         "events[0].initial: -1 will not do; give a whole number, 0 to 4294967295"},
+         "events[0].initial: -1 is not valid; give a whole number, 0 to 4294967295"},
         {R"({"name": "a", "initial": 4294967296})",
-         "events[0].initial: 4294967296 will not do; give a whole number, 0 to 4294967295"},
+         "events[0].initial: 4294967296 is not valid; give a whole number, 0 to 4294967295"},
         {R"({"name": "a", "mode": "pulse", "initial": 1})",
          "events[0].initial: a pulse has no count to start with; give 0, or take it out"},
         {R"({"name": "a", "permissions": "2755"})",
-         "events[0].permissions: \"2755\" will not do; give octal permissions in quotes of r and w "
+         "events[0].permissions: \"2755\" is not valid; give octal permissions in quotes of r and w "
          "alone, "
          "such as \"0664\""},
         {R"({"name": "a", "owner": 4294967295})",
-         "events[0].owner: 4294967295 is no user; give the name of one that is there, or a number"},
+         "events[0].owner: 4294967295 is not a user; give the name of an existing one, or a number"},
         {R"({"name": "a", "group": true})",
-         "events[0].group: true is no group; give the name of one that is there, or a number"},
+         "events[0].group: true is not a group; give the name of an existing one, or a number"},
     }));
     CAPTURE(event);
     CHECK(event_error(event) == "evfdd.json:2: " + expected);
@@ -127,7 +127,7 @@ TEST_CASE("config: an object of an unknown owner or group is a warning and is no
     CHECK(config->events.empty());
     CHECK(config->timers.empty());
     CHECK(config->warnings == std::vector{files.main() + ":1: " + error +
-                                          " \"no-such\", so 'a' is not made; create the account "
+                                          " \"no-such\", so 'a' is not created; create the account "
                                           "and reload, or name another"});
 }
 
@@ -144,27 +144,27 @@ TEST_CASE("config: an error in a declared timer is reported with its key")
         {R"({"name": "t", "every": "106751d23h47m16s"})",
          "timers[0].every: that is too long; give less"},
         {R"({"name": "t", "every": 1})",
-         "timers[0].every: 1 will not do; give a duration in quotes, such as \"1.5s\" or "
+         "timers[0].every: 1 is not valid; give a duration in quotes, such as \"1.5s\" or "
          "\"1m30s\""},
         {R"({"name": "t", "in": "1s", "at": "@1"})",
-         "timers[0].in: a timer begins at a time or in a span; take one out"},
+         "timers[0].in: a timer begins at a time or after a duration, not both; take one out"},
         {R"({"name": "t", "at": "03:00"})",
-         "timers[0].at: \"03:00\" will not do; give a time in quotes, such as "
+         "timers[0].at: \"03:00\" is not valid; give a time in quotes, such as "
          "\"2026-01-31T08:30:00Z\" or \"@SECONDS\" since the clock's zero, from 1970 to 2262"},
         {R"({"name": "t", "at": "2026-01-31T08:30:00Z", "clock": "boottime"})",
          "timers[0].at: the clock boottime knows no time of day; give \"@SECONDS\" since its zero"},
         {R"({"name": "t", "every": "1s", "clock": "lunar"})",
-         "timers[0].clock: \"lunar\" will not do; give realtime, monotonic, boottime, "
+         "timers[0].clock: \"lunar\" is not valid; give realtime, monotonic, boottime, "
          "realtime_alarm or boottime_alarm"},
         {R"({"name": "t", "every": "1s", "sets": "t"})",
          "timers[0].sets: a timer cannot set itself; name an event"},
         {R"({"name": "t", "every": "999us", "sets": "e"})",
-         "timers[0].every: a timer can set an event every 1ms at most; give more"},
+         "timers[0].every: a timer can set an event at most every 1ms; give more"},
         {R"({"name": "t", "every": "1s", "cancelOnClockChange": true})",
          "timers[0].cancelOnClockChange: only a time on a realtime clock is cancelled by a change "
          "of that; give \"at\", or false"},
         {R"({"name": "t", "every": "1s", "cancelOnClockChange": 1})",
-         "timers[0].cancelOnClockChange: 1 will not do; give true or false"},
+         "timers[0].cancelOnClockChange: 1 is not valid; give true or false"},
     }));
     CAPTURE(timer);
     CHECK(timer_error(timer) == "evfdd.json:2: " + expected);
@@ -174,7 +174,7 @@ TEST_CASE("config: an error is reported with its element and its line")
 {
     CHECK(error_text("{\n\"events\": [\n{\"name\": \"a\"},\n{\"name\": \"b\"},\n"
                      "{\"name\": \"c\",\n // the third\n \"mode\": 3}]}") ==
-          "evfdd.json:7: events[2].mode: 3 will not do; give manual, auto, semaphore or pulse");
+          "evfdd.json:7: events[2].mode: 3 is not valid; give manual, auto, semaphore or pulse");
 }
 
 TEST_CASE("config: a declared time in the past is valid")
@@ -199,7 +199,7 @@ TEST_CASE("config: two different declarations of one name are an error")
                                   "\"owner\": 4242}]}");
     files.write("conf.d/a.json", second);
     CHECK(error_text(files) ==
-          "conf.d/a.json:1: events[0].name: 'a' is declared otherwise at evfdd.json:2; take one "
+          "conf.d/a.json:1: events[0].name: 'a' is declared differently at evfdd.json:2; take one "
           "of them out, or give it another name");
 }
 
@@ -207,7 +207,7 @@ TEST_CASE("config: an event and a timer cannot have the same name")
 {
     CHECK(error_text("{\"events\": [{\"name\": \"a\"}],\n"
                      "\"timers\": [{\"name\": \"a\", \"every\": \"1s\"}]}") ==
-          "evfdd.json:2: timers[0].name: 'a' is declared otherwise at evfdd.json:1; take one of "
+          "evfdd.json:2: timers[0].name: 'a' is declared differently at evfdd.json:1; take one of "
           "them out, or give it another name");
 }
 

@@ -79,15 +79,15 @@ TEST_CASE("config: rules of drop-ins follow those of earlier files, and the defa
 TEST_CASE("config: an error in a policy is reported with file, line and key")
 {
     const auto [policy, expected] = GENERATE(table<std::string, std::string>({
-        {"[]", "policy: a list will not do; give an object, as {\"key\": value}"},
-        {"\"deny\"", "policy: \"deny\" will not do; give an object, as {\"key\": value}"},
+        {"[]", "policy: a list is not valid; give an object, as {\"key\": value}"},
+        {"\"deny\"", "policy: \"deny\" is not valid; give an object, as {\"key\": value}"},
         {R"({"rule": []})",
          "policy.rule: there is no such key; take it out, or give one of default, rules"},
-        {R"({"default": "denied"})", "policy.default: \"denied\" will not do; give allow or deny"},
-        {R"({"default": false})", "policy.default: false will not do; give allow or deny"},
-        {R"({"rules": {}})", "policy.rules: an object will not do; give a list, as [...]"},
+        {R"({"default": "denied"})", "policy.default: \"denied\" is not valid; give allow or deny"},
+        {R"({"default": false})", "policy.default: false is not valid; give allow or deny"},
+        {R"({"rules": {}})", "policy.rules: an object is not valid; give a list, as [...]"},
         {R"({"default": "deny", "default": "deny"})",
-         "policy.default: this key is here twice; take one of them out"},
+         "policy.default: this key is repeated; take one of them out"},
     }));
     CAPTURE(policy);
     CHECK(policy_error(policy) == "evfdd.json:2: " + expected);
@@ -96,17 +96,17 @@ TEST_CASE("config: an error in a policy is reported with file, line and key")
 TEST_CASE("config: an error in a rule is reported with file, line and key")
 {
     const auto no_beginning =
-        " will not do; give what names begin with, such as \"db/\", or \"\" for all of them: at "
+        " is not valid; give what names begin with, such as \"db/\", or \"\" for all of them: at "
         "most 255 bytes, segments of [A-Za-z0-9._@:+-] joined by single slashes"s;
     const auto is_in_user_namespace =
-        "what is below user/ is each user's own, and no rule changes that; "
+        "the names below user/ belong to each user, and no rule applies to them; "
         "take it out"s;
     const auto nothing = "it neither allows nor denies anything; give allow or deny, such as "
                          "\"deny\": [\"create\"]"s;
     const auto both = " is both allowed and denied; take one of them out"s;
-    const auto one = "a rule is for one user or for one group; give it twice, once for each"s;
+    const auto one = "a rule is for one user or for one group; write two rules, one for each"s;
     const auto [rule, expected] = GENERATE_COPY(table<std::string, std::string>({
-        {"7", "[0]: 7 will not do; give an object, as {\"key\": value}"},
+        {"7", "[0]: 7 is not valid; give an object, as {\"key\": value}"},
         {"{}", "[0]: it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for all "
                "names"},
         {R"({"deny": ["set"]})", "[0]: it has no prefix; give one, such as \"prefix\": \"db/\", "
@@ -125,24 +125,24 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
         {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_in_user_namespace},
         // Users and groups.
         {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
-         "[0].user: -1 is no user; give the name of one that is there, or a number"},
+         "[0].user: -1 is not a user; give the name of an existing one, or a number"},
         {R"({"prefix": "a", "user": 4294967295, "deny": ["set"]})",
-         "[0].user: 4294967295 is no user; give the name of one that is there, or a number"},
+         "[0].user: 4294967295 is not a user; give the name of an existing one, or a number"},
         {R"({"prefix": "a", "group": ["root"], "deny": ["set"]})",
-         "[0].group: a list is no group; give the name of one that is there, or a number"},
+         "[0].group: a list is not a group; give the name of an existing one, or a number"},
         {R"({"prefix": "a", "user": 1, "group": 1, "deny": ["set"]})", "[0].group: " + one},
         {R"({"prefix": "a", "group": 1, "user": 1, "deny": ["set"]})", "[0].user: " + one},
         // Verbs.
         {R"({"prefix": "a"})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": [], "deny": []})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": "wait"})",
-         "[0].allow: \"wait\" will not do; give a list, as [...]"},
+         "[0].allow: \"wait\" is not valid; give a list, as [...]"},
         {R"({"prefix": "a", "allow": ["wait", "read"]})",
-         "[0].allow[1]: \"read\" will not do; give create, wait, set or delete"},
+         "[0].allow[1]: \"read\" is not valid; give create, wait, set or delete"},
         {R"({"prefix": "a", "deny": ["own"]})",
-         "[0].deny[0]: \"own\" will not do; give create, wait, set or delete"},
+         "[0].deny[0]: \"own\" is not valid; give create, wait, set or delete"},
         {R"({"prefix": "a", "deny": [1]})",
-         "[0].deny[0]: 1 will not do; give create, wait, set or delete"},
+         "[0].deny[0]: 1 is not valid; give create, wait, set or delete"},
         {R"({"prefix": "a", "allow": ["wait"], "deny": ["set", "wait"]})",
          "[0].deny[1]: \"wait\"" + both},
         {R"({"prefix": "a", "deny": ["wait"], "allow": ["wait"]})",
@@ -172,7 +172,7 @@ TEST_CASE("config: a rule for an unknown user or group is a warning and applies 
 TEST_CASE("config: a rule for an unknown user is still checked for other errors")
 {
     CHECK(rule_error(R"({"prefix": "a", "user": "no-such", "deny": ["read"]})")
-              .contains("\"read\" will not do"));
+              .contains("\"read\" is not valid"));
     CHECK(rule_error(R"({"prefix": "a", "user": "no-such"})")
               .contains("it neither allows nor denies anything"));
 }

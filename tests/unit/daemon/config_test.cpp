@@ -75,7 +75,7 @@ TEST_CASE("config: every setting can be given")
 TEST_CASE("config: an error is reported with file, line, key and remedy")
 {
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
-        {"[]", "evfdd.json:1: a list will not do; give an object, as {\"key\": value}"},
+        {"[]", "evfdd.json:1: a list is not valid; give an object, as {\"key\": value}"},
         {"{\n\"colour\": 1}",
          "evfdd.json:2: colour: there is no such key; take it out, or give one of socketMode, "
          "logLevel, resumeGrace, limits, userLimits, policy, events, timers"},
@@ -83,21 +83,21 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
          R"(evfdd.json:1: a\u000a\"b\u0007: there is no such key; take it out, or give one of )"
          "socketMode, logLevel, resumeGrace, limits, userLimits, policy, events, timers"},
         {"{\"logLevel\": \"info\",\n\"logLevel\": \"info\"}",
-         "evfdd.json:2: logLevel: this key is here twice; take one of them out"},
-        {"{\"socketMode\": 438}", "evfdd.json:1: socketMode: 438 will not do; give an octal mode "
+         "evfdd.json:2: logLevel: this key is repeated; take one of them out"},
+        {"{\"socketMode\": 438}", "evfdd.json:1: socketMode: 438 is not valid; give an octal mode "
                                   "in quotes, such as \"0660\""},
-        {"{\"socketMode\": \"0999\"}", "evfdd.json:1: socketMode: \"0999\" will not do; give an "
+        {"{\"socketMode\": \"0999\"}", "evfdd.json:1: socketMode: \"0999\" is not valid; give an "
                                        "octal mode in quotes, such as \"0660\""},
-        {"{\"logLevel\": \"loud\"}", "evfdd.json:1: logLevel: \"loud\" will not do; give debug, "
+        {"{\"logLevel\": \"loud\"}", "evfdd.json:1: logLevel: \"loud\" is not valid; give debug, "
                                      "info, warn or error"},
         {"{\"logLevel\": null}",
-         "evfdd.json:1: logLevel: null will not do; give debug, info, warn or error"},
-        {"{\"resumeGrace\": \"soon\"}", "evfdd.json:1: resumeGrace: \"soon\" will not do; give a "
+         "evfdd.json:1: logLevel: null is not valid; give debug, info, warn or error"},
+        {"{\"resumeGrace\": \"soon\"}", "evfdd.json:1: resumeGrace: \"soon\" is not valid; give a "
                                         "duration in quotes, such as \"30s\""},
-        {"{\"resumeGrace\": 30}", "evfdd.json:1: resumeGrace: 30 will not do; give a duration in "
+        {"{\"resumeGrace\": 30}", "evfdd.json:1: resumeGrace: 30 is not valid; give a duration in "
                                   "quotes, such as \"30s\""},
         {"{\"limits\": [1]}",
-         "evfdd.json:1: limits: a list will not do; give an object with "
+         "evfdd.json:1: limits: a list is not valid; give an object with "
          "objects, connections, subscriptions, waits, monitors, ticksPerSecond, "
          "unreadBytes, unreadDescriptors, callsPerIteration"},
         {"{\"limits\": {\n\"objects\":\n0}}",
@@ -107,28 +107,28 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
         {"{\"limits\": {\"waits\": -1}}",
          "evfdd.json:1: limits.waits: -1 is too small; give 1 to 8192"},
         {"{\"limits\": {\"waits\": 1.5}}",
-         "evfdd.json:1: limits.waits: 1.5 will not do; give a whole number, 1 to 8192"},
+         "evfdd.json:1: limits.waits: 1.5 is not valid; give a whole number, 1 to 8192"},
         {"{\"limits\": {\"waits\": 99999999999999999999}}",
-         "evfdd.json:1: limits.waits: 99999999999999999999 will not do; give a whole number, 1 to "
+         "evfdd.json:1: limits.waits: 99999999999999999999 is not valid; give a whole number, 1 to "
          "8192"},
         {"{\"limits\": {\n\n\"object\": 1}}",
          "evfdd.json:3: limits.object: there is no such key; take it out, or give one of objects, "
          "connections, subscriptions, waits, monitors, ticksPerSecond, unreadBytes, "
          "unreadDescriptors, callsPerIteration"},
         {"{\"userLimits\": {}}",
-         "evfdd.json:1: userLimits: an object will not do; give a list, as [...]"},
+         "evfdd.json:1: userLimits: an object is not valid; give a list, as [...]"},
         {"{\"userLimits\": [{\"waits\": 1}]}",
-         "evfdd.json:1: userLimits[0]: an object will not do; give an object with a user, as "
+         "evfdd.json:1: userLimits[0]: an object is not valid; give an object with a user, as "
          "{\"user\": \"root\", \"waits\": 10}"},
         {"{\"userLimits\": [{\"user\": -1}]}",
-         "evfdd.json:1: userLimits[0].user: -1 is no user; give the name of one that is there, or "
+         "evfdd.json:1: userLimits[0].user: -1 is not a user; give the name of an existing one, or "
          "a number"},
         {"{\"userLimits\": [{\"user\": \"no-such\", \"waits\": 0}]}",
          "evfdd.json:1: userLimits[0].waits: 0 is too small; give 1 to 8192"},
         {"{\"userLimits\": [{\"user\": 1}, {\"waits\": 0,\n\"user\": 1}]}",
          "evfdd.json:1: userLimits[1].waits: 0 is too small; give 1 to 8192"},
-        {"{\"events\": {}}", "evfdd.json:1: events: an object will not do; give a list, as [...]"},
-        {"{\"timers\": \"t\"}", "evfdd.json:1: timers: \"t\" will not do; give a list, as [...]"},
+        {"{\"events\": {}}", "evfdd.json:1: events: an object is not valid; give a list, as [...]"},
+        {"{\"timers\": \"t\"}", "evfdd.json:1: timers: \"t\" is not valid; give a list, as [...]"},
     }));
     CAPTURE(text);
     CHECK(error_text(text) == expected);
@@ -184,7 +184,7 @@ TEST_CASE("config: an error in a drop-in names the drop-in")
 {
     const ConfigFiles files{"{}"};
     files.write("conf.d/a.json", "{\n\"logLevel\": 1}");
-    CHECK(error_text(files).starts_with("conf.d/a.json:2: logLevel: 1 will not do"));
+    CHECK(error_text(files).starts_with("conf.d/a.json:2: logLevel: 1 is not valid"));
 }
 
 TEST_CASE("config: a missing file is an error unless it is optional")
@@ -229,7 +229,7 @@ TEST_CASE("config: a file that is not regular is refused without blocking")
     {
         std::filesystem::create_symlink("/dev/zero", files.main());
     }
-    CHECK(error_text(files) == "evfdd.json: it is no regular file; name one");
+    CHECK(error_text(files) == "evfdd.json: it is not a regular file; name one");
 }
 
 TEST_CASE("config: conf.d must be a directory")
@@ -252,7 +252,7 @@ TEST_CASE("config: the size of a file is limited")
 {
     const std::string most(max_config_bytes - 2, ' ');
     CHECK(error_text("{}" + most).empty());
-    CHECK(error_text("{} " + most) == "evfdd.json: it is too large; 1048576 bytes are the most");
+    CHECK(error_text("{} " + most) == "evfdd.json: it is too large; the limit is 1048576 bytes");
 }
 
 TEST_CASE("config: the shipped file lists every key with its default")

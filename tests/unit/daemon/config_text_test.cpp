@@ -67,22 +67,22 @@ TEST_CASE("config: a malformed text is refused with line, key and reason")
     const auto [text, expected] = GENERATE(table<std::string, std::string>({
         {"", "1 : the file is empty; write {} into it, or delete it"},
         {"\n \t\r\n", "1 : the file is empty; write {} into it, or delete it"},
-        {"{\n\"a\": 1,\n}", "3 : this is no JSON; correct it: unexpected '}'; expected string "
+        {"{\n\"a\": 1,\n}", "3 : this is not JSON; correct it: unexpected '}'; expected string "
                             "literal"},
-        {"{\n\"a\": b\n}", "2 : this is no JSON; correct it: invalid literal"},
-        {"{}\n\n{}", "3 : this is no JSON; correct it: unexpected '{'; expected end of input"},
-        {"{\n\"a\": \"\xff\"}", "2 : this is no JSON; correct it: invalid string: ill-formed UTF-8 "
+        {"{\n\"a\": b\n}", "2 : this is not JSON; correct it: invalid literal"},
+        {"{}\n\n{}", "3 : this is not JSON; correct it: unexpected '{'; expected end of input"},
+        {"{\n\"a\": \"\xff\"}", "2 : this is not JSON; correct it: invalid string: ill-formed UTF-8 "
                                 "byte"},
-        {"{\n/* never closed\n\n", "3 : this is no JSON; correct it: invalid comment; missing "
+        {"{\n/* never closed\n\n", "3 : this is not JSON; correct it: invalid comment; missing "
                                    "closing '*/'"},
-        {"{\"a\": 1e999}", "1 : this is no JSON; correct it: number overflow parsing '1e999'"},
-        {"{\"a\": 1,\n\"b\": 2,\n\"a\": 3}", "3 a: this key is here twice; take one of them out"},
-        {"{\"a\": {\"b\": 1,\n\n\"b\": 2}}", "3 a.b: this key is here twice; take one of them "
+        {"{\"a\": 1e999}", "1 : this is not JSON; correct it: number overflow parsing '1e999'"},
+        {"{\"a\": 1,\n\"b\": 2,\n\"a\": 3}", "3 a: this key is repeated; take one of them out"},
+        {"{\"a\": {\"b\": 1,\n\n\"b\": 2}}", "3 a.b: this key is repeated; take one of them "
                                              "out"},
         {"{\"a\": [{}, {},\n{\"b\": [0, {\"c\": 1,\n\"c\": 2}]}]}",
-         "3 a[2].b[1].c: this key is here twice; take one of them out"},
+         "3 a[2].b[1].c: this key is repeated; take one of them out"},
         {"{\"a\": [1,\n\"x\\u0000y\"]}",
-         "2 a[1]: a zero character has no place in a text; take it out"},
+         "2 a[1]: a string cannot contain a zero character; take it out"},
     }));
     CAPTURE(text);
     CHECK(error_text(text) == expected);
@@ -91,7 +91,7 @@ TEST_CASE("config: a malformed text is refused with line, key and reason")
 TEST_CASE("config: a zero byte does not end the text early")
 {
     CHECK(error_text(std::string_view{"{}\n\0{", 5}) ==
-          "2 : a zero byte has no place in a text; take it out");
+          "2 : a file cannot contain a zero byte; take it out");
 }
 
 TEST_CASE("config: the nesting depth is limited")

@@ -95,9 +95,9 @@ TEST_CASE("each counter appears under its name")
              "evfdd_calls_total{method=\"org.varlink.service.GetInfo\"} 1\n",
              "evfdd_refusals_total{reason=\"TimedOut\"} 1\n",
              "evfdd_refusals_total{reason=\"NoSuchName\"} 0\n",
-             "evfdd_hang_ups_total 4\n",
+             "evfdd_disconnects_total 4\n",
              "evfdd_resources{resource=\"ticksPerSecond\"} 3\n",
-             "evfdd_recovered{what=\"objects\"} 5\n",
+             "evfdd_recovered{kind=\"objects\"} 5\n",
              "evfdd_recovery_seconds 0.0015\n",
              "evfdd_descriptors 7\n",
          })
@@ -111,7 +111,7 @@ TEST_CASE("the buckets of a histogram are cumulative and the last one counts all
         input.iterations.add(span);
     const auto text = input.text();
     const auto bucket = [](std::string_view le, int count) {
-        return "evfdd_loop_turn_seconds_bucket{le=\"" + std::string{le} + "\"} " +
+        return "evfdd_loop_iteration_seconds_bucket{le=\"" + std::string{le} + "\"} " +
                std::to_string(count) + "\n";
     };
     CHECK(text.contains(bucket("0.00001", 2)));
@@ -119,8 +119,8 @@ TEST_CASE("the buckets of a histogram are cumulative and the last one counts all
     CHECK(text.contains(bucket("1.0", 3)));
     CHECK(text.contains(bucket("10.0", 4)));
     CHECK(text.contains(bucket("+Inf", 5)));
-    CHECK(text.contains("evfdd_loop_turn_seconds_count 5\n"));
-    CHECK(text.contains("evfdd_loop_turn_seconds_sum 25.000021001\n"));
+    CHECK(text.contains("evfdd_loop_iteration_seconds_count 5\n"));
+    CHECK(text.contains("evfdd_loop_iteration_seconds_sum 25.000021001\n"));
 }
 
 } // namespace

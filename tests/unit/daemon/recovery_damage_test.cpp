@@ -46,8 +46,8 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
     fixture = commit_crash_and_restart(std::move(fixture));
     run_until_idle(fixture->loop);
 
-    CHECK(fixture->warnings == std::vector<std::string>{"1 records cannot be understood: what they "
-                                                        "were of is lost"});
+    CHECK(fixture->warnings == std::vector<std::string>{"1 records cannot be decoded: their contents "
+                                                        "are lost"});
 }
 
 TEST_CASE("a recovered timer that targets itself or another timer sets nothing")
@@ -111,7 +111,7 @@ TEST_CASE("the earlier of two sessions with one token is recovered, and the othe
     CHECK(fixture->sessions[0].reply_cache->sequence == 1);
     CHECK(fixture->sessions[0].subscriptions.size() == 1);
     CHECK(fixture->recovered.warnings ==
-          std::vector{"a session (" + std::to_string(id) + ") is lost: its token is another's"});
+          std::vector{"a session (" + std::to_string(id) + ") is lost: its token is already in use"});
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->sessions.size() == 1);
     CHECK(fixture->recovered.warnings.empty());
@@ -168,8 +168,8 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
     CHECK(fixture->quota.used(alice, Resource::objects) == 1);
     CHECK(fixture->state_store.stored_fds() == 1);
     CHECK(fixture->recovered.warnings ==
-          std::vector{"event 'e' of uid 2001 is lost: what is in the vault as its descriptor is of "
-                      "another kind"s});
+          std::vector{"event 'e' of uid 2001 is lost: its descriptor in the stash is of "
+                      "another type"s});
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->recovered.warnings.empty());
     CHECK(fixture->registry.objects().size() == 1);
@@ -203,7 +203,7 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     CHECK(fixture->state_store.stored_fds() == 1);
     CHECK(fixture->recovered.warnings ==
           std::vector{"a subscription (" + std::to_string(id) +
-                      ") is lost: what is in the vault as its descriptor is of another kind"});
+                      ") is lost: its descriptor in the stash is of another type"});
     set(*fixture, "p");
     run_until_idle(fixture->loop);
 }

@@ -79,11 +79,11 @@ TEST_CASE("a reopened state store has all records and no warning")
 TEST_CASE("a state store with a missing part uses the others and warns")
 {
     const auto [missing, warned_part] = GENERATE(table<std::vector<std::size_t>, std::string>({
-        {{stash_0}, "parking"},
-        {{stash_1}, "parking"},
-        {{stash_0, stash_1}, "parking"},
+        {{stash_0}, "stash"},
+        {{stash_1}, "stash"},
+        {{stash_0, stash_1}, "stash"},
         {{journal}, "journal"},
-        {{progress_page}, "slip"},
+        {{progress_page}, "progress page"},
     }));
     StateStoreFixture fixture;
     auto stored = stored_fds_of(fixture.state_store);
@@ -96,9 +96,9 @@ TEST_CASE("a state store with a missing part uses the others and warns")
     CHECK(next.recovered.warnings[0].find(warned_part) != std::string::npos);
     CHECK_FALSE(next.recovered.is_complete());
     CHECK(next.recovered.objects.contains(1) == (warned_part != "journal"));
-    CHECK(next.recovered.fds.contains(1) == (warned_part != "parking"));
-    CHECK(next.recovered.intent.has_value() == (warned_part == "parking"));
-    CHECK(next.recovered.takes.empty() == (warned_part != "parking"));
+    CHECK(next.recovered.fds.contains(1) == (warned_part != "stash"));
+    CHECK(next.recovered.intent.has_value() == (warned_part == "stash"));
+    CHECK(next.recovered.takes.empty() == (warned_part != "stash"));
     // The store works like any other.
     next.state_store.put(2, event_record("later"));
     REQUIRE(next.state_store.store_fd(2, fixture.fd));
@@ -145,10 +145,10 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     constexpr std::size_t page = 4096;
     const auto end = page + fixture.state_store.journal_bytes();
     const auto damage = GENERATE_REF(values<Damage>(
-        {{"x", 0, "the journal's first page is damaged"},
-         {"\x63", 8, "the journal is that of a newer evfdd (version 99, this one knows 1)"},
-         {"xxx", page + 60, "bytes within the journal are damaged: what they told is lost", 1},
-         {"xxx", end - 8, "the end of the journal is damaged: what its last commits told is lost",
+        {{"x", 0, "the journal's header page is damaged"},
+         {"\x63", 8, "the journal was written by a newer evfdd (version 99, this one knows 1)"},
+         {"xxx", page + 60, "bytes within the journal are damaged: their records are lost", 1},
+         {"xxx", end - 8, "the end of the journal is damaged: its last commits are lost",
           2}}));
     auto stored = stored_fds_of(fixture.state_store);
     REQUIRE(::pwrite(stored[journal].get(), damage.bytes.data(), damage.bytes.size(),
