@@ -82,7 +82,7 @@ public:
         std::uint32_t slot_;
     };
     // Watches `fd`. If the kernel allows no more epoll watches, the descriptor is polled instead.
-    // An edge-triggered watch cannot be polled from the start: ENOSPC.
+    // For an edge-triggered watch the function fails with ENOSPC then.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
     // The other loop is polled beside the epoll set: the kernel refuses a descriptor for a nested

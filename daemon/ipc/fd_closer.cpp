@@ -12,10 +12,10 @@ namespace evfd::daemon {
 
 namespace {
 
-// The time until it is checked that a child has ended, or another one is created.
+// Interval at which the closer reaps children that have ended and creates others.
 constexpr std::chrono::milliseconds retry_interval{10};
 
-// In one pass: the time of fork(2) grows with the daemon's memory.
+// Children that one pass creates. fork(2) takes longer the more memory the daemon has.
 constexpr int max_children_per_pass = 2;
 
 [[noreturn]] void wait_to_be_killed(pid_t parent)

@@ -68,7 +68,7 @@
 
 namespace evfd::daemon {
 
-// Returns whether two sets add up to more than one.
+// Returns whether each set counts. In the other modes, a set has no effect while the event is set.
 constexpr bool accumulates(Mode mode)
 {
     return mode == Mode::semaphore || mode == Mode::pulse;
@@ -246,15 +246,15 @@ public:
     // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
     // to a timer.
     bool acknowledge(const Session& session, const Token& token);
-    // Sets all of the events, or none if one is refused. A semaphore gets the item's `count` of
-    // tokens, a pulse is set as often.
+    // Sets all of the events, or none if one is refused. Adds the item's `count` tokens to a
+    // semaphore, and sets a pulse `count` times.
     Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items);
     // set() in two steps: check_set() returns the increments, add() makes them. In between, the
     // caller may do nothing but record that they will be made.
     struct Increment {
         const Name* name;
         Object* object;
-        std::int64_t tokens; // Each subscriber of a pulse gets as many.
+        std::int64_t tokens; // Each subscriber of a pulse gets this number.
         // The pulses to report to the observer. A call is reported once, even if it is done in
         // slices. By default, `tokens`.
         std::optional<std::int64_t> reported_pulses = {};
@@ -265,7 +265,7 @@ public:
     // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
     Outcome<void> clear(const Peer& peer, const Items<Item>& items);
     // clear() in two steps: check_clear() returns the events, clear() clears them until `end` and
-    // returns whether it is finished. It takes at least one token in any case.
+    // returns whether it is finished. It takes at least one token, even if `end` has passed.
     struct ClearProgress {
         std::vector<ObjectRef> objects;
         std::size_t cleared = 0; // The number of objects that are done.

@@ -123,7 +123,7 @@ std::optional<Frame> read_frame(std::string_view bytes)
     return Frame{head.number, entries};
 }
 
-// Tells a newer frame from an older one that lies behind the last valid frame.
+// Distinguishes a newer frame from an older one that is left after the last valid frame.
 bool is_later(std::uint64_t number, std::uint64_t last)
 {
     return number != 0 && (last == 0 || static_cast<std::int64_t>(number - last) > 0);
@@ -176,7 +176,7 @@ Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
     return bytes;
 }
 
-// Returns the offset of the first page behind the header page that is not a hole.
+// Returns the offset of the first page after the header page that is not a hole.
 std::uint64_t first_data_offset(const UniqueFd& memfd)
 {
     const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
