@@ -138,7 +138,7 @@ private:
         DecodeContext context{UnknownFields::ignore, &received_fds_, 0};
         auto decoded = decode<T>(reply.parameters, context);
         if (context.is_missing_fds)
-            received_fds_.pop_front(); // The placeholder for them.
+            received_fds_.pop_front(); // An empty descriptor stands for all missing ones.
         if (!decoded)
             return fail(protocol_error(decoded.error().name));
         return Received<T>{*std::move(decoded), reply.continues};

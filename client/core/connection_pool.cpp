@@ -347,7 +347,7 @@ void ConnectionPool::enable_auto_resume()
     ::pthread_sigmask(SIG_SETMASK, &all, &previous);
     try {
         thread_ = std::thread{[this] { run_auto_resume(); }};
-    } catch (const std::system_error&) { // As above.
+    } catch (const std::system_error&) { // The next call resumes the session.
     }
     ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }

@@ -96,7 +96,8 @@ public:
         for (Attempt attempt;;) {
             if (const auto ready = ensure_connected(attempt, protocol::is_repeatable<Request>);
                 !ready) {
-                // It may have been executed, so the next call would get its reply.
+                // The daemon may have executed the call. The next call of this session would then
+                // get its reply.
                 if (attempt.was_sent)
                     end();
                 return std::unexpected(ready.error());

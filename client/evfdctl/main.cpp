@@ -102,7 +102,7 @@ private:
     }
 };
 
-// CLI11 splits a word in brackets where it allows several values. Such a word is no valid name.
+// Rejects a word in brackets that CLI11 has split into several values. No valid name has brackets.
 void check_brackets(const CLI::App& app, std::span<char* const> words)
 {
     const auto has_value = [](const CLI::App& one, const std::string& word) {

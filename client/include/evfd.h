@@ -171,8 +171,8 @@ int64_t evfd_remaining(int fd);
 
 /* ---- By name, through the daemon ---- */
 
-/* Like the functions above. Tokens that a semaphore has no room for are dropped, where evfd_add()
- * fails. */
+/* Like the functions above. But tokens that do not fit into a semaphore are dropped, while
+ * evfd_add() fails. */
 int evfd_set_name(const char* name);
 int evfd_add_name(const char* name, int64_t count);
 int evfd_clear_name(const char* name);

@@ -258,7 +258,7 @@ std::expected<Child, CommandResult> Child::fork(const Command& command,
     if (!pid)
         return not_started(pid.error());
     UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0))};
-    if (!fd) { // Its exit could not be noticed.
+    if (!fd) { // Without a pidfd evfdctl could not wait for its exit.
         const int error = errno;
         ::kill(*pid, SIGKILL);
         reap(*pid);
