@@ -75,8 +75,8 @@ VERBS = set(
 
 @dataclass
 class Vocabulary:
-    words: set[str] = field(default_factory=set)  # Gone as a word of anything.
-    names: set[str] = field(default_factory=set)  # Gone as a whole identifier, file name or option.
+    words: set[str] = field(default_factory=set)  # Not allowed as a word of any name or text.
+    names: set[str] = field(default_factory=set)  # Not allowed as a whole name or option.
     exceptions: list[tuple[str, str]] = field(default_factory=list)  # A word, and a glob.
 
     def is_allowed(self, word: str, *places: str) -> bool:

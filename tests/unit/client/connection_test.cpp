@@ -52,7 +52,7 @@ Deadline soon()
     return monotonic_deadline(10s);
 }
 
-// Returns the reply to an Open with `count` eventfds that count from `first`.
+// Returns the reply to an Open, with `count` eventfds. Their counters are `first`, `first` + 1, ...
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;

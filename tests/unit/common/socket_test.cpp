@@ -43,7 +43,7 @@ std::vector<UniqueFd> none()
     return {};
 }
 
-// Returns eventfds that count from 1.
+// Returns eventfds with the counters 1 to `count`.
 std::vector<UniqueFd> numbered(unsigned count)
 {
     std::vector<UniqueFd> fds;

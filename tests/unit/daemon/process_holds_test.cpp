@@ -329,7 +329,7 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
 
 TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
 {
-    // The smallest budget of which a user may have one of the last descriptors.
+    // In a smaller budget no user may have any of the reserved descriptors.
     constexpr std::int64_t budget = 64;
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);

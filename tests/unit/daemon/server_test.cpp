@@ -219,7 +219,7 @@ TEST_CASE("an object keeps a server from exiting, and its deletion allows it")
     CHECK(fixture.service.is_idle());
 }
 
-// Without descriptors.
+// A server that has no free descriptor.
 
 // Runs in a child process with its own limit. Returns 0 or the number of the failed expectation.
 int connect_without_spare_descriptors()

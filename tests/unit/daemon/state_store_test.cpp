@@ -386,7 +386,7 @@ TEST_CASE("any number of descriptors can be stored in one iteration with reserve
         state_store.reserve_fd_slots(1);
         REQUIRE(state_store.store_fd(id, *fd));
         state_store.put(id, event_record("e"));
-        if (id % 2 == 0) { // As for a call that is refused in the end.
+        if (id % 2 == 0) { // A refused call removes what it has stored.
             state_store.erase(id, record::Kind::object);
             state_store.remove_fd(id);
         }

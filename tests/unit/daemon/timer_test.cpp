@@ -39,7 +39,7 @@ struct TimerFixture {
     Timer timer;
 };
 
-// An hourly grid in the middle of an hour, on the monotonic clock or one that started before it.
+// Returns a request for an hourly timer. Its first expiration was ten and a half hours ago.
 protocol::Arm hourly(Clock clock = Clock::realtime)
 {
     return {.name = "t"_name, .clock = clock, .first = now_on(clock) - 10h - 30min, .interval = 1h};
@@ -198,7 +198,8 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     CHECK_FALSE(fixed_after.overlaps(fixed_before));
 
     REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
-    REQUIRE(relative.timer.arm(absolute.timer.spec(), {})); // It is absolute now.
+    // The timer has an absolute schedule now.
+    REQUIRE(relative.timer.arm(absolute.timer.spec(), {}));
     const auto expiration = absolute.schedule().first;
     CHECK(expiry_of(span, Clock::realtime).overlaps({expiration, expiration}));
 }
@@ -432,7 +433,7 @@ TEST_CASE("several expirations that had passed at arming count as one")
     CHECK(*next <= fixture.now());
     const auto counted = fixture.timer.take_new_expirations();
     if (interval == 1ns)
-        CHECK(counted >= 1); // Those since.
+        CHECK(counted >= 1); // The timer may have expired again since it was armed.
     else
         CHECK(counted == 1);
 }
@@ -551,7 +552,7 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
         const bool was_in_time = fixture.now() < fixture.schedule().first;
         wall_clock.restore();
 
-        CHECK(has_expired); // None is to come.
+        CHECK(has_expired); // No expiration follows.
         CHECK(counted == 0);
         if (was_in_time)
             return;
