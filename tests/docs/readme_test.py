@@ -337,7 +337,7 @@ def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Pope
 def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
     """Installs the files of the packages.  Returns the environment in which programs find them.
 
-    Runs the script of one folder, because that of the whole writes a list into the build directory.
+    Runs the install script of client/ only: that of the whole tree also writes install_manifest.txt.
     """
     script = build / "client" / "cmake_install.cmake"
     subprocess.run(

@@ -124,7 +124,6 @@ struct StashFixture {
     std::map<Id, std::string> files;
 };
 
-// This case uses nearly all descriptors that the process may have.
 TEST_CASE("a stored descriptor is found again as the same open file")
 {
     auto stash = created();
