@@ -110,8 +110,9 @@ public:
                 record_reply(protocol::is_counted<Request>);
                 return reply;
             }
-            if (reply) // Or it timed out, and its result will remain unknown.
+            if (reply)
                 return reply;
+            // After a timeout, for example, the result of the call remains unknown.
             if (reply.error().code != ErrorCode::interrupted) {
                 end();
                 return reply;

@@ -21,8 +21,8 @@ enum class Signals {
     inherited, // Those of this process: it survives a hangup if this process does. nohup(1)
 };
 
-// Starts arguments[0], which is searched in $PATH unless it contains a slash. The error is an errno
-// value.
+// Starts argument_texts[0], which is searched in $PATH unless it contains a slash. The error is an
+// errno value.
 std::expected<pid_t, int> spawn_program(std::vector<std::string> argument_texts,
                                         const UniqueFd& input, const UniqueFd& output,
                                         Signals signals);
