@@ -2,23 +2,23 @@
 //
 // An event is an eventfd, and the eventfd is the only truth about its state: the registry keeps no
 // flag that says "set". Clients hold duplicates of the same eventfd and may write and read it at
-// any time without a word to the daemon. The registry creates, opens, sets, clears and deletes
-// objects, checks permissions for each of these, and observes what clients do to the events that
-// somebody waits for or monitors.
+// any time, without the daemon. The registry creates, opens, sets, clears and deletes objects,
+// checks permissions for each of these, and observes what clients do to the events that somebody
+// waits for or monitors.
 //
 // Observation works by edges. A watched eventfd is in edge_epoll_, an epoll set of its own, in
 // edge-triggered mode; each write produces an edge, and nothing needs to be read. deliver_edges()
 // takes all pending edges and reports them to the RegistryObserver: first on_edge() for each event,
 // then on_edges_delivered() once. The main loop watches edge_epoll_ as a whole, at a bounded rate
-// (min_edge_interval), because a busy writer must not keep the daemon busy. An event that no client
-// has opened needs no watch for this: only the daemon can set it, so signal_locally() reports its
-// edges. An object is watched only while the observer wants to know about it (is_observed()).
+// (min_edge_interval), because a busy writer must not keep the daemon busy. An event needs no watch
+// for this while no client has its eventfd: only the daemon can set it, so signal_locally() reports
+// its edges. An object is watched only while the observer wants to know about it (is_observed()).
 //
 // Setting events is logged. apply_logged() writes the intent to the state store, has the kernel
 // make the increments (EventfdIncrementer), and ends the intent, so that a crash in between neither
-// loses nor duplicates a token. Tokens that a wait consumes are taken the other way round: take()
-// reads into the progress page, record_taken() stages a record for the next commit, and
-// confirm_taken() or return_tokens() ends that record.
+// loses nor duplicates a token. Tokens that a wait consumes are recorded afterwards: take() reads
+// into the progress page, record_taken() stages a record for the next commit, and confirm_taken()
+// or return_tokens() ends that record.
 //
 // Files: registry.cpp has the table and permissions, registry_edges.cpp the observation,
 // registry_timers.cpp the timers, registry_records.cpp the state store and logged tokens.
@@ -428,7 +428,7 @@ private:
     std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
     Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
     std::uint64_t last_serial_ = 0;
-    std::uint64_t reserved_ids_ = 0; // The last id that is recorded as assigned.
+    std::uint64_t reserved_ids_ = 0; // The last id that is reserved by a record.
     ProcessWatcher processes_;
     Holds holds_;
     struct ProcessObjects {

@@ -1,5 +1,6 @@
 // A client's conversation with the daemon, and all that belongs to it. It ends with its connection.
-// If the daemon ends first, a client that gave it a token resumes it on a new connection.
+// But if the connection ends because the daemon does, a client that has named the session by a
+// token can resume it on a new connection.
 #pragma once
 
 #include "common/name.h"
@@ -43,7 +44,7 @@ struct Session {
 
     // Makes every call execute exactly once, even across daemon crashes: the number of calls that
     // were done, and the reply to the last one. A client that reconnects repeats its last call and
-    // gets the recorded reply. The NFSv4.1 session has the same with one slot.
+    // gets the recorded reply. An NFSv4.1 session with one slot does the same.
     struct ReplyCache {
         Token token;
         // The number of calls that were answered or are certain to be done.

@@ -1,8 +1,8 @@
 // Journal: a crash-safe map from keys to records, kept in a memfd that the fd store holds as well.
 //
 // The caller stages changes with put() and erase(), and commit() writes them all at once. After a
-// crash at any instant the journal has the whole commit or nothing of it. A commit costs no system
-// call: the file is mapped, and the frame is written with plain stores.
+// crash at any instant the journal has the whole commit or nothing of it. A commit usually costs no
+// system call: the file is mapped, and the frame is written with plain stores.
 //
 // The file is a header page and then a log of frames:
 //

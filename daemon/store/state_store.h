@@ -6,7 +6,7 @@
 //
 // An fd store (systemd, or `evfdd --supervise`) holds duplicates of their four descriptors. A
 // process that inherits the four continues as the same daemon. The daemon passes them to the fd
-// store once, at the first start.
+// store at the first start, and later only those that had to be created again.
 //
 // A request that changes something goes through these steps:
 //
