@@ -309,7 +309,7 @@ struct Codec<BoundedInt<min, max>> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-template <> // Never negative.
+template <> // A span of time, which is never negative.
 struct Codec<nanoseconds> {
     static std::optional<nanoseconds> read(json::Value value, DecodeContext&)
     {

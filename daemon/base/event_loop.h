@@ -143,7 +143,7 @@ private:
         std::uint32_t slot;
         std::uint32_t events;
         const EventLoop* other = nullptr; // A loop without watches is not polled.
-        // Until then an edge-triggered watch that was dispatched is not polled.
+        // An edge-triggered watch is not polled before this time, after it was dispatched.
         MonotonicTime quiet_until{};
     };
 

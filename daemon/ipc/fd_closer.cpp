@@ -82,7 +82,7 @@ bool FdCloser::start_child(Account& account)
         return false;
     if (child == 0)
         wait_to_be_killed(parent);
-    account.sockets.clear(); // These are no longer the last references.
+    account.sockets.clear(); // The child has the last references, so this cannot block.
     ::kill(child, SIGKILL);
     account.child = child;
     account.charges_of_child = std::exchange(account.charges, {});

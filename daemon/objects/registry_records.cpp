@@ -307,8 +307,8 @@ void Registry::return_pending_tokens()
     }
 }
 
-// The progress page records taken tokens only until the next commit, and released holds belong to
-// nobody. So they are recorded.
+// Records tokens that are to be returned. Without a record, a crash would lose them: the progress
+// page has taken tokens only until the next commit, and a released hold has no record any more.
 void Registry::record_pending_returns()
 {
     constexpr std::uint64_t no_session = 0;
@@ -317,7 +317,7 @@ void Registry::record_pending_returns()
             record_taken(no_session, taken);
 }
 
-// Confirms them as taken, since the intent now accounts for them.
+// Confirms the returned tokens as taken, since the intent now accounts for them.
 Registry::Increments Registry::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.

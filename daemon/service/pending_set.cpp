@@ -37,7 +37,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     const auto before = applied_;
     auto done = apply_batch(increments, now, each);
     if (!done && before > 0 && service_.registry().state_store().fault()) {
-        // It is too late for a refusal: the rest is added when it can be recorded.
+        // It is too late to refuse the call. The rest is added when it can be recorded.
         applied_ = before;
         if (is_sequenced_) {
             session_.reply_cache->sequence = sequence_before;

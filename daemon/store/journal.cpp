@@ -226,7 +226,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    if (!contents.is_journal) // Its frames may be valid nevertheless.
+    if (!contents.is_journal) // Writes a new head. The frames may still be valid.
         if (const auto written = write_file_head(journal.memfd_); !written)
             return std::unexpected(written.error());
     if (const auto mapped = journal.map_first_page(); !mapped)
@@ -375,7 +375,7 @@ Result<void> Journal::commit()
 void Journal::compact_staged()
 {
     if (staged_.size() < 2 * compacted_bytes_ + page)
-        return; // Not worth the time yet.
+        return; // Too little has been staged since the last time.
     std::unordered_set<Key, Hash> seen;
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {

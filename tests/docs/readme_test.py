@@ -57,7 +57,7 @@ class Block:
     language: str  # Empty for one that is only indented.
     text: str
     document: str
-    line: int  # Its first one.
+    line: int  # The first line.
 
 
 def fail(block: Block, what: str, offset: int = 0) -> NoReturn:

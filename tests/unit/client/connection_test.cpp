@@ -141,7 +141,8 @@ TEST_CASE("a descriptor of an unread reply is closed with the connection")
     ends.daemon = {};
 
     std::array<char, 1> byte;
-    CHECK(receive(near, byte).value().value().bytes == 0); // The other end is closed everywhere.
+    // End of file: no process has the other end.
+    CHECK(receive(near, byte).value().value().bytes == 0);
 }
 
 TEST_CASE("a reply that names a missing descriptor is a protocol error")

@@ -487,7 +487,7 @@ TEST_CASE("a wait for very many names is reported in parts, each name in its tur
 TEST_CASE("the watches of ended monitors are released in parts")
 {
     RegistryFixture fixture;
-    constexpr int timers = 4'000; // They need no descriptor of the daemon.
+    constexpr int timers = 4'000; // A timer uses no descriptor of the daemon.
     for (int i = 0; i < timers; ++i)
         REQUIRE(fixture.registry.arm(
             fixture.owner, {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
@@ -575,7 +575,7 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
 
     change_policy(fixture, "db/ bob -w; secret bob -w");
     CHECK(monitor.take_events().empty());
-    CHECK(outsider.take_events() == "changed db/e"); // The permissions hid the rest before.
+    CHECK(outsider.take_events() == "changed db/e"); // The permissions already hid "secret".
     CHECK(is_watched());
     change_policy(fixture, "db/ * -w");
     CHECK(monitor.take_events() == "changed db/e");

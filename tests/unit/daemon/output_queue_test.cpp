@@ -217,7 +217,7 @@ TEST_CASE("a queue that is never quite empty does not grow")
 {
     SocketPair pair;
     OutputQueue queue;
-    const std::string text(1'000, 'x'); // One for each descriptor.
+    const std::string text(1'000, 'x'); // The reply has this text once for each descriptor.
     put(queue, text, OutputQueue::max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {

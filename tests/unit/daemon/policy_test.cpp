@@ -192,7 +192,7 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/3000/x", roots},
         {"user/0", roots},
         {"user/0/x", roots},
-        // Not the canonical number of a user.
+        // Numbers that are not in the canonical form of a uid.
         {"user/02001/x", roots},
         {"user/007/x", roots},
         {"user/00", roots},

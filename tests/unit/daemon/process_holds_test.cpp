@@ -220,7 +220,8 @@ TEST_CASE("a process outside a hold cannot release it, and one of another user c
     CHECK(release(*daemon, root, id).contains("io.evfdd.NoSuchHold"));
     for (auto* one : {&other_user, &root}) {
         CHECK(join(*daemon, *one, id).contains("io.evfdd.NoSuchHold"));
-        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold")); // The same error.
+        // A foreign hold and no hold give the same error.
+        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold"));
     }
     for (const auto* wrong_id : {"", "s", token})
         CHECK(join(*daemon, same_user, wrong_id).contains("io.evfdd.NoSuchHold"));

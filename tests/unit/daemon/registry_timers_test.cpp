@@ -819,7 +819,7 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     CHECK(fixture.registry.acknowledge(fixture.session, token));
 
     CHECK((*time_left(fd) > 0ns) == is_rearmed);
-    CHECK(*time_left(other) > 0ns); // This one has not reported yet.
+    CHECK(*time_left(other) > 0ns); // The other subscriber has not reported the cancellation yet.
     CHECK(take_expirations(other).has_value() == is_rearmed);
     CHECK(fixture.state() == (is_rearmed ? TimerState::armed : TimerState::cancelled));
     REQUIRE(fixture.registry.unsubscribe(fixture.session, token));

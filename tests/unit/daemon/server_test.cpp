@@ -334,7 +334,7 @@ TEST_CASE("a client without credentials is not accepted")
     ServerFixture fixture;
     fixture.server.admit(*make_eventfd(0, Counter::plain)); // An eventfd has no peer credentials.
     while (fixture.service.quota().used_by_all(Resource::connections) > 0)
-        REQUIRE(fixture.loop.run_once(20s)); // Until the connection is closed.
+        REQUIRE(fixture.loop.run_once(20s)); // Runs until the connection is closed.
     auto client = fixture.connect();
     CHECK(fixture.request(client, "Status").contains("\"connections\":1"));
 }

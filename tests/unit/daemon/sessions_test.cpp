@@ -82,7 +82,7 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
 {
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"new"})"},
-        {"CreateEvent", R"({"name":"s"})"}, // A call that fails.
+        {"CreateEvent", R"({"name":"s"})"}, // The name is taken, so this call fails.
         {"Set", R"({"items":[{"name":"s","count":3}]})"},
         {"Set", R"({"items":[{"name":"s","count":30}]})"},
         {"Set", R"({"items":[{"name":"s"},{"name":"p"}]})"},
@@ -91,7 +91,7 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
         {"Delete", R"({"items":[{"name":"missing"}]})"},
         {"Clear", R"({"items":[{"name":"s"}]})"},
         {"Wait", R"({"items":[{"name":"s"}]})"},
-        {"Wait", R"({"items":[{"name":"s","count":2}]})"}, // A call that differs.
+        {"Wait", R"({"items":[{"name":"s","count":2}]})"}, // This Wait is refused.
         {"Wait", R"({"items":[{"name":"missing","existing":true}]})"},
         {"Arm", R"({"name":"t","clock":"monotonic","afterNSec":3600000000000})"},
         {"SetPermissions", R"({"name":"s","permissions":"0600"})"},
@@ -480,7 +480,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
-    if (calls == 1) { // The reply to the Set was missed, so no later call followed.
+    if (calls == 1) { // The client missed the reply to the Set, so it made no later call.
         CHECK(daemon->request(again, "Set", R"({"items":[{"name":"s","count":3}]})") == reply);
         ++calls;
     }

@@ -399,7 +399,7 @@ TEST_CASE("more tokens can be taken than the progress page has slots")
     EventLoop loop;
     StateStore state_store{loop};
     for (std::size_t i = 0; i < 3 * ProgressPage::max_takes; ++i) {
-        state_store.put(1, event_record("e")); // Each take has something to commit.
+        state_store.put(1, event_record("e")); // A commit before each take has something to write.
         state_store.take_slot(i) = 1;
     }
     const SuccessorStore next{stored_fds_of(state_store)};

@@ -185,7 +185,7 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     TimerFixture relative{{.name = t, .clock = Clock::realtime, .after = 1h}};
     const auto fixed = absolute.open();
     const auto span = relative.open();
-    // Both on the clock that nobody can set.
+    // Compares both expirations on the monotonic clock, which nobody can set.
     const auto fixed_before = expiry_of(fixed, Clock::monotonic);
     const auto span_before = expiry_of(span, Clock::monotonic);
     wall_clock.shift(by);
@@ -235,7 +235,7 @@ void check_that_none_counts_early(Clock clock, bool is_relative)
     wait_until(fixture.schedule().clock, fixture.now() + 5ms);
     const auto passed = fixture.schedule().expirations_by(fixture.now() - 5ms);
     counted += static_cast<std::int64_t>(*take_expirations(fd));
-    CHECK(counted >= passed - passed_before); // None is lost.
+    CHECK(counted >= passed - passed_before); // No expiration is lost.
 }
 
 TEST_CASE("a descriptor counts no expiration early")
@@ -381,7 +381,7 @@ TEST_CASE("a one-shot timer is armed until its expiration, then expired, and cou
 
     wait_until(Clock::monotonic, first);
 
-    CHECK_FALSE(fixture.timer.has_expired()); // It is still to be counted.
+    CHECK_FALSE(fixture.timer.has_expired()); // The expiration is not counted yet.
     CHECK(fixture.timer.take_new_expirations() == 1);
     CHECK(fixture.timer.take_new_expirations() == 0);
     CHECK(fixture.timer.has_expired());
@@ -395,7 +395,7 @@ TEST_CASE("an uncounted one-shot timer is expired as soon as its time has passed
     CHECK(fixture.timer.has_expired());
     fixture.timer.start_counting();
     CHECK(fixture.timer.has_expired());
-    CHECK(fixture.timer.take_new_expirations() == 0); // It expired before counting started.
+    CHECK(fixture.timer.take_new_expirations() == 0); // The timer expired before counting started.
     REQUIRE(fixture.timer.disarm());
     CHECK_FALSE(fixture.timer.has_expired());
 }

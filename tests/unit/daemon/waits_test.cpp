@@ -558,7 +558,8 @@ TEST_CASE("an event that is opened while others wait for it wakes them as before
     fixture.create("a", Mode::automatic);
     fixture.create("b", Mode::semaphore);
     auto waiter = start(fixture, {"a", "b"}, require);
-    const auto a = fixture.open("a"); // It is watched from now on; b still signals locally.
+    // From now on "a" is watched. The daemon still signals "b" locally.
+    const auto a = fixture.open("a");
     REQUIRE(add(a, 1));
     run_until_idle(fixture.loop);
     CHECK(waiter.state() == (require == Require::any ? "a=1" : "waits"));

@@ -100,7 +100,7 @@ TEST_CASE("a wait for a timer ends with its next expiration, not earlier, and is
     CHECK(waiter.state() == "t");
     CHECK(waiter.count() >= 1);
     CHECK(waiter.count() <= expirations_so_far(fixture));
-    CHECK(*waiter.wakeups <= 1);          // None if the wait completed at its start.
+    CHECK(*waiter.wakeups <= 1);          // A wait that completes at its start has no wake-up.
     CHECK_FALSE(timer(fixture).deadline); // The timer has no observer any more.
 }
 
