@@ -128,7 +128,8 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 {
     if (descriptors.empty())
         return send(socket, bytes);
-    if (descriptors.size() > max_descriptors_per_message) // The kernel's own error.
+    // The kernel would fail with the same error.
+    if (descriptors.size() > max_descriptors_per_message)
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
 
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};

@@ -287,7 +287,7 @@ Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline dead
             return std::unexpected(is_readable.error());
         if (*is_readable || deadline)
             return {};
-        if (auto alive = call(protocol::GetInfo{}); !alive) // The reply may still come.
+        if (auto alive = call(protocol::GetInfo{}); !alive) // The reply may still arrive.
             return connection.fail(std::move(alive.error()));
     }
 }

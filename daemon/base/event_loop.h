@@ -52,7 +52,8 @@ public:
     using Callback = std::function<void(std::uint32_t events)>;
     using Task = std::function<void()>;
 
-    static constexpr std::size_t batch = 256; // Most descriptors dispatched in one iteration.
+    // The largest number of descriptors dispatched in one iteration.
+    static constexpr std::size_t batch = 256;
 
     EventLoop(); // Throws std::system_error.
     EventLoop(const EventLoop&) = delete;

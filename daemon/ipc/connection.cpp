@@ -15,7 +15,7 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::size_t read_bytes = 16 * 1024; // The most bytes that one read takes.
+constexpr std::size_t read_bytes = 16 * 1024; // The largest number of bytes that one read takes.
 
 // Output may be blocked because other clients do not read theirs. No event of this socket reports
 // when they do, so the connection tries again after this time.
@@ -176,7 +176,7 @@ Next Connection::answer(std::string_view frame)
 
 void Connection::advance_pending(MonotonicTime end)
 {
-    bool has_time = true; // Takes one step in any case.
+    bool has_time = true; // The first step is taken in any case.
     for (; pending_ && pending_is_ready_ && (may_reply_ || must_finish()) &&
            !output_.above_high_water() && has_time;
          has_time = monotonic_now() < end) {

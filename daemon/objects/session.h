@@ -67,7 +67,7 @@ struct Session {
     std::vector<SubscriptionRef> subscriptions;
     std::optional<ReplyCache> reply_cache = {}; // None if the client cannot resume the session.
     std::vector<Token> held = {};     // Holds; other holders may have released some of them.
-    std::int64_t holds_requested = 0; // The most tokens that its pending waits may add to these.
+    std::int64_t holds_requested = 0; // The largest number of tokens that pending waits may add.
     SessionHandles handles = {};
 
     CallId next_call() const { return {id, reply_cache ? reply_cache->sequence + 1 : 0}; }

@@ -87,7 +87,7 @@ private:
     std::vector<UniqueFd> accepted_clients_; // Clients for the next daemon.
     pid_t daemon_ = 0;                       // 0: none at present.
     bool was_ready_ = false;
-    bool is_ready_ = false; // The present daemon.
+    bool is_ready_ = false; // The present daemon has sent READY=1.
     bool is_stopping_ = false;
     int failed_starts_ = 0; // Consecutive ends before READY=1.
     std::optional<MonotonicTime> restart_at_;

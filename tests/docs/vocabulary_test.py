@@ -126,7 +126,7 @@ def vocabulary_of(glossary: str) -> Vocabulary:
     return vocabulary
 
 
-# What is in a file
+# The contents of a file
 
 
 def words_of(identifier: str) -> list[str]:
@@ -446,7 +446,7 @@ def check_all(sources: Path) -> list[str]:
     ]
 
 
-# The test of the test
+# Checks that this test can fail
 
 WRONG = {
     GLOSSARY: "| term | meaning | the field has it from | not |\n|---|---|---|---|\n"

@@ -292,7 +292,7 @@ TEST_CASE(
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == many);
 
-    // The next Set is whole.
+    // The next Set is done completely.
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
