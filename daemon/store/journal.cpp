@@ -242,7 +242,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
     if (const auto mapped = journal.map(journal.capacity_); !mapped)
         return std::unexpected(mapped.error());
 
-    // Otherwise the file begins with the rest of a frame in front of which a hole was punched.
+    // False if a hole was punched at the beginning: the rest may then begin within a frame.
     const bool begins_with_first =
         from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
 

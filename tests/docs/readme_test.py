@@ -337,7 +337,7 @@ def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Pope
 def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
     """Installs the files of the packages.  Returns the environment in which programs find them.
 
-    Runs the install script of client/ only: that of the whole tree also writes install_manifest.txt.
+    Runs the install script of client/ only: the one of the whole tree writes install_manifest.txt.
     """
     script = build / "client" / "cmake_install.cmake"
     subprocess.run(
