@@ -13,7 +13,7 @@ namespace {
 // Holds every product below before it is compared with the limit.
 __extension__ using Wide = unsigned __int128;
 
-// Powers of ten up to this one fit 63 bits.
+// The largest exponent for which the power of ten fits into 63 bits.
 constexpr std::size_t max_places = 18;
 
 // Reads the digits at the front; returns nothing if there are none or they exceed 63 bits.
@@ -34,7 +34,7 @@ std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits =
     return value;
 }
 
-// Longer names first.
+// If one name is the beginning of another, the longer one comes first.
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
     {{"ns", 1},
      {"us", 1'000},

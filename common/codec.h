@@ -309,7 +309,7 @@ struct Codec<BoundedInt<min, max>> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-template <> // Never negative.
+template <> // A span of time, which is never negative.
 struct Codec<nanoseconds> {
     static std::optional<nanoseconds> read(json::Value value, DecodeContext&)
     {
@@ -419,7 +419,8 @@ template <>
 struct Codec<PassedFd> {
     static std::optional<PassedFd> read(json::Value value, DecodeContext& context)
     {
-        // The indices must ascend from 0, each used once, as every sender writes them that appends.
+        // The indices must be 0, 1, 2 and so on, in the order of the text. Every sender that
+        // appends its descriptors writes them so.
         if (value.kind() != json::Kind::integer || !context.descriptors ||
             value.integer() != static_cast<std::int64_t>(context.fds_named) ||
             context.descriptors->empty())

@@ -59,7 +59,8 @@ public:
     }
 
     std::string_view defect() const { return defect_; }
-    // A number exceeds a double, for which the parser stops. The text may be valid JSON.
+    // The parser stopped at a number that exceeds a double. The text may be valid JSON
+    // nevertheless.
     bool has_large_number() const { return has_large_number_; }
 
 private:
@@ -146,8 +147,8 @@ std::size_t end_of_number(std::string_view text, const std::size_t begin)
     return at;
 }
 
-// Returns the end of the string that starts at `at`: behind its closing quote, or the end of the
-// text.
+// Returns the end of the string that starts at `at`: the offset after its closing quote, or the end
+// of the text.
 std::size_t end_of_string(std::string_view text, std::size_t at)
 {
     for (++at; at < text.size() && text[at] != '"'; ++at)

@@ -16,7 +16,7 @@ enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, 
 
 struct Node {
     Kind kind;
-    std::uint32_t end;           // Index of the node behind this value and its contents.
+    std::uint32_t end;           // Index of the first node after this value and its contents.
     std::int64_t integer = 0;    // Also 0 or 1 for a boolean.
     std::uint32_t text = 0;      // Offset of a string in the document's text.
     std::uint32_t text_size = 0; // Length of the string.

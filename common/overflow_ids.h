@@ -23,8 +23,8 @@ const OverflowIds& overflow_ids();
 // Returns whether the text of /proc/PID/uid_map or gid_map maps every id of the machine.
 bool maps_all_ids(std::string_view map);
 
-// Marks the peer's user and group as unmapped where they are an overflow id, and removes such
-// groups.
+// Marks the peer's user or group as unmapped if it is an overflow id. Removes overflow ids from the
+// supplementary groups.
 Peer mark_unmapped_ids(Peer peer, const OverflowIds& overflow);
 
 } // namespace evfd

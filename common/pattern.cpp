@@ -100,8 +100,8 @@ private:
         return c;
     }
 
-    // Reads a bracket expression behind its `[`. An unclosed `[` is an ordinary character, which no
-    // name contains.
+    // Reads a bracket expression from after its `[`. An unclosed `[` is an ordinary character,
+    // which no name contains.
     Characters bracket()
     {
         const bool is_negated = skip("!") || skip("^");

@@ -35,9 +35,9 @@ private:
 
     std::string text_;
     // A name is read once, with the set of positions in the pattern that are reachable after the
-    // characters read so far: position i is behind the first i characters that the pattern
-    // requires. There is a row of bits for each character of names, and one for `*`: the positions
-    // from which it advances.
+    // characters read so far: position i is after the first i characters that the pattern requires.
+    // There is a row of bits for each character of names, and one for `*`: the positions from which
+    // it advances.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

@@ -128,7 +128,8 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 {
     if (descriptors.empty())
         return send(socket, bytes);
-    if (descriptors.size() > max_descriptors_per_message) // The kernel's own error.
+    // The kernel would fail with the same error.
+    if (descriptors.size() > max_descriptors_per_message)
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
 
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
@@ -204,8 +205,9 @@ void prepare_to_peek(const UniqueFd& socket)
 
 bool is_drained(const UniqueFd& socket)
 {
-    // When the last of it is read, the kernel wakes us while a single byte is still counted; if we
-    // waited for that to go, nothing would wake us again. A message counts for hundreds.
+    // SIOCOUTQ counts the memory of unread messages, hundreds of bytes for each. When the peer
+    // reads the last message, the kernel wakes us while one byte of it is still counted, and does
+    // not wake us again.
     int unread = 0;
     return ::ioctl(socket.get(), SIOCOUTQ, &unread) == 0 && unread <= 1;
 }

@@ -34,7 +34,8 @@ Result<nanoseconds> time_left(const UniqueFd& timerfd);
 // Returns the remaining time and the interval.
 Result<TimerSetting> current_setting(const UniqueFd& timerfd);
 // Remaining time of an expiration that has passed while the kernel's interrupt for it is still to
-// come. A timer that expires once cannot be told in this state from one that has expired.
+// come. In this state, the remaining time does not show whether a timer that expires once has
+// expired already.
 inline constexpr nanoseconds expiry_in_progress{1};
 
 } // namespace evfd

@@ -9,8 +9,8 @@
 // 4. It listens, declares the objects of the configuration, and admits inherited clients.
 //
 // The members are declared in the order in which they depend on each other; destruction runs
-// backwards. Server goes before Service, Service before StateStore, all of them before the
-// EventLoop.
+// backwards. Server is destroyed before Service, Service before StateStore, and all of them before
+// the EventLoop.
 //
 // run() reports readiness to the fd store's process and runs the loop. Signals stop the loop or
 // reload the configuration. An invalid configuration at a reload changes nothing; an invalid one at

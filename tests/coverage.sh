@@ -2,10 +2,11 @@
 # usage: coverage.sh begin PROGRAM...
 #        coverage.sh report SOURCE_DIR PROGRAM...
 #
-# Counts of programs built with the preset `coverage`, which come together where LLVM_PROFILE_FILE
-# says. `begin` forgets those of earlier runs. `report` tells how many lines of common/ and daemon/
-# were reached, file by file; fails if it is less than `least` percent of either; and writes
-# the other lines to the file `unreached` beside the counts.
+# Coverage of programs that were built with the preset `coverage`. They write counts to the
+# directory of LLVM_PROFILE_FILE. `begin` removes the counts of earlier runs. `report` prints the
+# share of the lines of common/ and daemon/ that were executed, for each file, and fails if it is
+# below `least` percent for either folder. It writes the other lines to the file `unreached` in the
+# same directory.
 set -euo pipefail
 least=95
 profiles=$(dirname "${LLVM_PROFILE_FILE:?use the presets, which say where counts go}")
@@ -13,9 +14,11 @@ profiles=$(dirname "${LLVM_PROFILE_FILE:?use the presets, which say where counts
 begin() {
     rm -rf "$profiles"
     mkdir -p "$profiles"
-    # Each makes its file now: a test under another uid could make none here, but may count in it.
+    # Each program creates its file now. A test with another uid can write to the file, but could
+    # not create it.
     for program in "$@"; do
-        "$program" --help >/dev/null 2>&1 || true # Those that know no such option have come as far.
+        # A program without this option has created its file too.
+        "$program" --help >/dev/null 2>&1 || true
     done
     chmod a+rw "$profiles"/*
 }
@@ -28,7 +31,7 @@ report() {
         llvm-cov-19 "$1" -instr-profile="$profiles/all" "${@:2}" "${objects[@]}"
     }
     objects=("$1" "${@/#/-object=}")
-    # Each program that uses a template of common/ has its own instance of it.
+    # Each program has its own instances of the templates in common/.
     : >"$profiles/unreached"
     for part in common daemon; do
         table=$(cov report -show-branch-summary=0 -show-region-summary=0 -sources "$source/$part")

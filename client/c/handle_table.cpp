@@ -17,7 +17,7 @@ constinit HandleTable handle_table;
 
 namespace {
 
-// The mutex is locked only briefly, and never while another one is awaited.
+// fork(2) waits only briefly for the mutex: no thread that holds it waits for another one.
 [[maybe_unused]] const int fork_handlers_are_registered = ::pthread_atfork(
     [] { handle_table.lock(); }, [] { handle_table.unlock(); }, [] { handle_table.unlock(); });
 
@@ -184,8 +184,8 @@ Result<int> HandleTable::insert(Object object)
     const std::unique_lock locked{mutex_};
     slot->handle.swap(handle);
     slot->fast_path.store(fast_path, std::memory_order_relaxed);
-    // A previous handle was closed with close(2), or the number would not be free. It is destroyed
-    // after the mutex is unlocked, because that sends a call to the daemon.
+    // A previous handle in this slot was closed with close(2): otherwise its number would not be
+    // free. It is destroyed after the mutex is unlocked, because that sends a call to the daemon.
     return fd;
 }
 
@@ -214,7 +214,7 @@ Result<Client> HandleTable::client()
         return std::unexpected(address.error());
     auto made = std::make_unique<Client>(*std::move(address));
     const std::lock_guard locked{mutex_};
-    if (!client_) // No other thread was faster.
+    if (!client_) // Otherwise another thread has made one meanwhile.
         client_ = made.release();
     return *client_;
 }

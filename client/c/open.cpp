@@ -16,7 +16,7 @@ namespace evfd::c {
 namespace {
 
 constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
-constexpr int max_attempts = 16; // Limit for a name that others create and delete all the time.
+constexpr int max_attempts = 16; // Other processes may create and delete the name again and again.
 
 Result<void> connect_to_daemon(const char* socket)
 {

@@ -22,7 +22,7 @@ struct Address {
     static Address system(); // The system daemon: /run/evfdd/io.evfdd.
     // The user's own daemon: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or below /tmp.
     static Expected<Address> user();
-    // The user's own daemon if one that was started on demand may be running. Starts none.
+    // The user's own daemon, if such a daemon may be running. Never starts one.
     static std::optional<Address> user_on_demand();
     // $EVFDD_SOCKET if set, else the system daemon if its socket exists, else the user's own
     // daemon. A set-user-ID program ignores the caller's environment: secure_getenv(3).

@@ -200,7 +200,7 @@ Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
 // needs a new connection, which resumes the session.
 std::unexpected<Error> Connection::fail(const Fault& fault)
 {
-    // Otherwise the program has closed our descriptor.
+    // With these errors the program itself has closed our descriptor.
     const bool is_open = fault.error != EBADF && fault.error != ENOTSOCK;
     if (!is_open || is_closed())
         return fail(connection_lost(socket_.fd(), fault.message()));

@@ -65,9 +65,9 @@ public:
         bool continues; // More replies to the same call follow.
     };
 
-    // Returns the next reply; its call was a Request. A descriptor that did not fit into this
-    // process arrives empty. An error reply is returned as an Error. If the deadline passes, the
-    // daemon may still answer later, so the connection becomes unusable.
+    // Returns the next reply, which is to a call of the type Request. A descriptor that did not fit
+    // into this process arrives empty. An error reply is returned as an Error. If the deadline
+    // passes, the daemon may still answer later, so the connection becomes unusable.
     template <Message Request>
     Expected<Received<typename Request::Reply>> receive(Deadline deadline)
     {
@@ -138,7 +138,7 @@ private:
         DecodeContext context{UnknownFields::ignore, &received_fds_, 0};
         auto decoded = decode<T>(reply.parameters, context);
         if (context.is_missing_fds)
-            received_fds_.pop_front(); // The placeholder for them.
+            received_fds_.pop_front(); // An empty descriptor stands for all missing ones.
         if (!decoded)
             return fail(protocol_error(decoded.error().name));
         return Received<T>{*std::move(decoded), reply.continues};

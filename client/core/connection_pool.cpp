@@ -287,7 +287,7 @@ Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline dead
             return std::unexpected(is_readable.error());
         if (*is_readable || deadline)
             return {};
-        if (auto alive = call(protocol::GetInfo{}); !alive) // The reply may still come.
+        if (auto alive = call(protocol::GetInfo{}); !alive) // The reply may still arrive.
             return connection.fail(std::move(alive.error()));
     }
 }
@@ -347,7 +347,7 @@ void ConnectionPool::enable_auto_resume()
     ::pthread_sigmask(SIG_SETMASK, &all, &previous);
     try {
         thread_ = std::thread{[this] { run_auto_resume(); }};
-    } catch (const std::system_error&) { // As above.
+    } catch (const std::system_error&) { // The next call resumes the session.
     }
     ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }

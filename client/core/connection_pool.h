@@ -139,8 +139,8 @@ private:
     nanoseconds timeout_;
     nanoseconds keepalive_interval_;
     std::mutex mutex_;
-    // The fork generation that all members belong to; the negative number while a child replaces
-    // them.
+    // The fork_generation() of the process that made the members. While a child replaces them, it
+    // is minus the child's.
     std::atomic<int> fork_generation_ = fork_generation();
     std::optional<Session> main_session_;
     std::vector<Session> idle_sessions_;

@@ -96,7 +96,8 @@ public:
         for (Attempt attempt;;) {
             if (const auto ready = ensure_connected(attempt, protocol::is_repeatable<Request>);
                 !ready) {
-                // It may have been executed, so the next call would get its reply.
+                // The daemon may have executed the call. The next call of this session would then
+                // get its reply.
                 if (attempt.was_sent)
                     end();
                 return std::unexpected(ready.error());
@@ -109,8 +110,9 @@ public:
                 record_reply(protocol::is_counted<Request>);
                 return reply;
             }
-            if (reply) // Or it timed out, and its result will remain unknown.
+            if (reply)
                 return reply;
+            // After a timeout, for example, the result of the call remains unknown.
             if (reply.error().code != ErrorCode::interrupted) {
                 end();
                 return reply;

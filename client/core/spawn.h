@@ -17,12 +17,12 @@ bool may_spawn();
 
 // Signal mask and ignored signals of the new program.
 enum class Signals {
-    reset,     // None blocked or ignored, as a server needs it that ends by a signal.
-    inherited, // Those of this process, so that it survives a hangup as this process does. nohup(1)
+    reset,     // No signal is blocked or ignored: for a server that is stopped by a signal.
+    inherited, // Those of this process: it survives a hangup if this process does. nohup(1)
 };
 
-// Starts arguments[0], which is searched in $PATH unless it contains a slash. The error is an errno
-// value.
+// Starts argument_texts[0], which is searched in $PATH unless it contains a slash. The error is an
+// errno value.
 std::expected<pid_t, int> spawn_program(std::vector<std::string> argument_texts,
                                         const UniqueFd& input, const UniqueFd& output,
                                         Signals signals);

@@ -350,7 +350,8 @@ Expected<protocol::Metrics::Reply> Client::metrics() const
 
 Expected<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
 {
-    std::optional<uid_t> last; // A daemon that is restarted meanwhile repeats the whole list.
+    // Skips repeated entries: a daemon that is restarted meanwhile sends the whole list again.
+    std::optional<uid_t> last;
     return stream_with_retry(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
         for (auto& user : reply.users) {
             if (last && user.uid <= *last)
@@ -368,7 +369,7 @@ Expected<void> Client::list(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    std::optional<Name> last; // As in quotas().
+    std::optional<Name> last; // Skips repeated entries, as in quotas().
     return stream_with_retry(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
         for (auto& object : reply.objects) {
             if (last && object.name <= *last)

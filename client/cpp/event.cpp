@@ -53,7 +53,7 @@ Expected<void> Event::set(std::int64_t count) const
     }
     const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
     const auto added = add(fd_, tokens);
-    // A full counter is set.
+    // An event with a full counter is set already.
     if (added || (added.error().error == EAGAIN && mode_ != Mode::semaphore))
         return {};
     if (added.error().error == EAGAIN)

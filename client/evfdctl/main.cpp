@@ -102,7 +102,7 @@ private:
     }
 };
 
-// CLI11 splits a word in brackets where it allows several values. Such a word is no valid name.
+// Rejects a word in brackets that CLI11 has split into several values. No valid name has brackets.
 void check_brackets(const CLI::App& app, std::span<char* const> words)
 {
     const auto has_value = [](const CLI::App& one, const std::string& word) {
@@ -206,8 +206,8 @@ void mention_own_daemon()
 
 Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 {
-    // These verbs report the state of this daemon, so the other one is mentioned first. The other
-    // verbs mention it only if they do not find the object.
+    // These verbs report the state of the system daemon, so they mention the user's own daemon
+    // first. The other verbs mention it only if they do not find the object.
     constexpr std::array reporting{"list", "show", "status", "wait"};
     const bool is_reporting = std::ranges::find(reporting, verb.command_name()) != reporting.end();
     if (is_found_for_person && is_reporting)

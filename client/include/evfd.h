@@ -8,8 +8,8 @@
  *    or put into an event loop. The functions below accept it until evfd_close(), in this process
  *    and in children of fork(2).
  *  - Threads: every function may be called from any thread at any time, and in a child of fork(2).
- *  - Speed: a caller that may both wait and set needs no daemon for that. A restart of the daemon
- *    delays a call, and is no error.
+ *  - Speed: a caller that may both wait and set does both without the daemon, except that it sets
+ *    a pulse through the daemon. A restart of the daemon delays a call, and is not an error.
  */
 #ifndef EVFD_H
 #define EVFD_H
@@ -163,7 +163,7 @@ struct evfd_schedule {
     uint64_t reserved[4];
 };
 
-/* Arm or disarm a timer, for every subscriber before they return. Return 0. */
+/* Arm or disarm a timer. The change applies to every subscriber before they return. Return 0. */
 int evfd_arm(int fd, const struct evfd_schedule* schedule);
 int evfd_disarm(int fd);
 /* Returns the time to the next expiry in nanoseconds, or 0 if the timer is disarmed. */
@@ -171,13 +171,13 @@ int64_t evfd_remaining(int fd);
 
 /* ---- By name, through the daemon ---- */
 
-/* Like the functions above. Tokens that a semaphore has no room for are dropped, where evfd_add()
- * fails. */
+/* Like the functions above. But tokens that do not fit into a semaphore are dropped, while
+ * evfd_add() fails. */
 int evfd_set_name(const char* name);
 int evfd_add_name(const char* name, int64_t count);
 int evfd_clear_name(const char* name);
 int evfd_is_set_name(const char* name);
-/* Like the functions above. Names that do not exist yet are waited for. */
+/* Like the functions above. They also wait for names that do not exist yet. */
 int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
 int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_ns, int64_t* taken);
 int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_ns);

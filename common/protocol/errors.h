@@ -1,5 +1,5 @@
-// The errors of io.evfdd. Each has a sentence for people, which says what to do; only the daemon
-// writes it.
+// The errors of io.evfdd. Each has a sentence for people, which says what to do. Only the daemon
+// writes this sentence.
 #pragma once
 
 #include "common/protocol/types.h"

@@ -1,4 +1,4 @@
-// How an event is set and cleared: Set, Clear.
+// The calls that set and clear events: Set, Clear.
 #pragma once
 
 #include "common/protocol/types.h"

@@ -1,5 +1,5 @@
-// Prints the source of the manual page io.evfdd(7), for scdoc(1): what it reads on standard input,
-// and where a line there is "@INTERFACE@", all types, methods and errors.
+// Prints the source of the manual page io.evfdd(7), for scdoc(1). It copies standard input, and
+// replaces the line "@INTERFACE@" by a description of all types, methods and errors.
 #include "common/protocol/interface.h"
 
 #include <fmt/format.h>
@@ -14,7 +14,7 @@ namespace evfd {
 
 namespace {
 
-// As it stands, whatever scdoc would make of it.
+// Escapes every character that has a meaning in scdoc(5).
 std::string plain(std::string_view text)
 {
     std::string escaped;
@@ -26,7 +26,7 @@ std::string plain(std::string_view text)
     return escaped;
 }
 
-// Each with its type, and below it what it is.
+// Returns each field with its type, and its comment below.
 std::string terms(const std::vector<DescribedField>& fields)
 {
     std::string text;

@@ -11,7 +11,7 @@ namespace evfd {
 
 namespace {
 
-// "# field: what it is", a line each.
+// Returns one line "# field: comment" for each field.
 std::string field_comments(const std::vector<DescribedField>& fields)
 {
     std::string text;
@@ -20,7 +20,7 @@ std::string field_comments(const std::vector<DescribedField>& fields)
     return text;
 }
 
-// Several lines within brackets.
+// Returns the lines in parentheses.
 std::string in_brackets(const std::vector<std::string>& lines)
 {
     return fmt::format("(\n  {}\n)", fmt::join(lines, ",\n  "));
@@ -30,7 +30,7 @@ std::string in_brackets(const std::vector<std::string>& lines)
 
 std::string comment_lines(std::string_view text)
 {
-    constexpr std::size_t columns = 98; // Behind "# ".
+    constexpr std::size_t columns = 98; // Without the leading "# ".
     std::string lines;
     while (true) {
         auto end = text.substr(0, columns + 1).find('\n');

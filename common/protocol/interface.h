@@ -1,4 +1,4 @@
-// A Varlink interface as it is published, made from the messages themselves.
+// The published text of a Varlink interface, generated from the messages.
 #pragma once
 
 #include "common/codec.h"
@@ -9,9 +9,9 @@
 
 namespace evfd {
 
-// `text` as comment lines, wrapped.
+// Returns `text` as wrapped comment lines.
 std::string comment_lines(std::string_view text);
-// "(name: string, count: ?int)", over several lines where it has more than one field.
+// Returns "(name: string, count: ?int)", on several lines if there is more than one field.
 std::string fields_text(const std::vector<DescribedField>& fields);
 std::string type_text(std::string_view name, const DescribedType& type);
 
@@ -41,9 +41,9 @@ struct DescribedInterface {
 
 DescribedInterface describe_evfdd();
 
-// The full names of the interfaces we speak, sorted.
+// Returns the full names of the interfaces that the daemon implements, sorted.
 std::vector<std::string> interface_names();
-// Nothing if we do not speak it.
+// Returns null for an interface that the daemon does not implement.
 const std::string* interface_text(std::string_view name);
 
 } // namespace protocol

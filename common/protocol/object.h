@@ -1,4 +1,4 @@
-// How objects are created, deleted and given other permissions: CreateEvent, Delete,
+// The calls that create and delete objects and change their permissions: CreateEvent, Delete,
 // SetPermissions.
 #pragma once
 

@@ -1,4 +1,4 @@
-// How a caller gets descriptors and gives them up: Open, Unsubscribe, Acknowledge.
+// The calls about descriptors and subscriptions: Open, Unsubscribe, Acknowledge.
 #pragma once
 
 #include "common/protocol/types.h"

@@ -1,6 +1,6 @@
-// Every message of the wire, each stated once: decoder, encoder and the published interface text
-// come from these lists. A method's reply is its nested Reply. Here is which there are; what they
-// say is in the files beside.
+// The lists of all messages of the wire. The decoder, the encoder and the published interface text
+// are derived from them. The reply to a method is its nested struct Reply. The messages themselves
+// are in the other files of this folder.
 #pragma once
 
 #include "common/codec.h"
@@ -22,9 +22,10 @@
 
 namespace evfd::protocol {
 
-// A method may say of itself: `streams`, it needs `more` and answers with any number of replies;
-// `counts`, it changes something, so a session counts it, and answers it once; `once`, without a
-// session doing it twice is not as good as doing it once, so a client must not repeat it unasked.
+// Flags that a method may have. `streams`: the call needs the flag `more` and gets any number of
+// replies. `counts`: the call changes something, so the session counts it and executes it once.
+// `once`: a second execution would have another effect, so without a session a client must not
+// repeat the call by itself.
 template <class Request>
 inline constexpr bool is_streaming = requires { requires Request::streams; };
 template <class Request>
@@ -36,7 +37,7 @@ struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    // In the order in which a user meets them.
+    // In the order in which a new user needs them.
     using Methods = TypeList<CreateEvent, Arm, Disarm, Set, Clear, Wait, Join, Release, Open,
                              Unsubscribe, Show, ListObjects, Monitor, Delete, SetPermissions,
                              Status, Quotas, Metrics, Resume, Acknowledge>;
@@ -48,7 +49,7 @@ struct Evfdd {
 
 using Interfaces = TypeList<Evfdd, VarlinkService>; // Sorted by name.
 
-// Which interface a method or an error belongs to.
+// Decides whether the interface lists the method or the error.
 template <class T, class Interface>
 struct ListedIn;
 template <class T, class Interface>
@@ -92,7 +93,7 @@ inline constexpr auto full_name_text = [] {
     return text;
 }();
 
-// "io.evfdd.Open", "io.evfdd.NoSuchName".
+// Returns the name with its interface: "io.evfdd.Open", "io.evfdd.NoSuchName".
 template <class T>
 constexpr std::string_view full_name()
 {

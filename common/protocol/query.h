@@ -1,4 +1,4 @@
-// How a caller sees objects and their changes: Show, List, Monitor.
+// The calls that report objects and their changes: Show, List, Monitor.
 #pragma once
 
 #include "common/pattern.h"

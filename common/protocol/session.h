@@ -1,4 +1,4 @@
-// How a client continues its session after a restart of the daemon: Resume.
+// The call by which a client continues its session after a restart of the daemon: Resume.
 #pragma once
 
 #include "common/protocol/types.h"

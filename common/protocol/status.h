@@ -1,4 +1,4 @@
-// The state of the daemon itself: Status, Quotas, Metrics.
+// The calls that report the state of the daemon itself: Status, Quotas, Metrics.
 #pragma once
 
 #include "common/protocol/types.h"

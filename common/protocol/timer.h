@@ -1,4 +1,4 @@
-// How timers are armed and disarmed: Arm, Disarm.
+// The calls that arm and disarm timers: Arm, Disarm.
 #pragma once
 
 #include "common/protocol/types.h"

@@ -1,4 +1,4 @@
-// org.varlink.service: what every Varlink service answers and how it refuses.
+// org.varlink.service: the calls and errors that every Varlink service has.
 #pragma once
 
 #include "common/codec.h"

@@ -1,4 +1,4 @@
-// How a caller waits for names, and holds the tokens that a wait consumed: Wait, Join, Release.
+// The calls that wait for names, and hold and release the consumed tokens: Wait, Join, Release.
 #pragma once
 
 #include "common/protocol/types.h"

@@ -1,8 +1,9 @@
-# How what is released is compiled and linked: so that a fault in it ends the program instead of
-# obeying an attacker, and so that the directory of the build is not in it.
+# Compiles and links released programs and libraries with hardening options. An exploited bug then
+# ends the program and does not run an attacker's code. The result does not contain the path of the
+# build directory.
 include(CheckCXXCompilerFlag)
 
-# Which of these exist depends on the architecture.
+# The architecture decides which of these flags exist.
 set(hardening)
 foreach(flag stack-protector-strong stack-clash-protection cf-protection)
     string(MAKE_C_IDENTIFIER EVFDD_HAS_${flag} has)
@@ -14,10 +15,11 @@ endforeach()
 list(APPEND hardening
     -ffile-prefix-map=${PROJECT_SOURCE_DIR}=.
     $<$<NOT:$<BOOL:$<TARGET_PROPERTY:POSITION_INDEPENDENT_CODE>>>:-fPIE>
-    # glibc checks the sizes of buffers only where the compiler optimises.
+    # glibc checks buffer sizes only in optimised code.
     "$<$<CONFIG:Release,RelWithDebInfo,MinSizeRel>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=3>")
 
-# Programs are position-independent, and what is bound at the start is read-only from then on.
+# Programs are position-independent. The dynamic linker binds all symbols at the start and then
+# makes the tables read-only.
 function(evfdd_harden)
     foreach(target ${ARGV})
         get_target_property(type ${target} TYPE)

@@ -1,9 +1,10 @@
-# Manual pages stand beside what they tell of.
+# Builds the manual pages. The source of each page is in the folder that it describes.
 find_program(SCDOC scdoc REQUIRED)
 set(EVFDD_MANUAL ${CMAKE_BINARY_DIR}/man)
 file(MAKE_DIRECTORY ${EVFDD_MANUAL})
-file(WRITE ${EVFDD_MANUAL}/first-line "'\\\" t\n") # Tells man(1) that there are tables; scdoc does not.
-# evfdd_manual(COMPONENT SOURCE [PROGRAM_THAT_COMPLETES_IT])
+# Declares tables to man(1), which scdoc(1) does not.
+file(WRITE ${EVFDD_MANUAL}/first-line "'\\\" t\n")
+# evfdd_manual(COMPONENT SOURCE [PROGRAM]): PROGRAM reads the source and prints the complete one.
 macro(evfdd_manual component source)
     set(page ${source})
     cmake_path(GET page STEM LAST_ONLY page)

@@ -1,21 +1,22 @@
-# What is linked into the programs, and what is compiled once for many sources.
+# Static linking of the programs, and precompiled headers.
 option(EVFDD_SELF_CONTAINED
     "Link evfdctl statically, and the C++ library into evfdd: one starts sooner, the other takes less memory" ON)
 if(EVFDD_SANITIZE OR EVFDD_COVERAGE)
-    set(EVFDD_SELF_CONTAINED OFF) # These bring libraries of their own.
+    set(EVFDD_SELF_CONTAINED OFF) # Instrumented builds need the shared runtime libraries.
 endif()
-# fmt from its headers, so that nothing that is installed needs its shared library. That one
-# compiles sooner, so builds that only test have it.
+# Uses fmt from its headers, so that no installed file needs the shared library. Builds for tests
+# use the shared library, because they compile faster with it.
 set(EVFDD_FMT $<BUILD_INTERFACE:fmt::fmt-header-only>)
 if(EVFDD_SANITIZE OR EVFDD_COVERAGE)
     set(EVFDD_FMT $<BUILD_INTERFACE:fmt::fmt>)
 endif()
 if(EVFDD_SELF_CONTAINED)
-    add_compile_options(-ffunction-sections -fdata-sections) # The linker leaves out what is not used.
+    # The linker then omits unused sections.
+    add_compile_options(-ffunction-sections -fdata-sections)
     add_link_options(LINKER:--gc-sections)
 endif()
-# What nearly every source of a library includes and takes long to read. Builds that only test
-# leave it out, so that they fail where a file does not include what it needs.
+# Precompiles the headers that nearly every source of a library includes and that are slow to parse.
+# Builds for tests do not, so they fail if a file lacks an include.
 function(evfdd_precompile library)
     if(NOT EVFDD_SANITIZE AND NOT EVFDD_COVERAGE)
         target_precompile_headers(${library} PRIVATE

@@ -1,5 +1,6 @@
-# What cpack runs once it has made the packages. It gives a package with a shared library scripts that
-# run ldconfig, which libevfd/triggers asks for already: they are taken out again.
+# cpack runs this after it has built the packages. It has added scripts that run ldconfig to the
+# package with the shared library. They are removed here, because libevfd/triggers already requests
+# that.
 foreach(package ${CPACK_PACKAGE_FILES})
     if(package MATCHES "/libevfd[0-9]+_[^/]*$")
         set(content ${CPACK_TOPLEVEL_DIRECTORY}/finished)

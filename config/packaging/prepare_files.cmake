@@ -1,13 +1,14 @@
-# What cpack runs once it has installed the files of all packages, before it packs them.
+# cpack runs this after it has installed the files of all packages, and before it packs them.
 set(place ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
 set(evfdctl ${place}/evfdctl${CPACK_EVFDD_BINDIR}/evfdctl)
 
-# The packages have the evfdctl that uses the shared libraries.
+# The packages contain the evfdctl that uses shared libraries.
 if(CPACK_EVFDD_DYNAMIC_EVFDCTL)
     file(COPY_FILE ${CPACK_EVFDD_DYNAMIC_EVFDCTL} ${evfdctl})
 endif()
 
-# What a debugger wants of an archive is ten times the rest; .comment names the compiler.
+# Removes debug symbols, which are ten times as large as the rest of an archive, and .comment, which
+# names the compiler.
 function(strip_files symbols)
     foreach(file ${ARGN})
         execute_process(COMMAND strip ${symbols} --remove-section=.comment ${file}

@@ -14,7 +14,7 @@
 // What must hold:
 //
 // - The amount of a resource that an account uses is the sum of its Charges.
-// - A Charge goes before its Quota.
+// - A Charge is destroyed before its Quota.
 // - A lower limit takes nothing away: users keep what they have.
 #pragma once
 

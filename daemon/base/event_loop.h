@@ -52,7 +52,8 @@ public:
     using Callback = std::function<void(std::uint32_t events)>;
     using Task = std::function<void()>;
 
-    static constexpr std::size_t batch = 256; // Most descriptors dispatched in one iteration.
+    // The largest number of descriptors dispatched in one iteration.
+    static constexpr std::size_t batch = 256;
 
     EventLoop(); // Throws std::system_error.
     EventLoop(const EventLoop&) = delete;
@@ -82,7 +83,7 @@ public:
         std::uint32_t slot_;
     };
     // Watches `fd`. If the kernel allows no more epoll watches, the descriptor is polled instead.
-    // An edge-triggered watch cannot be polled from the start: ENOSPC.
+    // For an edge-triggered watch the function fails with ENOSPC then.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
     // The other loop is polled beside the epoll set: the kernel refuses a descriptor for a nested
@@ -143,7 +144,7 @@ private:
         std::uint32_t slot;
         std::uint32_t events;
         const EventLoop* other = nullptr; // A loop without watches is not polled.
-        // Until then an edge-triggered watch that was dispatched is not polled.
+        // An edge-triggered watch is not polled before this time, after it was dispatched.
         MonotonicTime quiet_until{};
     };
 

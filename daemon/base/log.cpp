@@ -107,7 +107,7 @@ try {
     if (*suppressed > 0)
         fmt::format_to(std::back_inserter(line), " ({} more before)", *suppressed);
     logger->log(to_spdlog(severity), spdlog::string_view_t{line.data(), line.size()});
-} catch (const std::exception&) { // Nor is there memory to report it.
+} catch (const std::exception&) { // There is no memory to report it either.
 }
 
 void shut_down()

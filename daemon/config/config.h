@@ -65,7 +65,7 @@ struct ConfigError {
     std::string file;
     std::size_t line; // 0: the whole file.
     std::string key;  // For example "events[2].mode"; empty if no key is at fault.
-    std::string what; // Includes what to do.
+    std::string what; // Also says what to do.
 
     std::string message() const; // For example "/etc/evfdd/evfdd.json:12: limits.objects: ..."
 };

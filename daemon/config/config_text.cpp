@@ -17,7 +17,7 @@ namespace {
 constexpr std::size_t max_summary_bytes = 60;
 
 // Input iterator for the parser. The parser does not report positions, so the iterator records
-// where it is: at the end of a value, or one character further behind a number.
+// where it is: at the end of a value, or one character after it for a number.
 class Cursor {
 public:
     using iterator_category = std::input_iterator_tag;
@@ -102,7 +102,8 @@ public:
 
 private:
     struct Open {
-        ConfigValue* value; // Stable: siblings are added only after it is closed.
+        // Valid while the container is open: siblings are added only afterwards.
+        ConfigValue* value;
         std::set<std::string, std::less<>> keys = {};
         std::string key = {}; // The last key.
         std::size_t key_line = 0;

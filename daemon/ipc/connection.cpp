@@ -15,9 +15,10 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::size_t read_bytes = 16 * 1024; // The most bytes that one read takes.
+constexpr std::size_t read_bytes = 16 * 1024; // The largest number of bytes that one read takes.
 
-// When output is blocked because other clients do not read theirs, no event reports when they do.
+// Output may be blocked because other clients do not read theirs. No event of this socket reports
+// when they do, so the connection tries again after this time.
 constexpr std::chrono::milliseconds flush_retry_interval{20};
 
 } // namespace
@@ -92,7 +93,8 @@ Result<std::optional<Received>> Connection::receive_bytes(std::span<char> into) 
     const auto peeked = peek(socket_, into);
     if (!peeked || !*peeked || (*peeked)->is_truncated)
         return peeked;
-    return receive(socket_, into.first((*peeked)->bytes)); // Excludes what arrived since the peek.
+    // Reads no byte that has arrived since the peek.
+    return receive(socket_, into.first((*peeked)->bytes));
 }
 
 Next Connection::read()
@@ -174,7 +176,7 @@ Next Connection::answer(std::string_view frame)
 
 void Connection::advance_pending(MonotonicTime end)
 {
-    bool has_time = true; // Takes one step in any case.
+    bool has_time = true; // The first step is taken in any case.
     for (; pending_ && pending_is_ready_ && (may_reply_ || must_finish()) &&
            !output_.above_high_water() && has_time;
          has_time = monotonic_now() < end) {
@@ -254,9 +256,9 @@ void Connection::refresh_unread_fds()
 // charged, and of the input only a long call, until the rest of it arrives.
 void Connection::update_charges()
 {
-    // The most bytes that the call may have.
+    // A long call is charged as if it had the largest possible size.
     const auto coming = is_long_call() ? max_call_bytes : 0;
-    // Kept in order to be sent again on a repeated call.
+    // The session keeps this reply, to send it again if the client repeats the call.
     const auto kept = session_.reply_cache ? session_.reply_cache->cached_reply.size() : 0;
     charges_.unread_bytes.resize(static_cast<std::int64_t>(output_.unsent_bytes() + kept + coming));
     charges_.unread_descriptors.resize(static_cast<std::int64_t>(output_.unread_descriptors()));
@@ -284,8 +286,8 @@ Next Connection::update_epoll_events()
 std::uint32_t Connection::wanted_events() const
 {
     if (peer_hung_up_ && must_finish())
-        return EPOLLET; // The hangup is reported again when this changes.
-    if (is_blocked()) // Only matters that the peer reads; this is reported once each time it does.
+        return EPOLLET; // The kernel reports the hangup again when the mask changes.
+    if (is_blocked())   // Waits only for the peer to read. Each read gives one event.
         return EPOLLOUT | EPOLLET;
     if (!input_open_ || (has_unread_ && !accepts_input()))
         return 0; // EPOLLHUP is reported all the same. epoll_ctl(2)

@@ -101,7 +101,7 @@ private:
     bool is_blocked() const { return flushed_ != OutputQueue::Flushed::all; }
     Next disconnect(std::string_view why) const;
 
-    const std::uint64_t id_; // Kept here because the session may become an earlier one.
+    const std::uint64_t id_; // A copy, because Resume can replace the session and its id.
     EventLoop& loop_;
     FairScheduler& scheduler_;
     Service& service_;

@@ -76,7 +76,7 @@ void FairScheduler::schedule()
         loop_.defer([this] { serve_all(); });
 }
 
-// A user that was away saves up no more than one budget of time.
+// A user that had no work for a while gets credit for at most one budget of time.
 void FairScheduler::queue_user(uid_t account, User& user)
 {
     user.used_time = std::max<nanoseconds>(user.used_time, min_used_time_ - max_user_time);

@@ -12,10 +12,10 @@ namespace evfd::daemon {
 
 namespace {
 
-// The time until it is checked that a child has ended, or another one is created.
+// Interval at which the closer reaps children that have ended and creates others.
 constexpr std::chrono::milliseconds retry_interval{10};
 
-// In one pass: the time of fork(2) grows with the daemon's memory.
+// Children that one pass creates. fork(2) takes longer the more memory the daemon has.
 constexpr int max_children_per_pass = 2;
 
 [[noreturn]] void wait_to_be_killed(pid_t parent)
@@ -82,7 +82,7 @@ bool FdCloser::start_child(Account& account)
         return false;
     if (child == 0)
         wait_to_be_killed(parent);
-    account.sockets.clear(); // These are no longer the last references.
+    account.sockets.clear(); // The child has the last references, so this cannot block.
     ::kill(child, SIGKILL);
     account.child = child;
     account.charges_of_child = std::exchange(account.charges, {});

@@ -45,8 +45,8 @@ public:
     {
         return is_shared_ ? take_into(*fd_, into) : take_unshared_into(*fd_, into);
     }
-    // Returns whether the event is clear. A semaphore with more tokens than can be taken until
-    // `end` is not. `remaining`, E2BIG: see drain().
+    // Clears the event, and returns whether it is clear now. Taking all tokens of a semaphore may
+    // last longer than until `end`. `remaining`, E2BIG: see drain().
     Result<bool> clear(std::optional<std::uint64_t>& remaining, MonotonicTime end) const;
 
     // Returns the eventfd itself, for a caller that may wait and set. From then on the event is

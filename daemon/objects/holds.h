@@ -51,7 +51,7 @@ public:
         uid_t uid; // Only processes of this user may join.
         TakenTokens taken;
         Quota::Charge charge;
-        std::uint64_t session = 0; // Another holder, unless it is 0: the session of the wait.
+        std::uint64_t session = 0; // The session of the wait if it is a holder, else 0.
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 

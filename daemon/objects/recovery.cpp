@@ -72,7 +72,7 @@ std::vector<Session> Recovery::run()
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    if (!recovered_.is_complete() && recovered_.warnings.empty()) // No state was handed over.
+    if (!recovered_.is_complete() && recovered_.warnings.empty()) // No state was inherited.
         return sessions;
     log::info("recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
               registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());

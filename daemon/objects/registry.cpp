@@ -189,7 +189,7 @@ Outcome<void> Registry::check_subscriber_limit(const Peer& peer,
 {
     const auto free = max_tokens_per_set - static_cast<std::int64_t>(subscriptions.size());
     if (free > 0 && may_use_shared_pool(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
-        return {}; // The number that the user has does not matter then.
+        return {}; // Enough room is left, however many subscriptions the user has.
     const auto used = std::ranges::count_if(subscriptions.all(), [&](const auto& subscription) {
         return subscription.second.charge.account() == quota_.account(peer.uid);
     });
@@ -361,7 +361,7 @@ Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& eve
     if (object.is_signalled_locally)
         if (const auto watched = watch_shared(entry, event); !watched)
             return std::unexpected(watched.error());
-    // A new holder does not find O_NONBLOCK as an earlier one left it.
+    // A new holder gets the event with O_NONBLOCK, even if an earlier holder has switched it off.
     if (!event.is_unshared())
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
             warn_once(name, object, Misuse::blocking);
@@ -375,8 +375,8 @@ Outcome<Quota::Charge> Registry::charge_for_handle(const Peer& peer)
     return charge(peer, Resource::subscriptions);
 }
 
-// If necessary, gives up the handles that this session has been given; its client keeps the
-// descriptors that it has open.
+// Charges a wait-only handle. If the quota is used up, it first releases the handles of this
+// session. The client's open descriptors stay valid.
 Outcome<Quota::Charge> Registry::charge_reclaiming_handles(Session& session)
 {
     auto charged = charge_for_handle(session.peer);

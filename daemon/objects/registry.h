@@ -2,23 +2,23 @@
 //
 // An event is an eventfd, and the eventfd is the only truth about its state: the registry keeps no
 // flag that says "set". Clients hold duplicates of the same eventfd and may write and read it at
-// any time without a word to the daemon. The registry creates, opens, sets, clears and deletes
-// objects, checks permissions for each of these, and observes what clients do to the events that
-// somebody waits for or monitors.
+// any time, without the daemon. The registry creates, opens, sets, clears and deletes objects,
+// checks permissions for each of these, and observes what clients do to the events that somebody
+// waits for or monitors.
 //
 // Observation works by edges. A watched eventfd is in edge_epoll_, an epoll set of its own, in
 // edge-triggered mode; each write produces an edge, and nothing needs to be read. deliver_edges()
 // takes all pending edges and reports them to the RegistryObserver: first on_edge() for each event,
 // then on_edges_delivered() once. The main loop watches edge_epoll_ as a whole, at a bounded rate
-// (min_edge_interval), because a busy writer must not keep the daemon busy. An event that no client
-// has opened needs no watch for this: only the daemon can set it, so signal_locally() reports its
-// edges. An object is watched only while the observer wants to know about it (is_observed()).
+// (min_edge_interval), because a busy writer must not keep the daemon busy. An event needs no watch
+// for this while no client has its eventfd: only the daemon can set it, so signal_locally() reports
+// its edges. An object is watched only while the observer wants to know about it (is_observed()).
 //
 // Setting events is logged. apply_logged() writes the intent to the state store, has the kernel
 // make the increments (EventfdIncrementer), and ends the intent, so that a crash in between neither
-// loses nor duplicates a token. Tokens that a wait consumes are taken the other way round: take()
-// reads into the progress page, record_taken() stages a record for the next commit, and
-// confirm_taken() or return_tokens() ends that record.
+// loses nor duplicates a token. Tokens that a wait consumes are recorded afterwards: take() reads
+// into the progress page, record_taken() stages a record for the next commit, and confirm_taken()
+// or return_tokens() ends that record.
 //
 // Files: registry.cpp has the table and permissions, registry_edges.cpp the observation,
 // registry_timers.cpp the timers, registry_records.cpp the state store and logged tokens.
@@ -68,7 +68,7 @@
 
 namespace evfd::daemon {
 
-// Returns whether two sets add up to more than one.
+// Returns whether each set counts. In the other modes, a set has no effect while the event is set.
 constexpr bool accumulates(Mode mode)
 {
     return mode == Mode::semaphore || mode == Mode::pulse;
@@ -246,15 +246,15 @@ public:
     // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
     // to a timer.
     bool acknowledge(const Session& session, const Token& token);
-    // Sets all of the events, or none if one is refused. A semaphore gets the item's `count` of
-    // tokens, a pulse is set as often.
+    // Sets all of the events, or none if one is refused. Adds the item's `count` tokens to a
+    // semaphore, and sets a pulse `count` times.
     Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items);
     // set() in two steps: check_set() returns the increments, add() makes them. In between, the
     // caller may do nothing but record that they will be made.
     struct Increment {
         const Name* name;
         Object* object;
-        std::int64_t tokens; // Each subscriber of a pulse gets as many.
+        std::int64_t tokens; // Each subscriber of a pulse gets this number.
         // The pulses to report to the observer. A call is reported once, even if it is done in
         // slices. By default, `tokens`.
         std::optional<std::int64_t> reported_pulses = {};
@@ -265,7 +265,7 @@ public:
     // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
     Outcome<void> clear(const Peer& peer, const Items<Item>& items);
     // clear() in two steps: check_clear() returns the events, clear() clears them until `end` and
-    // returns whether it is finished. It takes at least one token in any case.
+    // returns whether it is finished. It takes at least one token, even if `end` has passed.
     struct ClearProgress {
         std::vector<ObjectRef> objects;
         std::size_t cleared = 0; // The number of objects that are done.
@@ -428,7 +428,7 @@ private:
     std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
     Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
     std::uint64_t last_serial_ = 0;
-    std::uint64_t reserved_ids_ = 0; // The last id that is recorded as assigned.
+    std::uint64_t reserved_ids_ = 0; // The last id that is reserved by a record.
     ProcessWatcher processes_;
     Holds holds_;
     struct ProcessObjects {

@@ -73,8 +73,8 @@ Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, EdgeMa
     // is writable. With EPOLLOUT, a read produces an edge as well, and so does the beginning of the
     // watch.
     const auto events = EPOLLET | EPOLLIN | (edges == EdgeMask::any ? EPOLLOUT : 0u);
-    // A watch for readable edges may not have reported the last one, so the edge of the change
-    // counts.
+    // Does not skip the edge that the change of the mask produces: the watch for readable edges may
+    // not have reported an earlier edge.
     if (object.watch) {
         if (const auto changed = object.watch->change(events); !changed)
             return changed;

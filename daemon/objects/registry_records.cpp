@@ -12,8 +12,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// The number of ids that one record reserves. A crash loses at most as many of 2^53, and only one
-// creation in as many costs a record.
+// The number of ids that one record reserves. A crash loses at most this number of the 2^53 ids,
+// and only one in this number of creations writes a record.
 constexpr std::uint64_t ids_per_record = 4'096;
 
 // From this number of tokens on, reading the counter and one write(2) cost less than single
@@ -29,10 +29,10 @@ record::Id to_record(std::uint64_t id)
     return static_cast<record::Id>(id);
 }
 
-// Returns the counter before tokens are added by one write(2), and nothing if they cannot be added
-// so. Only an event that no client has can: then the counter tells after a crash whether the tokens
-// were added. An event that is only set or clear is set once more if it is clear; nobody can have
-// consumed from it before the intent has ended.
+// Returns the counter before the tokens are added, if one write(2) is to add all of them; otherwise
+// nothing. That requires that no client has the eventfd: the counter then shows after a crash
+// whether the tokens were added. Nobody can consume them before the intent has ended. After a
+// crash, a manual or auto event that is clear is set again.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = std::get_if<Event>(&object.body);
@@ -307,8 +307,8 @@ void Registry::return_pending_tokens()
     }
 }
 
-// The progress page records taken tokens only until the next commit, and released holds belong to
-// nobody. So they are recorded.
+// Records tokens that are to be returned. Without a record, a crash would lose them: the progress
+// page has taken tokens only until the next commit, and a released hold has no record any more.
 void Registry::record_pending_returns()
 {
     constexpr std::uint64_t no_session = 0;
@@ -317,7 +317,7 @@ void Registry::record_pending_returns()
             record_taken(no_session, taken);
 }
 
-// Confirms them as taken, since the intent now accounts for them.
+// Confirms the returned tokens as taken, since the intent now accounts for them.
 Registry::Increments Registry::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.

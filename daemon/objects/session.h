@@ -1,5 +1,6 @@
 // A client's conversation with the daemon, and all that belongs to it. It ends with its connection.
-// If the daemon ends first, a client that gave it a token resumes it on a new connection.
+// But if the connection ends because the daemon does, a client that has named the session by a
+// token can resume it on a new connection.
 #pragma once
 
 #include "common/name.h"
@@ -43,7 +44,7 @@ struct Session {
 
     // Makes every call execute exactly once, even across daemon crashes: the number of calls that
     // were done, and the reply to the last one. A client that reconnects repeats its last call and
-    // gets the recorded reply. The NFSv4.1 session has the same with one slot.
+    // gets the recorded reply. An NFSv4.1 session with one slot does the same.
     struct ReplyCache {
         Token token;
         // The number of calls that were answered or are certain to be done.
@@ -66,7 +67,7 @@ struct Session {
     std::vector<SubscriptionRef> subscriptions;
     std::optional<ReplyCache> reply_cache = {}; // None if the client cannot resume the session.
     std::vector<Token> held = {};     // Holds; other holders may have released some of them.
-    std::int64_t holds_requested = 0; // The most tokens that its pending waits may add to these.
+    std::int64_t holds_requested = 0; // The largest number of tokens that pending waits may add.
     SessionHandles handles = {};
 
     CallId next_call() const { return {id, reply_cache ? reply_cache->sequence + 1 : 0}; }

@@ -14,8 +14,8 @@
 
 namespace evfd::daemon {
 
-// 128 random bits, written as 32 hexadecimal digits. Knowing a token proves that the daemon issued
-// it to the client.
+// Names a subscription, a hold or a session: 128 random bits, written as 32 hexadecimal digits.
+// Nobody can guess a token: a client that knows one has chosen it or was given it.
 class Token {
 public:
     static Result<Token> make(); // getrandom(2)

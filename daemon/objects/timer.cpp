@@ -146,7 +146,7 @@ Result<void> Timer::program(const UniqueFd& timerfd, std::optional<nanoseconds> 
                                             .cancel_on_clock_change = spec_.cancel_on_clock_change}
                              : disarmed;
     const auto done = set(timerfd, setting);
-    // Reported for the schedule before; the new one is set.
+    // ECANCELED is about the previous schedule. The timerfd has the new one.
     if (!done && done.error().error == ECANCELED)
         return {};
     return done;
@@ -213,8 +213,9 @@ bool Timer::missed_clock_change(const record::Timer& record)
            std::chrono::abs(wall_offset() - nanoseconds{*record.wall_offset}) > noise;
 }
 
-// When the timer is due, the interrupt that counts the expiration comes in an instant, and then the
-// timerfd shows the next one: so it is read until then. A holder can make it look due indefinitely.
+// A timer that is due gets the interrupt that counts its expiration in an instant. Only then does
+// the timerfd show the next expiration, so the function reads it again until it does. The number of
+// reads is limited, because a holder can make the timerfd look due indefinitely.
 Result<Timer::Reading> Timer::read_setting(const UniqueFd& timerfd) const
 {
     constexpr int max_reads = 100;
@@ -243,7 +244,8 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
         return next && *next > after ? program(timerfd, next) : Result<void>{};
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
         return {}; // Programming it would lose the expiration in progress.
-    // It expires between two times: is there an expiration of the schedule?
+    // The timerfd expires next between two instants. It is correct if the schedule's next
+    // expiration is between them.
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
     const auto point = schedule.next_after(from);
     const bool is_correct = next && point && *point <= add_saturating(after, present.first) &&

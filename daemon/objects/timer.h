@@ -77,8 +77,8 @@ public:
     static Timer from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                              std::int64_t backlog);
     std::optional<std::int64_t> counted() const { return counted_; }
-    // Returns whether the count says more than the clock will: the timer may have expired before
-    // the clock was set back.
+    // Returns whether the count must be recorded. The clock alone does not show it: the timer may
+    // have expired before the clock was set back.
     bool persists_count() const
     {
         return target_ || (spec_.cancel_on_clock_change && spec_.schedule.is_once());
@@ -99,8 +99,8 @@ public:
     // Returns whether a timer that expires once has expired and was counted: no expiration follows.
     bool has_expired() const;
 
-    // Returns the time of the next poll; nothing if no poll is needed. The end of the clock means:
-    // notice only if the wall clock is set.
+    // Returns the time of the next poll; nothing if no poll is needed. The largest time of the
+    // clock means that no poll is needed, but the registry must notice that the wall clock is set.
     std::optional<nanoseconds> next_poll() const;
     std::optional<DeadlineQueue::Deadline> deadline; // The next poll by the registry.
     std::optional<Quota::Charge> ticks;              // The charge of a timer that sets an event.

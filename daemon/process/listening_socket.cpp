@@ -70,7 +70,7 @@ std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
     const auto socket = make_socket(SOCK_NONBLOCK);
-    (void)refuse_descriptors(socket); // The listener is not known yet.
+    (void)refuse_descriptors(socket); // Any process may listen.
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};
     const auto peer = peer_of(socket);

@@ -168,7 +168,7 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::setenv("LISTEN_FDS", std::to_string(fds.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    // These are meant for the supervisor.
+    // These variables are for the supervisor.
     ::unsetenv("NOTIFY_SOCKET");
     ::unsetenv("WATCHDOG_USEC");
     // Signals stay blocked: an early one is pending until the daemon has its signalfd.
@@ -253,7 +253,7 @@ void Supervisor::reap()
                                            : EXIT_FAILURE;
         const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
         if (is_stopping_ || (WIFEXITED(status) && !was_ready_)) {
-            exit_status_ = code; // It was told to stop, or it cannot start at all.
+            exit_status_ = code; // The daemon was told to stop, or it cannot start at all.
         } else if (is_done) {
             on_idle_exit();
         } else {

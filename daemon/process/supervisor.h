@@ -44,7 +44,7 @@ namespace evfd::daemon {
 inline constexpr std::string_view supervisor_fd_name = "evfdd-supervisor";
 // Environment variable of a supervised daemon.
 inline constexpr const char* supervisor_variable = "EVFDD_SUPERVISOR";
-// Any other value means foreground.
+// Its value for a supervisor in the background. Any other value means foreground.
 inline constexpr const char* supervisor_in_background = "background";
 // Notification of a daemon that stops on request rather than because it is idle. The supervisor
 // then exits as well, even if clients are waiting to be accepted.
@@ -87,7 +87,7 @@ private:
     std::vector<UniqueFd> accepted_clients_; // Clients for the next daemon.
     pid_t daemon_ = 0;                       // 0: none at present.
     bool was_ready_ = false;
-    bool is_ready_ = false; // The present daemon.
+    bool is_ready_ = false; // The present daemon has sent READY=1.
     bool is_stopping_ = false;
     int failed_starts_ = 0; // Consecutive ends before READY=1.
     std::optional<MonotonicTime> restart_at_;

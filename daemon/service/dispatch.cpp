@@ -52,8 +52,9 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }
 }
 
-// Returns whether the call is refused while nothing can be recorded. A wait is not: it changes
-// nothing until it takes tokens. A Set that has begun is not: it is too late for a refusal.
+// Returns whether the call is refused while nothing can be recorded. A Wait is accepted, because it
+// changes nothing until it takes tokens. A Set that has begun continues, because it is too late to
+// refuse it.
 template <class Request>
 bool requires_storage(const Session& session)
 {

@@ -18,7 +18,8 @@ public:
     }
 
     Progress advance(OutputQueue& output) override;
-    // Nearly every Clear is done by then; one that takes longer ends with its connection.
+    // A Clear that has taken so many slices ends with its connection. Nearly every Clear takes
+    // fewer.
     bool must_finish() const override { return slices_ < max_guaranteed_slices; }
 
 private:

@@ -44,7 +44,8 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
     else
         service_.refuse(std::move(outcome->error()), output);
     if (session_.reply_cache && !*outcome && service_.registry().state_store().fault())
-        service_.finish_idempotent_call(session_); // Its reply could not be recorded for long.
+        // The reply cannot be recorded at present, and the failed wait has changed nothing.
+        service_.finish_idempotent_call(session_);
     else if (session_.reply_cache)
         service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
     return Progress::done;

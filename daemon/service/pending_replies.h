@@ -60,7 +60,7 @@ public:
     // The first reply: the outcome, or a report that the wait has started.
     enum class FirstReply { outcome, started };
 
-    // `requested_holds`: the most tokens that the session will hold by this wait.
+    // `requested_holds`: the largest number of tokens that the session will hold by this wait.
     PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, FirstReply first,
                 std::size_t requested_holds)
         : service_{service}, session_{session}, wait_{std::move(wait)},

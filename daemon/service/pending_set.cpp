@@ -24,7 +24,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
     const auto sequence_before = is_sequenced_ ? session_.reply_cache->sequence : 0;
     const auto each = increments_per_token();
-    if (each > max_tokens_per_set) // Subscribers have come since; one call may not reach so many.
+    if (each > max_tokens_per_set) // There are new subscribers: one call may not set so many.
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       sequence_before, output);
     const auto now = tokens_per_slice(each);
@@ -37,7 +37,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     const auto before = applied_;
     auto done = apply_batch(increments, now, each);
     if (!done && before > 0 && service_.registry().state_store().fault()) {
-        // It is too late for a refusal: the rest is added when it can be recorded.
+        // It is too late to refuse the call. The rest is added when it can be recorded.
         applied_ = before;
         if (is_sequenced_) {
             session_.reply_cache->sequence = sequence_before;

@@ -36,10 +36,10 @@ private:
     std::optional<EventLoop::Timeout> retry_;
     struct Target {
         ObjectRef object;
-        std::int64_t tokens; // The tokens that it gets in all.
+        std::int64_t tokens; // The number of tokens that it gets in total.
     };
     std::vector<Target> targets_;
-    std::int64_t tokens_ = 0;  // The most that any target gets.
+    std::int64_t tokens_ = 0;  // The largest number that any target gets.
     std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.
     // Tokens that an earlier daemon applied; it reported those pulses to its own monitors.
     std::int64_t applied_before_ = 0;

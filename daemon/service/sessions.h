@@ -11,8 +11,8 @@
 // - ours is smaller: the last calls were idempotent and not recorded. This is accepted only if
 //   recovery was complete.
 //
-// Anything else is refused as an unknown session. Orphans that no client resumes in time end, as a
-// session does whose connection ends.
+// Anything else is refused as an unknown session. An orphan that no client resumes in time ends in
+// the same way as a session whose connection ends.
 //
 // Invariants: a token is in use by at most one connection, and an orphan can be resumed only by the
 // user that it belongs to. The session is recorded before anything that belongs to it.
@@ -38,8 +38,8 @@ public:
     Sessions(const Sessions&) = delete;
     Sessions& operator=(const Sessions&) = delete;
 
-    // Keeps the orphans of an earlier daemon; those that no client resumes within `grace` end.
-    // `history_is_complete`: a session that is not among them did nothing before.
+    // Keeps the orphans of an earlier daemon. An orphan ends if no client resumes it within
+    // `grace`. `history_is_complete`: a session that is not among them did nothing before.
     void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
                        bool history_is_complete);
     // Calls `task` when the orphans that were not resumed have ended.

@@ -50,8 +50,8 @@ public:
 
     static Result<FdStash> create();
     // Reopens the stash of an earlier daemon from its two ends, and fills `contents` with
-    // duplicates of the stored descriptors. A descriptor whose id is not wanted counts as removed;
-    // the function opens such descriptors of one message at a time.
+    // duplicates of the stored descriptors. A descriptor whose id is not wanted counts as removed.
+    // The function has the unwanted descriptors of at most one message open at the same time.
     using IsWanted = std::function<bool(Id)>;
     static Result<FdStash> open(
         std::array<UniqueFd, 2> ends, Contents& contents,

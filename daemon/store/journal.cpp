@@ -123,7 +123,7 @@ std::optional<Frame> read_frame(std::string_view bytes)
     return Frame{head.number, entries};
 }
 
-// Tells a newer frame from an older one that lies behind the last valid frame.
+// Distinguishes a newer frame from an older one that is left after the last valid frame.
 bool is_later(std::uint64_t number, std::uint64_t last)
 {
     return number != 0 && (last == 0 || static_cast<std::int64_t>(number - last) > 0);
@@ -176,7 +176,7 @@ Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
     return bytes;
 }
 
-// Returns the offset of the first page behind the header page that is not a hole.
+// Returns the offset of the first page after the header page that is not a hole.
 std::uint64_t first_data_offset(const UniqueFd& memfd)
 {
     const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
@@ -226,7 +226,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    if (!contents.is_journal) // Its frames may be valid nevertheless.
+    if (!contents.is_journal) // Writes a new head. The frames may still be valid.
         if (const auto written = write_file_head(journal.memfd_); !written)
             return std::unexpected(written.error());
     if (const auto mapped = journal.map_first_page(); !mapped)
@@ -242,7 +242,7 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
     if (const auto mapped = journal.map(journal.capacity_); !mapped)
         return std::unexpected(mapped.error());
 
-    // Otherwise the file begins with the rest of a frame in front of which a hole was punched.
+    // False if a hole was punched at the beginning: the rest may then begin within a frame.
     const bool begins_with_first =
         from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
 
@@ -375,7 +375,7 @@ Result<void> Journal::commit()
 void Journal::compact_staged()
 {
     if (staged_.size() < 2 * compacted_bytes_ + page)
-        return; // Not worth the time yet.
+        return; // Too little has been staged since the last time.
     std::unordered_set<Key, Hash> seen;
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {

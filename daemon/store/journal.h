@@ -1,10 +1,10 @@
 // Journal: a crash-safe map from keys to records, kept in a memfd that the fd store holds as well.
 //
 // The caller stages changes with put() and erase(), and commit() writes them all at once. After a
-// crash at any instant a commit is there as a whole or not at all. A commit costs no system call:
-// the file is mapped, and the frame is written with plain stores.
+// crash at any instant the journal has the whole commit or nothing of it. A commit usually costs no
+// system call: the file is mapped, and the frame is written with plain stores.
 //
-// The file is a log of frames behind a header page:
+// The file is a header page and then a log of frames:
 //
 //     header page   magic, version, number of the last complete commit
 //     frame         magic, size, number, checksum; then the entries of one commit
@@ -13,7 +13,7 @@
 //
 // The last entry of a key is its record. A reader finds frames by their magic and checksum, so
 // damage in one place loses the damaged frames only. The header page says which commit was written
-// last as a whole. Bytes behind that commit belong to one that no reply depended on.
+// last as a whole. Bytes after that commit belong to one that no reply depended on.
 //
 // The log is cleaned a little with each commit. Where most of the log is out of date, a commit also
 // copies the live entries of the oldest frames to its own frame, and punches a hole where those
@@ -59,7 +59,7 @@ public:
         std::uint64_t last = 0;          // Number of the last valid frame; 0 if there is none.
         std::uint32_t version = 0;       // Version of the writer.
         std::size_t damaged_bytes = 0;   // Bytes of damaged frames in front of a valid one.
-        std::size_t truncated_bytes = 0; // Bytes behind the last valid frame.
+        std::size_t truncated_bytes = 0; // Bytes after the last valid frame.
         // A complete commit followed the last valid frame and is lost. If false, the truncated
         // bytes belong to a commit that was never completed.
         bool is_missing_tail = false;

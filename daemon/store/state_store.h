@@ -4,9 +4,9 @@
 // stash          a socketpair with the descriptors in flight: eventfds, timerfds, pidfds
 // progress page  a memfd where the kernel records which tokens it has added or taken
 //
-// An fd store (systemd, or `evfdd --supervise`) holds duplicates of the four descriptors behind
-// these. A process that inherits the four continues as the same daemon. They are handed to the fd
-// store once, at the first start.
+// An fd store (systemd, or `evfdd --supervise`) holds duplicates of their four descriptors. A
+// process that inherits the four continues as the same daemon. The daemon passes them to the fd
+// store at the first start, and later only those that had to be created again.
 //
 // A request that changes something goes through these steps:
 //
@@ -89,7 +89,7 @@ public:
 
     // Creates an empty store. Throws std::system_error.
     explicit StateStore(EventLoop& loop);
-    // Opens the store behind `descriptors`, of which some may be missing, and reads it to
+    // Opens the store that `descriptors` refer to, of which some may be missing, and reads it to
     // `recovered`. Creates each part again that cannot be read. Throws std::system_error.
     StateStore(EventLoop& loop, Descriptors descriptors, RecoveredState& recovered);
     StateStore(const StateStore&) = delete; // Not movable: deferred tasks have its address.

@@ -122,7 +122,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
         const auto reported = dirty_.extract(first);
         if (exists)
             return make_event(change, reported.key());
-        // The object came and went unseen.
+        // The object was created and deleted between two reports.
     }
     return {};
 }

@@ -32,7 +32,8 @@
 
 namespace evfd::daemon {
 
-// The most names that may be dirty in one monitor; with more, it starts again with `resync`.
+// The largest number of dirty names in one monitor. With more, the monitor starts again with
+// `resync`.
 inline constexpr std::size_t max_dirty_names = 1'024;
 
 // The longest time in one iteration for work that can wait: visiting objects after a monitor has

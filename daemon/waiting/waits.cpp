@@ -28,8 +28,8 @@ bool has_tokens(const Object& object)
     return mode == Mode::automatic || mode == Mode::semaphore;
 }
 
-// For a token, it is enough that it is available; of other objects, every set counts. If only the
-// daemon can clear the event, no set is missed.
+// A wait for a token only needs to know that one is available. For other objects every set counts,
+// even one that is cleared at once; but if only the daemon can clear the event, no set is missed.
 EdgeMask edges_for(const Object& object)
 {
     const auto* event = object.event();
@@ -557,7 +557,7 @@ Object* Waits::find_object(const Wait::Part& part) const
     return part.queue ? part.queue->object : registry_.find(part.name);
 }
 
-// A manual event is enough if it was set; its queue has that.
+// Only for auto events and semaphores: the queue of a manual event records whether it was set.
 bool Waits::may_be_taken(const Wait::Part& part) const
 {
     const auto* object = find_object(part);

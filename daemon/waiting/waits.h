@@ -57,7 +57,7 @@ public:
     void insert_before(ListNode& other);
     void insert_after(ListNode& other) { insert_before(*other.next_); }
     void unlink();
-    // Moves behind the next node that has a wait and returns that wait; null at the end of the
+    // Moves to after the next node that has a wait, and returns that wait; null at the end of the
     // list.
     Wait* advance(const ListNode& list);
 
@@ -206,8 +206,8 @@ private:
         std::int64_t count;
         bool is_hold;
     };
-    // Returns a refusal if the peer may not wait so, or no longer. A null object means one that
-    // does not exist yet.
+    // Returns a refusal if the peer may not begin or continue such a wait. A null object means one
+    // that does not exist yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
                             WaitOptions options) const;
     // The same for a wait that has begun.

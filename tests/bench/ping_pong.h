@@ -52,7 +52,7 @@ std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 }
 
 inline constexpr int rounds_per_batch = 400;
-inline constexpr int batches_per_pair = 5; // Of each side.
+inline constexpr int batches_per_pair = 5; // For each side of the pair.
 
 // Whether each peer is pinned to a core of its own, or both stay on the current one.
 enum class CorePlacement { separate, shared };

@@ -130,7 +130,7 @@ constexpr int width = 360;
 constexpr int height = 200;
 constexpr int margin = 45;
 constexpr int columns = 2;
-constexpr int steps = 200; // Of a curve.
+constexpr int steps = 200; // The number of points of a curve.
 constexpr double max_share = 0.995;
 
 Sample sorted_times(const Comparison& comparison, Sample Pair::* side)

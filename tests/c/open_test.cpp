@@ -176,7 +176,8 @@ TEST_CASE("evfd_close() does not close a number that another file has reused")
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_PULSE);
     const int fd = create_event("e", mode);
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
-    const UniqueFd number_owner{::dup2(other.get(), fd)}; // Like close(2) and open(2).
+    // As with close(2) and open(2), the new descriptor gets the closed number.
+    const UniqueFd number_owner{::dup2(other.get(), fd)};
     REQUIRE(number_owner.get() == fd);
     expect_error(evfd_close(fd), EBADF);
     CHECK(::fcntl(fd, F_GETFD) != -1);

@@ -1,4 +1,4 @@
-// evfd.h without free descriptors, and without /proc.
+// The C library in a process without free descriptors, and without /proc.
 #include "tests/c/fixture.h"
 #include "tests/support/resource_limits.h"
 

@@ -57,7 +57,7 @@ class Block:
     language: str  # Empty for one that is only indented.
     text: str
     document: str
-    line: int  # Its first one.
+    line: int  # The first line.
 
 
 def fail(block: Block, what: str, offset: int = 0) -> NoReturn:
@@ -337,7 +337,7 @@ def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Pope
 def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
     """Installs the files of the packages.  Returns the environment in which programs find them.
 
-    Runs the script of one folder, because that of the whole writes a list into the build directory.
+    Runs the install script of client/ only: the one of the whole tree writes install_manifest.txt.
     """
     script = build / "client" / "cmake_install.cmake"
     subprocess.run(

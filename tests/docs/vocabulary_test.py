@@ -75,8 +75,8 @@ VERBS = set(
 
 @dataclass
 class Vocabulary:
-    words: set[str] = field(default_factory=set)  # Gone as a word of anything.
-    names: set[str] = field(default_factory=set)  # Gone as a whole identifier, file name or option.
+    words: set[str] = field(default_factory=set)  # Not allowed as a word of any name or text.
+    names: set[str] = field(default_factory=set)  # Not allowed as a whole name or option.
     exceptions: list[tuple[str, str]] = field(default_factory=list)  # A word, and a glob.
 
     def is_allowed(self, word: str, *places: str) -> bool:
@@ -126,7 +126,7 @@ def vocabulary_of(glossary: str) -> Vocabulary:
     return vocabulary
 
 
-# What is in a file
+# The contents of a file
 
 
 def words_of(identifier: str) -> list[str]:
@@ -446,7 +446,7 @@ def check_all(sources: Path) -> list[str]:
     ]
 
 
-# The test of the test
+# Checks that this test can fail
 
 WRONG = {
     GLOSSARY: "| term | meaning | the field has it from | not |\n|---|---|---|---|\n"

@@ -39,7 +39,7 @@ TEST_CASE(
         REQUIRE(daemon.is_idle());
         return daemon.usage();
     };
-    CHECK_FALSE(after_one_call() == before); // The observed figures do change after a call.
+    CHECK_FALSE(after_one_call() == before); // Proves that the figures change after a call.
 }
 
 TEST_CASE(

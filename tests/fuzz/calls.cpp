@@ -25,7 +25,8 @@ extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
 extern "C" int LLVMFuzzerInitialize(int*, char***)
 {
     evfd::daemon::Warnings::start_counting();
-    (void)evfd::daemon::shared_incrementer(); // They stay open between runs.
+    // Created before the first run. Their descriptors stay open.
+    (void)evfd::daemon::shared_incrementer();
     (void)evfd::daemon::empty_state_store();
     return 0;
 }

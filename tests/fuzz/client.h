@@ -27,8 +27,7 @@ public:
     // Applies to the next call.
     void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
     ReplyMode reply_mode() const { return reply_mode_; }
-    // From now on the calls that the session counts are added to `answered_calls` when they are
-    // answered.
+    // From now on, `answered` is incremented at the reply to each call that the session counts.
     void resume(std::int64_t& answered) { answered_calls_ = &answered; }
     bool has_unsent() const { return !outgoing_.empty(); }
     // Reads all replies that have arrived.

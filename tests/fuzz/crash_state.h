@@ -29,9 +29,9 @@ std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& insta
 // The key is the serial number of the event.
 std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);
 
-// Destroys the instance as a kill would. Returns the descriptors in its fd store, without the
-// effects of an orderly destruction: before that, the instance's own descriptors are replaced by
-// others.
+// Ends the instance with the effects of a kill. Returns the descriptors in its fd store. It first
+// replaces the instance's own descriptors by others, so that the destructors change nothing that a
+// kill leaves.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon

@@ -9,7 +9,7 @@
 //                             m: a monotonic timerfd, r: a realtime timerfd, x: something else
 //     ~40x                    at the end, replace byte 40 after the head by an x
 //     T5                      a token was taken from 5 after the last commit
-//     N3                      the progress page is about a plan of 3 tokens in the last commit,
+//     N3                      the progress page is about an intent of 3 tokens in the last commit,
 //                             the first of which has not been added yet
 #include "daemon/store/journal.h"
 #include "common/timerfd.h"
@@ -95,7 +95,7 @@ public:
     {
         std::string bytes(head_bytes + journal_.bytes(), '\0');
         expect(::pread(journal_.memfd().get(), bytes.data(), bytes.size(), 0) > 0,
-               "the journal can be read"); // An empty journal ends early.
+               "the journal can be read"); // A read of an empty journal returns fewer bytes.
         for (const auto& [at, byte] : damage_)
             if (head_bytes + at < bytes.size())
                 bytes[head_bytes + at] = byte;

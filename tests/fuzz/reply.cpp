@@ -83,7 +83,7 @@ std::vector<UniqueFd> descriptors(fuzz::Input& input)
     std::vector<UniqueFd> fds(input.below(5));
     for (auto& fd : fds)
         fd = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
-    if (!fds.empty() && input.flag()) // The most that the kernel accepts in one message.
+    if (!fds.empty() && input.flag()) // The largest number that the kernel accepts in one message.
         while (fds.size() < max_descriptors_per_message)
             fds.push_back(UniqueFd{::dup(fds.front().get())});
     return fds;

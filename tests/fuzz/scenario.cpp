@@ -282,7 +282,7 @@ void Scenario::finish()
     for (int i = 0; i < 1'000 && instance_->connections() > 0; ++i)
         daemon::run_until_idle(instance_->loop);
     expect(instance_->connections() == 0, "closed connections are removed");
-    if (has_orphaned_sessions_) { // Sessions that no client resumes end.
+    if (has_orphaned_sessions_) { // The grace time of 0 ends the orphaned sessions.
         instance_ = std::make_unique<DaemonInstance>(
             LimitTable{limits_}, shared_incrementer(),
             DescriptorBudget{descriptor_budget_, descriptor_budget_}, crash(std::move(instance_)),

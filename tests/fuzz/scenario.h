@@ -55,7 +55,7 @@ private:
     std::vector<TestClient> clients_;
     std::array<std::int64_t, sessions.size()> answered_calls_{}; // Counted calls of each session.
     bool loop_is_paused_ = false;
-    bool has_orphaned_sessions_ = false; // Their grace time is an hour.
+    bool has_orphaned_sessions_ = false; // Orphans have a grace time of an hour.
 };
 
 } // namespace evfd::daemon

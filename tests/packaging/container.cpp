@@ -96,7 +96,8 @@ std::string dependencies()
         require(result.status == 0, result.err);
         std::istringstream parts{result.out};
         for (std::string part; std::getline(parts >> std::ws, part, ',');)
-            if (!part.contains("evfd")) // They depend on each other.
+            // Omits the packages themselves, which depend on each other.
+            if (!part.contains("evfd"))
                 all_dependencies.insert(part.substr(0, part.find('\n')));
     }
     std::string list;

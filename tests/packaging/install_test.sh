@@ -11,7 +11,8 @@ evfdd=$4
 
 work=$(mktemp -d)
 export EVFDD_SOCKET=$work/io.evfdd
-"$evfdd" --socket "$EVFDD_SOCKET" --log-level error & # It starts while the programs are built.
+# The daemon starts while the programs are built.
+"$evfdd" --socket "$EVFDD_SOCKET" --log-level error &
 daemon=$!
 clean_up() {
     kill "$daemon"

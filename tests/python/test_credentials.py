@@ -106,7 +106,7 @@ def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
         client.delete(name + "/pulse")
         assert client.show(name + "/mine").is_set
         connections = client.status().connections
-        for _ in range(3):  # Each user's session keeps its connection.
+        for _ in range(3):  # The session of each user keeps its connection.
             os.seteuid(_OTHER_UID)
             assert client.show(name + "/other").owner_uid == _OTHER_UID
             os.seteuid(0)

@@ -31,7 +31,8 @@ def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None
     def work() -> None:
         assert client.status().connections == before + 1
         client.create(name + "/of/child")
-        for _ in range(300):  # At the same time as its parent, whose replies it must not receive.
+        # The parent calls at the same time. The child must not receive the parent's replies.
+        for _ in range(300):
             assert client.show(name + "/of/child").name == name + "/of/child"
 
     child = Child(work)
@@ -62,7 +63,7 @@ def test_temporary_objects_end_with_the_parent_while_a_child_lives(
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
         assert poll_until(lambda: watching.status().waits > 0)
-        Child(grandchild)  # It outlives its parent.
+        Child(grandchild)  # The grandchild outlives its parent.
         assert began.wait(TIMEOUT_S)
         assert pulse.wait(0) == 0
 

@@ -19,7 +19,7 @@ from harness import TIMEOUT_S, DaemonProcess, Worker, descriptors, poll_until, e
 
 @pytest.fixture(autouse=True)
 def no_resume_thread_of_an_earlier_test() -> None:
-    """Wait for the end of such threads: they close descriptors, which a test would find free."""
+    """Wait until these threads have ended: a descriptor that one closes would be free in a test."""
     assert poll_until(
         lambda: all(thread.name != "evfd-resume" for thread in threading.enumerate())
     )

@@ -309,7 +309,7 @@ def test_a_call_interrupted_twice_is_executed_once(start: Start) -> None:
     with stopped_and_interrupted(daemon.process.pid):
         client.set("e")
     with stopped_and_interrupted(daemon.process.pid):
-        client.set("e", count=10)  # It is not sent before the first one is answered.
+        client.set("e", count=10)  # Not sent before the first set is answered.
     os.kill(daemon.process.pid, signal.SIGCONT)
     assert client.show("e").count == 1
 

@@ -1,4 +1,5 @@
-// System calls as short expressions, for the tests of the kernel and of what stands right on it.
+// System calls as short expressions, for the tests of the kernel and of the code that calls it
+// directly.
 //
 // A function makes one call, or waits for one event. None retries, and none hides an errno, since
 // the tests state what the kernel does.

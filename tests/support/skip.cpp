@@ -1,6 +1,6 @@
 #include "tests/support/skip.h"
 
-#define CATCH_CONFIG_EXTERNAL_INTERFACES // For the listener.
+#define CATCH_CONFIG_EXTERNAL_INTERFACES // Required for an event listener.
 #include "tests/support/catch.h"
 
 #include <cstdio>

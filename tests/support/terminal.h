@@ -34,7 +34,7 @@ public:
     std::string line(int number) const;
     // Returns the line that begins with the word, or an empty string.
     std::string line_of(std::string_view word) const;
-    // Returns the first words of `count` lines from `first` on.
+    // Returns the first word of each of `count` lines, from line `first` on.
     std::vector<std::string> words(int first, int count) const;
     // Returns whether the cell `offset` columns after the start of the text has a colour.
     bool is_coloured(std::string_view text, int offset) const;

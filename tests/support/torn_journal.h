@@ -81,7 +81,7 @@ inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kep
     return bytes;
 }
 
-// Removes the first bytes of the last frame, as a write does that does not start at the beginning.
+// Removes the first bytes of the last frame, as if its bytes were not written in order.
 inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
 {
     const auto last = Frames{bytes}.all.back();
@@ -90,7 +90,7 @@ inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
     return bytes;
 }
 
-// Writes the first bytes of a next commit behind the journal of a process.
+// Writes the first bytes of another commit after the end of a process's journal.
 inline void begin_next_commit(pid_t process)
 {
     UniqueFd journal;

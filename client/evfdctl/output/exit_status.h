@@ -22,7 +22,7 @@ enum Exit : int {
     exit_timed_out = 124,
 };
 
-extern const char* const exit_status_help; // The paragraph in --help.
+extern const char* const exit_status_help; // The paragraph about exit statuses in --help.
 
 // Prints the text on standard error, and ignores failures.
 void print_error(const std::string& text);

@@ -62,9 +62,9 @@ public:
         : heading_{std::move(heading)}, is_for_terminal_{is_for_terminal}
     {
     }
-    // Returns the text that can be printed already.
+    // Returns the part of the output that can be printed now.
     std::string add(Row cells);
-    // Returns the remaining text.
+    // Returns the rest of the output.
     std::string end() const;
 
 private:

@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <string_view>
 
-#define NCURSES_NOMACROS 1 // The macros would claim common words.
+#define NCURSES_NOMACROS 1 // The macros of curses.h have common words as names.
 #include <ncursesw/curses.h>
 
 namespace evfd::top {

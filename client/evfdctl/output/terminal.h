@@ -9,7 +9,7 @@
 #include <optional>
 #include <vector>
 
-struct screen; // Of ncurses.
+struct screen; // A type of ncurses.
 
 namespace evfd::top {
 

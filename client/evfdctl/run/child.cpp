@@ -258,7 +258,7 @@ std::expected<Child, CommandResult> Child::fork(const Command& command,
     if (!pid)
         return not_started(pid.error());
     UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0))};
-    if (!fd) { // Its exit could not be noticed.
+    if (!fd) { // Without a pidfd evfdctl could not wait for its exit.
         const int error = errno;
         ::kill(*pid, SIGKILL);
         reap(*pid);
@@ -301,7 +301,8 @@ void Child::send(int number) const
     ::kill(leads_group_ ? -pid_ : pid_, number);
 }
 
-// The terminal signals only the foreground group, to which a group of its own does not belong.
+// A terminal sends its signals to the foreground process group. A command in a group of its own
+// does not get them, so they are forwarded.
 void Child::forward_signal()
 {
     const auto signal = signals_->take_next();

@@ -11,9 +11,9 @@
 
 namespace evfd {
 
-// The meaning of end of file on the input. calls_done: no more calls follow, and the replies still
-// come. caller_gone: the caller has exited, so the daemon should do nothing more for it; replies
-// that it has sent before still come.
+// The meaning of end of file on the input. calls_done: no more calls follow, and the caller still
+// reads the replies. caller_gone: the caller has exited, so the daemon should stop its calls.
+// Replies that the daemon has sent before are still relayed.
 enum class InputEnd { calls_done, caller_gone };
 
 class RelayLoop {

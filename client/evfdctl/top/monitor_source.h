@@ -56,7 +56,8 @@ private:
     std::optional<Monitor> monitor_;
     std::optional<Attempt> attempt_;
     MonotonicTime next_attempt_{};
-    bool may_have_more_ = true; // Also true at first, for events that came with the first one.
+    // Initially true: the first read may also have buffered later events.
+    bool may_have_more_ = true;
 };
 
 } // namespace evfd::top

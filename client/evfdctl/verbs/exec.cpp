@@ -31,7 +31,7 @@ public:
     {
         if (const auto valid = check_arguments(); !valid)
             return report_error(valid.error());
-        const auto opened = client.open_each(names()); // During this call a signal ends evfdctl.
+        const auto opened = client.open_each(names()); // A signal during this call ends evfdctl.
         if (!opened)
             return report_error(opened.error());
         const auto signals = TerminationSignals::block();

@@ -98,7 +98,7 @@ private:
         return finish_hold(*hold, started ? child->wait() : started.error());
     }
 
-    // Runs in the child. The child ends with evfdctl as long as it is not the command.
+    // Runs in the child. Until the child executes the command, it ends when evfdctl ends.
     Hold acquire_in_child(const Client& client, std::optional<nanoseconds> timeout,
                           HoldHandshake& handshake, pid_t parent) const
     {

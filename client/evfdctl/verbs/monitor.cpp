@@ -72,8 +72,8 @@ private:
         }
     }
 
-    // Returns false if the reader of standard output has exited. poll(2) reports that without being
-    // asked.
+    // Returns false if the reader of standard output has exited. poll(2) reports that even if
+    // `events` is 0.
     static bool await_change(int fd)
     {
         std::array<pollfd, 2> polled{pollfd{fd, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};

@@ -32,7 +32,8 @@ std::vector<evfd::Timer> arm_timers(const evfd::Client& client);
 // Accepts one connection at a time, and reads commands from it.
 class Server {
 public:
-    // Listens on the port in argv[1]: 1234 by default, any free one for 0, which is printed.
+    // Listens on port argv[1], or 1234 without an argument. For 0 it chooses a free port and prints
+    // it.
     Server(int argc, char** argv);
 
     bool is_active() const { return is_active_; }

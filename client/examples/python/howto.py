@@ -50,7 +50,7 @@ class Server:
     def __init__(self) -> None:
         """Listen on the port in the program's argument, by default 1234.
 
-        0 means any free port, which is printed.
+        For 0 it chooses a free port and prints it.
         """
         port = int(sys.argv[1]) if sys.argv[1:] else 1234
         self.is_active = True

@@ -45,7 +45,8 @@ struct CreateOptions {
     // Permissions of the new event. Default: 0666 without the bits of the caller's umask(2).
     std::optional<Permissions> permissions = {};
     Lifetime lifetime = Lifetime::permanent;
-    // Succeed if an event of this mode already exists, and leave it unchanged.
+    // Create the event only if it is missing: succeed if one of this mode exists, and leave it
+    // unchanged.
     bool if_missing = false;
 };
 

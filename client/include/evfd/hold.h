@@ -16,7 +16,7 @@ class ConnectionPool;
 // A hold of a process lasts until release(), or until the process exits, however it exits and
 // whatever happens to the connection. execve(2) keeps it, and children do not inherit it. A hold of
 // a session also ends with this process. It is lost if this process is stopped while the daemon is
-// restarted.
+// restarted, and therefore does not resume the session in time.
 class Hold {
 public:
     Hold(Hold&&) noexcept;
@@ -28,7 +28,7 @@ public:
     const std::string& id() const { return id_; }
     // Releases the hold for all of its holders, and returns after the daemon has returned the
     // token. invalid: it was released or moved from before. Any other error: another client may
-    // have got the token earlier.
+    // have got the token before this call.
     Expected<void> release();
 
 private:

@@ -27,7 +27,7 @@ struct Schedule {
     // `at`, and monotonic otherwise. The alarm clocks wake the machine from suspend.
     std::optional<Clock> clock = {};
     // Setting the wall clock disarms the timer, and waiters get ErrorCode::cancelled. Valid only
-    // with `at` on realtime.
+    // with `at` on realtime or realtime_alarm.
     bool cancel_on_clock_change = false;
     std::string sets = {}; // Name of an event that each expiry sets.
 };

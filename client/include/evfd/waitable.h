@@ -25,8 +25,8 @@ public:
     const Name& name() const { return name_; }
     Access access() const { return access_; }
     // Returns the descriptor for poll(2), select(2) or an event loop, or -1 if the caller has no
-    // permission to wait. It polls readable whenever a wait would return immediately, also for a
-    // caller that may wait but not consume. The object keeps ownership.
+    // permission to wait. It polls readable whenever the object is set or has expired, even if the
+    // caller may not consume. The object keeps ownership.
     int fd() const { return fd_.get(); }
     // Returns whether a wait would return immediately. Consumes nothing.
     Expected<bool> is_set() const;
@@ -82,9 +82,9 @@ struct WaitResult {
 // if the timeout passed first.
 Expected<std::optional<WaitResult>> wait_any(std::span<const Waitable* const> all,
                                              std::optional<nanoseconds> timeout = {});
-// Waits for all of 1 to 253 objects. Returns false if the timeout passed first. Consumes from all
-// auto events and semaphores, or from none. A manual event, a pulse or a timer counts if it was set
-// or expired at any time during the wait.
+// Waits for all of 1 to 253 objects, none twice. Returns false if the timeout passed first.
+// Consumes from all auto events and semaphores, or from none. A manual event, a pulse or a timer
+// counts if it was set or expired at any time during the wait.
 Expected<bool> wait_all(std::span<const Waitable* const> all,
                         std::optional<nanoseconds> timeout = {});
 

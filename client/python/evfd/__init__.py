@@ -1,4 +1,4 @@
-"""Named events and timers: threading.Event with a descriptor, a name and a life of its own.
+"""Named events and timers: threading.Event with a descriptor, and a name that others can open.
 
 >>> import evfd
 >>> ready = evfd.Event("db/ready")      # Created if it does not exist; evfd.Event() is private.

@@ -150,8 +150,8 @@ def _syscall_numbers() -> tuple[int, int, int, int, int] | None:
 
 _numbers = _syscall_numbers()
 
-# Idle contexts are kept: io_destroy(2) takes tens of milliseconds.  Most of them are for one
-# operation, and each of these counts as one against fs.aio-max-nr; the large ones are for the rest.
+# Idle contexts are kept: io_destroy(2) takes tens of milliseconds.  Most waits need a context for
+# one operation, which counts as one against fs.aio-max-nr; the other waits need a large context.
 ONE = 1
 MANY = 256
 _free: dict[int, list[Context]] = {ONE: [], MANY: []}

@@ -60,12 +60,12 @@ class ResumeThread:
 
 def _run(wakeup: Descriptor, step: Callable[[], Step]) -> None:
     while True:
-        # Memory and descriptors can be exhausted; there may be some later.
+        # No memory or no descriptor may be free now. A later step may find some.
         with contextlib.suppress(Exception):
             if not _run_once(wakeup, step):
                 return
             continue
-        time.sleep(_ERROR_PAUSE_S)  # Outside, where no traceback keeps objects alive.
+        time.sleep(_ERROR_PAUSE_S)  # Outside of the handler: a traceback would keep objects alive.
 
 
 def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:

@@ -242,7 +242,8 @@ class Session:
             if attempt.was_sent:
                 self._abandon(method, finishable, attempt, is_sent)
             elif self._connection is not initial_connection:
-                self._disconnect()  # It is not known whether it has resumed the session.
+                # The daemon may or may not have resumed the session on this connection.
+                self._disconnect()
             raise
 
     def _abandon(

@@ -131,7 +131,7 @@ class _WaitSet:
         return True
 
     def _consume_all(self) -> Optional[int]:
-        """Consume from all objects, or from none; then return the index of an empty one."""
+        """Consume from all objects; else from none, and return the index of an empty one."""
         consumed: list[tuple[int, int]] = []
         # No other waiter competes for the counts of private descriptors, so they come last.
         kinds: tuple[Consumption, ...] = ("shared", "exclusive")

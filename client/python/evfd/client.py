@@ -89,11 +89,12 @@ class Subscription:
         self._token = token
 
     def acknowledge(self) -> None:
-        """Report that the kernel cancelled a timer's descriptor, which would otherwise go on."""
+        """Report that the kernel cancelled a timer's descriptor; the daemon then disarms it."""
         self._client._send_oneway("Acknowledge", {"subscription": self._token})
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if not is_finalizing():  # Then modules may be gone, and the connection closes anyway.
+        # At the exit of the interpreter modules may be missing, and the connection closes anyway.
+        if not is_finalizing():
             self._client._send_oneway("Unsubscribe", {"subscription": self._token})
 
 
@@ -416,7 +417,7 @@ class Client:
 
     def _switch_user(self, credentials: Credentials) -> None:
         """Replace the main session if it has other credentials; keep it if it has handles."""
-        self._flush_oneway()  # First: it may end the last handle of a session.
+        self._flush_oneway()  # Must come first: it may end the last handle of a session.
         if not all(session.belongs_to(credentials) for session in self._idle):
             self._idle = [session for session in self._idle if session.belongs_to(credentials)]
         previous = self._main

@@ -177,7 +177,7 @@ public:
         });
         check(name, mode == Mode::manual, mode == Mode::manual ? 1 : 0);
 
-        if (number % 4 == 0) // A new connection.
+        if (number % 4 == 0) // Measures a call on a new connection too.
             timed([&] {
                 WireClient other{daemon_.path()};
                 require(other.request("Show", {{"name", name}})["parameters"]["object"]["name"] ==
@@ -253,7 +253,7 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
 {
     const auto client = daemon.client();
     const auto pidfd = pidfd_of(daemon.pid());
-    // These are allocated once: this connection, and the daemon's own timerfd.
+    // Makes the daemon allocate what it allocates once: this connection and its own timerfd.
     value_or_throw(client.arm("first", {.interval = 1h}));
     value_or_throw(client.delete_object(std::vector{"first"s}));
     WellBehavedClient well_behaved{daemon};

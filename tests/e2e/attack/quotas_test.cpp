@@ -22,7 +22,8 @@ std::string write_low_limits(const TemporaryDirectory& directory)
                       {"monitors", monitors},
                       {"ticksPerSecond", ticks},
                       {"unreadDescriptors", unread_descriptors}};
-    // Replies that the well-behaved client has not read do not count here.
+    // This low limit applies to the hostile user only. The well-behaved client may have more unread
+    // replies.
     const Json user_limits =
         Json::array({{{"user", unprivileged_uid}, {"unreadBytes", unread_bytes}}});
     write_file(directory / "evfdd.json",

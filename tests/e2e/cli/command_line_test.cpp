@@ -115,7 +115,7 @@ TEST_CASE("the name of a verb is a valid name of an object")
     CHECK(daemon.checked_ctl({"is-set", "list"}).empty());
     CHECK(daemon.ctl({"conjure", "list"}).status == 2);
     CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
-    // The same holds for the command's name.
+    // A command may have the name of a verb too. 127: there is no such program.
     CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127);
 }
 

@@ -106,7 +106,7 @@ TEST_CASE("on --restart ends a running command, and the next run gets both sets"
     REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
     CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    CHECK(blocking.await_start() == "e 1"); // Completed sets are not counted again.
+    CHECK(blocking.await_start() == "e 1"); // The sets of completed runs are not counted again.
     CHECK(runner.errors().empty());
 }
 

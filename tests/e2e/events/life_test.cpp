@@ -234,14 +234,14 @@ TEST_CASE("an idle daemon exits only without clients and objects")
     DaemonProcess daemon{{"--idle-exit", "100ms"}};
     WireClient wire{daemon.path()};
     wire.request("CreateEvent", {{"name", "e"}});
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has a client.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // The daemon has a client.
     wire = WireClient{daemon.path()};
-    // It has an object and a client.
+    // The daemon has an object and a client.
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms));
     {
         const auto closed = std::move(wire);
     }
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // It has an object.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // The daemon has an object.
     daemon.checked_ctl({"delete", "e"});
 
     CHECK(daemon.process().wait() == 0);

@@ -55,8 +55,8 @@ TEST_CASE("each subscriber of a pulse counts in its own descriptor")
     REQUIRE(other.set());
 
     CHECK(value_or_throw(one.wait(default_timeout)) == 4);
-    CHECK(value_or_throw(one.wait(0ns)) == 0); // All pulses are consumed,
-    CHECK(value_or_throw(other.is_set()));     // for this subscriber alone.
+    CHECK(value_or_throw(one.wait(0ns)) == 0); // This subscriber has consumed all its pulses.
+    CHECK(value_or_throw(other.is_set()));     // The other one still has its own.
     REQUIRE(other.clear());
     CHECK_FALSE(value_or_throw(other.is_set()));
     REQUIRE(one.set());

@@ -1,4 +1,4 @@
-// Timers and settings of the wall clock.
+// Timers when the wall clock is set.
 #include "tests/support/skip.h"
 #include "tests/support/timers.h"
 #include "tests/support/wall_clock.h"

@@ -52,7 +52,7 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
     CHECK(daemon.is_idle());
     wire.request("Status");
     REQUIRE(daemon.is_idle());
-    CHECK_FALSE(daemon.usage() == before); // The observed figures do change after a call.
+    CHECK_FALSE(daemon.usage() == before); // Proves that the figures change after a call.
 }
 
 TEST_CASE("strace sees no system call for armed timers, even those that expire unnoticed")
@@ -86,9 +86,10 @@ TEST_CASE(
     std::vector<Timer> timers;
     for (int i = 0; i < 50; ++i)
         timers.push_back(value_or_throw(client.open_timer("t")));
-    REQUIRE(client.wait(std::vector{"t"s}, {.count = 3})); // The daemon counts during this wait,
+    // The daemon counts expirations during this wait, and stops after it.
+    REQUIRE(client.wait(std::vector{"t"s}, {.count = 3}));
     REQUIRE(daemon.is_idle());
-    const auto before = daemon.usage(); // and stops after it.
+    const auto before = daemon.usage();
     for (int i = 0; i < 20; ++i)
         for (const auto& timer : timers)
             REQUIRE(value_or_throw(timer.wait(default_timeout)) > 0);

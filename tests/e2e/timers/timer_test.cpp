@@ -121,10 +121,10 @@ bool can_wake_the_machine(Clock clock)
 
 // Result of 10,000 expirations.
 struct ExpiryCounts {
-    std::int64_t early = 0;    // Reads that counted a future point,
-    std::int64_t lost = 0;     // and reads that did not count a past one.
-    std::int64_t counted = 0;  // Ticks counted by an unambiguous instant,
-    std::int64_t had_come = 0; // and the points of the grid by then.
+    std::int64_t early = 0;    // Reads that counted a future expiration.
+    std::int64_t lost = 0;     // Reads that did not count a past expiration.
+    std::int64_t counted = 0;  // Expirations that were counted up to an unambiguous instant.
+    std::int64_t had_come = 0; // Expirations of the schedule up to that instant.
 };
 
 // Returns nothing if the wall clock was set meanwhile.

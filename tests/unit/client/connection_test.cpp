@@ -52,7 +52,7 @@ Deadline soon()
     return monotonic_deadline(10s);
 }
 
-// Returns the reply to an Open with `count` eventfds that count from `first`.
+// Returns the reply to an Open, with `count` eventfds. Their counters are `first`, `first` + 1, ...
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
@@ -141,7 +141,8 @@ TEST_CASE("a descriptor of an unread reply is closed with the connection")
     ends.daemon = {};
 
     std::array<char, 1> byte;
-    CHECK(receive(near, byte).value().value().bytes == 0); // The other end is closed everywhere.
+    // End of file: no process has the other end.
+    CHECK(receive(near, byte).value().value().bytes == 0);
 }
 
 TEST_CASE("a reply that names a missing descriptor is a protocol error")

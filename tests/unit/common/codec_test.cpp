@@ -139,7 +139,8 @@ TEST_CASE("the innermost wrong field is reported by name, the first of several")
         {R"({"text":"","list":null})", "list"},
         {R"({"text":"","list":{}})", "list"},
         {R"({"text":"","list":[1]})", "list"},
-        {R"({"text":"","list":[{"":1}]})", "list"}, // The empty name says nothing.
+        // A field with an empty name cannot be reported, so the list is.
+        {R"({"text":"","list":[{"":1}]})", "list"},
         {R"({"text":"","list":[null]})", "list"},
         {R"({"text":"","list":[{}]})", "number"},
         {R"({"text":"","list":[{"number":1,"more":2}]})", "more"},
@@ -239,7 +240,7 @@ TEST_CASE("an unknown field is ignored at every depth if the decoder allows it")
     CHECK(read(R"({"new":1,"text":1,"list":[]})") == "text");
 }
 
-// Returns `count` eventfds that count from 1.
+// Returns eventfds with the counters 1 to `count`.
 std::deque<UniqueFd> some_descriptors(unsigned count)
 {
     std::deque<UniqueFd> descriptors;

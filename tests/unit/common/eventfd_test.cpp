@@ -83,9 +83,9 @@ TEST_CASE("added tokens are counted, read and taken")
     REQUIRE(add(fd, 40));
 
     CHECK(is_readable(fd));
-    CHECK(is_readable(fd)); // A poll consumes nothing,
+    CHECK(is_readable(fd)); // A poll consumes nothing.
     CHECK(count(fd) == 42U);
-    CHECK(count(fd) == 42U); // and neither does a count.
+    CHECK(count(fd) == 42U); // Reading the count consumes nothing either.
     CHECK(take(fd) == 42U);
     CHECK_FALSE(is_readable(fd));
 }

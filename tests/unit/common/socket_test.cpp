@@ -43,7 +43,7 @@ std::vector<UniqueFd> none()
     return {};
 }
 
-// Returns eventfds that count from 1.
+// Returns eventfds with the counters 1 to `count`.
 std::vector<UniqueFd> numbered(unsigned count)
 {
     std::vector<UniqueFd> fds;
@@ -299,7 +299,7 @@ TEST_CASE("a socket is drained once all sent bytes were read")
 
     REQUIRE(send(pair.ours, "some bytes", numbered(1)) == 10U);
     CHECK_FALSE(is_drained(pair.ours));
-    CHECK(is_drained(pair.theirs)); // Each direction is separate.
+    CHECK(is_drained(pair.theirs)); // Nothing was sent in the other direction.
 
     CHECK(received(pair.theirs, 4) == "some");
     CHECK_FALSE(is_drained(pair.ours));

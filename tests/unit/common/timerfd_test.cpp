@@ -57,7 +57,7 @@ TEST_CASE("an absolute expiration in the past fires at once and counts all since
     const auto now = now_on(Clock::monotonic);
     REQUIRE(set(fd, {.first = 1ns, .interval = now / 4}));
     REQUIRE(await_events(fd, POLLIN));
-    CHECK(take_expirations(fd) == 5U); // At zero and at each quarter.
+    CHECK(take_expirations(fd) == 5U); // At zero, and at each quarter of `now`.
     CHECK(take_expirations(fd) == 0U);
 }
 

@@ -109,9 +109,10 @@ TEST_CASE(
     idle_reader.call("CreateEvent", R"({"name":"last"})");
     run_iterations(daemon.loop, 300);
 
-    CHECK(daemon.loop.run_once(0ns) == 0); // The daemon sleeps,
+    CHECK(daemon.loop.run_once(0ns) == 0); // The daemon sleeps.
     CHECK_FALSE(daemon.service.registry().find("last"_name));
-    CHECK(daemon.request(other, "Status").contains("version")); // and serves the client that reads.
+    // It still serves the client that reads.
+    CHECK(daemon.request(other, "Status").contains("version"));
 
     std::size_t got = 0;
     for (std::size_t i = 0; i < 10 * calls && got <= calls; ++i) {
@@ -194,7 +195,7 @@ TEST_CASE("no more descriptors than those of one reply are held for a client tha
     for (int i = 0; i < 5; ++i)
         idle_reader.call("Open", R"({"items":[)" + list + "]}");
     run_until_idle(daemon.loop);
-    CHECK(held() - before == 100); // As many are in flight.
+    CHECK(held() - before == 100); // 100 descriptors are in flight.
 
     for (int i = 0; i < 5; ++i) {
         CHECK(idle_reader.reply().contains("fileDescriptor"));
@@ -229,7 +230,7 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
         at = all.find("\"n/" + std::to_string(i) + "\"", at);
         REQUIRE(at != std::string::npos);
     }
-    CHECK(client.reply().contains("product")); // It follows the whole list.
+    CHECK(client.reply().contains("product")); // This reply follows the whole list.
 }
 
 TEST_CASE("a list over many objects without a match yields to other connections")

@@ -88,7 +88,7 @@ TEST_CASE("a missing, wrong, unknown or repeated field is reported by name")
         {"Wait", R"({"items":[{"name":"a"}],"timeoutNSec":-1})", "timeoutNSec"},
         {"Wait", R"({"items":[{"name":"a"}],"require":"some"})", "require"},
         {"Wait", R"({"items":[{"name":"a"}],"hold":true})", "hold"},
-        {"Wait", R"({"items":[{"name":"a","until":"clear"}]})", "until"}, // Not yet.
+        {"Wait", R"({"items":[{"name":"a","until":"clear"}]})", "until"}, // Not supported yet.
         {"Unsubscribe", R"({"subscription":"x"})", "subscription"},
         {"Unsubscribe", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
         {"Acknowledge", R"({"subscription":"x"})", "subscription"},

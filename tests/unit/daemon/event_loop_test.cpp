@@ -101,8 +101,8 @@ TEST_CASE("a fetched event is dropped if its watch was destroyed since")
         };
     }
 
-    CHECK(loop.run_once(0ns) == 2U); // Both were fetched,
-    CHECK(calls == 1);               // and the first destroyed the other.
+    CHECK(loop.run_once(0ns) == 2U); // Both events were fetched.
+    CHECK(calls == 1);               // The first callback destroyed the other watch.
 }
 
 TEST_CASE("a stale event does not reach a later watch in the same slot")
@@ -153,7 +153,7 @@ TEST_CASE("the captures of a callback live until it returns")
 
     REQUIRE(loop.run_once(0ns) == 1U);
     CHECK(seen == 42);
-    CHECK(captured.use_count() == 1); // No longer than the iteration.
+    CHECK(captured.use_count() == 1); // The callback was kept only until the end of the iteration.
 }
 
 TEST_CASE("descriptors beyond one fetch are all served")

@@ -150,7 +150,7 @@ TEST_CASE("an idle user is served in the next iteration, however many others wai
     SchedulerFixture fixture{100};
     fixture.call_duration = max_contended_time;
     enqueue_crowd(fixture);
-    for (uid_t served = 0; served < crowd_size;) // Each was served.
+    for (uid_t served = 0; served < crowd_size;) // Serves each user once.
         served += static_cast<uid_t>(fixture.served_in_next_iteration().size());
     // Each iteration serves a user that was not served before.
     for (int iteration = 0; iteration < 1'000; ++iteration) {
@@ -196,7 +196,7 @@ TEST_CASE("users of one account have one share together")
     fixture.enqueue(100'000, 1, 1);
     fixture.enqueue(100'001, 2, 1);
     fixture.enqueue(165'535, 3, 1);
-    fixture.enqueue(165'536, 4, 1); // Of nobody's range.
+    fixture.enqueue(165'536, 4, 1); // This uid is in no range.
     CHECK(fixture.served_in_next_iteration() == Served{1, 2, 4});
     CHECK(fixture.served_in_next_iteration() == Served{3});
 }

@@ -124,7 +124,6 @@ struct StashFixture {
     std::map<Id, std::string> files;
 };
 
-// Needs as many descriptors as the process may have.
 TEST_CASE("a stored descriptor is found again as the same open file")
 {
     auto stash = created();
@@ -241,7 +240,8 @@ TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
         fixture.stash.compact();
     }
     for (int round = 0; round < 5; ++round) {
-        for (Id id = 1; id <= 500; id += 3) // As if it were sent again.
+        // A crash during a compaction leaves such second copies.
+        for (Id id = 1; id <= 500; id += 3)
             REQUIRE(fixture.stash.store(id, fixture.owned.at(id)));
         fixture.reopen();
         CHECK(fixture.stash.size() == 500);
@@ -309,7 +309,7 @@ TEST_CASE("opening without room for all descriptors reports how many are unread 
     CHECK(counts[0] > 100);
     CHECK(counts[1] > 0);
     CHECK(counts[0] + counts[1] == many);
-    fixture.reopen(); // All of them.
+    fixture.reopen(); // This process can receive all of them.
 }
 
 TEST_CASE("unwanted descriptors take no more room than one message holds")

@@ -46,7 +46,7 @@ TEST_CASE("calls on an event with a foreign descriptor are refused, and all othe
         {"Wait", R"({"items":[{"name":"odd"}]})", false},
         {"Wait", R"({"items":[{"name":"e"},{"name":"odd"}],"require":"any"})", false},
         {"Wait", R"({"items":[{"name":"e"},{"name":"odd"}]})",
-         false}, // It waits for e and cannot watch the other.
+         false}, // The wait can watch "e" but not "odd".
         {"Monitor", R"({"pattern":"odd"})", true},
     }));
     CAPTURE(method, parameters);

@@ -291,7 +291,7 @@ TEST_CASE("a hold counts towards its user's waits and is refused beyond the limi
     CHECK(daemon
               .request(second, "Wait",
                        R"({"items":[{"name":"s"},{"name":"x"}],"hold":"session","timeoutNSec":0})")
-              .contains("QuotaExceeded")); // One for each name.
+              .contains("QuotaExceeded")); // The quota counts one for each name.
     CHECK(has_fired(hold(daemon, second)));
 }
 

@@ -78,7 +78,7 @@ TEST_CASE("a daemon without an earlier one's journal begins its ids at the time 
     RegistryFixture fixture{StateStore::Descriptors{}};
     const microseconds first{fixture.registry.new_id()};
     CHECK(first >= std::chrono::duration_cast<microseconds>(before));
-    CHECK(first.count() < max_object_id / 4); // Enough for as many years again.
+    CHECK(first.count() < max_object_id / 4); // At least three quarters of the ids are left.
 }
 
 TEST_CASE("an id in a damaged journal that no daemon gives is shown as one that clients can read")
@@ -136,7 +136,8 @@ TEST_CASE("a timer is armed and disarmed by its id alone, and not created by it"
     CHECK(object(*fixture, "t").timer()->is_armed());
 
     REQUIRE(registry.delete_objects(fixture->owner.peer, names({"t"})));
-    fixture->create("t", Mode::manual); // Replaced, whatever it is now.
+    // The name now belongs to an event. The error is Replaced all the same.
+    fixture->create("t", Mode::manual);
     CHECK(verdict(registry.arm(fixture->owner, request)) == "Replaced");
 }
 

@@ -491,7 +491,8 @@ TEST_CASE(
 
 TEST_CASE("commits beyond the highest number restart the count, and none is lost")
 {
-    const auto before = GENERATE(range(0, 4)); // As many commits before.
+    // The first commit has the highest number minus this.
+    const auto before = GENERATE(range(0, 4));
     const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
     auto journal = created();
     journal.put({1, 1}, "a");

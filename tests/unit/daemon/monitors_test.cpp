@@ -122,8 +122,8 @@ TEST_CASE("a change during the initial state is reported once, as state or after
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events(1) == "present b");
 
-    fixture.create("a"); // Its name is behind the reported ones,
-    fixture.create("e"); // and this one is before them.
+    fixture.create("a"); // The listing has passed this name already.
+    fixture.create("e"); // The listing has not reached this name yet.
     delete_object(fixture, "b");
     delete_object(fixture, "d");
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"f"}, 1)));
@@ -405,8 +405,8 @@ TEST_CASE("an object is watched for a monitor once it was reported")
     CHECK(is_watched("a"_name));
     CHECK_FALSE(is_watched("b"_name));
 
-    REQUIRE(add(fixture.open("a"), 1)); // Its name is behind the reported ones,
-    REQUIRE(add(fixture.open("c"), 1)); // and this one is before them.
+    REQUIRE(add(fixture.open("a"), 1)); // The listing has passed this name already.
+    REQUIRE(add(fixture.open("c"), 1)); // The listing has not reached this name yet.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "present b; present c; ready; changed a");
     REQUIRE(add(fixture.open("c"), 1));
@@ -487,7 +487,7 @@ TEST_CASE("a wait for very many names is reported in parts, each name in its tur
 TEST_CASE("the watches of ended monitors are released in parts")
 {
     RegistryFixture fixture;
-    constexpr int timers = 4'000; // They need no descriptor of the daemon.
+    constexpr int timers = 4'000; // A timer uses no descriptor of the daemon.
     for (int i = 0; i < timers; ++i)
         REQUIRE(fixture.registry.arm(
             fixture.owner, {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
@@ -507,7 +507,7 @@ TEST_CASE("the watches of ended monitors are released in parts")
     all.monitor.reset();
     run_iterations(fixture.loop, 1);
     CHECK(watched() > timers / 2); // The release is spread over several iterations.
-    some.monitor.reset(); // The saved position of this monitor may be behind the others by now.
+    some.monitor.reset();          // The sweep may have passed the objects of this monitor already.
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);
     later.monitor.reset();
@@ -525,7 +525,8 @@ TEST_CASE("a timer of one nanosecond is polled for a monitor at most once a mill
     const auto start = now_on(Clock::monotonic);
     for (int i = 0; i < 20; ++i)
         REQUIRE(fixture.loop.run_once(20s));
-    CHECK(now_on(Clock::monotonic) >= start + 10ms); // 20 polls take at least as long.
+    // Twenty polls, at least 1 ms apart, take longer than 10 ms.
+    CHECK(now_on(Clock::monotonic) >= start + 10ms);
     CHECK(*monitor.wakeups <= 22);
 }
 
@@ -574,7 +575,7 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
 
     change_policy(fixture, "db/ bob -w; secret bob -w");
     CHECK(monitor.take_events().empty());
-    CHECK(outsider.take_events() == "changed db/e"); // The permissions hid the rest before.
+    CHECK(outsider.take_events() == "changed db/e"); // The permissions already hid "secret".
     CHECK(is_watched());
     change_policy(fixture, "db/ * -w");
     CHECK(monitor.take_events() == "changed db/e");

@@ -23,7 +23,7 @@ struct SocketPair {
     TestClient client{UniqueFd{}};
 };
 
-// Queues a reply with `text`, with eventfds that count from `first`.
+// Queues a reply with `text` and with eventfds. Their counters are `first`, `first` + 1, ...
 void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, unsigned first = 1)
 {
     if (descriptors == 0) {
@@ -116,7 +116,7 @@ TEST_CASE("later descriptors are sent only after the peer has read all earlier o
     CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
     CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
     CHECK_FALSE(queue.is_empty());
-    CHECK(pair.client.receive_some(10) == 10); // Not all of it.
+    CHECK(pair.client.receive_some(10) == 10); // The client has read only a part of the replies.
     CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
     CHECK(pair.client.reply().contains("first"));
     CHECK(pair.client.reply().contains("plain"));
@@ -217,7 +217,7 @@ TEST_CASE("a queue that is never quite empty does not grow")
 {
     SocketPair pair;
     OutputQueue queue;
-    const std::string text(1'000, 'x'); // One for each descriptor.
+    const std::string text(1'000, 'x'); // The reply has this text once for each descriptor.
     put(queue, text, OutputQueue::max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {

@@ -292,7 +292,7 @@ TEST_CASE(
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == many);
 
-    // The next Set is whole.
+    // The next Set is done completely.
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
@@ -340,7 +340,7 @@ TEST_CASE("the size of a batch follows from the duration of earlier batches")
     batch_sizer.record(1, time_slice / 50);
     CHECK(batch_sizer.next_batch(100) == 50);
     CHECK(batch_sizer.next_batch(20) == 20);
-    batch_sizer.record(50, 1s); // More work in the same time.
+    batch_sizer.record(50, 1s); // The cost of one increment has grown.
     CHECK(batch_sizer.next_batch(100) == 1);
     batch_sizer.record(1, 0ns);
     CHECK(batch_sizer.next_batch(1'000'000) == nanoseconds{time_slice}.count());

@@ -134,10 +134,10 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"default deny; db/ * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
         {"default deny; db/ alice +cwsd", "db/x", "cwsd ---- ---- ---- cwsd"},
         {"default deny; db/ @team +cw", "db/x", "---- ---- cw-- cw-- cwsd"},
-        // Both at once.
+        // A rule that allows and denies.
         {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
-        // Other names.
+        // Names that the prefix does not match, and one that it does.
         {"db/ * -cwsd", "web/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"default deny; db/ * +cwsd", "web/x", "---- ---- ---- ---- cwsd"},
         {"db/ * -cwsd", "db", "cwsd cwsd cwsd cwsd cwsd"},
@@ -161,7 +161,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"db/ * -w; db/ alice +w", "db/x", "cwsd c-sd c-sd c-sd cwsd"},
         {"db/ @team -w; db/ bob +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ bob +w; db/ @team -w", "db/x", "cwsd cwsd c-sd c-sd cwsd"},
-        // Each verb separately.
+        // The last matching rule decides for each verb separately.
         {"db/ * -c; db/ * -w; db/ alice +c", "db/x", "c-sd --sd --sd --sd cwsd"},
         {"default deny; db/ alice +cwsd; db/ @team +w; db/ * -d", "db/x",
          "cws- ---- -w-- -w-- cwsd"},
@@ -192,7 +192,7 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/3000/x", roots},
         {"user/0", roots},
         {"user/0/x", roots},
-        // Not the canonical number of a user.
+        // Numbers that are not in the canonical form of a uid.
         {"user/02001/x", roots},
         {"user/007/x", roots},
         {"user/00", roots},

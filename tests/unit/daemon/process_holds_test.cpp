@@ -220,7 +220,8 @@ TEST_CASE("a process outside a hold cannot release it, and one of another user c
     CHECK(release(*daemon, root, id).contains("io.evfdd.NoSuchHold"));
     for (auto* one : {&other_user, &root}) {
         CHECK(join(*daemon, *one, id).contains("io.evfdd.NoSuchHold"));
-        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold")); // The same error.
+        // A foreign hold and no hold give the same error.
+        CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold"));
     }
     for (const auto* wrong_id : {"", "s", token})
         CHECK(join(*daemon, same_user, wrong_id).contains("io.evfdd.NoSuchHold"));
@@ -329,7 +330,7 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
 
 TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
 {
-    // The smallest budget of which a user may have one of the last descriptors.
+    // In a smaller budget no user may have any of the reserved descriptors.
     constexpr std::int64_t budget = 64;
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);

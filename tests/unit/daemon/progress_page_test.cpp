@@ -113,7 +113,7 @@ TEST_CASE("a progress page of another version is refused")
     const UniqueFd empty{::memfd_create("test", MFD_CLOEXEC)};
     CHECK_FALSE(open(empty));
     REQUIRE(::ftruncate(empty.get(), 1 << 20) == 0);
-    CHECK_FALSE(open(empty)); // Zeros.
+    CHECK_FALSE(open(empty)); // The file has only zeros.
 
     const auto [offset, byte] = GENERATE(table<off_t, char>({{0, 'x'}, {7, 'x'}, {8, '\2'}}));
     const auto page = created();

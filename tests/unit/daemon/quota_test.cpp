@@ -130,7 +130,8 @@ TEST_CASE("unseen returns are collected before a refusal and only then")
     CHECK(reclaimed.empty());
     CHECK(quota.charge(alice, Resource::unread_descriptors));
     CHECK(reclaimed == std::vector<uid_t>{alice});
-    CHECK_FALSE(quota.charge(alice, Resource::unread_descriptors, 10)); // Never so much.
+    // 10 exceeds the limit even if nothing is in use.
+    CHECK_FALSE(quota.charge(alice, Resource::unread_descriptors, 10));
 }
 
 TEST_CASE("a user with limits of its own has those, and all others have the common ones")

@@ -114,7 +114,8 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
     fixture->create("lost");
     fixture->create("persistent");
     fixture->state_store.remove_fd(object(*fixture, "lost").serial);
-    for (int i = 0; i < 1'000; ++i) { // Until compaction drops the descriptor.
+    // Adds and deletes objects until a compaction drops the descriptor.
+    for (int i = 0; i < 1'000; ++i) {
         fixture->create("e");
         fixture->state_store.commit();
         REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"e"})));

@@ -168,7 +168,8 @@ TEST_CASE("a cancellable timer that had expired is not cancelled later")
     REQUIRE(run_until(fixture->loop, [&] { return object(*fixture, "t").timer()->has_expired(); }));
     const auto id = object(*fixture, "t").serial;
     auto record = object(*fixture, "t").timer()->record();
-    *record.wall_offset += 1'000'000'000; // As if the clock was set while the daemon was down.
+    // The same record results if the clock is set while the daemon is down.
+    *record.wall_offset += 1'000'000'000;
     fixture->state_store.put(id, timer_record("t", record));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(object(*fixture, "t").timer()->state_at(now_on(Clock::realtime)) == TimerState::expired);

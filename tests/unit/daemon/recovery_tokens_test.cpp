@@ -365,7 +365,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         char byte = 0;
         REQUIRE(::read(ready.get(), &byte, 1) == 1);
         const auto spins = std::uniform_int_distribution<int>{0, 3'000}(random_engine);
-        for (int i = 0; i < spins; ++i) // Any instant will do.
+        for (int i = 0; i < spins; ++i) // The kill may come at any instant.
             (void)::getppid();
         REQUIRE(::kill(child, SIGKILL) == 0);
         int status = 0;
@@ -448,7 +448,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
         stored = crash(std::move(fixture));
     }
     while (!recovers_before_kill(stored))
-        ; // Any point will do.
+        ; // The kills may come at any point of the recovery.
 
     fixture = std::make_unique<RegistryFixture>(std::move(stored));
     CHECK(tokens(*fixture, "s/0") == answers + in_progress_page);

@@ -148,7 +148,7 @@ TEST_CASE("a refusal at a limit names the limit and the remedy")
         INFO(word << ": " << text);
         CHECK(text.contains("uid 42"));
         CHECK(text.contains("4711 "));
-        CHECK(text.contains(";")); // What to do next.
+        CHECK(text.contains(";")); // The hint follows the semicolon.
     }
 }
 

@@ -276,7 +276,7 @@ TEST_CASE("Disarm is for timers, requires the permission to set and is all or no
     CHECK(fixture.disarm({"t"}, bob) == "ok");
     CHECK(fixture.state() == TimerState::disarmed);
     CHECK(fixture.take_recorded() == "rearmed t");
-    CHECK(fixture.disarm({"t"}, bob) == "ok"); // Twice is as good as once.
+    CHECK(fixture.disarm({"t"}, bob) == "ok"); // A second disarm has no effect.
 }
 
 TEST_CASE("timers count as objects of their user and return the charge when they are deleted")
@@ -368,7 +368,7 @@ TEST_CASE("a timer sets its event at each expiration, once or counted as the mod
     CHECK(fixture.expirations_so_far() == 1); // Not early.
     CHECK(take(fd) == 1U);
     run_until_idle(fixture.loop);
-    CHECK_FALSE(is_readable(fd)); // It was to expire once.
+    CHECK_FALSE(is_readable(fd)); // The timer expires only once.
 }
 
 TEST_CASE("an event that was consumed or cleared is set again at the next expiration")
@@ -460,7 +460,7 @@ TEST_CASE("a backlog beyond one iteration is applied in the next ones, each toke
     CHECK(fixture.pulses >= least);
     CHECK(fixture.pulses <= most);
     run_until_idle(fixture.loop);
-    CHECK(*fixture.loop.run_once(0ns) == 0); // No timer is armed for it any more.
+    CHECK(*fixture.loop.run_once(0ns) == 0); // The backlog causes no further work.
 }
 
 TEST_CASE("a deleted object drops its backlog")
@@ -819,7 +819,7 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     CHECK(fixture.registry.acknowledge(fixture.session, token));
 
     CHECK((*time_left(fd) > 0ns) == is_rearmed);
-    CHECK(*time_left(other) > 0ns); // This one has not reported yet.
+    CHECK(*time_left(other) > 0ns); // The other subscriber has not reported the cancellation yet.
     CHECK(take_expirations(other).has_value() == is_rearmed);
     CHECK(fixture.state() == (is_rearmed ? TimerState::armed : TimerState::cancelled));
     REQUIRE(fixture.registry.unsubscribe(fixture.session, token));
@@ -856,7 +856,7 @@ TEST_CASE("a timer that is alone on its clock is cancelled by a later change of 
     CHECK(fixture.state() == TimerState::disarmed);
     REQUIRE(fixture.arm(cancellable()) == "ok");
     run_until_idle(fixture.loop);
-    CHECK(fixture.state() == TimerState::armed); // The change was earlier.
+    CHECK(fixture.state() == TimerState::armed); // The clock was set before this arming.
     wall_clock.shift(1000ns);
     run_until_idle(fixture.loop);
     CHECK(fixture.state() == TimerState::cancelled);
@@ -900,7 +900,7 @@ TEST_CASE("timers with targets share the expirations a second of their user")
     CHECK(fixture.arm({.name = "v"_name, .after = 1h, .sets = e}) == "QuotaExceeded");
 
     CHECK(fixture.arm({.name = t, .interval = 50ms, .sets = e}) == "QuotaExceeded");
-    CHECK(used() == 15); // As before.
+    CHECK(used() == 15); // The refused call charged nothing.
     CHECK(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
     CHECK(used() == 6);
     CHECK(fixture.disarm({"u"}, alice) == "ok");

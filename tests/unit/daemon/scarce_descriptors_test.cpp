@@ -14,7 +14,7 @@ std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
     std::vector<std::int64_t> all{
         static_cast<std::int64_t>(daemon.service.registry().objects().size())};
     for (const auto& [resource, name] : enum_names(Resource{}))
-        // It includes the last reply, which the session keeps.
+        // The charge for unread bytes includes the last reply, which the session keeps.
         if (resource != Resource::unread_bytes)
             all.push_back(daemon.service.quota().used_by_all(resource));
     return all;

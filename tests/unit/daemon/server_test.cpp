@@ -219,7 +219,7 @@ TEST_CASE("an object keeps a server from exiting, and its deletion allows it")
     CHECK(fixture.service.is_idle());
 }
 
-// Without descriptors.
+// A server that has no free descriptor.
 
 // Runs in a child process with its own limit. Returns 0 or the number of the failed expectation.
 int connect_without_spare_descriptors()
@@ -334,7 +334,7 @@ TEST_CASE("a client without credentials is not accepted")
     ServerFixture fixture;
     fixture.server.admit(*make_eventfd(0, Counter::plain)); // An eventfd has no peer credentials.
     while (fixture.service.quota().used_by_all(Resource::connections) > 0)
-        REQUIRE(fixture.loop.run_once(20s)); // Until the connection is closed.
+        REQUIRE(fixture.loop.run_once(20s)); // Runs until the connection is closed.
     auto client = fixture.connect();
     CHECK(fixture.request(client, "Status").contains("\"connections\":1"));
 }

@@ -142,7 +142,8 @@ TEST_CASE("Show reports the last setter and its time to callers that may wait")
     const auto count = GENERATE(1, 20);
     daemon.request(setter, "Set",
                    R"({"items":[{"name":"e","count":)" + std::to_string(count) + "}]}");
-    daemon.request(owner, "Clear", R"({"items":[{"name":"e"}]})"); // A Clear is no Set.
+    // A Clear does not change "lastSet".
+    daemon.request(owner, "Clear", R"({"items":[{"name":"e"}]})");
 
     const auto shown = last_set(daemon, owner, "e");
     CHECK(shown.ends_with(R"(,"uid":2002,"pid":4711})"));

@@ -82,7 +82,7 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
 {
     const auto [method, parameters] = GENERATE(table<std::string, std::string>({
         {"CreateEvent", R"({"name":"new"})"},
-        {"CreateEvent", R"({"name":"s"})"}, // A call that fails.
+        {"CreateEvent", R"({"name":"s"})"}, // The name is taken, so this call fails.
         {"Set", R"({"items":[{"name":"s","count":3}]})"},
         {"Set", R"({"items":[{"name":"s","count":30}]})"},
         {"Set", R"({"items":[{"name":"s"},{"name":"p"}]})"},
@@ -91,7 +91,7 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
         {"Delete", R"({"items":[{"name":"missing"}]})"},
         {"Clear", R"({"items":[{"name":"s"}]})"},
         {"Wait", R"({"items":[{"name":"s"}]})"},
-        {"Wait", R"({"items":[{"name":"s","count":2}]})"}, // A call that differs.
+        {"Wait", R"({"items":[{"name":"s","count":2}]})"}, // This Wait is refused.
         {"Wait", R"({"items":[{"name":"missing","existing":true}]})"},
         {"Arm", R"({"name":"t","clock":"monotonic","afterNSec":3600000000000})"},
         {"SetPermissions", R"({"name":"s","permissions":"0600"})"},
@@ -106,7 +106,7 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
     REQUIRE_FALSE(reply.empty());
     const auto after = tokens(*daemon, "s");
 
-    for (int i = 0; i < 3; ++i) { // However often the daemon crashes.
+    for (int i = 0; i < 3; ++i) { // Further crashes change nothing.
         daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon, "s") == after);
         auto again = daemon->connect();
@@ -196,7 +196,7 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
     }
     daemon = crash_and_recover(std::move(daemon));
     auto last = daemon->connect();
-    REQUIRE(resume(*daemon, last, 1) == certain); // This one arrived.
+    REQUIRE(resume(*daemon, last, 1) == certain); // The client received this reply.
     CHECK(subscriptions(*daemon, "p") == 1);
     CHECK(daemon->state_store.stored_fds() == 2); // The subscription and the semaphore.
 }
@@ -223,7 +223,7 @@ struct DaemonLife {
 
     std::unique_ptr<ServiceFixture> daemon = with_semaphore(1);
     TestClient client = daemon->connect();
-    // The first byte behind the end of the journal, for each reply.
+    // The first byte after the end of the journal, for each reply.
     std::vector<std::size_t> journal_ends;
 
 private:
@@ -298,8 +298,8 @@ TEST_CASE("only the lost one of several replies to Open is undone")
     CHECK(subscriptions(*daemon, "p") == 1);
 }
 
-// Returns the successor of a daemon that crashed when the reply to a Wait, the client's first call,
-// was committed and not sent.
+// Returns the successor of a daemon that crashed after it had committed the reply to a Wait, and
+// before it sent the reply. The Wait is the client's first call.
 std::unique_ptr<ServiceFixture> restart_with_reply_in_doubt()
 {
     auto daemon = with_semaphore(2);
@@ -442,7 +442,7 @@ TEST_CASE("Resume is refused where it would be wrong")
         auto again = daemon->connect();
         CHECK(is_refused(resume(*daemon, again, 1, other_token)));
     }
-    // The token is still there for its owner.
+    // The refused attempts have not ended the session.
     auto right = daemon->connect();
     CHECK(resume(*daemon, right, 3) == certain);
     auto second = daemon->connect();
@@ -480,7 +480,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
-    if (calls == 1) { // The reply to the Set was missed, so no later call followed.
+    if (calls == 1) { // The client missed the reply to the Set, so it made no later call.
         CHECK(daemon->request(again, "Set", R"({"items":[{"name":"s","count":3}]})") == reply);
         ++calls;
     }

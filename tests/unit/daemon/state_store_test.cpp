@@ -317,7 +317,7 @@ TEST_CASE("new ids follow all ids that may have been given, whether their record
 {
     const auto [reserved, last] =
         GENERATE(table<std::int64_t, std::uint64_t>({{4'096, 4'096}, {1, 1}, {0, 1}, {-1, 1}}));
-    StateStoreFixture fixture; // Its event has the id 1.
+    StateStoreFixture fixture; // The fixture's own event has the id 1.
     fixture.state_store.put(0, record::Ids{reserved});
     fixture.state_store.commit();
     const SuccessorStore next{stored_fds_of(fixture.state_store)};
@@ -332,7 +332,7 @@ TEST_CASE("new ids are never those of existing records")
         GENERATE(table<std::vector<std::uint64_t>, std::uint64_t, bool>({
             {{2, 3}, 3, false},
             {{2, UINT64_MAX}, 2, true},
-            {{UINT64_MAX}, 1, true}, // The fixture's own event.
+            {{UINT64_MAX}, 1, true}, // The fixture's own event has the id 1.
             {{UINT64_MAX - 1}, 1, true},
             {{2, 1'000, max_id / 2 - 1}, max_id / 2 - 1, false},
             {{max_id / 3 * 2}, 1, true},
@@ -386,7 +386,7 @@ TEST_CASE("any number of descriptors can be stored in one iteration with reserve
         state_store.reserve_fd_slots(1);
         REQUIRE(state_store.store_fd(id, *fd));
         state_store.put(id, event_record("e"));
-        if (id % 2 == 0) { // As for a call that is refused in the end.
+        if (id % 2 == 0) { // A refused call removes what it has stored.
             state_store.erase(id, record::Kind::object);
             state_store.remove_fd(id);
         }
@@ -399,7 +399,7 @@ TEST_CASE("more tokens can be taken than the progress page has slots")
     EventLoop loop;
     StateStore state_store{loop};
     for (std::size_t i = 0; i < 3 * ProgressPage::max_takes; ++i) {
-        state_store.put(1, event_record("e")); // Each take has something to commit.
+        state_store.put(1, event_record("e")); // A commit before each take has something to write.
         state_store.take_slot(i) = 1;
     }
     const SuccessorStore next{stored_fds_of(state_store)};

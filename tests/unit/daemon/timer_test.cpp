@@ -39,7 +39,7 @@ struct TimerFixture {
     Timer timer;
 };
 
-// An hourly grid in the middle of an hour, on the monotonic clock or one that started before it.
+// Returns a request for an hourly timer. Its first expiration was ten and a half hours ago.
 protocol::Arm hourly(Clock clock = Clock::realtime)
 {
     return {.name = "t"_name, .clock = clock, .first = now_on(clock) - 10h - 30min, .interval = 1h};
@@ -185,7 +185,7 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     TimerFixture relative{{.name = t, .clock = Clock::realtime, .after = 1h}};
     const auto fixed = absolute.open();
     const auto span = relative.open();
-    // Both on the clock that nobody can set.
+    // Compares both expirations on the monotonic clock, which nobody can set.
     const auto fixed_before = expiry_of(fixed, Clock::monotonic);
     const auto span_before = expiry_of(span, Clock::monotonic);
     wall_clock.shift(by);
@@ -198,7 +198,8 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     CHECK_FALSE(fixed_after.overlaps(fixed_before));
 
     REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
-    REQUIRE(relative.timer.arm(absolute.timer.spec(), {})); // It is absolute now.
+    // The timer has an absolute schedule now.
+    REQUIRE(relative.timer.arm(absolute.timer.spec(), {}));
     const auto expiration = absolute.schedule().first;
     CHECK(expiry_of(span, Clock::realtime).overlaps({expiration, expiration}));
 }
@@ -234,7 +235,7 @@ void check_that_none_counts_early(Clock clock, bool is_relative)
     wait_until(fixture.schedule().clock, fixture.now() + 5ms);
     const auto passed = fixture.schedule().expirations_by(fixture.now() - 5ms);
     counted += static_cast<std::int64_t>(*take_expirations(fd));
-    CHECK(counted >= passed - passed_before); // None is lost.
+    CHECK(counted >= passed - passed_before); // No expiration is lost.
 }
 
 TEST_CASE("a descriptor counts no expiration early")
@@ -380,7 +381,7 @@ TEST_CASE("a one-shot timer is armed until its expiration, then expired, and cou
 
     wait_until(Clock::monotonic, first);
 
-    CHECK_FALSE(fixture.timer.has_expired()); // It is still to be counted.
+    CHECK_FALSE(fixture.timer.has_expired()); // The expiration is not counted yet.
     CHECK(fixture.timer.take_new_expirations() == 1);
     CHECK(fixture.timer.take_new_expirations() == 0);
     CHECK(fixture.timer.has_expired());
@@ -394,7 +395,7 @@ TEST_CASE("an uncounted one-shot timer is expired as soon as its time has passed
     CHECK(fixture.timer.has_expired());
     fixture.timer.start_counting();
     CHECK(fixture.timer.has_expired());
-    CHECK(fixture.timer.take_new_expirations() == 0); // It expired before counting started.
+    CHECK(fixture.timer.take_new_expirations() == 0); // The timer expired before counting started.
     REQUIRE(fixture.timer.disarm());
     CHECK_FALSE(fixture.timer.has_expired());
 }
@@ -432,7 +433,7 @@ TEST_CASE("several expirations that had passed at arming count as one")
     CHECK(*next <= fixture.now());
     const auto counted = fixture.timer.take_new_expirations();
     if (interval == 1ns)
-        CHECK(counted >= 1); // Those since.
+        CHECK(counted >= 1); // The timer may have expired again since it was armed.
     else
         CHECK(counted == 1);
 }
@@ -551,7 +552,7 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
         const bool was_in_time = fixture.now() < fixture.schedule().first;
         wall_clock.restore();
 
-        CHECK(has_expired); // None is to come.
+        CHECK(has_expired); // No expiration follows.
         CHECK(counted == 0);
         if (was_in_time)
             return;

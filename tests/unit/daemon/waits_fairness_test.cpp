@@ -185,7 +185,8 @@ TEST_CASE("the earliest wait is served first, whatever object was set first")
 
     CHECK(is_done(first));
     CHECK_FALSE(is_done(second));
-    CHECK(fixture.event("b").is_set()); // All or nothing.
+    // The second wait consumed nothing, because it cannot have both events.
+    CHECK(fixture.event("b").is_set());
 }
 
 TEST_CASE("the first of several waits that each miss another object is released once all are set")
@@ -353,7 +354,7 @@ TEST_CASE("a token of an unacknowledged wait is returned and serves the next")
     REQUIRE_FALSE(is_done(second));
 
     first->return_tokens();
-    first->return_tokens(); // Once is enough.
+    first->return_tokens(); // The second call has no effect.
     first.reset();
     run_until_idle(fixture.loop);
 

@@ -343,7 +343,8 @@ TEST_CASE("a set before the timeout counts, however busy the loop is")
     const auto always_ready = *make_eventfd(1, Counter::plain);
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
-    for (std::size_t i = 0; i < EventLoop::batch; ++i) // One whole iteration serves others.
+    // These descriptors fill one whole iteration.
+    for (std::size_t i = 0; i < EventLoop::batch; ++i)
         watches.push_back(
             *fixture.loop.watch(fds.emplace_back(*duplicate(always_ready)), EPOLLIN, [](auto) {}));
     fixture.create("e");
@@ -404,7 +405,8 @@ TEST_CASE("a wait that the policy forbids is refused at once, also for a missing
     CHECK(start(fixture, {.items = wait_items({"db/later"})}, 0).state() == "waits");
     CHECK(start(fixture, {.items = wait_items({"user/2002/x"})}).state() == "NotPermitted");
     CHECK(start(fixture, {.items = wait_items({"user/2001/x"})}).state() == "waits");
-    CHECK(fixture.waits.waiter_count("db/later"_name) == 0); // They were removed.
+    // The refused waits have left their queues.
+    CHECK(fixture.waits.waiter_count("db/later"_name) == 0);
 }
 
 TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
@@ -556,7 +558,8 @@ TEST_CASE("an event that is opened while others wait for it wakes them as before
     fixture.create("a", Mode::automatic);
     fixture.create("b", Mode::semaphore);
     auto waiter = start(fixture, {"a", "b"}, require);
-    const auto a = fixture.open("a"); // It is watched from now on; b still signals locally.
+    // From now on "a" is watched. The daemon still signals "b" locally.
+    const auto a = fixture.open("a");
     REQUIRE(add(a, 1));
     run_until_idle(fixture.loop);
     CHECK(waiter.state() == (require == Require::any ? "a=1" : "waits"));

@@ -100,7 +100,7 @@ TEST_CASE("a wait for a timer ends with its next expiration, not earlier, and is
     CHECK(waiter.state() == "t");
     CHECK(waiter.count() >= 1);
     CHECK(waiter.count() <= expirations_so_far(fixture));
-    CHECK(*waiter.wakeups <= 1);          // None if the wait completed at its start.
+    CHECK(*waiter.wakeups <= 1);          // A wait that completes at its start has no wake-up.
     CHECK_FALSE(timer(fixture).deadline); // The timer has no observer any more.
 }
 
@@ -393,7 +393,7 @@ TEST_CASE("a cancelled timer ends the waits for it, and other waits continue")
     CHECK(other.state() == "waits");
     CHECK(*one.wakeups == 1);
 
-    auto later = start(fixture, {"t"}); // It waits for the next arming.
+    auto later = start(fixture, {"t"}); // This wait is for the next arming.
     CHECK(later.state() == "waits");
     arm(fixture, {.name = t, .first = now_on(Clock::realtime) + 1ms});
     REQUIRE(completes(fixture, later));
@@ -470,7 +470,8 @@ TEST_CASE("a counted one-shot timer still releases at once after the clock was s
     const auto deadline = monotonic_deadline(20s);
     while (time_until(deadline) > 0ns) { // A busy machine may set the clock too late.
         RegistryFixture fixture;
-        auto other = start(fixture, {"missing", "t"}); // It needs the count.
+        // This wait makes the daemon count the expirations.
+        auto other = start(fixture, {"missing", "t"});
         arm(fixture, {.name = t, .first = now_on(Clock::realtime) + 200us});
         const auto first = timer(fixture).spec().schedule.first;
         wait_until(Clock::realtime, first);
