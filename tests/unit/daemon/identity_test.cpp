@@ -3,6 +3,7 @@
 #include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <set>
 #include <string>
@@ -69,6 +70,47 @@ TEST_CASE("ids go on behind those of a whole batch, across a kill")
     fixture = commit_crash_and_restart(std::move(fixture));
 
     CHECK(fixture->registry.new_id() > last);
+}
+
+TEST_CASE("ids that a lost commit reserved are not given again, by any later daemon")
+{
+    auto fixture = new_fixture();
+    fixture->create("e", Mode::pulse);
+    fixture->state_store.commit();
+    std::uint64_t last = 0;
+    for (int i = 0; i < 10'000; ++i)
+        last = fixture->registry.new_id();
+    fixture->state_store.commit();
+    constexpr std::size_t header = 4096;
+    const auto end = header + fixture->state_store.journal_bytes();
+    auto stored = crash(std::move(fixture));
+    REQUIRE(::pwrite(stored[2].get(), "xxx", 3, static_cast<off_t>(end - 8)) == 3);
+
+    fixture = std::make_unique<RegistryFixture>(std::move(stored));
+
+    CHECK(fixture->warnings ==
+          std::vector<std::string>{"the end of the journal is damaged: its last commits are lost"});
+    CHECK(fixture->registry.find("e"_name));
+    CHECK(fixture->registry.new_id() > last);
+    // Killed before it commits anything but its recovery.
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(fixture->warnings.empty());
+    CHECK(fixture->registry.new_id() > last);
+}
+
+TEST_CASE("a journal without a readable record of reserved ids begins its ids at the time")
+{
+    const auto reserved = GENERATE(std::int64_t{0}, std::int64_t{max_object_id} + 1);
+    using std::chrono::microseconds;
+    const auto before = wall_now().time_since_epoch();
+    auto fixture = new_fixture();
+    fixture->create("e", Mode::pulse);
+    fixture->state_store.put(0, record::Ids{reserved});
+
+    fixture = commit_crash_and_restart(std::move(fixture));
+
+    const microseconds next{fixture->registry.new_id()};
+    CHECK(next >= std::chrono::duration_cast<microseconds>(before));
 }
 
 TEST_CASE("a daemon without an earlier one's journal begins its ids at the time of its start")
