@@ -153,6 +153,8 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, reco
 
 void Recovery::restore_object(Id id, record::Object& record)
 {
+    if (id > std::uint64_t{max_object_id})
+        return drop_object(id, record, "no daemon assigns its id");
     auto* owner = find_session(record.session);
     if (record.session && !owner)
         return drop_object(id, record, "its session was not recovered");

@@ -123,10 +123,34 @@ TEST_CASE("a daemon without an earlier one's journal begins its ids at the time 
     CHECK(first.count() < max_object_id / 4); // Enough for as many years again.
 }
 
-TEST_CASE("an id in a damaged journal that no daemon gives is shown as one that clients can read")
+TEST_CASE("an object with an id that no daemon assigns is dropped and logged, and others are kept")
+{
+    constexpr std::uint64_t end = std::uint64_t{max_object_id} + 1;
+    const auto id = GENERATE_COPY(end, end + 1, 2 * end, std::uint64_t{UINT64_MAX});
+    const auto mode = GENERATE(Mode::pulse, Mode::semaphore);
+    CAPTURE(id);
+    auto fixture = new_fixture();
+    fixture->create("kept", Mode::pulse);
+    if (mode != Mode::pulse)
+        REQUIRE(fixture->state_store.store_fd(id, *make_eventfd(5, Counter::semaphore)));
+    fixture->state_store.put(id, event_record("e", mode));
+
+    fixture = commit_crash_and_restart(std::move(fixture));
+
+    CHECK_FALSE(fixture->registry.find("e"_name));
+    CHECK(fixture->registry.find("kept"_name));
+    CHECK(fixture->state_store.stored_fds() == 0);
+    REQUIRE(fixture->recovered.warnings.size() == 2); // The first tells which ids follow.
+    CHECK(fixture->recovered.warnings[1] ==
+          "event 'e' of uid 2001 is lost: no daemon assigns its id");
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->recovered.warnings.empty());
+}
+
+TEST_CASE("an object with the highest id of all is kept")
 {
     auto fixture = new_fixture();
-    fixture->state_store.put(UINT64_MAX, event_record("e", Mode::pulse));
+    fixture->state_store.put(std::uint64_t{max_object_id}, event_record("e", Mode::pulse));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(id_of(object(*fixture, "e")).value == max_object_id);
 }
