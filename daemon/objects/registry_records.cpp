@@ -13,7 +13,7 @@ namespace evfd::daemon {
 namespace {
 
 // The number of ids that one record reserves. A crash loses at most as many of 2^53, and only one
-// creation in as many costs a record.
+// creation in half as many costs a record.
 constexpr std::uint64_t ids_per_record = 4'096;
 
 // From this number of tokens on, reading the counter and one write(2) cost less than single
@@ -53,13 +53,13 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
 
 std::uint64_t Registry::new_id()
 {
-    if (last_serial_ >= reserved_ids_)
+    if (last_serial_ + ids_per_record / 2 >= reserved_ids_)
         reserve_ids();
     return ++last_serial_;
 }
 
-// The record is committed together with the first object that has one of the ids, before any reply
-// reports that object.
+// While commits fail, Show still reports a new object. So the record is put long before its ids are
+// used. Only the first record of a daemon may be committed together with the first of its ids.
 void Registry::reserve_ids()
 {
     constexpr StateStore::Id only_key = 0;

@@ -72,6 +72,21 @@ TEST_CASE("ids go on behind those of a whole batch, across a kill")
     CHECK(fixture->registry.new_id() > last);
 }
 
+TEST_CASE("ids are reserved long before they are used, so a failed commit repeats none")
+{
+    auto fixture = new_fixture();
+    std::uint64_t last = 0;
+    for (int i = 0; i < 3'000; ++i)
+        last = fixture->registry.new_id();
+    fixture->state_store.commit();
+    for (int i = 0; i < 2'000; ++i) // More than the first record has.
+        last = fixture->registry.new_id();
+
+    fixture = crash_and_restart(std::move(fixture)); // Without another commit.
+
+    CHECK(fixture->registry.new_id() > last);
+}
+
 TEST_CASE("ids that a lost commit reserved are not given again, by any later daemon")
 {
     auto fixture = new_fixture();
