@@ -32,9 +32,10 @@ bool is_eventfd(const UniqueFd& fd)
     return is_anonymous && !is_timerfd(fd) && ::epoll_wait(fd.get(), &event, 1, 0) < 0;
 }
 
-// Returns an id that no earlier daemon has assigned, without a journal that says so: the
-// microseconds since 1970. No daemon assigns a million ids a second for long.
-std::uint64_t first_id_without_journal()
+// Returns an id that no earlier daemon has assigned, without a record that says so: the
+// microseconds since 1970. No daemon assigns a million ids a second for long, and the wall clock is
+// assumed not to go back.
+std::uint64_t first_id_without_record()
 {
     using std::chrono::microseconds;
     const auto since = std::chrono::duration_cast<microseconds>(wall_now().time_since_epoch());
@@ -50,9 +51,7 @@ std::vector<Session> Registry::restore(RecoveredState& recovered)
 
 std::vector<Session> Recovery::run()
 {
-    registry_.last_serial_ = recovered_.recreated[2]
-                                 ? std::max(recovered_.last_id, first_id_without_journal())
-                                 : recovered_.last_id;
+    continue_ids();
     for (auto& [id, record] : recovered_.sessions)
         restore_session(id, record);
     for (const auto& [id, record] : recovered_.processes)
@@ -77,6 +76,19 @@ std::vector<Session> Recovery::run()
     log::info("recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
               registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
+}
+
+// Ids.
+
+// Damage is reported only once. Without the reservation, which is committed with the recovery, the
+// next daemon would continue after an older record.
+void Recovery::continue_ids()
+{
+    registry_.last_serial_ = recovered_.last_id;
+    if (recovered_.knows_last_id)
+        return;
+    registry_.last_serial_ = std::max(recovered_.last_id, first_id_without_record());
+    registry_.reserve_ids();
 }
 
 // Objects.
@@ -141,6 +153,8 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, reco
 
 void Recovery::restore_object(Id id, record::Object& record)
 {
+    if (id > std::uint64_t{max_object_id})
+        return drop_object(id, record, "no daemon assigns its id");
     auto* owner = find_session(record.session);
     if (record.session && !owner)
         return drop_object(id, record, "its session was not recovered");

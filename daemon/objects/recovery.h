@@ -40,6 +40,7 @@ private:
     using Id = RecoveredState::Id;
     using Entry = Registry::Entry;
 
+    void continue_ids();
     void restore_object(Id id, record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);

@@ -117,7 +117,7 @@ struct Object {
     Kind kind() const { return timer() ? Kind::timer : Kind::event; }
     std::string description() const; // For messages: "a manual event", "a timer".
 
-    std::uint64_t serial; // Never reused, unlike a name or an address.
+    std::uint64_t serial; // 1 to max_object_id. Never reused, unlike a name or an address.
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
@@ -143,8 +143,7 @@ struct Object {
 // Returns the object's id on the wire, which is its serial.
 inline protocol::ObjectId id_of(const Object& object)
 {
-    // A damaged journal may have a larger serial than any daemon assigns.
-    return {static_cast<std::int64_t>(object.serial & std::uint64_t{max_object_id})};
+    return {static_cast<std::int64_t>(object.serial)};
 }
 
 // Receives what happens to the objects of the registry.

@@ -12,8 +12,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// The number of ids that one record reserves. A crash loses at most this number of the 2^53 ids,
-// and only one in this number of creations writes a record.
+// The number of ids that one record reserves. A crash loses at most this number of the 2^53 ids.
+// The next record is written when half of the ids are used.
 constexpr std::uint64_t ids_per_record = 4'096;
 
 // From this number of tokens on, reading the counter and one write(2) cost less than single
@@ -53,13 +53,13 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
 
 std::uint64_t Registry::new_id()
 {
-    if (last_serial_ >= reserved_ids_)
+    if (last_serial_ + ids_per_record / 2 >= reserved_ids_)
         reserve_ids();
     return ++last_serial_;
 }
 
-// The record is committed together with the first object that has one of the ids, before any reply
-// reports that object.
+// While commits fail, Show still reports a new object. So the record is put long before its ids are
+// used. Only the first record of a daemon may be committed together with the first of its ids.
 void Registry::reserve_ids()
 {
     constexpr StateStore::Id only_key = 0;

@@ -65,8 +65,10 @@ public:
         case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);
         case record::Kind::process: return read_into(recovered_.processes, record);
         case record::Kind::ids:
-            if (const auto ids = decode_record<record::Ids>(record))
+            if (const auto ids = decode_record<record::Ids>(record)) {
                 recovered_.last_id = static_cast<RecoveredState::Id>(ids->last);
+                recovered_.knows_last_id = true;
+            }
             return;
         case record::Kind::intent:
             if (auto intent = decode_record<record::Intent>(record))
@@ -154,6 +156,11 @@ void find_last_id(const std::vector<Journal::Record>& records, std::vector<Recov
                         *highest, recovered.last_id));
 }
 
+bool has_lost_commits(const Journal::Contents& contents)
+{
+    return !contents.is_journal || contents.damaged_bytes > 0 || contents.is_missing_tail;
+}
+
 void report_defects(const Journal::Contents& contents, RecoveredState& recovered)
 {
     if (!contents.is_journal)
@@ -227,6 +234,8 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     for (const auto& record : contents.records)
         reader.read(record);
     reader.report();
+    if (has_lost_commits(contents))
+        recovered.knows_last_id = false;
     for (auto& [id, fd] : stashed.fds)
         recovered.fds.emplace(id, std::move(fd));
     find_last_id(contents.records, stashed.unwanted_ids, recovered);

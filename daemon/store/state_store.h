@@ -71,6 +71,9 @@ struct RecoveredState {
     std::array<bool, 4> recreated{true, true, true, true};
     bool has_unreadable_fds = false; // The stash has descriptors that this process cannot receive.
     Id last_id = 0;                  // New ids follow this one.
+    // The journal has the record of reserved ids, and has lost no commit. Otherwise ids after
+    // last_id may have been assigned to objects that no longer exist.
+    bool knows_last_id = false;
 
     bool is_complete() const { return recreated == std::array<bool, 4>{}; }
 };

@@ -2,6 +2,8 @@
 #pragma once
 
 #include "common/enums.h"
+#include "common/limits.h"
+#include "daemon/objects/registry.h"
 #include "tests/fuzz/input.h"
 
 #include <fmt/format.h>
@@ -18,19 +20,31 @@ namespace evfd::daemon {
 
 class Parameters {
 public:
-    explicit Parameters(fuzz::Input& input) : input_{input} {}
+    Parameters(fuzz::Input& input, const Registry& registry) : input_{input}, registry_{registry} {}
 
     Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
-    // `more` adds fields to an item; it is called for each item.
+    // For half of the choices the call has an id too.
+    Parameters& name_and_id()
+    {
+        const auto chosen = input_.below(2 * names_.size());
+        const auto name = names_[chosen % names_.size()];
+        add("name", quoted(name));
+        return chosen < names_.size() ? *this : id(name);
+    }
+    // `more` adds fields to an item; it is called for each item. For half of the choices each item
+    // has an id too.
     template <class More>
     Parameters& items(More more)
     {
-        const auto chosen = std::max<std::size_t>(input_.below(16), 1);
+        const auto choice = input_.below(32);
+        const auto chosen = std::max<std::size_t>(choice % 16, 1);
         std::string list;
         for (std::size_t i = 0; i < names_.size(); ++i)
             if ((chosen >> i & 1U) != 0) {
-                Parameters item{input_};
+                Parameters item{input_, registry_};
                 item.add("name", quoted(names_[i]));
+                if (choice >= 16)
+                    item.id(names_[i]);
                 more(item);
                 list += (list.empty() ? "" : ",") + item.text();
             }
@@ -99,6 +113,14 @@ private:
     static constexpr std::array<std::string_view, 4> names_{"a", "b", "c", "d/e"};
 
     static std::string quoted(std::string_view text) { return fmt::format(R"("{}")", text); }
+    // Adds the id of the object with that name, the next id, or one that is out of range.
+    Parameters& id(std::string_view name)
+    {
+        const auto* object = registry_.find(*Name::parse(name));
+        const auto right = object ? id_of(*object).value : std::int64_t{1};
+        const std::array<std::int64_t, 4> ids{right, right + 1, 0, max_object_id + 1};
+        return add("id", std::to_string(input_.pick(ids)));
+    }
     template <class All>
     std::string_view pick(const All& all)
     {
@@ -112,6 +134,7 @@ private:
     }
 
     fuzz::Input& input_;
+    const Registry& registry_;
     std::string text_;
 };
 

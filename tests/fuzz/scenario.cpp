@@ -122,7 +122,7 @@ void Scenario::create(TestClient& client)
 void Scenario::arm(TestClient& client)
 {
     auto parameters = next_parameters();
-    parameters.name()
+    parameters.name_and_id()
         .enum_value<Clock>("clock")
         .duration("firstNSec")
         .duration("afterNSec")

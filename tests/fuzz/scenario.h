@@ -31,7 +31,7 @@ private:
                                                               "ffffffffffffffffffffffffffffffff"};
 
     void run_operation(char code);
-    Parameters next_parameters() { return Parameters{input_}; }
+    Parameters next_parameters() { return Parameters{input_, instance_->service.registry()}; }
     void call(TestClient& client, std::string_view method, const Parameters& parameters);
     void create(TestClient& client);
     void arm(TestClient& client);

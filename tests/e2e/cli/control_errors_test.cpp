@@ -31,7 +31,7 @@ void check_failure(const RunResult& ran, const Case& wanted)
     CHECK(ran.err.starts_with("evfdctl: "));
     CHECK(std::ranges::count(ran.err, '\n') == 1);
     CHECK(ran.err.ends_with('\n'));
-    CHECK(ran.err.contains(wanted.says));
+    CHECK(ran.err.contains(wanted.message));
 }
 
 TEST_CASE("each failure has its exit status and one line that says what to do")

@@ -3,6 +3,7 @@
 #include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <set>
 #include <string>
@@ -71,6 +72,62 @@ TEST_CASE("ids go on behind those of a whole batch, across a kill")
     CHECK(fixture->registry.new_id() > last);
 }
 
+TEST_CASE("ids are reserved long before they are used, so a failed commit repeats none")
+{
+    auto fixture = new_fixture();
+    std::uint64_t last = 0;
+    for (int i = 0; i < 3'000; ++i)
+        last = fixture->registry.new_id();
+    fixture->state_store.commit();
+    for (int i = 0; i < 2'000; ++i) // More than the first record has.
+        last = fixture->registry.new_id();
+
+    fixture = crash_and_restart(std::move(fixture)); // Without another commit.
+
+    CHECK(fixture->registry.new_id() > last);
+}
+
+TEST_CASE("ids that a lost commit reserved are not given again, by any later daemon")
+{
+    auto fixture = new_fixture();
+    fixture->create("e", Mode::pulse);
+    fixture->state_store.commit();
+    std::uint64_t last = 0;
+    for (int i = 0; i < 10'000; ++i)
+        last = fixture->registry.new_id();
+    fixture->state_store.commit();
+    constexpr std::size_t header = 4096;
+    const auto end = header + fixture->state_store.journal_bytes();
+    auto stored = crash(std::move(fixture));
+    REQUIRE(::pwrite(stored[2].get(), "xxx", 3, static_cast<off_t>(end - 8)) == 3);
+
+    fixture = std::make_unique<RegistryFixture>(std::move(stored));
+
+    CHECK(fixture->warnings ==
+          std::vector<std::string>{"the end of the journal is damaged: its last commits are lost"});
+    CHECK(fixture->registry.find("e"_name));
+    CHECK(fixture->registry.new_id() > last);
+    // Killed before it commits anything but its recovery.
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(fixture->warnings.empty());
+    CHECK(fixture->registry.new_id() > last);
+}
+
+TEST_CASE("a journal without a readable record of reserved ids begins its ids at the time")
+{
+    const auto reserved = GENERATE(std::int64_t{0}, std::int64_t{max_object_id} + 1);
+    using std::chrono::microseconds;
+    const auto before = wall_now().time_since_epoch();
+    auto fixture = new_fixture();
+    fixture->create("e", Mode::pulse);
+    fixture->state_store.put(0, record::Ids{reserved});
+
+    fixture = commit_crash_and_restart(std::move(fixture));
+
+    const microseconds next{fixture->registry.new_id()};
+    CHECK(next >= std::chrono::duration_cast<microseconds>(before));
+}
+
 TEST_CASE("a daemon without an earlier one's journal begins its ids at the time of its start")
 {
     using std::chrono::microseconds;
@@ -81,10 +138,34 @@ TEST_CASE("a daemon without an earlier one's journal begins its ids at the time 
     CHECK(first.count() < max_object_id / 4); // At least three quarters of the ids are left.
 }
 
-TEST_CASE("an id in a damaged journal that no daemon gives is shown as one that clients can read")
+TEST_CASE("an object with an id that no daemon assigns is dropped and logged, and others are kept")
+{
+    constexpr std::uint64_t end = std::uint64_t{max_object_id} + 1;
+    const auto id = GENERATE_COPY(end, end + 1, 2 * end, std::uint64_t{UINT64_MAX});
+    const auto mode = GENERATE(Mode::pulse, Mode::semaphore);
+    CAPTURE(id);
+    auto fixture = new_fixture();
+    fixture->create("kept", Mode::pulse);
+    if (mode != Mode::pulse)
+        REQUIRE(fixture->state_store.store_fd(id, *make_eventfd(5, Counter::semaphore)));
+    fixture->state_store.put(id, event_record("e", mode));
+
+    fixture = commit_crash_and_restart(std::move(fixture));
+
+    CHECK_FALSE(fixture->registry.find("e"_name));
+    CHECK(fixture->registry.find("kept"_name));
+    CHECK(fixture->state_store.stored_fds() == 0);
+    REQUIRE(fixture->recovered.warnings.size() == 2); // The first tells which ids follow.
+    CHECK(fixture->recovered.warnings[1] ==
+          "event 'e' of uid 2001 is lost: no daemon assigns its id");
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->recovered.warnings.empty());
+}
+
+TEST_CASE("an object with the highest id of all is kept")
 {
     auto fixture = new_fixture();
-    fixture->state_store.put(UINT64_MAX, event_record("e", Mode::pulse));
+    fixture->state_store.put(std::uint64_t{max_object_id}, event_record("e", Mode::pulse));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(id_of(object(*fixture, "e")).value == max_object_id);
 }

@@ -46,8 +46,9 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
     fixture = commit_crash_and_restart(std::move(fixture));
     run_until_idle(fixture->loop);
 
-    CHECK(fixture->warnings == std::vector<std::string>{"1 records cannot be decoded: their contents "
-                                                        "are lost"});
+    CHECK(fixture->warnings ==
+          std::vector<std::string>{"1 records cannot be decoded: their contents "
+                                   "are lost"});
 }
 
 TEST_CASE("a recovered timer that targets itself or another timer sets nothing")
@@ -110,21 +111,22 @@ TEST_CASE("the earlier of two sessions with one token is recovered, and the othe
     CHECK(fixture->sessions[0].id == first);
     CHECK(fixture->sessions[0].reply_cache->sequence == 1);
     CHECK(fixture->sessions[0].subscriptions.size() == 1);
-    CHECK(fixture->recovered.warnings ==
-          std::vector{"a session (" + std::to_string(id) + ") is lost: its token is already in use"});
+    CHECK(fixture->recovered.warnings == std::vector{"a session (" + std::to_string(id) +
+                                                     ") is lost: its token is already in use"});
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->sessions.size() == 1);
     CHECK(fixture->recovered.warnings.empty());
 }
 
-TEST_CASE("ids continue below an impossible id, and are not reused")
+TEST_CASE("ids continue below an id that no daemon reaches, and are not reused")
 {
+    constexpr std::uint64_t highest = max_object_id;
     auto fixture = new_fixture();
     fixture->create("first", Mode::pulse);
     const auto first = object(*fixture, "first").serial;
     const auto eventfd = *make_eventfd(5, Counter::semaphore);
-    REQUIRE(fixture->state_store.store_fd(UINT64_MAX, eventfd));
-    fixture->state_store.put(UINT64_MAX, event_record("last", Mode::semaphore));
+    REQUIRE(fixture->state_store.store_fd(highest, eventfd));
+    fixture->state_store.put(highest, event_record("last", Mode::semaphore));
 
     fixture = commit_crash_and_restart(std::move(fixture));
 

@@ -140,6 +140,7 @@ struct Damage {
 TEST_CASE("a damaged journal is reported, and its valid records are used")
 {
     StateStoreFixture fixture;
+    fixture.state_store.put(0, record::Ids{10});
     fixture.state_store.put(2, event_record("later"));
     fixture.state_store.commit();
     constexpr std::size_t page = 4096;
@@ -148,8 +149,7 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
         {{"x", 0, "the journal's header page is damaged"},
          {"\x63", 8, "the journal was written by a newer evfdd (version 99, this one knows 1)"},
          {"xxx", page + 60, "bytes within the journal are damaged: their records are lost", 1},
-         {"xxx", end - 8, "the end of the journal is damaged: its last commits are lost",
-          2}}));
+         {"xxx", end - 8, "the end of the journal is damaged: its last commits are lost", 2}}));
     auto stored = stored_fds_of(fixture.state_store);
     REQUIRE(::pwrite(stored[journal].get(), damage.bytes.data(), damage.bytes.size(),
                      static_cast<off_t>(damage.offset)) > 0);
@@ -162,6 +162,8 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     CHECK(next.recovered.warnings[0].contains(damage.warning));
     for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
+    const bool is_newer_version = damage.offset == 8;
+    CHECK(next.recovered.knows_last_id == is_newer_version); // Only then no commit may be lost.
 }
 
 TEST_CASE("an incomplete commit is not reported, since no client got its reply")
@@ -322,6 +324,7 @@ TEST_CASE("new ids follow all ids that may have been given, whether their record
     fixture.state_store.commit();
     const SuccessorStore next{stored_fds_of(fixture.state_store)};
     CHECK(next.recovered.last_id == last);
+    CHECK(next.recovered.knows_last_id == (reserved > 0));
     CHECK(next.recovered.warnings.size() == (reserved > 0 ? 0 : 1));
 }
 
