@@ -465,7 +465,7 @@ void check_failures(const DaemonProcess& daemon, const std::vector<Case>& cases)
         CHECK(ran.err.starts_with("evfdctl: "));
         CHECK(std::ranges::count(ran.err, '\n') == 1);
         CHECK(ran.err.ends_with('\n'));
-        CHECK(ran.err.contains(one.says));
+        CHECK(ran.err.contains(one.message));
     }
 }
 
