@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <optional>
 #include <variant>
 #include <vector>
@@ -137,9 +136,7 @@ int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_n
                 if (!fired)
                     return std::unexpected(fired.error());
                 const auto& first = fired->front();
-                const auto named = std::ranges::find(all, first.name.text());
-                return store_result(static_cast<std::size_t>(named - all.begin()), first.count,
-                                    taken);
+                return store_result(static_cast<std::size_t>(first.index), first.count, taken);
             });
     });
 }

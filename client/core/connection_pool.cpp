@@ -13,6 +13,7 @@
 #include <chrono>
 #include <exception>
 #include <memory>
+#include <ranges>
 #include <system_error>
 #include <utility>
 
@@ -192,12 +193,16 @@ Expected<std::vector<protocol::Fired>> ConnectionPool::wait(protocol::Wait reque
 Expected<std::vector<protocol::Fired>>
 ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired)
 {
-    const auto was_requested = [&](const protocol::Fired& one) {
-        const auto& items = request.items.list;
+    const auto& items = request.items.list;
+    const bool is_all = request.require.value_or(Require::all) == Require::all;
+    const auto fits = [&](std::size_t position) {
+        const auto& one = fired[position];
         const auto index = static_cast<std::size_t>(one.index);
-        return one.index >= 0 && index < items.size() && items[index].name == one.name;
+        return one.index >= 0 && index < items.size() && items[index].name == one.name &&
+               (!is_all || index == position);
     };
-    if (fired.empty() || !std::ranges::all_of(fired, was_requested))
+    const auto positions = std::views::iota(std::size_t{0}, fired.size());
+    if (fired.size() != (is_all ? items.size() : 1) || !std::ranges::all_of(positions, fits))
         return std::unexpected(Connection::protocol_error("it does not match the request"));
     return fired;
 }

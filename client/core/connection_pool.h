@@ -86,7 +86,8 @@ public:
     // Executes Clear, which may take long, on a session of its own.
     Expected<void> clear(const protocol::Clear& request);
 
-    // Returns `fired`. It is a protocol error if it is empty, or has a name that was not requested.
+    // Returns `fired`. It is a protocol error unless it has all items of the request in their
+    // order, or one of them if the request is for any.
     static Expected<std::vector<protocol::Fired>>
     validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired);
 

@@ -64,12 +64,24 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, std::int64_t seque
     return Progress::done;
 }
 
-// The number of a pulse's subscribers may have changed since the last slice.
+// Returns the target's object, unless it was deleted or has got all that this Set gives it. An
+// object that does not count has got it with the first slice.
+Object* PendingSet::find_incomplete(const Target& target) const
+{
+    if (target.tokens <= applied_)
+        return nullptr;
+    auto* object = service_.registry().find(target.object);
+    const bool is_set_already = object && applied_ > 0 && !accumulates(*object->mode());
+    return is_set_already ? nullptr : object;
+}
+
+// The number of a pulse's subscribers may have changed since the last slice. Only the targets that
+// still get tokens count: the others cannot make the rest of the Set too large.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
     for (const auto& target : targets_) {
-        auto* object = service_.registry().find(target.object);
+        auto* object = find_incomplete(target);
         if (const auto* pulse = object ? object->pulse() : nullptr)
             increments += static_cast<std::int64_t>(pulse->subscriptions().size());
         else
@@ -85,19 +97,18 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Skips objects that were deleted. Objects that do not count are set once. The pulses of an object
-// are reported with its last batch.
+// The pulses of an object are reported with its last batch.
 Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     Registry::Increments increments;
-    for (const auto& [reference, total] : targets_) {
-        auto* object = service_.registry().find(reference);
-        const auto left = total - applied_;
-        if (!object || left <= 0 || (applied_ > 0 && !accumulates(*object->mode())))
+    for (const auto& target : targets_) {
+        auto* object = find_incomplete(target);
+        if (!object)
             continue;
+        const auto left = target.tokens - applied_;
         const auto now = std::min(tokens, left);
         increments.push_back(
-            {&reference.name, object, now, now == left ? total - applied_before_ : 0});
+            {&target.object.name, object, now, now == left ? target.tokens - applied_before_ : 0});
     }
     return increments;
 }

@@ -22,6 +22,12 @@ public:
     bool must_finish() const override { return true; }
 
 private:
+    struct Target {
+        ObjectRef object;
+        std::int64_t tokens; // The tokens that it gets in all.
+    };
+
+    Object* find_incomplete(const Target& target) const;
     std::int64_t increments_per_token() const;
     std::int64_t tokens_per_slice(std::int64_t each) const;
     Registry::Increments next_increments(std::int64_t tokens) const;
@@ -34,10 +40,6 @@ private:
     bool is_sequenced_; // The session counts this call.
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
-    struct Target {
-        ObjectRef object;
-        std::int64_t tokens; // The number of tokens that it gets in total.
-    };
     std::vector<Target> targets_;
     std::int64_t tokens_ = 0;  // The largest number that any target gets.
     std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.

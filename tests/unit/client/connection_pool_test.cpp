@@ -12,25 +12,63 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-TEST_CASE("a wait reply that fires none of the requested names is a protocol error")
+// Returns the result of a wait for e and f, to which a daemon replies with these items.
+Expected<std::vector<protocol::Fired>> wait_for_e_and_f(Require require, const std::string& fired)
 {
-    const auto* const fired = GENERATE(
-        "", R"({"name":"other","count":1,"index":0,"id":7})",
-        R"({"name":"e","count":1,"index":1,"id":7})", R"({"name":"e","count":1,"index":2,"id":7})",
-        R"({"name":"e","count":1,"index":-1,"id":7})", R"({"name":"e","count":1,"index":0,"id":0})",
-        R"({"name":"e","count":1,"index":0,"id":7},{"name":"other","count":1,"index":1,"id":8})");
     ScriptedDaemon daemon;
     const Client client{daemon.address(), 30s};
     Expected<std::vector<protocol::Fired>> reply;
-    std::thread waiter{
-        [&] { reply = client.wait(std::vector{"e"s, "f"s}, {.require = Require::any}); }};
+    std::thread waiter{[&] { reply = client.wait(std::vector{"e"s, "f"s}, {.require = require}); }};
     auto connection = daemon.accept();
     CHECK(connection.receive_call().contains("io.evfdd.Resume"));
     CHECK(connection.receive_call().contains("io.evfdd.Wait"));
-    connection.send_reply(R"({"parameters":{"fired":[)" + std::string{fired} + "]}}");
+    connection.send_reply(R"({"parameters":{"fired":[)" + fired + "]}}");
     waiter.join();
+    return reply;
+}
+
+TEST_CASE("a wait reply that does not match the request is a protocol error")
+{
+    const auto [require, fired] = GENERATE(table<Require, std::string>({
+        {Require::any, ""},
+        {Require::any, R"({"name":"other","count":1,"index":0,"id":7})"},
+        {Require::any, R"({"name":"e","count":1,"index":1,"id":7})"},
+        {Require::any, R"({"name":"e","count":1,"index":2,"id":7})"},
+        {Require::any, R"({"name":"e","count":1,"index":-1,"id":7})"},
+        {Require::any, R"({"name":"e","count":1,"index":0,"id":0})"},
+        {Require::any,
+         R"({"name":"e","count":1,"index":0,"id":7},{"name":"f","count":1,"index":1,"id":8})"},
+        {Require::all, ""},
+        {Require::all, R"({"name":"e","count":1,"index":0,"id":7})"},
+        {Require::all,
+         R"({"name":"e","count":1,"index":0,"id":7},{"name":"other","count":1,"index":1,"id":8})"},
+        {Require::all,
+         R"({"name":"e","count":1,"index":0,"id":7},{"name":"e","count":1,"index":0,"id":7})"},
+        {Require::all,
+         R"({"name":"f","count":1,"index":1,"id":8},{"name":"e","count":1,"index":0,"id":7})"},
+        {Require::all,
+         R"({"name":"e","count":1,"index":0,"id":7},{"name":"f","count":1,"index":1,"id":8},)"
+         R"({"name":"f","count":1,"index":1,"id":8})"},
+    }));
+    CAPTURE(fired);
+    const auto reply = wait_for_e_and_f(require, fired);
     REQUIRE_FALSE(reply);
     CHECK(reply.error().code == ErrorCode::system);
+}
+
+TEST_CASE("a wait reply has one of the requested items, or all of them in the order of the request")
+{
+    const auto any = wait_for_e_and_f(Require::any, R"({"name":"f","count":1,"index":1,"id":8})");
+    REQUIRE(any);
+    REQUIRE(any->size() == 1);
+    CHECK(any->front().index == 1);
+
+    const auto all = wait_for_e_and_f(
+        Require::all,
+        R"({"name":"e","count":1,"index":0,"id":7},{"name":"f","count":2,"index":1,"id":8})");
+    REQUIRE(all);
+    REQUIRE(all->size() == 2);
+    CHECK(all->back().count == 2);
 }
 
 } // namespace

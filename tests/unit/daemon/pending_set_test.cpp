@@ -2,6 +2,7 @@
 
 #include "daemon/objects/cooldowns.h"
 #include "daemon/service/pending_clear.h"
+#include "tests/support/resource_limits.h"
 #include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
@@ -331,6 +332,38 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     CHECK(all_subscribed);
     run_until_idle(daemon.loop);
     CHECK(setter.reply() == R"({"parameters":{}})");
+}
+
+TEST_CASE(
+    "subscribers of a pulse that a Set has finished do not make the rest of the Set too large")
+{
+    constexpr std::int64_t subscribers = max_tokens_per_set / 3 + 1; // Of each of three pulses.
+    require_descriptors(20'000);
+    auto limits = default_limits;
+    limits.set(Resource::subscriptions, 2 * max_tokens_per_set);
+    ServiceFixture daemon{limits, 4 * max_tokens_per_set};
+    const SlowEvent slow_event{daemon};
+    auto setter = daemon.connect();
+    daemon.request(setter, "CreateEvent", R"({"name":"m"})");
+    for (const auto* name : {"p", "q", "r"})
+        daemon.request(setter, "CreateEvent",
+                       fmt::format(R"({{"name":"{}","mode":"pulse"}})", name));
+    setter.call("Set", fmt::format(R"({{"items":[{{"name":"m"}},{{"name":"p","count":2}},)"
+                                   R"({{"name":"q","count":2}},{{"name":"r"}},)"
+                                   R"({{"name":"s","count":{}}}]}})",
+                                   many));
+    while (run_into_set(daemon, "s") < 2)
+        run_iterations(daemon.loop, 1);
+    auto& registry = daemon.service.registry();
+    Session subscriber{daemon.service.new_session_id(), make_peer(alice), {}, {}};
+    for (std::int64_t i = 0; i < subscribers; ++i)
+        REQUIRE(registry.open(subscriber, names({"p", "q", "r"})));
+
+    run_until_idle(daemon.loop);
+
+    CHECK(setter.reply() == R"({"parameters":{}})");
+    CHECK(tokens(daemon, "s") == many);
+    CHECK(tokens(daemon, "m") == 1);
 }
 
 TEST_CASE("the size of a batch follows from the duration of earlier batches")
