@@ -28,7 +28,7 @@ constexpr int slow_retry_ms = 1'000;
 Error too_many_former_users()
 {
     return {.code = ErrorCode::refused,
-            .message = fmt::format("a client keeps the objects of at most {} earlier users; close "
+            .message = fmt::format("a client keeps the objects of at most {} former users; close "
                                    "some of them, or use a client for each user",
                                    max_former_sessions),
             .is_limit = true};

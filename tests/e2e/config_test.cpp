@@ -15,7 +15,7 @@ RunResult check(const std::string& file)
     return run({.argv = {EVFDD_DAEMON, "--check-config", file}});
 }
 
-TEST_CASE("--check-config reports that a file and its drop-ins are valid")
+TEST_CASE("the option --check-config reports that a file and its drop-ins are valid")
 {
     const TemporaryDirectory directory;
     const auto main = directory / "some.json";
@@ -31,7 +31,7 @@ TEST_CASE("--check-config reports that a file and its drop-ins are valid")
     CHECK(ran.err.empty());
 }
 
-TEST_CASE("--check-config reports an error in one line with file, line and key")
+TEST_CASE("the option --check-config reports an error in one line with file, line and key")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -44,7 +44,7 @@ TEST_CASE("--check-config reports an error in one line with file, line and key")
     CHECK(ran.err == file + ":2: limits.objects: 0 is too small; give 1 to 20000\n");
 }
 
-TEST_CASE("--check-config warns of an account that does not exist")
+TEST_CASE("the option --check-config warns of an account that does not exist")
 {
     const TemporaryDirectory directory;
     const auto file = directory / "some.json";
@@ -103,7 +103,7 @@ TEST_CASE(
     }
 }
 
-TEST_CASE("--check-config fails if the named file does not exist")
+TEST_CASE("the option --check-config fails if the named file does not exist")
 {
     const TemporaryDirectory directory;
     const auto ran = check(directory / "some.json");

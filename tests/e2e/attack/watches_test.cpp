@@ -197,7 +197,7 @@ TEST_CASE("the log is rate limited for lines that a client can cause")
     const auto seconds = std::chrono::ceil<std::chrono::seconds>(monotonic_now() - begin).count();
     int lines = 0;
     const auto log = daemon.log();
-    for (std::size_t at = 0; (at = log.find("is full", at)) != std::string::npos; ++at)
+    for (std::size_t at = 0; (at = log.find("filled the counter", at)) != std::string::npos; ++at)
         ++lines;
     CHECK(lines > 0);
     constexpr int max_per_second = 20;

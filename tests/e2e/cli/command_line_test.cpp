@@ -119,7 +119,7 @@ TEST_CASE("the name of a verb is a valid name of an object")
     CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127);
 }
 
-TEST_CASE("--help lists every verb, whichever verb is given with it")
+TEST_CASE("the option --help lists every verb, whichever verb is given with it")
 {
     const auto help = run({.argv = {EVFDD_CTL, "--help"}}).out;
     const auto words = GENERATE(Words{"-h"}, Words{"--socket", "list", "--help"});

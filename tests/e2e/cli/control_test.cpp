@@ -284,7 +284,7 @@ TEST_CASE("the help of every verb names its options")
         {"is-set", "--json"},
         {"show", "--json"},
         {"list", "PATTERN"},
-        {"chmod", "MODE"},
+        {"chmod", "PERMISSIONS"},
         {"monitor", "PATTERN"},
         {"status", "--json"},
     }));

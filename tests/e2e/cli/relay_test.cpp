@@ -97,7 +97,7 @@ TEST_CASE("EVFDD_SSH gives the ssh command with its options if --ssh is absent")
     CHECK(read_file(options_file) == "-p 2222\n");
 }
 
-TEST_CASE("--socket selects a remote daemon, whatever characters its path has")
+TEST_CASE("the option --socket selects a remote daemon, whatever characters its path has")
 {
     const DaemonProcess daemon;
     const auto unusual_path = daemon.directory() / "it's $HOME here";

@@ -76,7 +76,7 @@ TEST_CASE("a daemon does not replace the socket of another listening program")
     CHECK(connect_to_path(path));
 }
 
-TEST_CASE("--check-socket names the daemon that listens there and the way to end it")
+TEST_CASE("the option --check-socket names the daemon that listens there and the way to end it")
 {
     const SupervisedDaemon supervised;
     supervised.checked_ctl({"create", "precious"});
@@ -98,7 +98,7 @@ TEST_CASE("--check-socket names the daemon that listens there and the way to end
     CHECK(free.err.empty());
 }
 
-TEST_CASE("--check-socket accepts a stale socket and a missing one")
+TEST_CASE("the option --check-socket accepts a stale socket and a missing one")
 {
     DaemonProcess daemon;
     daemon.kill();
@@ -108,7 +108,7 @@ TEST_CASE("--check-socket accepts a stale socket and a missing one")
     CHECK(run({.argv = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
 }
 
-TEST_CASE("--check-socket does not name a listener whose process it cannot see")
+TEST_CASE("the option --check-socket does not name a listener whose process it cannot see")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
@@ -128,7 +128,7 @@ TEST_CASE("a daemon does not replace a file that is not a socket")
     write_file(path, "precious");
     const auto refused = run({.argv = {EVFDD_DAEMON, "--socket", path}});
     CHECK(refused.status == 1);
-    CHECK(refused.err.contains("is no socket"));
+    CHECK(refused.err.contains("is not a socket"));
     CHECK(read_file(path) == "precious");
 }
 

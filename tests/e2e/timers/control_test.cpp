@@ -108,7 +108,7 @@ TEST_CASE("disarm of several names disarms all or none")
     CHECK(show_timer(daemon, "u")["state"] == "disarmed");
 }
 
-TEST_CASE("--at accepts times in the usual notations")
+TEST_CASE("the option --at accepts times in the usual notations")
 {
     const DaemonProcess daemon;
     const auto [options, clock, next] =
@@ -139,7 +139,7 @@ TEST_CASE("--at accepts times in the usual notations")
     CHECK(timer["expirations"] == 0);
 }
 
-TEST_CASE("--at with a time of day means the next one in the local time zone")
+TEST_CASE("the option --at with a time of day means the next one in the local time zone")
 {
     const DaemonProcess daemon;
     const auto [time, zone, since_midnight] =
@@ -539,7 +539,7 @@ TEST_CASE("an invalid timer specification is a usage error and changes nothing")
               "--cancel-on-clock-change"},
              2,
              "only a time on the realtime clock"},
-            {{"arm", "t", "--in", "1s", "--permissions", "1777"}, 2, "are no permissions"},
+            {{"arm", "t", "--in", "1s", "--permissions", "1777"}, 2, "is not a set of permissions"},
             {{"arm", "a//b", "--in", "1s"}, 2, "'a//b' is not a valid name"},
             {{"arm", "t", "--in", "1s", "--sets", "t"}, 2, "'t' cannot set itself"},
             {{"arm", "t", "--in", "1s", "--sets", "a//b"}, 2, "'a//b' is not a valid name"},
