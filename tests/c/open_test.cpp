@@ -280,7 +280,7 @@ TEST_CASE("evfd_open does not return another object that took the name after the
                                  : R"({"parameters":{"created":true,"id":7}})");
     CHECK(connection.receive_call().contains("io.evfdd.Open"));
     connection.send_reply(R"({"parameters":{"objects":[{)" + std::string{opened} +
-                          R"(,"canWait":false,"canSet":true}]}})");
+                          R"(,"id":7,"canWait":false,"canSet":true}]}})");
     CHECK(worker.wait() == 0);
 }
 
