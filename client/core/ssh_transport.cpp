@@ -146,7 +146,7 @@ Error unreachable_error(const Remote& remote, const Error& error, pid_t child)
 {
     const auto failure = [&](std::string_view why) {
         return Error{ErrorCode::no_daemon,
-                     fmt::format("failed to connect to the daemon at '{}': {}", remote.host, why)};
+                     fmt::format("failed to connect to '{}': {}", remote.host, why)};
     };
     switch (error.code) {
     case ErrorCode::interrupted: return failure(describe_exit(remote, children().wait_for(child)));

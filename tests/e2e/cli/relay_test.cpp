@@ -77,7 +77,7 @@ TEST_CASE("a failed connection is reported by ssh's message and one sentence of 
     const auto ran = run({.argv = {EVFDD_CTL, "--host", "far", "--ssh", path, "list"}});
     CHECK(ran.status == 5);
     CHECK(ran.out.empty());
-    CHECK(ran.err.starts_with(ssh_output + "evfdctl: failed to connect to the daemon at 'far': "));
+    CHECK(ran.err.starts_with(ssh_output + "evfdctl: failed to connect to 'far': "));
     CHECK(ran.err.contains(why));
     CHECK(std::ranges::count(ran.err, '\n') == (ssh_output.empty() ? 1 : 2));
 }

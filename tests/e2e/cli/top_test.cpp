@@ -292,7 +292,7 @@ TEST_CASE("top over --host continues over another relay and shows the messages o
     CHECK(remote_host.calls().size() >= 2);
 
     daemon.kill();
-    top.await("(evfdctl: failed to connect");
+    top.await("(evfdctl: no evfdd");
     top.type(escape);
     CHECK(top.wait() == 0);
     CHECK(top.is_restored());

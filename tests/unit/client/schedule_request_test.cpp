@@ -52,7 +52,7 @@ TEST_CASE("an invalid schedule is refused with a sentence before anything is sen
         {{.after = 1s, .cancel_on_clock_change = true}, "only a time on the realtime clock"},
         {{.at = 1s, .clock = Clock::boottime, .cancel_on_clock_change = true},
          "only a time on the realtime clock"},
-        {{.interval = 1ms - 1ns, .sets = "e"}, "every 1 ms at most"},
+        {{.interval = 1ms - 1ns, .sets = "e"}, "at least 1 ms"},
         {{.interval = 1s, .sets = "t"}, "cannot set itself"},
         {{.interval = 1s, .sets = "no//name"}, "is not a valid name"},
     }));

@@ -139,7 +139,7 @@ TEST_CASE("a file that is no socket is kept and named in the error")
     const TemporaryDirectory directory;
     const auto path = directory / "file";
     std::ofstream{path} << "precious";
-    CHECK(error_text(path).contains("is no socket"));
+    CHECK(error_text(path).contains("is not a socket"));
     std::string text;
     std::ifstream{path} >> text;
     CHECK(text == "precious");
