@@ -43,7 +43,6 @@ struct Outer {
 
 struct Named {
     Name name;
-    friend bool operator==(const Named&, const Named&) = default;
     static constexpr std::string_view type_name = "Named";
     static constexpr std::string_view comment = "Has a name.";
     static constexpr auto fields() { return std::tuple{field("name", &Named::name, "It.")}; }
