@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -56,6 +57,19 @@ static void serve(int socket, int event)
     memcpy(unread->bytes, call, unread->size);
 }
 
+// Tells the process that started the server that it can be connected to. sd_notify(3)
+static void notify_ready(void)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const char* path = getenv("NOTIFY_SOCKET");
+    if (!path || strlen(path) >= sizeof address.sun_path)
+        return;
+    strcpy(address.sun_path, path);
+    const int notifications = socket(AF_UNIX, SOCK_DGRAM, 0);
+    (void)!sendto(notifications, "READY=1", 7, 0, (struct sockaddr*)&address, sizeof address);
+    close(notifications);
+}
+
 int main(int argc, char** argv)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -72,6 +86,7 @@ int main(int argc, char** argv)
         perror(argv[1]);
         return 1;
     }
+    notify_ready();
     while (1) {
         struct epoll_event events[batch];
         const int ready = epoll_wait(epoll, events, batch, -1);

@@ -6,7 +6,7 @@ rounds under the same load.
 
 usage, as root: fairness.py EVFDD BARE_SERVER [USERS [SECONDS]]
 """
-import json, os, resource, signal, socket, subprocess, sys, tempfile, time
+import json, os, resource, select, signal, socket, subprocess, sys, tempfile, time
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ def request(connection: socket.socket, message: bytes) -> bytes:
     reply = b""
     while not reply.endswith(b"\0"):
         reply += connection.recv(65536)
+    if "error" in json.loads(reply[:-1]):
+        raise OSError(f"{message.decode()} was refused: {reply.decode()}")
     return reply
 
 
@@ -51,24 +53,29 @@ def as_user(uid: int, work: Any, nice: int = 0) -> int:
         os._exit(0)
 
 
-def flood(path: Path) -> None:
-    connections = [connect(path) for _ in range(CONNECTIONS)]
+def flood(path: Path, has_flooded: int) -> None:
+    """Keep all connections full of calls. Write a byte once the server cannot take more."""
+    connections = {c.fileno(): c for c in (connect(path) for _ in range(CONNECTIONS))}
     name = f"flood/{os.getuid()}"
-    request(connections[0], call("CreateEvent", name=name, mode="semaphore"))
-    calls = call("Set", names=[name]) * CALLS
-    for connection in connections:
+    request(next(iter(connections.values())), call("CreateEvent", name=name, mode="semaphore"))
+    calls = call("Set", items=[{"name": name}]) * CALLS
+    poll = select.poll()
+    for descriptor, connection in connections.items():
         connection.setblocking(False)
+        poll.register(descriptor, select.POLLIN | select.POLLOUT)
+    unsent = dict.fromkeys(connections, b"")  # The rest of calls that were sent in part.
+    never_full = set(connections)
     while True:
-        for connection in connections:
-            try:
-                connection.send(calls)
-            except BlockingIOError:
-                pass
-            try:
-                connection.recv(1 << 20)
-            except BlockingIOError:
-                pass
-        time.sleep(0.05)
+        ready = poll.poll()
+        writable = {descriptor for descriptor, events in ready if events & select.POLLOUT}
+        if never_full and not (never_full := never_full & writable):
+            os.write(has_flooded, b"\0")
+        for descriptor, events in ready:
+            if events & select.POLLIN:
+                connections[descriptor].recv(1 << 20)
+            if events & select.POLLOUT:
+                text = unsent[descriptor] or calls
+                unsent[descriptor] = text[connections[descriptor].send(text):]
 
 
 def measure(path: Path, seconds: float, output: int) -> None:
@@ -77,10 +84,10 @@ def measure(path: Path, seconds: float, output: int) -> None:
     times = []
     end = time.monotonic() + seconds
     while (begin := time.monotonic()) < end:
-        request(connection, call("Set", names=["measured"]))
-        request(connection, call("Wait", names=["measured"], timeoutNSec=10**9))
+        request(connection, call("Set", items=[{"name": "measured"}]))
+        request(connection, call("Wait", items=[{"name": "measured"}], timeoutNSec=10**9))
         times.append(time.monotonic() - begin)
-        time.sleep(0.002)
+        time.sleep(0.002)  # This user calls now and then: the pause is a part of what is measured.
     os.write(output, json.dumps(times).encode())
 
 
@@ -96,17 +103,33 @@ def run_measured_user(path: Path, seconds: float) -> list[float]:
     return [float(seconds) for seconds in json.loads(text or b"[]")]
 
 
+def start_server(server: list[str], path: Path) -> subprocess.Popen[bytes]:
+    """Start a server, and return once it has sent READY=1. sd_notify(3)"""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
+        address = str(path.with_name("notify"))
+        notifications.bind(address)
+        os.chmod(address, 0o666)
+        command = ["nice", f"--adjustment={NICE}"]
+        command += ["setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}", "--clear-groups"]
+        process = subprocess.Popen(command + server, env={**os.environ, "NOTIFY_SOCKET": address})
+        notifications.settimeout(10)
+        while b"READY=1" not in notifications.recv(4096).split(b"\n"):
+            pass
+        os.unlink(address)
+    return process
+
+
 def measure_under_load(server: list[str], path: Path, users: int, seconds: float) -> list[float]:
-    command = ["nice", f"--adjustment={NICE}", "setpriv", f"--reuid={DAEMON}", f"--regid={DAEMON}"]
-    process = subprocess.Popen([*command, "--clear-groups", *server])
-    while True:
-        try:
-            connect(path).close()
-            break
-        except (FileNotFoundError, ConnectionRefusedError):
-            time.sleep(0.01)
-    flood_processes = [as_user(FIRST_FLOODING + i, lambda: flood(path)) for i in range(users)]
-    time.sleep(min(5, users / 60))
+    process = start_server(server, path)
+    wait_end, flood_end = os.pipe()
+    flood_processes = [
+        as_user(FIRST_FLOODING + i, lambda: flood(path, flood_end)) for i in range(users)
+    ]
+    os.close(flood_end)
+    flooding = 0
+    while flooding < users and (part := os.read(wait_end, users)):
+        flooding += len(part)
+    os.close(wait_end)
     try:
         return run_measured_user(path, seconds)
     finally:
