@@ -129,14 +129,10 @@ TEST_CASE("an event survives a restart of the service")
 // The daemon's configuration, until this object is destroyed.
 class Configuration {
 public:
-    explicit Configuration(std::string_view text)
-    {
-        Container::instance().run_checked({"mkdir", "-p", "/etc/evfdd"});
-        write(text);
-    }
+    explicit Configuration(std::string_view text) { write(text); }
     ~Configuration()
     {
-        std::filesystem::remove(container_.path(file));
+        write(packaged_text_);
         container_.run({"systemctl", "reload", service});
     }
     void write(std::string_view text) const { write_file(container_.path(file), text); }
@@ -145,6 +141,7 @@ public:
 
 private:
     Container& container_ = Container::instance();
+    std::string packaged_text_ = read_file(container_.path(file));
 };
 
 TEST_CASE("a reload applies the configuration and replaces neither the process nor an event")
@@ -226,19 +223,19 @@ class ServiceOverride {
 public:
     explicit ServiceOverride(std::string_view text)
     {
-        container_.write_unit(name_, text);
+        container_.write_unit(directory_ + "/override.conf", text);
         container_.run_checked({"systemctl", "restart", service});
     }
     ~ServiceOverride()
     {
-        std::filesystem::remove(container_.path("/run/systemd/system/" + name_));
+        std::filesystem::remove_all(container_.path("/run/systemd/system/" + directory_));
         container_.run({"systemctl", "daemon-reload"});
         container_.run({"systemctl", "restart", service});
     }
 
 private:
     Container& container_ = Container::instance();
-    std::string name_ = "evfdd.service.d/override.conf";
+    std::string directory_ = "evfdd.service.d";
 };
 
 TEST_CASE("the watchdog replaces a daemon that hangs, and its events survive")
