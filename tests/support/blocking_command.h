@@ -32,6 +32,8 @@ public:
         return "exec 3< " + finish_path_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + started_path_ +
                "; read -r answer <&3; exit \"$answer\"";
     }
+    // A read(2) from this FIFO blocks until finish().
+    const std::string& finish_path() const { return finish_path_; }
     std::string await_start()
     {
         while (!unread_.contains('\n')) {

@@ -111,10 +111,19 @@ pid_t SupervisedDaemon::daemon_pid() const
     return child_of(pid());
 }
 
-void SupervisedDaemon::kill_daemon() const
+pid_t SupervisedDaemon::await_daemon_after(pid_t previous) const
 {
+    pid_t now = 0;
+    require(poll_until([&] { return (now = daemon_pid()) > 0 && now != previous; }),
+            "the daemon is not started again");
+    return now;
+}
+
+pid_t SupervisedDaemon::kill_daemon() const
+{
+    pid_t now = 0;
     const auto kill_one = [&] {
-        const auto now = daemon_pid();
+        now = daemon_pid();
         const auto its = now > 0 ? pidfd_of(now) : UniqueFd{};
         // A dead daemon is a zombie until the supervisor reaps it.
         if (!its || await_readable(its.get(), 0ns) || daemon_pid() != now)
@@ -123,6 +132,7 @@ void SupervisedDaemon::kill_daemon() const
         return await_readable(its.get());
     };
     require(poll_until(kill_one), "there is no daemon to kill");
+    return now;
 }
 
 void SupervisedDaemon::stop_daemon() const

@@ -81,8 +81,11 @@ public:
     ~SupervisedDaemon();
 
     pid_t daemon_pid() const; // The pid of the current daemon, or 0 between two of them.
-    // Sends SIGKILL to the daemon and returns once it is dead.
-    void kill_daemon() const;
+    // Waits for a daemon other than `previous`, and returns its pid. A dead daemon is a child of
+    // the supervisor until it is reaped.
+    pid_t await_daemon_after(pid_t previous) const;
+    // Sends SIGKILL to the daemon, and returns its pid once it is dead.
+    pid_t kill_daemon() const;
     void stop_daemon() const; // SIGSTOP, until the daemon is killed.
 };
 

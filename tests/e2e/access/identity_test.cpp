@@ -1,8 +1,8 @@
 // Object ids of the real daemon, also after it is killed.
 #include "tests/support/daemon_process.h"
 
-#include <atomic>
 #include <set>
+#include <stop_token>
 #include <thread>
 
 namespace evfd::e2e {
@@ -23,8 +23,7 @@ TEST_CASE("no id is given twice if the daemon is killed and names are created ag
     for (int kills = 0; kills < 10; ++kills) {
         WireClient wire{supervised.path()};
         for (const auto* mode : {"manual", "semaphore", "pulse"}) {
-            const auto id =
-                id_of(wire.request("CreateEvent", {{"name", "again"}, {"mode", mode}}));
+            const auto id = id_of(wire.request("CreateEvent", {{"name", "again"}, {"mode", mode}}));
             CHECK(ids.insert(id).second);
             CHECK(id > last);
             last = id;
@@ -47,13 +46,12 @@ TEST_CASE("no id is given twice if the daemon is killed while clients create and
     const SupervisedDaemon supervised;
     constexpr int clients = 3;
     std::vector<std::vector<std::int64_t>> ids_of_clients(clients);
-    std::atomic<bool> is_done = false;
-    std::vector<std::jthread> threads;
+    std::vector<std::jthread> threads; // Their destructors stop them.
     for (int i = 0; i < clients; ++i)
-        threads.emplace_back([&, i] {
+        threads.emplace_back([&, i](const std::stop_token& stop) {
             const auto client = supervised.client();
             const std::vector name{"busy/" + std::to_string(i)};
-            while (!is_done) {
+            while (!stop.stop_requested()) {
                 const auto created = client.create(name.front(), {.mode = Mode::automatic});
                 if (created && created->created)
                     ids_of_clients[static_cast<std::size_t>(i)].push_back(created->id);
@@ -61,14 +59,9 @@ TEST_CASE("no id is given twice if the daemon is killed while clients create and
             }
         });
     for (int kills = 0; kills < 10; ++kills) {
-        const auto killed = supervised.daemon_pid();
-        REQUIRE(killed > 0);
         value_or_throw(supervised.client().status());
-        supervised.kill_daemon();
-        REQUIRE(poll_until(
-            [&] { return supervised.daemon_pid() > 0 && supervised.daemon_pid() != killed; }));
+        supervised.await_daemon_after(supervised.kill_daemon());
     }
-    is_done = true;
     threads.clear();
     std::set<std::int64_t> all_ids;
     std::size_t count = 0;

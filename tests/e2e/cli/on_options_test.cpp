@@ -164,12 +164,13 @@ TEST_CASE("on --restart leaves no process of the ended command behind")
     BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     const auto ignoring_child = "/bin/sh -c 'trap \"\" TERM; echo $$; read -r never <\"$0\"' " +
-                                (daemon.directory() / "go") + " & trap 'exit 0' TERM; ";
+                                blocking.finish_path() + " & trap 'exit 0' TERM; ";
     OutputReader runner{daemon.ctl_command(
         on_command({"s", "--restart", "--grace", "1h"}, blocking, ignoring_child))};
     daemon.checked_ctl({"set", "s"});
     CHECK(blocking.await_start() == "s 1");
     const auto left = pidfd_of(static_cast<pid_t>(std::stol(runner.read_line().value())));
+    REQUIRE_FALSE(await_readable(left.get(), 0ns));
     daemon.checked_ctl({"set", "s"});
     CHECK(blocking.await_start() == "s 2");
     CHECK(await_readable(left.get()));

@@ -243,9 +243,7 @@ void kill_repeatedly(const Client& client, const SupervisedDaemon& supervised)
     std::bernoulli_distribution answers;
     pid_t last = 0;
     for (int killed = 0; killed < kills; ++killed) {
-        pid_t daemon = 0;
-        REQUIRE(
-            poll_until([&] { return (daemon = supervised.daemon_pid()) > 0 && daemon != last; }));
+        const auto daemon = supervised.await_daemon_after(last);
         if (answers(engine))
             REQUIRE(client.status());
         wait_for_duration(nanoseconds{life(engine)});

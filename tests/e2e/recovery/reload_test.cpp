@@ -62,7 +62,8 @@ TEST_CASE("a declared object that exists with another type is unchanged, and the
     const auto& daemon = configured.daemon;
     daemon.checked_ctl({"create", "a", "--mode", "semaphore", "--initial", "3"});
     configured.reload(R"({"events": [{"name": "a"}, {"name": "b"}]})", reload_succeeded);
-    CHECK(daemon.log().contains("cannot create 'a' of the configuration: 'a' is a semaphore event"));
+    CHECK(
+        daemon.log().contains("cannot create 'a' of the configuration: 'a' is a semaphore event"));
     CHECK(Json::parse(daemon.checked_ctl({"show", "a", "--json"}))["count"] == 3);
     daemon.checked_ctl({"show", "b"});
 }

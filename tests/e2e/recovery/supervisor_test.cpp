@@ -81,8 +81,7 @@ TEST_CASE("a supervisor that is asked to exit during the start of its daemon exi
 {
     for (int round = 0; round < 20; ++round) {
         SupervisedDaemon supervised;
-        supervised.kill_daemon();
-        REQUIRE(poll_until([&] { return supervised.daemon_pid() > 0; }));
+        supervised.await_daemon_after(supervised.kill_daemon());
         supervised.process().signal(SIGTERM);
         CHECK(supervised.process().wait() == 0);
     }
