@@ -91,7 +91,7 @@ NewObjectOptions::NewObjectOptions(CLI::App& verb, const std::string& w_meaning)
                     fmt::format("Permit to wait (r) and to {} (w), in octal for owner, group and "
                                 "others; to consume needs both (default: 0666 less the umask)",
                                 w_meaning))
-        ->type_name("MODE")
+        ->type_name("PERMISSIONS")
         ->check(check_not_empty);
     verb.add_flag("--temporary", is_temporary,
                   "Delete it when this command ends and its session closes");

@@ -49,7 +49,7 @@ std::string page(const protocol::DescribedMethod& method)
 {
     auto text = fmt::format("*{}*\n\t{}\n\n{}", plain(method.name), plain(method.comment),
                             terms(method.parameters));
-    text += method.reply.empty() ? "\tThe answer is empty.\n\n" : "\tAnswer:\n\n";
+    text += method.reply.empty() ? "\tThe reply is empty.\n\n" : "\tReply:\n\n";
     return text + terms(method.reply);
 }
 

@@ -100,9 +100,11 @@ std::string text_of(const DescribedInterface& interface)
     for (const auto& [name, type] : interface.types)
         text += "\n" + type_text(name, type);
     for (const auto& method : interface.methods)
-        text += fmt::format("\n{}{}{}method {}{} -> {}\n", comment_lines(method.comment),
-                            field_comments(method.parameters), field_comments(method.reply),
-                            method.name, fields_text(method.parameters), fields_text(method.reply));
+        text += fmt::format("\n{}{}{}{}method {}{} -> {}\n", comment_lines(method.comment),
+                            field_comments(method.parameters),
+                            method.reply.empty() ? "" : comment_lines("Reply:"),
+                            field_comments(method.reply), method.name,
+                            fields_text(method.parameters), fields_text(method.reply));
     for (const auto& error : interface.errors)
         text += fmt::format("\n{}{}error {} {}\n", comment_lines(error.comment),
                             field_comments(error.parameters), error.name,

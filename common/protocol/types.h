@@ -195,7 +195,7 @@ struct Opened {
                   "once if the timer has expired."),
             field("subscription", &Opened::subscription,
                   "For a pulse or a timer: the subscription, for Unsubscribe and Acknowledge. It "
-                  "ends with this connection."),
+                  "ends with the session."),
             field("id", &Opened::id, "The object's id, as in Object."),
         };
     }

@@ -60,13 +60,22 @@ public:
         auto fired = ::isatty(STDERR_FILENO) == 1 ? wait_for_person(client, options)
                                                   : client.wait(names(), options);
         if (!fired)
-            return report_error(fired.error());
+            return report_wait_error(std::move(fired.error()));
         print(*std::move(fired));
         return exit_done;
     }
 
 private:
     using Fired = RegisteredWait::Fired;
+
+    // The daemon accepts a count for a semaphore in no wait.
+    Exit report_wait_error(Error error) const
+    {
+        if (error.code == ErrorCode::invalid && count_ > 1)
+            error.message = "a wait cannot consume several tokens of a semaphore at once; wait "
+                            "once for each";
+        return report_error(error);
+    }
 
     // On a terminal a name may be mistyped, so the missing names are reported after a second.
     Expected<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
@@ -108,7 +117,7 @@ private:
         // During this call a signal ends evfdctl.
         auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
-            return report_error(wait.error());
+            return report_wait_error(std::move(wait.error()));
         const auto signals = TerminationSignals::block();
         if (!signals)
             return report_error(signals.error());
@@ -127,7 +136,7 @@ private:
             auto fired = wait.next(others);
             if (!fired) {
                 const auto ended = child.terminate(grace);
-                const auto exit = report_error(fired.error());
+                const auto exit = report_wait_error(std::move(fired.error()));
                 if (ended.termination_signal)
                     TerminationSignals::reraise(*ended.termination_signal);
                 return exit;
@@ -159,7 +168,7 @@ private:
         while (true) {
             auto fired = wait.next(others);
             if (!fired)
-                return report_error(fired.error());
+                return report_wait_error(std::move(fired.error()));
             if (*fired) {
                 print(**std::move(fired));
                 return exit_done;

@@ -559,6 +559,7 @@ TEST_CASE("a call for the wrong kind of object is refused and changes nothing")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "e"});
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     daemon.checked_ctl({"arm", "t", "--in", "1h"});
     const auto before = show_timer(daemon)["nextNSec"];
     const auto timer = value_or_throw(daemon.client().open_timer("t"));
@@ -579,6 +580,7 @@ TEST_CASE("a call for the wrong kind of object is refused and changes nothing")
             {{"arm", "t", "--in", "1s", "--clock", "boottime"}, 7, "for all its subscribers"},
             {{"wait", "e", "--count", "2"}, 7, "'e' is a manual event, not a timer or a pulse"},
             {{"wait", "t", "e", "--count", "2"}, 7, "not a timer or a pulse"},
+            {{"wait", "s", "--count", "2"}, 2, "wait once for each"},
             {{"wait", "missing", "--existing"}, 3, "'missing'"},
             {{"wait", "t", "--timeout", "1ms"}, 124, "wait timed out"},
             {{"wait", "t", "missing", "--timeout", "1ms"}, 124, "wait timed out"},
@@ -586,7 +588,7 @@ TEST_CASE("a call for the wrong kind of object is refused and changes nothing")
     CHECK(show_timer(daemon)["nextNSec"] == before);
     CHECK(show_timer(daemon)["state"] == "armed");
     CHECK(daemon.ctl({"is-set", "e"}).status == 1);
-    CHECK(value_or_throw(daemon.client().status()).objects == 2);
+    CHECK(value_or_throw(daemon.client().status()).objects == 3);
 }
 
 TEST_CASE("arm and disarm need write permission, and wait and show need read permission")
