@@ -72,6 +72,7 @@ public:
     UniqueFd release_socket();
 
     uid_t uid() const { return session_.peer.uid; }
+    IncomingFds incoming_fds() const { return descriptors_; }
     // Checks whether the client has read the descriptors it was sent.
     void refresh_unread_fds();
 
