@@ -200,14 +200,15 @@ void Connection::drop_unsent_replies()
 Next Connection::flush()
 {
     retry_.reset();
-    if (!may_send()) {
+    auto committed = commit();
+    if (!committed && reports_changes_ && !output_.is_empty()) {
         // The state store recovers without any action of the client.
         flushed_ = OutputQueue::Flushed::peer_has_unread_fds;
-        retry_.emplace(
-            loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
+        retry_later();
         return Next::keep;
     }
-    const auto flushed = output_.flush(socket_);
+    const auto flushed = committed ? output_.flush(socket_, *std::move(committed))
+                                   : output_.flush_without_changes(socket_);
     // The peer does not read, but its calls still count.
     if (!flushed && flushed.error().error == EPIPE) {
         drop_unsent_replies();
@@ -228,22 +229,26 @@ Next Connection::flush()
         flushed_ == OutputQueue::Flushed::peer_has_unread_fds && is_drained(socket_);
     const bool waits_for_room = pending_ && pending_is_ready_ && !may_reply_ && output_.is_empty();
     if (waits_for_others || waits_for_room)
-        retry_.emplace(
-            loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
+        retry_later();
     return Next::keep;
 }
 
 // A change is not reported before it is certain. A client that changed nothing is answered all the
 // same, so that it can find out what is wrong.
-bool Connection::may_send()
+std::optional<Committed> Connection::commit()
 {
     if (output_.is_empty())
-        return true;
-    const bool is_certain = service_.commit();
-    const bool may_tell = is_certain || !reports_changes_;
-    if (is_certain && !pending_)
+        return std::nullopt;
+    auto committed = service_.commit();
+    if (committed && !pending_)
         reports_changes_ = false;
-    return may_tell;
+    return committed;
+}
+
+void Connection::retry_later()
+{
+    retry_.emplace(
+        loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
 }
 
 void Connection::refresh_unread_fds()

@@ -10,10 +10,10 @@
 // output, updates the user's charges, and tells the scheduler what was used. update_epoll_events()
 // then decides what to wait for.
 //
-// A reply is sent only after what it reports is committed (may_send). A pending reply that is done
-// stays in unsent_ until the kernel has accepted its last byte: then on_sent() confirms its effect,
-// for example the tokens that a wait consumed. If the connection ends before that, on_dropped()
-// undoes the effect.
+// A reply is sent only after what it reports is committed: flush() needs the proof of it. A pending
+// reply that is done stays in unsent_ until the kernel has accepted its last byte: then on_sent()
+// confirms its effect, for example the tokens that a wait consumed. If the connection ends before
+// that, on_dropped() undoes the effect.
 //
 // Invariants:
 // - The destructor drops pending replies first and ends the session afterwards, so that no
@@ -87,7 +87,8 @@ private:
     void advance_pending(MonotonicTime end);
     void drop_unsent_replies();
     Next flush();
-    bool may_send();
+    std::optional<Committed> commit();
+    void retry_later();
     Next update_epoll_events();
     std::uint32_t wanted_events() const;
     // Without reply room, calls are answered one at a time, with an error.

@@ -216,7 +216,7 @@ void Server::reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, Refusal
     ++service_.counters().rejected;
     OutputQueue output;
     service_.refuse(std::move(refusal), output);
-    if (const auto sent = output.flush(socket); !sent)
+    if (const auto sent = output.flush_without_changes(socket); !sent)
         log::debug("cannot send a rejected client the reason: {}", sent.error().message());
     close_socket(uid, std::move(socket), descriptors);
 }

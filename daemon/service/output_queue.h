@@ -21,6 +21,18 @@ inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 
 inline constexpr std::size_t usual_reply_bytes = 256;
 
+// The proof that everything recorded so far is committed. Service::commit() alone makes one. It is
+// not copied, because it holds only until the next change.
+class Committed {
+public:
+    Committed(Committed&&) = default;
+    Committed& operator=(Committed&&) = default;
+
+private:
+    friend class Service;
+    Committed() = default;
+};
+
 class OutputQueue {
 public:
     // `continues`: more replies to the same call follow.
@@ -87,9 +99,13 @@ public:
     // descriptors it was sent. In that case no more are sent, because descriptors in flight count
     // against the daemon's user. unix(7)
     enum class Flushed { all, socket_full, peer_has_unread_fds };
-    Result<Flushed> flush(const UniqueFd& socket);
+    // Sends what the socket takes. A reply may report a change, so it needs the commit.
+    Result<Flushed> flush(const UniqueFd& socket, Committed) { return send_all(socket); }
+    // The same for output that reports no change.
+    Result<Flushed> flush_without_changes(const UniqueFd& socket) { return send_all(socket); }
 
 private:
+    Result<Flushed> send_all(const UniqueFd& socket);
     bool may_send_next_batch(const UniqueFd& socket);
     void discard_sent();
 
