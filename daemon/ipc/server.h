@@ -41,7 +41,7 @@ public:
     // `socket` is a connected client, which the kernel identifies. Without an identity it is
     // closed.
     void admit(UniqueFd socket);
-    // The same for a client whose identity is known. `descriptors`: see Connection. A client that
+    // The same for a client whose identity is known. `descriptors`: see Stream. A client that
     // is rejected gets the reason, and its socket is closed.
     Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
     std::size_t connections() const { return connections_.size(); }
