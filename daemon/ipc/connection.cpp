@@ -30,9 +30,9 @@ Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& servi
 
 Connection::~Connection()
 {
-    drop_unsent_replies();
+    replies_.drop();
     // First, so that no wait consumes tokens that the end of the session returns.
-    pending_.reset();
+    replies_ = {};
     service_.end(session_);
 }
 
@@ -49,7 +49,7 @@ void Connection::enqueue()
 
 void Connection::wake()
 {
-    pending_is_ready_ = true;
+    replies_.wake();
     enqueue();
 }
 
@@ -57,7 +57,8 @@ Next Connection::on_events(std::uint32_t events)
 {
     stream_.on_events(events);
     // Calls that the peer sent before it hung up are still done, but a wait has no receiver.
-    if (stream_.peer_hung_up() && !must_finish() && (pending_ || stream_.is_blocked()))
+    if (stream_.peer_hung_up() && !replies_.must_finish() &&
+        (replies_.is_pending() || stream_.is_blocked()))
         return Next::close;
     if (stream_.has_unread_input() && accepts_input() && read() == Next::close)
         return Next::close;
@@ -95,7 +96,7 @@ Next Connection::serve()
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
     // Checked again, because must_finish() may have changed.
-    if (stream_.peer_hung_up() && pending_ && !must_finish())
+    if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
     return rest();
 }
@@ -127,33 +128,17 @@ Next Connection::answer(std::string_view frame)
     if (!call)
         return disconnect(call.error());
     Caller caller{session_, [this] { wake(); }, stream_.socket(), accepted_, may_reply_};
-    pending_ = dispatch(service_, caller, *call, stream_.output());
+    replies_.start(dispatch(service_, caller, *call, stream_.output()));
     reports_changes_ |= caller.modifies_state;
-    pending_is_ready_ = pending_ != nullptr;
     return Next::keep;
 }
 
 void Connection::advance_pending(MonotonicTime end)
 {
     bool has_time = true; // The first step is taken in any case.
-    for (; pending_ && pending_is_ready_ && (may_reply_ || must_finish()) &&
-           !stream_.output().above_high_water() && has_time;
-         has_time = monotonic_now() < end) {
-        const auto progress = pending_->advance(stream_.output());
-        pending_is_ready_ = progress == PendingReply::Progress::again;
-        if (progress == PendingReply::Progress::done)
-            unsent_.push_back({stream_.output().bytes_queued(), std::move(pending_)});
-    }
-}
-
-// Unsent replies no longer reach the client.
-void Connection::drop_unsent_replies()
-{
-    for (const auto& unsent : unsent_)
-        unsent.pending->on_dropped();
-    unsent_.clear();
-    if (pending_)
-        pending_->on_dropped();
+    for (; can_advance() && !stream_.output().above_high_water() && has_time;
+         has_time = monotonic_now() < end)
+        replies_.advance(stream_.output());
 }
 
 Next Connection::flush()
@@ -168,21 +153,15 @@ Next Connection::flush()
         committed ? stream_.flush(*std::move(committed)) : stream_.flush_without_changes();
     // The peer does not read, but its calls still count.
     if (!flushed && flushed.error().error == EPIPE) {
-        drop_unsent_replies();
-        return pending_ && !must_finish() ? Next::close : Next::keep;
+        replies_.drop();
+        return replies_.is_pending() && !replies_.must_finish() ? Next::close : Next::keep;
     }
     if (!flushed)
         return disconnect(flushed.error().message());
-    std::erase_if(unsent_, [&](const auto& unsent) {
-        const bool is_sent = unsent.end <= stream_.output().bytes_sent();
-        if (is_sent)
-            unsent.pending->on_sent();
-        return is_sent;
-    });
+    replies_.confirm(stream_.output().bytes_sent());
     const bool waits_for_others =
         *flushed == OutputQueue::Flushed::peer_has_unread_fds && is_drained(stream_.socket());
-    const bool waits_for_room =
-        pending_ && pending_is_ready_ && !may_reply_ && !stream_.is_blocked();
+    const bool waits_for_room = replies_.is_ready() && !may_reply_ && !stream_.is_blocked();
     if (waits_for_others || waits_for_room)
         retry_later();
     return Next::keep;
@@ -195,7 +174,7 @@ std::optional<Committed> Connection::commit()
     if (stream_.output().is_empty())
         return std::nullopt;
     auto committed = service_.commit();
-    if (committed && !pending_)
+    if (committed && !replies_.is_pending())
         reports_changes_ = false;
     return committed;
 }
@@ -229,11 +208,10 @@ void Connection::update_charges()
 Next Connection::rest()
 {
     if (!stream_.is_blocked()) {
-        const bool has_work =
-            pending_ ? pending_is_ready_ && (may_reply_ || must_finish()) : stream_.has_calls();
+        const bool has_work = replies_.is_pending() ? can_advance() : stream_.has_calls();
         if (has_work)
             enqueue(); // The connection is served again after the others.
-        if (!has_work && !pending_ && !stream_.input_is_open())
+        if (!has_work && !replies_.is_pending() && !stream_.input_is_open())
             return Next::close; // Everything is answered.
     }
     if (const auto done = stream_.await(need()); !done)
@@ -243,7 +221,7 @@ Next Connection::rest()
 
 Stream::Need Connection::need() const
 {
-    if (must_finish())
+    if (replies_.must_finish())
         return Stream::Need::no_hangup;
     return accepts_input() ? Stream::Need::input : Stream::Need::no_input;
 }

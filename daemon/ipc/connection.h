@@ -10,14 +10,11 @@
 // output, updates the user's charges, and tells the scheduler what was used. rest() then decides
 // what to wait for.
 //
-// A reply is sent only after what it reports is committed: flush() needs the proof of it. A pending
-// reply that is done stays in unsent_ until the kernel has accepted its last byte: then on_sent()
-// confirms its effect, for example the tokens that a wait consumed. If the connection ends before
-// that, on_dropped() undoes the effect.
+// A reply is sent only after what it reports is committed: flush() needs the proof of it.
 //
 // Invariants:
-// - The destructor drops pending replies first and ends the session afterwards, so that no
-//   wait consumes tokens that the end of the session returns.
+// - The destructor ends pending replies first and the session afterwards, so that no wait
+//   consumes tokens that the end of the session returns.
 // - A pending reply with must_finish() is brought to its end even if the peer has hung up.
 //
 // A connection does not deal with objects; the handlers of the service do.
@@ -28,14 +25,12 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/ipc/fair_scheduler.h"
 #include "daemon/ipc/stream.h"
-#include "daemon/service/pending_reply.h"
+#include "daemon/ipc/unfinished_replies.h"
 #include "daemon/service/service.h"
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string_view>
-#include <vector>
 
 namespace evfd::daemon {
 
@@ -75,7 +70,6 @@ private:
     Next answer_calls(Budget& budget, MonotonicTime begin);
     Next answer(std::string_view frame);
     void advance_pending(MonotonicTime end);
-    void drop_unsent_replies();
     Next flush();
     std::optional<Committed> commit();
     void retry_later();
@@ -85,10 +79,14 @@ private:
     bool accepts_calls() const
     {
         const auto& output = stream_.output();
-        return !pending_ && !output.above_high_water() && (may_reply_ || output.is_empty());
+        return !replies_.is_pending() && !output.above_high_water() &&
+               (may_reply_ || output.is_empty());
     }
     bool accepts_input() const { return accepts_calls() && !stream_.has_calls(); }
-    bool must_finish() const { return pending_ && pending_->must_finish(); }
+    bool can_advance() const
+    {
+        return replies_.is_ready() && (may_reply_ || replies_.must_finish());
+    }
     Next disconnect(std::string_view why) const;
 
     const std::uint64_t id_; // A copy, because Resume can replace the session and its id.
@@ -102,15 +100,8 @@ private:
     Session session_;
     ConnectionCharges charges_;
     bool may_reply_ = true; // The user's clients have read enough of their replies.
-    std::unique_ptr<PendingReply> pending_;
-    bool reports_changes_ = false; // The output or pending_ may report changes.
-    struct UnsentReply {
-        // The position of its last byte, as counted by OutputQueue::bytes_queued().
-        std::uint64_t end;
-        std::unique_ptr<PendingReply> pending;
-    };
-    std::vector<UnsentReply> unsent_; // Until the kernel has accepted the last byte.
-    bool pending_is_ready_ = false;   // pending_ may have something to write.
+    UnfinishedReplies replies_;
+    bool reports_changes_ = false; // The output or the pending reply may report changes.
     std::optional<EventLoop::Timeout> retry_;
     const nanoseconds accepted_ = now_on(Clock::boottime);
 };
