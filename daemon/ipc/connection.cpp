@@ -86,13 +86,13 @@ Next Connection::serve()
     is_queued_ = false;
     may_reply_ = service_.has_reply_room(uid());
     const auto granted = scheduler_.budget_for(uid());
-    auto left = granted;
-    const auto begin = monotonic_now();
-    const auto answered = answer_calls(left, begin);
+    auto calls_left = granted.calls;
+    const TimeSlice slice{granted.time};
+    const auto answered = answer_calls(calls_left, slice);
     // Also before a disconnect: calls before the invalid one get their replies.
     const auto flushed = flush();
     update_charges();
-    scheduler_.charge(uid(), {granted.calls - left.calls, monotonic_now() - begin});
+    scheduler_.charge(uid(), {granted.calls - calls_left, slice.used()});
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
     // Checked again, because must_finish() may have changed.
@@ -101,23 +101,23 @@ Next Connection::serve()
     return rest();
 }
 
-Next Connection::answer_calls(Budget& budget, MonotonicTime begin)
+// The first call is answered in any case.
+Next Connection::answer_calls(std::int64_t& calls_left, const TimeSlice& slice)
 {
-    const auto end = add_saturating(begin, budget.time);
-    advance_pending(end);
-    for (bool is_first = true; stream_.has_calls() && accepts_calls() && budget.calls > 0;
+    advance_pending(slice);
+    for (bool is_first = true; stream_.has_calls() && accepts_calls() && calls_left > 0;
          is_first = false) {
-        if (!is_first && monotonic_now() >= end)
+        if (!is_first && !slice.left())
             break;
         const auto call = stream_.next_call();
         if (!call)
             return disconnect(call.error());
         if (!*call)
             break;
-        --budget.calls;
+        --calls_left;
         if (answer(**call) == Next::close)
             return Next::close;
-        advance_pending(end);
+        advance_pending(slice);
     }
     return Next::keep;
 }
@@ -133,12 +133,13 @@ Next Connection::answer(std::string_view frame)
     return Next::keep;
 }
 
-void Connection::advance_pending(MonotonicTime end)
+void Connection::advance_pending(const TimeSlice& slice)
 {
-    bool has_time = true; // The first step is taken in any case.
-    for (; can_advance() && !stream_.output().above_high_water() && has_time;
-         has_time = monotonic_now() < end)
+    if (!can_advance())
+        return;
+    do
         replies_.advance(stream_.output());
+    while (can_advance() && slice.left());
 }
 
 Next Connection::flush()

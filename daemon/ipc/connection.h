@@ -21,6 +21,7 @@
 #pragma once
 
 #include "common/json.h"
+#include "common/time_slice.h"
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/ipc/fair_scheduler.h"
@@ -67,9 +68,9 @@ private:
     void update_charges();
     void wake();
     Next read();
-    Next answer_calls(Budget& budget, MonotonicTime begin);
+    Next answer_calls(std::int64_t& calls_left, const TimeSlice& slice);
     Next answer(std::string_view frame);
-    void advance_pending(MonotonicTime end);
+    void advance_pending(const TimeSlice& slice);
     Next flush();
     std::optional<Committed> commit();
     void retry_later();
@@ -85,7 +86,8 @@ private:
     bool accepts_input() const { return accepts_calls() && !stream_.has_calls(); }
     bool can_advance() const
     {
-        return replies_.is_ready() && (may_reply_ || replies_.must_finish());
+        return replies_.is_ready() && (may_reply_ || replies_.must_finish()) &&
+               !stream_.output().above_high_water();
     }
     Next disconnect(std::string_view why) const;
 

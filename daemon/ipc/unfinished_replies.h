@@ -30,8 +30,8 @@ public:
 
     // Confirms the replies whose last byte is sent: `bytes_sent` as the output counts them.
     void confirm(std::uint64_t bytes_sent);
-    // Drops all replies, because they no longer reach the client. A pending reply stays, for one
-    // that must finish.
+    // Drops all replies, because they no longer reach the client. A pending reply stays pending,
+    // because it may have to finish.
     void drop();
 
 private:

@@ -1,5 +1,6 @@
 #include "daemon/waiting/monitors.h"
 
+#include "common/time_slice.h"
 #include "daemon/base/log.h"
 
 #include <algorithm>
@@ -146,11 +147,11 @@ void Monitors::sweep_later()
 void Monitors::sweep()
 {
     auto& objects = registry_.objects();
-    const auto end = monotonic_deadline(max_sweep_time);
+    const TimeSlice slice{max_sweep_time};
     auto object = swept_up_to_ ? objects.upper_bound(*swept_up_to_) : objects.begin();
     for (; object != objects.end(); ++object) {
         registry_.unwatch_if_unobserved(object->first);
-        if (monotonic_now() < end)
+        if (slice.left())
             continue;
         swept_up_to_ = object->first;
         loop_.defer([this] { sweep(); });
@@ -226,7 +227,7 @@ void Monitors::on_interest_changed(const Name& name)
 
 void Monitors::report_waiters()
 {
-    const auto end = monotonic_deadline(max_sweep_time);
+    const TimeSlice slice{max_sweep_time};
     while (!waiters_changed_.empty()) {
         auto next = last_reported_ ? waiters_changed_.upper_bound(*last_reported_)
                                    : waiters_changed_.begin();
@@ -239,7 +240,7 @@ void Monitors::report_waiters()
                 if (monitor->scope_ == MonitorScope::with_waiters &&
                     monitor->sees(*last_reported_, *object))
                     monitor->mark_dirty(*last_reported_, true, false);
-        if (monotonic_now() >= end && !waiters_changed_.empty())
+        if (!waiters_changed_.empty() && !slice.left())
             return loop_.defer([this] { report_waiters(); });
     }
 }
