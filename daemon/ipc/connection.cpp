@@ -3,21 +3,13 @@
 #include "common/envelope.h"
 #include "common/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/service/dispatch.h"
 
 #include <cerrno>
-#include <chrono>
 #include <utility>
 
 namespace evfd::daemon {
-
-namespace {
-
-// Output may be blocked because other clients do not read theirs. No event of this socket reports
-// when they do, so the connection tries again after this time.
-constexpr std::chrono::milliseconds flush_retry_interval{20};
-
-} // namespace
 
 Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& service,
                        json::Document& scratch, UniqueFd socket, IncomingFds descriptors,

@@ -7,9 +7,9 @@
 // first; the connections of one user are served in the order in which they were enqueued.
 //
 // A single call may take longer than its budget. The excess is a debt: the user's next budgets are
-// smaller, or zero, until the debt is paid, for at most max_debt iterations. A user that returns
+// smaller, or zero, until the debt is paid, for at most max_debt_iterations. A user that returns
 // after a pause is treated as having used almost as much as the others, so that pauses do not
-// accumulate credit. Users that have not been served for max_debt iterations are forgotten.
+// accumulate credit. Users that have not been served for as many are forgotten.
 //
 // A user here is an account (see Quota): all uids of a range in /etc/subuid are one user.
 //
@@ -22,7 +22,6 @@
 #include "daemon/access/quota.h"
 #include "daemon/base/event_loop.h"
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -31,13 +30,6 @@
 #include <tuple>
 
 namespace evfd::daemon {
-
-// The longest time for one user's connections in one iteration.
-inline constexpr std::chrono::milliseconds max_user_time{1};
-// The same for all users together.
-inline constexpr std::chrono::milliseconds max_total_time{2};
-// The longest time for one user while others are queued.
-inline constexpr std::chrono::microseconds max_contended_time{100};
 
 // The rest of a user's budget in an iteration, or the part that was used.
 struct Budget {
@@ -67,7 +59,6 @@ public:
 private:
     // Before the first iteration, so that the first budget is a whole one.
     static constexpr std::uint64_t never = ~std::uint64_t{0};
-    static constexpr std::uint64_t max_debt = 1'000; // Counted in iterations of the loop.
 
     struct User {
         std::uint64_t iteration = never; // The iteration of the loop that the budget is for.

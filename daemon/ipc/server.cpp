@@ -4,6 +4,7 @@
 #include "common/socket.h"
 #include "daemon/access/refusal.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/service/output_queue.h"
 
 #include <malloc.h>
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -19,12 +19,6 @@
 namespace evfd::daemon {
 
 namespace {
-
-// In one iteration of the loop: a flood of new clients must not keep the connected ones from being
-// served.
-constexpr int max_accepts_per_iteration = 16;
-
-constexpr std::chrono::milliseconds pause_between_accepts{100};
 
 constexpr uid_t unknown_uid = 65534; // The kernel's overflow uid, for a user without a mapping.
 
@@ -74,7 +68,7 @@ void Server::pause_accepting()
 {
     for (const auto& listener : listeners_)
         listener->watch.reset();
-    resume_timeout_.emplace(loop_.add_timeout(monotonic_deadline(pause_between_accepts), [this] {
+    resume_timeout_.emplace(loop_.add_timeout(monotonic_deadline(accept_retry_interval), [this] {
         bool is_watched = true;
         for (const auto& listener : listeners_)
             is_watched = is_watched && watch(*listener).has_value();
@@ -242,11 +236,10 @@ void Server::close(std::uint64_t id)
 // not shrink by itself.
 void Server::trim_heap_later()
 {
-    constexpr int min_closed = 64;
-    constexpr std::chrono::seconds interval{1};
-    if (++closed_since_trim_ < min_closed || std::exchange(is_trim_scheduled_, true))
+    if (++closed_since_trim_ < min_closed_connections_per_trim ||
+        std::exchange(is_trim_scheduled_, true))
         return;
-    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(interval), [this] {
+    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(min_trim_interval), [this] {
         is_trim_scheduled_ = false;
         closed_since_trim_ = 0;
         ::malloc_trim(0);

@@ -1,6 +1,7 @@
 #include "daemon/ipc/stream.h"
 
 #include "common/limits.h"
+#include "daemon/limits.h"
 
 #include <sys/epoll.h>
 
@@ -9,12 +10,6 @@
 #include <utility>
 
 namespace evfd::daemon {
-
-namespace {
-
-constexpr std::size_t max_bytes_per_read = 16 * 1024;
-
-} // namespace
 
 Stream::Stream(UniqueFd socket, IncomingFds descriptors)
     : incoming_{max_call_bytes}, socket_{std::move(socket)}, descriptors_{descriptors}

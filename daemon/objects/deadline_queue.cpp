@@ -3,6 +3,7 @@
 #include "common/time_slice.h"
 #include "common/timerfd.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 
 #include <sys/epoll.h>
 
@@ -94,7 +95,7 @@ void DeadlineQueue::report_clock_set()
 
 void DeadlineQueue::run_due(ClockQueue& queue)
 {
-    const TimeSlice slice{max_batch_time};
+    const TimeSlice slice{max_due_tasks_time};
     const auto now = now_on(queue.clock);
     while (!queue.entries.empty() && queue.entries.begin()->first <= now && slice.left()) {
         auto& entry = *queue.entries.begin()->second;

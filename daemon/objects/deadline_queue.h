@@ -63,9 +63,6 @@ public:
     // Checks whether the wall clock was set and reports it at once.
     void check_wall_clock();
 
-    // The longest time for which due tasks run in one iteration; the rest runs in the next one.
-    static constexpr std::chrono::microseconds max_batch_time{250};
-
 private:
     using Entries = std::multimap<nanoseconds, Entry*>;
 

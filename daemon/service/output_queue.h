@@ -7,6 +7,7 @@
 #include "common/protocol/protocol.h"
 #include "common/socket.h"
 #include "common/unique_fd.h"
+#include "daemon/limits.h"
 
 #include <cstdint>
 #include <deque>
@@ -15,9 +16,6 @@
 #include <vector>
 
 namespace evfd::daemon {
-
-// Above this, the connection accepts no further call and no stream continues.
-inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 
 inline constexpr std::size_t usual_reply_bytes = 256;
 
@@ -93,8 +91,6 @@ public:
         return unsent_bytes() > output_high_water_bytes || !fd_batches_.empty();
     }
 
-    // Descriptors that may be sent before the peer is known to have read the earlier ones.
-    static constexpr std::size_t max_unconfirmed_fds = 16;
     // How far flush() got: everything is sent; the socket is full; or the peer has not read the
     // descriptors it was sent. In that case no more are sent, because descriptors in flight count
     // against the daemon's user. unix(7)

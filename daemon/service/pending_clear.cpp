@@ -1,7 +1,6 @@
 #include "daemon/service/pending_clear.h"
 
 #include "common/time_slice.h"
-#include "daemon/objects/batch_sizer.h"
 
 #include <algorithm>
 #include <utility>
@@ -12,7 +11,7 @@ PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
     auto is_clear = service_.registry().clear(progress_, TimeSlice{time_slice});
     if (is_clear && !*is_clear) {
-        slices_ = std::min(slices_ + 1, max_guaranteed_slices);
+        slices_ = std::min(slices_ + 1, max_guaranteed_clear_slices);
         return Progress::again;
     }
 

@@ -2,6 +2,7 @@
 
 #include "common/time_slice.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 
 #include <algorithm>
 
@@ -83,7 +84,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_present()
     auto& objects = monitors_.registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int visited = 0; object != objects.end(); ++object, ++visited) {
-        if (visited == max_objects_per_step)
+        if (visited == max_objects_per_monitor_step)
             return {}; // Other connections are served first; then the listing continues.
         const auto& name = object->first;
         if (!covers(name))

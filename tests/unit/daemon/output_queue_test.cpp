@@ -93,7 +93,7 @@ TEST_CASE("some descriptors are sent before earlier ones were read, and more of 
 {
     SocketPair pair;
     OutputQueue queue;
-    for (unsigned i = 0; i < OutputQueue::max_unconfirmed_fds; ++i) {
+    for (unsigned i = 0; i < max_unconfirmed_fds; ++i) {
         put(queue, "x", 1, i);
         REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
         CHECK(queue.unread_descriptors() == i + 1);
@@ -101,7 +101,7 @@ TEST_CASE("some descriptors are sent before earlier ones were read, and more of 
     put(queue, "x", 1, 99);
     CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
 
-    for (unsigned i = 0; i < OutputQueue::max_unconfirmed_fds; ++i)
+    for (unsigned i = 0; i < max_unconfirmed_fds; ++i)
         CHECK_FALSE(pair.client.reply().empty());
     CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK(queue.unread_descriptors() == 1);
@@ -113,7 +113,7 @@ TEST_CASE("later descriptors are sent only after the peer has read all earlier o
 {
     SocketPair pair;
     OutputQueue queue;
-    put(queue, "first", OutputQueue::max_unconfirmed_fds, 1);
+    put(queue, "first", max_unconfirmed_fds, 1);
     put(queue, "plain");
     put(queue, "second", 1, 2);
     put(queue, "last");
@@ -130,7 +130,7 @@ TEST_CASE("later descriptors are sent only after the peer has read all earlier o
     CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK(pair.client.reply().contains("second"));
     CHECK(pair.client.reply().contains("last"));
-    REQUIRE(pair.client.descriptors.size() == OutputQueue::max_unconfirmed_fds + 1);
+    REQUIRE(pair.client.descriptors.size() == max_unconfirmed_fds + 1);
     CHECK(count(pair.client.descriptors.back()) == 2U);
 }
 
@@ -223,18 +223,18 @@ TEST_CASE("a queue that is never quite empty does not grow")
     SocketPair pair;
     OutputQueue queue;
     const std::string text(1'000, 'x'); // The reply has this text once for each descriptor.
-    put(queue, text, OutputQueue::max_unconfirmed_fds);
+    put(queue, text, max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {
-        put(queue, text, OutputQueue::max_unconfirmed_fds);
+        put(queue, text, max_unconfirmed_fds);
         REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
         most = std::max(most, queue.capacity_bytes());
         REQUIRE_FALSE(pair.client.reply().empty());
         CHECK(pair.client.descriptors.size() ==
-              OutputQueue::max_unconfirmed_fds); // Descriptors stay in step with their replies.
+              max_unconfirmed_fds); // Descriptors stay in step with their replies.
         pair.client.descriptors.clear();
     }
-    CHECK(most < 10 * OutputQueue::max_unconfirmed_fds * text.size());
+    CHECK(most < 10 * max_unconfirmed_fds * text.size());
 }
 
 TEST_CASE("an empty queue keeps no memory")
