@@ -84,7 +84,7 @@ Next Connection::serve()
     // Also before a disconnect: calls before the invalid one get their replies.
     const auto flushed = flush();
     update_charges();
-    scheduler_.charge(uid(), {granted.calls - calls_left, slice.used()});
+    scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
     // Checked again, because must_finish() may have changed.
