@@ -86,7 +86,7 @@ Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken)
 }
 
 Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& remaining,
-                   MonotonicTime end)
+                   const TimeSlice& slice)
 {
     do {
         if (remaining == 0U)
@@ -98,7 +98,7 @@ Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& rema
             return true;
         if (remaining)
             --*remaining;
-    } while (monotonic_now() < end);
+    } while (slice.left());
     if (!remaining)
         remaining = count(semaphore).value_or(max_tokens_per_clear);
     if (*remaining > static_cast<std::uint64_t>(max_tokens_per_clear))

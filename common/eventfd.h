@@ -2,8 +2,8 @@
 // so each holder of a duplicate can switch it off for us. Nothing here relies on it, except add().
 #pragma once
 
-#include "common/clock.h"
 #include "common/result.h"
+#include "common/time_slice.h"
 #include "common/unique_fd.h"
 
 #include <cstdint>
@@ -26,12 +26,12 @@ Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // The same with read(2), which is a little faster, for an eventfd that no other process can have
 // made blocking.
 Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken);
-// Takes all tokens of a semaphore, one with each read, until `end`. Returns whether it took all.
-// Other processes may add as fast as this takes, so the first call that reaches `end` stores the
-// present count in `remaining`, and no more than that is taken. E2BIG: the count exceeds
+// Takes all tokens of a semaphore, one with each read, and at least one. Returns whether it took
+// all. Other processes may add as fast as this takes, so the first call that uses up its slice
+// stores the present count in `remaining`, and no more than that is taken. E2BIG: the count exceeds
 // max_tokens_per_clear.
 Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& remaining,
-                   MonotonicTime end);
+                   const TimeSlice& slice);
 // Adds with write(2), which blocks while the counter has no room *and* a holder has switched
 // O_NONBLOCK off; only for callers that trust the other holders. EAGAIN: the counter has no room.
 Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens);

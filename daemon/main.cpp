@@ -92,7 +92,7 @@ void reject_clients(const InheritedFds& inherited)
                 break;
             OutputQueue output;
             output.error(error);
-            (void)output.flush(client);
+            (void)output.flush_without_changes(client);
             // Unread input may hold descriptors; the kernel closes them when we exit (FdCloser).
             if (end_input(client))
                 (void)client.release();

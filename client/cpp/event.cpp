@@ -3,6 +3,7 @@
 #include "client/core/connection_pool.h"
 #include "client/core/wait_set.h"
 #include "common/eventfd.h"
+#include "common/time_slice.h"
 
 #include <fmt/format.h>
 
@@ -83,7 +84,7 @@ Expected<void> Event::clear_semaphore() const
     constexpr std::chrono::milliseconds time_slice{1};
     std::optional<std::uint64_t> remaining;
     while (true) {
-        const auto is_clear = drain(fd_, remaining, monotonic_deadline(time_slice));
+        const auto is_clear = drain(fd_, remaining, TimeSlice{time_slice});
         if (is_clear && *is_clear)
             return {};
         if (!is_clear && is_clear.error().error == E2BIG)

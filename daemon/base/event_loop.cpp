@@ -1,22 +1,16 @@
 #include "daemon/base/event_loop.h"
 
+#include "daemon/limits.h"
+
 #include <poll.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 
 namespace evfd::daemon {
 
 namespace {
-
-// ppoll(2) reports a ready descriptor again and again. A polled watch that is edge-triggered is
-// therefore left out for this long after each event.
-constexpr std::chrono::milliseconds edge_quiet_time{20};
-
-// Interval at which the loop tries to move polled watches to the epoll set.
-constexpr std::chrono::milliseconds epoll_retry_interval{100};
 
 std::uint64_t token(std::uint32_t slot, std::uint32_t generation)
 {

@@ -31,6 +31,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/base/histogram.h"
+#include "daemon/limits.h"
 
 #include <sys/epoll.h>
 
@@ -53,7 +54,7 @@ public:
     using Task = std::function<void()>;
 
     // The largest number of descriptors dispatched in one iteration.
-    static constexpr std::size_t batch = 256;
+    static constexpr std::size_t batch = max_events_per_iteration;
 
     EventLoop(); // Throws std::system_error.
     EventLoop(const EventLoop&) = delete;

@@ -3,51 +3,34 @@
 #include "common/envelope.h"
 #include "common/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/service/dispatch.h"
 
-#include <sys/epoll.h>
-
-#include <array>
 #include <cerrno>
-#include <chrono>
+#include <utility>
 
 namespace evfd::daemon {
-
-namespace {
-
-constexpr std::size_t read_bytes = 16 * 1024; // The largest number of bytes that one read takes.
-
-// Output may be blocked because other clients do not read theirs. No event of this socket reports
-// when they do, so the connection tries again after this time.
-constexpr std::chrono::milliseconds flush_retry_interval{20};
-
-} // namespace
 
 Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& service,
                        json::Document& scratch, UniqueFd socket, IncomingFds descriptors,
                        Session session, ConnectionCharges charges)
     : id_{session.id}, loop_{loop}, scheduler_{scheduler}, service_{service}, scratch_{scratch},
-      incoming_{max_call_bytes}, session_{std::move(session)}, charges_{std::move(charges)},
-      socket_{std::move(socket)}, descriptors_{descriptors}
+      stream_{std::move(socket), descriptors}, session_{std::move(session)},
+      charges_{std::move(charges)}
 {
 }
 
 Connection::~Connection()
 {
-    drop_unsent_replies();
+    replies_.drop();
     // First, so that no wait consumes tokens that the end of the session returns.
-    pending_.reset();
+    replies_ = {};
     service_.end(session_);
 }
 
 Result<void> Connection::attach(EventLoop::Callback callback)
 {
-    watched_events_ = EPOLLIN;
-    auto watch = loop_.watch(socket_, watched_events_, std::move(callback));
-    if (!watch)
-        return std::unexpected(watch.error());
-    watch_.emplace(*std::move(watch));
-    return {};
+    return stream_.attach(loop_, std::move(callback));
 }
 
 void Connection::enqueue()
@@ -58,60 +41,31 @@ void Connection::enqueue()
 
 void Connection::wake()
 {
-    pending_is_ready_ = true;
+    replies_.wake();
     enqueue();
 }
 
 Next Connection::on_events(std::uint32_t events)
 {
-    // The peer has hung up. Calls that it sent before are still done, but a wait has no receiver.
-    peer_hung_up_ = (events & (EPOLLHUP | EPOLLERR)) != 0;
-    if (peer_hung_up_ && !must_finish() && (pending_ || is_blocked()))
+    stream_.on_events(events);
+    // Calls that the peer sent before it hung up are still done, but a wait has no receiver.
+    if (stream_.peer_hung_up() && !replies_.must_finish() &&
+        (replies_.is_pending() || stream_.is_blocked()))
         return Next::close;
-    if ((events & (EPOLLIN | EPOLLHUP)) != 0) {
-        has_unread_ = !accepts_input();
-        if (input_open_ && accepts_input() && read() == Next::close)
-            return Next::close;
-    }
+    if (stream_.has_unread_input() && accepts_input() && read() == Next::close)
+        return Next::close;
     if (!scheduler_.is_throttled(uid()))
         return serve();
     enqueue();
-    return update_epoll_events();
-}
-
-UniqueFd Connection::release_socket()
-{
-    watch_.reset();
-    return std::move(socket_);
-}
-
-// Reading descriptors means closing them, which may sleep: see FdCloser.
-Result<std::optional<Received>> Connection::receive_bytes(std::span<char> into) const
-{
-    if (descriptors_ == IncomingFds::none)
-        return receive(socket_, into);
-    const auto peeked = peek(socket_, into);
-    if (!peeked || !*peeked || (*peeked)->is_truncated)
-        return peeked;
-    // Reads no byte that has arrived since the peek.
-    return receive(socket_, into.first((*peeked)->bytes));
+    return rest();
 }
 
 Next Connection::read()
 {
-    std::array<char, read_bytes> buffer;
-    const auto received = receive_bytes(buffer);
-    if (!received)
-        return disconnect(received.error().message());
-    if (!*received)
-        return Next::keep;
-    if ((*received)->is_truncated)
-        return disconnect("it sent descriptors, which no call accepts");
-    input_open_ = (*received)->bytes > 0;
-    const bool was_long = is_long_call();
-    incoming_.append({buffer.data(), (*received)->bytes});
-    has_calls_ = true;
-    if (was_long || !is_long_call())
+    const bool was_long = stream_.is_long_call();
+    if (const auto done = stream_.read(); !done)
+        return disconnect(done.error());
+    if (was_long || !stream_.is_long_call())
         return Next::keep;
     if (!service_.has_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
@@ -124,40 +78,38 @@ Next Connection::serve()
     is_queued_ = false;
     may_reply_ = service_.has_reply_room(uid());
     const auto granted = scheduler_.budget_for(uid());
-    auto left = granted;
-    const auto begin = monotonic_now();
-    const auto answered = answer_calls(left, begin);
+    auto calls_left = granted.calls;
+    const TimeSlice slice{granted.time};
+    const auto answered = answer_calls(calls_left, slice);
     // Also before a disconnect: calls before the invalid one get their replies.
     const auto flushed = flush();
     update_charges();
-    scheduler_.charge(uid(), {granted.calls - left.calls, monotonic_now() - begin});
+    scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
     // Checked again, because must_finish() may have changed.
-    if (peer_hung_up_ && pending_ && !must_finish())
+    if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
-    return update_epoll_events();
+    return rest();
 }
 
-Next Connection::answer_calls(Budget& budget, MonotonicTime begin)
+// The first call is answered in any case.
+Next Connection::answer_calls(std::int64_t& calls_left, const TimeSlice& slice)
 {
-    const auto end = add_saturating(begin, budget.time);
-    advance_pending(end);
-    for (bool is_first = true; has_calls_ && accepts_calls() && budget.calls > 0;
+    advance_pending(slice);
+    for (bool is_first = true; stream_.has_calls() && accepts_calls() && calls_left > 0;
          is_first = false) {
-        if (!is_first && monotonic_now() >= end)
+        if (!is_first && !slice.left())
             break;
-        const auto frame = incoming_.next();
-        if (!frame)
-            return disconnect("it sent a call longer than the limit");
-        if (!*frame) {
-            has_calls_ = false;
+        const auto call = stream_.next_call();
+        if (!call)
+            return disconnect(call.error());
+        if (!*call)
             break;
-        }
-        --budget.calls;
-        if (answer(**frame) == Next::close)
+        --calls_left;
+        if (answer(**call) == Next::close)
             return Next::close;
-        advance_pending(end);
+        advance_pending(slice);
     }
     return Next::keep;
 }
@@ -167,88 +119,68 @@ Next Connection::answer(std::string_view frame)
     const auto call = read_call(scratch_, frame);
     if (!call)
         return disconnect(call.error());
-    Caller caller{session_, [this] { wake(); }, socket_, accepted_, may_reply_};
-    pending_ = dispatch(service_, caller, *call, output_);
+    Caller caller{session_, [this] { wake(); }, stream_.socket(), accepted_, may_reply_};
+    replies_.start(dispatch(service_, caller, *call, stream_.output()));
     reports_changes_ |= caller.modifies_state;
-    pending_is_ready_ = pending_ != nullptr;
     return Next::keep;
 }
 
-void Connection::advance_pending(MonotonicTime end)
+void Connection::advance_pending(const TimeSlice& slice)
 {
-    bool has_time = true; // The first step is taken in any case.
-    for (; pending_ && pending_is_ready_ && (may_reply_ || must_finish()) &&
-           !output_.above_high_water() && has_time;
-         has_time = monotonic_now() < end) {
-        const auto progress = pending_->advance(output_);
-        pending_is_ready_ = progress == PendingReply::Progress::again;
-        if (progress == PendingReply::Progress::done)
-            unsent_.push_back({output_.bytes_queued(), std::move(pending_)});
-    }
-}
-
-// Unsent replies no longer reach the client.
-void Connection::drop_unsent_replies()
-{
-    for (const auto& unsent : unsent_)
-        unsent.pending->on_dropped();
-    unsent_.clear();
-    if (pending_)
-        pending_->on_dropped();
+    if (!can_advance())
+        return;
+    do
+        replies_.advance(stream_.output());
+    while (can_advance() && slice.left());
 }
 
 Next Connection::flush()
 {
     retry_.reset();
-    if (!may_send()) {
-        // The state store recovers without any action of the client.
-        flushed_ = OutputQueue::Flushed::peer_has_unread_fds;
-        retry_.emplace(
-            loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
+    auto committed = commit();
+    if (!committed && reports_changes_ && stream_.is_blocked()) {
+        retry_later(); // The state store recovers without any action of the client.
         return Next::keep;
     }
-    const auto flushed = output_.flush(socket_);
+    const auto flushed =
+        committed ? stream_.flush(*std::move(committed)) : stream_.flush_without_changes();
     // The peer does not read, but its calls still count.
     if (!flushed && flushed.error().error == EPIPE) {
-        drop_unsent_replies();
-        output_ = {};
-        flushed_ = OutputQueue::Flushed::all;
-        return pending_ && !must_finish() ? Next::close : Next::keep;
+        replies_.drop();
+        return replies_.is_pending() && !replies_.must_finish() ? Next::close : Next::keep;
     }
     if (!flushed)
         return disconnect(flushed.error().message());
-    flushed_ = *flushed;
-    std::erase_if(unsent_, [&](const auto& unsent) {
-        const bool is_sent = unsent.end <= output_.bytes_sent();
-        if (is_sent)
-            unsent.pending->on_sent();
-        return is_sent;
-    });
+    replies_.confirm(stream_.output().bytes_sent());
     const bool waits_for_others =
-        flushed_ == OutputQueue::Flushed::peer_has_unread_fds && is_drained(socket_);
-    const bool waits_for_room = pending_ && pending_is_ready_ && !may_reply_ && output_.is_empty();
+        *flushed == OutputQueue::Flushed::peer_has_unread_fds && is_drained(stream_.socket());
+    const bool waits_for_room = replies_.is_ready() && !may_reply_ && !stream_.is_blocked();
     if (waits_for_others || waits_for_room)
-        retry_.emplace(
-            loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
+        retry_later();
     return Next::keep;
 }
 
 // A change is not reported before it is certain. A client that changed nothing is answered all the
 // same, so that it can find out what is wrong.
-bool Connection::may_send()
+std::optional<Committed> Connection::commit()
 {
-    if (output_.is_empty())
-        return true;
-    const bool is_certain = service_.commit();
-    const bool may_tell = is_certain || !reports_changes_;
-    if (is_certain && !pending_)
+    if (stream_.output().is_empty())
+        return std::nullopt;
+    auto committed = service_.commit();
+    if (committed && !replies_.is_pending())
         reports_changes_ = false;
-    return may_tell;
+    return committed;
+}
+
+void Connection::retry_later()
+{
+    retry_.emplace(
+        loop_.add_timeout(monotonic_deadline(flush_retry_interval), [this] { enqueue(); }));
 }
 
 void Connection::refresh_unread_fds()
 {
-    output_.refresh_unread_fds(socket_);
+    stream_.output().refresh_unread_fds(stream_.socket());
     update_charges();
 }
 
@@ -257,41 +189,34 @@ void Connection::refresh_unread_fds()
 void Connection::update_charges()
 {
     // A long call is charged as if it had the largest possible size.
-    const auto coming = is_long_call() ? max_call_bytes : 0;
+    const auto coming = stream_.is_long_call() ? max_call_bytes : 0;
     // The session keeps this reply, to send it again if the client repeats the call.
     const auto kept = session_.reply_cache ? session_.reply_cache->cached_reply.size() : 0;
-    charges_.unread_bytes.resize(static_cast<std::int64_t>(output_.unsent_bytes() + kept + coming));
-    charges_.unread_descriptors.resize(static_cast<std::int64_t>(output_.unread_descriptors()));
+    const auto& output = stream_.output();
+    charges_.unread_bytes.resize(static_cast<std::int64_t>(output.unsent_bytes() + kept + coming));
+    charges_.unread_descriptors.resize(static_cast<std::int64_t>(output.unread_descriptors()));
 }
 
-Next Connection::update_epoll_events()
+// Waits for what comes next, and asks for another turn if there is work left.
+Next Connection::rest()
 {
-    if (!is_blocked()) {
-        const bool has_work =
-            pending_ ? pending_is_ready_ && (may_reply_ || must_finish()) : has_calls_;
+    if (!stream_.is_blocked()) {
+        const bool has_work = replies_.is_pending() ? can_advance() : stream_.has_calls();
         if (has_work)
             enqueue(); // The connection is served again after the others.
-        if (!has_work && !pending_ && !input_open_)
+        if (!has_work && !replies_.is_pending() && !stream_.input_is_open())
             return Next::close; // Everything is answered.
     }
-    const auto wanted = wanted_events();
-    if (wanted == watched_events_)
-        return Next::keep;
-    if (const auto changed = watch_->change(wanted); !changed)
-        return disconnect(changed.error().message());
-    watched_events_ = wanted;
+    if (const auto done = stream_.await(need()); !done)
+        return disconnect(done.error().message());
     return Next::keep;
 }
 
-std::uint32_t Connection::wanted_events() const
+Stream::Need Connection::need() const
 {
-    if (peer_hung_up_ && must_finish())
-        return EPOLLET; // The kernel reports the hangup again when the mask changes.
-    if (is_blocked())   // Waits only for the peer to read. Each read gives one event.
-        return EPOLLOUT | EPOLLET;
-    if (!input_open_ || (has_unread_ && !accepts_input()))
-        return 0; // EPOLLHUP is reported all the same. epoll_ctl(2)
-    return EPOLLIN;
+    if (replies_.must_finish())
+        return Stream::Need::no_hangup;
+    return accepts_input() ? Stream::Need::input : Stream::Need::no_input;
 }
 
 Next Connection::disconnect(std::string_view why) const

@@ -1,5 +1,7 @@
 #include "daemon/ipc/fair_scheduler.h"
 
+#include "daemon/limits.h"
+
 #include <algorithm>
 #include <utility>
 #include <vector>
@@ -18,8 +20,9 @@ FairScheduler::User& FairScheduler::user(uid_t account)
     if (iterations == 0)
         return user;
     // A user whose last call took longer than its budget has a debt to pay.
-    const auto elapsed = static_cast<std::int64_t>(std::min(iterations, max_debt)) * max_user_time;
-    const auto time = iterations < max_debt ? user.budget.time + elapsed : max_user_time;
+    const auto elapsed =
+        static_cast<std::int64_t>(std::min(iterations, max_debt_iterations)) * max_user_time;
+    const auto time = iterations < max_debt_iterations ? user.budget.time + elapsed : max_user_time;
     user.budget = {quota_.limit(account, Resource::calls),
                    std::min<nanoseconds>(time, max_user_time)};
     return user;
@@ -125,12 +128,12 @@ bool FairScheduler::serve(User& user, uid_t account)
 
 void FairScheduler::prune_users()
 {
-    if (loop_.iteration() - pruned_in_ <= max_debt)
+    if (loop_.iteration() - pruned_in_ <= max_debt_iterations)
         return;
     pruned_in_ = loop_.iteration();
     std::erase_if(users_, [&](const auto& entry) {
         const auto& user = entry.second;
-        return !user.is_queued && loop_.iteration() - user.iteration > max_debt;
+        return !user.is_queued && loop_.iteration() - user.iteration > max_debt_iterations;
     });
 }
 

@@ -6,10 +6,12 @@
 // and served later. Users are served in the order of the time they have used so far, the least
 // first; the connections of one user are served in the order in which they were enqueued.
 //
-// A single call may take longer than its budget. The excess is a debt: the user's next budgets are
-// smaller, or zero, until the debt is paid, for at most max_debt iterations. A user that returns
-// after a pause is treated as having used almost as much as the others, so that pauses do not
-// accumulate credit. Users that have not been served for max_debt iterations are forgotten.
+// A budget ends by the wall clock, but a user pays for processor time alone (see CpuMeter), so a
+// daemon that was interrupted charges nobody for it. A single call may take longer than its budget.
+// The excess is a debt: the user's next budgets are smaller, or zero, until the debt is paid, for
+// at most max_debt_iterations. A user that returns after a pause is treated as having used almost
+// as much as the others, so that pauses do not accumulate credit. Users that have not been served
+// for as many iterations are forgotten.
 //
 // A user here is an account (see Quota): all uids of a range in /etc/subuid are one user.
 //
@@ -21,8 +23,8 @@
 #include "common/clock.h"
 #include "daemon/access/quota.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/ipc/cpu_meter.h"
 
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -31,13 +33,6 @@
 #include <tuple>
 
 namespace evfd::daemon {
-
-// The longest time for one user's connections in one iteration.
-inline constexpr std::chrono::milliseconds max_user_time{1};
-// The same for all users together.
-inline constexpr std::chrono::milliseconds max_total_time{2};
-// The longest time for one user while others are queued.
-inline constexpr std::chrono::microseconds max_contended_time{100};
 
 // The rest of a user's budget in an iteration, or the part that was used.
 struct Budget {
@@ -63,11 +58,15 @@ public:
     Budget budget_for(uid_t uid);
     // Charges the user for what its connections used.
     void charge(uid_t uid, const Budget& spent);
+    // Charges the user for a turn that lasted for `wall_time`, for its processor time alone.
+    void charge_turn(uid_t uid, std::int64_t calls, nanoseconds wall_time)
+    {
+        charge(uid, {calls, meter_.cpu_time_of(wall_time)});
+    }
 
 private:
     // Before the first iteration, so that the first budget is a whole one.
     static constexpr std::uint64_t never = ~std::uint64_t{0};
-    static constexpr std::uint64_t max_debt = 1'000; // Counted in iterations of the loop.
 
     struct User {
         std::uint64_t iteration = never; // The iteration of the loop that the budget is for.
@@ -91,6 +90,7 @@ private:
     EventLoop& loop_;
     const Quota& quota_;
     Serve serve_;
+    CpuMeter meter_;
     std::map<uid_t, User> users_;    // Users that were served recently, by account.
     std::set<QueueKey> queue_;       // Accounts with work, in the order in which they are served.
     std::uint64_t last_arrival_ = 0; // The number of arrivals so far.

@@ -1,22 +1,17 @@
 #include "daemon/ipc/fd_closer.h"
 
+#include "daemon/limits.h"
+
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <chrono>
 #include <utility>
 
 namespace evfd::daemon {
 
 namespace {
-
-// Interval at which the closer reaps children that have ended and creates others.
-constexpr std::chrono::milliseconds retry_interval{10};
-
-// Children that one pass creates. fork(2) takes longer the more memory the daemon has.
-constexpr int max_children_per_pass = 2;
 
 [[noreturn]] void wait_to_be_killed(pid_t parent)
 {
@@ -46,7 +41,7 @@ void FdCloser::advance()
         reap(account);
     int children = 0;
     auto next = accounts_.upper_bound(last_);
-    for (auto remaining = accounts_.size(); remaining > 0 && children < max_children_per_pass;
+    for (auto remaining = accounts_.size(); remaining > 0 && children < max_closers_per_pass;
          --remaining) {
         if (next == accounts_.end())
             next = accounts_.begin();
@@ -60,8 +55,8 @@ void FdCloser::advance()
         return entry.second.child == 0 && entry.second.sockets.empty();
     });
     if (!accounts_.empty())
-        timeout_.emplace(loop_.add_timeout(monotonic_deadline(evfd::daemon::retry_interval),
-                                           [this] { advance(); }));
+        timeout_.emplace(
+            loop_.add_timeout(monotonic_deadline(closer_interval), [this] { advance(); }));
 }
 
 void FdCloser::reap(Account& account)

@@ -4,6 +4,7 @@
 #include "common/socket.h"
 #include "daemon/access/refusal.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/service/output_queue.h"
 
 #include <malloc.h>
@@ -11,7 +12,6 @@
 #include <sys/socket.h>
 
 #include <cerrno>
-#include <chrono>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -20,32 +20,27 @@ namespace evfd::daemon {
 
 namespace {
 
-// In one iteration of the loop: a flood of new clients must not keep the connected ones from being
-// served.
-constexpr int max_accepts_per_iteration = 16;
-
-constexpr std::chrono::milliseconds pause_between_accepts{100};
-
 constexpr uid_t unknown_uid = 65534; // The kernel's overflow uid, for a user without a mapping.
 
 } // namespace
 
 Server::Server(EventLoop& loop, Service& service, KernelFeatures kernel)
     : loop_{loop}, service_{service}, kernel_{kernel},
-      scheduler_{loop, service.quota(), [this](std::uint64_t id) { serve(id); }}, closer_{loop},
-      spare_fd_{open_null()}
+      scheduler_{loop, service.quota(), [this](std::uint64_t id) { serve(id); }}, closer_{loop}
 {
     service.quota().set_reclaim(Resource::unread_descriptors, [this](uid_t account) {
         for (const auto& [id, connection] : connections_)
             if (service_.quota().account(connection->uid()) == account)
                 connection->refresh_unread_fds();
     });
-    if (!spare_fd_)
-        throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
 }
 
 void Server::listen(UniqueFd socket)
 {
+    if (!spare_fd_)
+        spare_fd_ = open_null();
+    if (!spare_fd_)
+        throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
     // No call has descriptors. Those that come all the same, or came before, are closed separately.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
@@ -73,7 +68,7 @@ void Server::pause_accepting()
 {
     for (const auto& listener : listeners_)
         listener->watch.reset();
-    resume_timeout_.emplace(loop_.add_timeout(monotonic_deadline(pause_between_accepts), [this] {
+    resume_timeout_.emplace(loop_.add_timeout(monotonic_deadline(accept_retry_interval), [this] {
         bool is_watched = true;
         for (const auto& listener : listeners_)
             is_watched = is_watched && watch(*listener).has_value();
@@ -123,7 +118,10 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
     const bool had_client{socket};
     if (had_client) {
-        reject(std::move(socket), refuse::system_failure(fault));
+        const auto peer = peer_of(socket);
+        const auto descriptors = incoming_fds(socket);
+        reject(peer ? peer->uid : unknown_uid, std::move(socket), descriptors,
+               refuse::system_failure(fault));
         log::warn("rejected a client: {}", fault.message());
     }
     spare_fd_ = open_null();
@@ -134,36 +132,41 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
 
 void Server::admit(UniqueFd socket)
 {
-    auto peer = peer_of(socket);
-    if (!peer) {
-        log::warn("rejected a client: {}", peer.error().message());
-        close_socket(unknown_uid, std::move(socket));
-        return;
-    }
-    const log::Fields fields{.uid = peer->uid, .pid = peer->pid};
-    auto charges = service_.admit(*peer);
-    if (!charges) {
-        reject(std::move(socket), std::move(charges.error()));
-        log::info(fields, "rejected uid {} pid {}: too many connections", peer->uid, peer->pid);
-        return;
-    }
-    const auto id = service_.new_session_id();
-    Session session{id, *std::move(peer), {}, {}};
     const auto descriptors = incoming_fds(socket);
+    auto peer = peer_of(socket);
+    if (peer) {
+        admit(std::move(socket), *std::move(peer), descriptors);
+        return;
+    }
+    log::warn("rejected a client: {}", peer.error().message());
+    close_socket(unknown_uid, std::move(socket), descriptors);
+}
+
+Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
+{
+    const log::Fields fields{.uid = peer.uid, .pid = peer.pid};
+    auto charges = service_.admit(peer);
+    if (!charges) {
+        log::info(fields, "rejected uid {} pid {}: too many connections", peer.uid, peer.pid);
+        reject(peer.uid, std::move(socket), descriptors, std::move(charges.error()));
+        return Admission::rejected;
+    }
     if (descriptors == IncomingFds::possible)
         prepare_to_peek(socket);
-    auto connection =
-        std::make_unique<Connection>(loop_, scheduler_, service_, scratch_, std::move(socket),
-                                     descriptors, std::move(session), *std::move(charges));
+    const auto id = service_.new_session_id();
+    auto connection = std::make_unique<Connection>(
+        loop_, scheduler_, service_, scratch_, std::move(socket), descriptors,
+        Session{id, std::move(peer), {}, {}}, *std::move(charges));
     const auto attached =
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     connections_.emplace(id, std::move(connection));
     if (!attached) {
         log::warn(fields, "rejected a client: {}", attached.error().message());
         remove_connection(id);
-        return;
+        return Admission::rejected;
     }
     idle_timeout_.reset();
+    return Admission::admitted;
 }
 
 // Connections.
@@ -190,9 +193,9 @@ IncomingFds Server::incoming_fds(const UniqueFd& socket) const
 
 // Closes the socket directly only if nothing in it can block us. Until it is closed it counts as a
 // connection of its user, whether it was admitted or not.
-void Server::close_socket(uid_t uid, UniqueFd socket)
+void Server::close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors)
 {
-    if (incoming_fds(socket) == IncomingFds::none)
+    if (descriptors == IncomingFds::none)
         return;
     prepare_to_peek(socket);
     auto& quota = service_.quota();
@@ -202,24 +205,24 @@ void Server::close_socket(uid_t uid, UniqueFd socket)
 }
 
 // Sends the reason as the reply to the client's first call, and closes the socket.
-void Server::reject(UniqueFd socket, Refusal refusal)
+void Server::reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, Refusal refusal)
 {
     ++service_.counters().rejected;
     OutputQueue output;
     service_.refuse(std::move(refusal), output);
-    if (const auto sent = output.flush(socket); !sent)
+    if (const auto sent = output.flush_without_changes(socket); !sent)
         log::debug("cannot send a rejected client the reason: {}", sent.error().message());
-    const auto peer = peer_of(socket);
-    close_socket(peer ? peer->uid : unknown_uid, std::move(socket));
+    close_socket(uid, std::move(socket), descriptors);
 }
 
 void Server::remove_connection(std::uint64_t id)
 {
     const auto connection = connections_.find(id);
     const auto uid = connection->second->uid();
+    const auto descriptors = connection->second->incoming_fds();
     auto socket = connection->second->release_socket();
     connections_.erase(connection);
-    close_socket(uid, std::move(socket));
+    close_socket(uid, std::move(socket), descriptors);
 }
 
 void Server::close(std::uint64_t id)
@@ -233,11 +236,10 @@ void Server::close(std::uint64_t id)
 // not shrink by itself.
 void Server::trim_heap_later()
 {
-    constexpr int min_closed = 64;
-    constexpr std::chrono::seconds interval{1};
-    if (++closed_since_trim_ < min_closed || std::exchange(is_trim_scheduled_, true))
+    if (++closed_since_trim_ < min_closed_connections_per_trim ||
+        std::exchange(is_trim_scheduled_, true))
         return;
-    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(interval), [this] {
+    trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(min_trim_interval), [this] {
         is_trim_scheduled_ = false;
         closed_since_trim_ = 0;
         ::malloc_trim(0);

@@ -4,6 +4,9 @@
 // rejects them with a reason otherwise. When no descriptor is left to accept a client, a spare one
 // is given up so that the client can be rejected. The server also ends the daemon when it has been
 // idle, and returns memory to the system after many connections have ended.
+//
+// A server without a listener serves the sockets that its owner admits: tests connect by
+// socketpairs.
 #pragma once
 
 #include "common/json.h"
@@ -15,6 +18,7 @@
 #include "daemon/ipc/fd_closer.h"
 #include "daemon/service/service.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,17 +28,23 @@
 
 namespace evfd::daemon {
 
+enum class Admission { admitted, rejected };
+
 class Server {
 public:
-    // Throws std::system_error.
     Server(EventLoop& loop, Service& service, KernelFeatures kernel);
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
     // `socket` is a listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);
-    // `socket` is a connected client.
+    // `socket` is a connected client, which the kernel identifies. Without an identity it is
+    // closed.
     void admit(UniqueFd socket);
+    // The same for a client whose identity is known. `descriptors`: see Stream. A client that
+    // is rejected gets the reason, and its socket is closed.
+    Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
+    std::size_t connections() const { return connections_.size(); }
     // Stops the loop when there has been no connection and no object for `max_idle_time`. A client
     // that connects at the last moment is served: `reopen` returns a new listening socket. It is
     // empty if the old one outlives the daemon.
@@ -55,8 +65,8 @@ private:
     void on_events(std::uint64_t id, std::uint32_t events);
     void serve(std::uint64_t id);
     IncomingFds incoming_fds(const UniqueFd& socket) const;
-    void close_socket(uid_t uid, UniqueFd socket);
-    void reject(UniqueFd socket, Refusal refusal);
+    void close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors);
+    void reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, Refusal refusal);
     void remove_connection(std::uint64_t id);
     void close(std::uint64_t id);
     void trim_heap_later();
@@ -69,7 +79,8 @@ private:
     FairScheduler scheduler_;
     json::Document scratch_; // Shared by all connections: one call is decoded at a time.
     FdCloser closer_;
-    UniqueFd spare_fd_; // Given up to reject a client when no descriptor is left.
+    UniqueFd
+        spare_fd_; // Given up to reject a client when no descriptor is left. Empty before listen().
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<EventLoop::Timeout> resume_timeout_;

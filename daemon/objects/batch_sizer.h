@@ -5,16 +5,12 @@
 #pragma once
 
 #include "common/clock.h"
+#include "daemon/limits.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdint>
 
 namespace evfd::daemon {
-
-// The longest time the event loop may be blocked on behalf of one user. Larger jobs are split into
-// slices of this length.
-inline constexpr std::chrono::microseconds time_slice{250};
 
 class BatchSizer {
 public:

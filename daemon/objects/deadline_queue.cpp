@@ -1,7 +1,9 @@
 #include "daemon/objects/deadline_queue.h"
 
+#include "common/time_slice.h"
 #include "common/timerfd.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 
 #include <sys/epoll.h>
 
@@ -93,9 +95,9 @@ void DeadlineQueue::report_clock_set()
 
 void DeadlineQueue::run_due(ClockQueue& queue)
 {
-    const auto end = monotonic_deadline(max_batch_time);
+    const TimeSlice slice{max_due_tasks_time};
     const auto now = now_on(queue.clock);
-    while (!queue.entries.empty() && queue.entries.begin()->first <= now && monotonic_now() < end) {
+    while (!queue.entries.empty() && queue.entries.begin()->first <= now && slice.left()) {
         auto& entry = *queue.entries.begin()->second;
         queue.entries.erase(queue.entries.begin());
         entry.position.reset();

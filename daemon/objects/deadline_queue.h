@@ -2,9 +2,9 @@
 //
 // Each clock that is in use has one queue and one timerfd. The timerfd is programmed for the
 // earliest deadline of its queue and disarmed while the queue is empty, so an idle daemon is never
-// woken. When it expires, the queue runs the tasks that are due, for at most max_batch_time; the
-// rest follows in the next iteration of the loop. A deadline runs once. Its owner holds a Deadline
-// object and cancels it by destroying that object.
+// woken. When it expires, the queue runs the tasks that are due, for at most max_due_tasks_time;
+// the rest follows in the next iteration of the loop. A deadline runs once. Its owner holds a
+// Deadline object and cancels it by destroying that object.
 //
 // The timerfds of the wall clock are armed with TFD_TIMER_CANCEL_ON_SET. The queue thereby also
 // detects that somebody set the wall clock, and reports it once through `on_clock_set`.
@@ -62,9 +62,6 @@ public:
 
     // Checks whether the wall clock was set and reports it at once.
     void check_wall_clock();
-
-    // The longest time for which due tasks run in one iteration; the rest runs in the next one.
-    static constexpr std::chrono::microseconds max_batch_time{250};
 
 private:
     using Entries = std::multimap<nanoseconds, Entry*>;

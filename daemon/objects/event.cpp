@@ -31,10 +31,10 @@ void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
     targets.insert(targets.end(), times, fd_->get());
 }
 
-Result<bool> Event::clear(std::optional<std::uint64_t>& remaining, MonotonicTime end) const
+Result<bool> Event::clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice) const
 {
     if (mode_ == Mode::semaphore)
-        return drain(*fd_, remaining, end);
+        return drain(*fd_, remaining, slice);
     const auto taken = evfd::take(*fd_);
     return taken ? Result<bool>{true} : std::unexpected(taken.error());
 }

@@ -7,6 +7,7 @@
 #include "common/eventfd.h"
 #include "common/limits.h"
 #include "common/result.h"
+#include "common/time_slice.h"
 #include "common/unique_fd.h"
 #include "daemon/objects/eventfd_incrementer.h"
 
@@ -46,8 +47,8 @@ public:
         return is_shared_ ? take_into(*fd_, into) : take_unshared_into(*fd_, into);
     }
     // Clears the event, and returns whether it is clear now. Taking all tokens of a semaphore may
-    // last longer than until `end`. `remaining`, E2BIG: see drain().
-    Result<bool> clear(std::optional<std::uint64_t>& remaining, MonotonicTime end) const;
+    // last longer than `slice`. `remaining`, E2BIG: see drain().
+    Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice) const;
 
     // Returns the eventfd itself, for a caller that may wait and set. From then on the event is
     // shared.

@@ -643,7 +643,7 @@ Outcome<void> Registry::clear(const Peer& peer, const Items<Item>& items)
     auto progress = check_clear(peer, items);
     if (!progress)
         return std::unexpected(std::move(progress.error()));
-    const auto is_clear = clear(*progress, MonotonicTime::max());
+    const auto is_clear = clear(*progress, TimeSlice::unlimited());
     return is_clear ? Outcome<void>{} : std::unexpected(is_clear.error());
 }
 
@@ -660,13 +660,13 @@ Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const I
     return progress;
 }
 
-Outcome<bool> Registry::clear(ClearProgress& progress, MonotonicTime end)
+Outcome<bool> Registry::clear(ClearProgress& progress, const TimeSlice& slice)
 {
     deliver_edges(); // Completes waits for what was set until now.
     for (; progress.cleared < progress.objects.size(); ++progress.cleared) {
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = find(next)) {
-            const auto is_clear = object->event()->clear(progress.remaining, end);
+            const auto is_clear = object->event()->clear(progress.remaining, slice);
             if (!is_clear && is_clear.error().error == E2BIG)
                 return std::unexpected(refuse::too_many_tokens_to_clear(next.name));
             if (!is_clear)

@@ -37,6 +37,7 @@
 #include "common/clock.h"
 #include "common/name.h"
 #include "common/protocol/protocol.h"
+#include "common/time_slice.h"
 #include "daemon/access/policy.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
@@ -263,8 +264,8 @@ public:
     Outcome<void> add(const Peer& peer, const Increments& increments);
     // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
     Outcome<void> clear(const Peer& peer, const Items<Item>& items);
-    // clear() in two steps: check_clear() returns the events, clear() clears them until `end` and
-    // returns whether it is finished. It takes at least one token, even if `end` has passed.
+    // clear() in two steps: check_clear() returns the events, clear() clears as many as
+    // fit into `slice` and returns whether it is finished. It takes at least one token.
     struct ClearProgress {
         std::vector<ObjectRef> objects;
         std::size_t cleared = 0; // The number of objects that are done.
@@ -272,7 +273,7 @@ public:
         std::optional<std::uint64_t> remaining{};
     };
     Outcome<ClearProgress> check_clear(const Peer& peer, const Items<Item>& items);
-    Outcome<bool> clear(ClearProgress& progress, MonotonicTime end);
+    Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice);
     // Deletes all of the objects, or none if one is refused. Waits for them end.
     Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);

@@ -1,5 +1,6 @@
 // The part of the registry that arms timers and handles their expirations.
 #include "common/limits.h"
+#include "common/time_slice.h"
 #include "daemon/base/log.h"
 #include "daemon/objects/registry.h"
 
@@ -287,12 +288,14 @@ bool Registry::drain_backlog(Entry& timer, Object& event)
 {
     auto& object = timer.second;
     auto& target = *object.timer()->target();
-    const auto begin = monotonic_now();
+    const TimeSlice slice{time_slice};
     bool can_continue = true;
-    for (nanoseconds time{0}; can_continue && target.backlog > 0 && time < time_slice;
-         time = monotonic_now() - begin)
+    while (can_continue && target.backlog > 0) {
         can_continue = add_batch(timer, event);
-    cooldowns_.charge(quota_.account(object.ownership.owner), monotonic_now() - begin);
+        if (!slice.left())
+            break;
+    }
+    cooldowns_.charge(quota_.account(object.ownership.owner), slice.used());
     return can_continue;
 }
 

@@ -56,7 +56,7 @@ bool OutputQueue::may_send_next_batch(const UniqueFd& socket)
     return fds_in_flight_ == 0 || fds_in_flight_ + next <= max_unconfirmed_fds;
 }
 
-Result<OutputQueue::Flushed> OutputQueue::flush(const UniqueFd& socket)
+Result<OutputQueue::Flushed> OutputQueue::send_all(const UniqueFd& socket)
 {
     discard_sent();
     while (!is_empty()) {

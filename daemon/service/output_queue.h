@@ -7,6 +7,7 @@
 #include "common/protocol/protocol.h"
 #include "common/socket.h"
 #include "common/unique_fd.h"
+#include "daemon/limits.h"
 
 #include <cstdint>
 #include <deque>
@@ -16,10 +17,19 @@
 
 namespace evfd::daemon {
 
-// Above this, the connection accepts no further call and no stream continues.
-inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
-
 inline constexpr std::size_t usual_reply_bytes = 256;
+
+// The proof that everything recorded so far is committed. Service::commit() alone makes one. It is
+// not copied, because it holds only until the next change.
+class Committed {
+public:
+    Committed(Committed&&) = default;
+    Committed& operator=(Committed&&) = default;
+
+private:
+    friend class Service;
+    Committed() = default;
+};
 
 class OutputQueue {
 public:
@@ -81,15 +91,17 @@ public:
         return unsent_bytes() > output_high_water_bytes || !fd_batches_.empty();
     }
 
-    // Descriptors that may be sent before the peer is known to have read the earlier ones.
-    static constexpr std::size_t max_unconfirmed_fds = 16;
     // How far flush() got: everything is sent; the socket is full; or the peer has not read the
     // descriptors it was sent. In that case no more are sent, because descriptors in flight count
     // against the daemon's user. unix(7)
     enum class Flushed { all, socket_full, peer_has_unread_fds };
-    Result<Flushed> flush(const UniqueFd& socket);
+    // Sends what the socket takes. A reply may report a change, so it needs the commit.
+    Result<Flushed> flush(const UniqueFd& socket, Committed) { return send_all(socket); }
+    // The same for output that reports no change.
+    Result<Flushed> flush_without_changes(const UniqueFd& socket) { return send_all(socket); }
 
 private:
+    Result<Flushed> send_all(const UniqueFd& socket);
     bool may_send_next_batch(const UniqueFd& socket);
     void discard_sent();
 

@@ -1,6 +1,6 @@
 #include "daemon/service/pending_clear.h"
 
-#include "daemon/objects/batch_sizer.h"
+#include "common/time_slice.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,9 +9,9 @@ namespace evfd::daemon {
 
 PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
-    auto is_clear = service_.registry().clear(progress_, monotonic_deadline(time_slice));
+    auto is_clear = service_.registry().clear(progress_, TimeSlice{time_slice});
     if (is_clear && !*is_clear) {
-        slices_ = std::min(slices_ + 1, max_guaranteed_slices);
+        slices_ = std::min(slices_ + 1, max_guaranteed_clear_slices);
         return Progress::again;
     }
 

@@ -1,6 +1,7 @@
 // A Clear of many tokens, done in slices so that other connections are served in between.
 #pragma once
 
+#include "daemon/limits.h"
 #include "daemon/service/pending_reply.h"
 #include "daemon/service/service.h"
 
@@ -18,13 +19,10 @@ public:
     }
 
     Progress advance(OutputQueue& output) override;
-    // A Clear that has taken so many slices ends with its connection. Nearly every Clear takes
-    // fewer.
-    bool must_finish() const override { return slices_ < max_guaranteed_slices; }
+    // Nearly every Clear takes fewer slices.
+    bool must_finish() const override { return slices_ < max_guaranteed_clear_slices; }
 
 private:
-    static constexpr int max_guaranteed_slices = 4'000; // About one second of the daemon's time.
-
     Service& service_;
     Session& session_;
     bool is_sequenced_; // The session counts this call.

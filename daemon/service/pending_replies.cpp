@@ -1,5 +1,7 @@
 #include "daemon/service/pending_replies.h"
 
+#include "daemon/limits.h"
+
 #include <utility>
 
 namespace evfd::daemon {
@@ -9,7 +11,7 @@ PendingReply::Progress PendingList::advance(OutputQueue& output)
     protocol::ListObjects::Reply reply;
     auto& objects = service_.registry().objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
-    for (std::size_t looked_at = 0; object != objects.end() && looked_at < per_reply;
+    for (std::size_t looked_at = 0; object != objects.end() && looked_at < max_objects_per_reply;
          ++object, ++looked_at) {
         cursor_ = object->first;
         if (pattern_.matches(object->first) &&
@@ -54,7 +56,7 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
 PendingReply::Progress PendingQuotas::advance(OutputQueue& output)
 {
     protocol::Quotas::Reply reply;
-    for (; next_index_ < uids_.size() && reply.users.size() < per_reply; ++next_index_)
+    for (; next_index_ < uids_.size() && reply.users.size() < max_users_per_reply; ++next_index_)
         reply.users.push_back(quotas_of(uids_[next_index_]));
     const bool is_last = next_index_ == uids_.size();
     output.reply(reply, !is_last);

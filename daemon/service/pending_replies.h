@@ -25,8 +25,6 @@ public:
     Progress advance(OutputQueue& output) override;
 
 private:
-    static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
-
     Service& service_;
     Peer peer_;
     Pattern pattern_;
@@ -96,8 +94,6 @@ public:
     Progress advance(OutputQueue& output) override;
 
 private:
-    static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
-
     protocol::Quotas::User quotas_of(uid_t uid) const;
 
     const Quota& quota_;

@@ -112,6 +112,13 @@ Outcome<void> Service::prepare()
     return {};
 }
 
+std::optional<Committed> Service::commit()
+{
+    if (!registry_.state_store().commit())
+        return std::nullopt;
+    return Committed{};
+}
+
 EventLoop::Timeout Service::schedule_retry(std::function<void()> task)
 {
     return loop_.add_timeout(monotonic_deadline(commit_retry_interval), std::move(task));

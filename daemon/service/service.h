@@ -32,6 +32,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 
 namespace evfd::daemon {
 
@@ -90,8 +91,9 @@ public:
     void reserve_stash_room(std::size_t coming);
     // Calls `task` when an attempt that failed should be repeated.
     EventLoop::Timeout schedule_retry(std::function<void()> task);
-    // Commits all recorded changes. Returns whether they are certain, so that they may be reported.
-    bool commit() { return registry_.state_store().commit(); }
+    // Commits all recorded changes, so that they may be reported. Returns nothing if they are not
+    // certain.
+    std::optional<Committed> commit();
     // Returns the recorded reply if the caller's next call is one that was done before; otherwise
     // null.
     std::unique_ptr<PendingReply> replay(Session& session);

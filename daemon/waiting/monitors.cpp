@@ -1,6 +1,8 @@
 #include "daemon/waiting/monitors.h"
 
+#include "common/time_slice.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 
 #include <algorithm>
 
@@ -82,7 +84,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_present()
     auto& objects = monitors_.registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int visited = 0; object != objects.end(); ++object, ++visited) {
-        if (visited == max_objects_per_step)
+        if (visited == max_objects_per_monitor_step)
             return {}; // Other connections are served first; then the listing continues.
         const auto& name = object->first;
         if (!covers(name))
@@ -146,11 +148,11 @@ void Monitors::sweep_later()
 void Monitors::sweep()
 {
     auto& objects = registry_.objects();
-    const auto end = monotonic_deadline(max_sweep_time);
+    const TimeSlice slice{max_sweep_time};
     auto object = swept_up_to_ ? objects.upper_bound(*swept_up_to_) : objects.begin();
     for (; object != objects.end(); ++object) {
         registry_.unwatch_if_unobserved(object->first);
-        if (monotonic_now() < end)
+        if (slice.left())
             continue;
         swept_up_to_ = object->first;
         loop_.defer([this] { sweep(); });
@@ -226,7 +228,7 @@ void Monitors::on_interest_changed(const Name& name)
 
 void Monitors::report_waiters()
 {
-    const auto end = monotonic_deadline(max_sweep_time);
+    const TimeSlice slice{max_sweep_time};
     while (!waiters_changed_.empty()) {
         auto next = last_reported_ ? waiters_changed_.upper_bound(*last_reported_)
                                    : waiters_changed_.begin();
@@ -239,7 +241,7 @@ void Monitors::report_waiters()
                 if (monitor->scope_ == MonitorScope::with_waiters &&
                     monitor->sees(*last_reported_, *object))
                     monitor->mark_dirty(*last_reported_, true, false);
-        if (monotonic_now() >= end && !waiters_changed_.empty())
+        if (!waiters_changed_.empty() && !slice.left())
             return loop_.defer([this] { report_waiters(); });
     }
 }

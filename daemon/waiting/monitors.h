@@ -22,7 +22,6 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/objects/registry.h"
 
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -31,14 +30,6 @@
 #include <set>
 
 namespace evfd::daemon {
-
-// The largest number of dirty names in one monitor. With more, the monitor starts again with
-// `resync`.
-inline constexpr std::size_t max_dirty_names = 1'024;
-
-// The longest time in one iteration for work that can wait: visiting objects after a monitor has
-// ended, reporting numbers of waiters.
-inline constexpr std::chrono::microseconds max_sweep_time{200};
 
 // The changes that a monitor reports.
 enum class MonitorScope {
@@ -82,7 +73,6 @@ private:
         bool was_deleted; // Since then, whether or not a new object has the name.
     };
     enum class Phase { present, live, resync };
-    static constexpr int max_objects_per_step = 64; // Visited in one call of next().
 
     Monitor(Monitors& monitors, Peer peer, Quota::Charge charge, Pattern pattern,
             MonitorScope scope, Wake wake);

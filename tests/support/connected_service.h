@@ -2,9 +2,8 @@
 // loop.
 #pragma once
 
-#include "common/json.h"
-#include "daemon/ipc/connection.h"
-#include "daemon/ipc/fair_scheduler.h"
+#include "daemon/base/kernel_features.h"
+#include "daemon/ipc/server.h"
 #include "daemon/service/service.h"
 #include "tests/support/stored_fds.h"
 
@@ -12,9 +11,7 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdint>
-#include <map>
-#include <memory>
+#include <cstddef>
 #include <regex>
 #include <string>
 #include <system_error>
@@ -29,8 +26,8 @@ inline std::string without_ids(const std::string& text)
     return std::regex_replace(text, id, "");
 }
 
-// The daemon for unit tests and fuzzers. It owns the connections as the server does, but accepts
-// none by itself: connect() and accept() create them.
+// The daemon for unit tests and fuzzers: a server without a listener. connect() and accept() admit
+// clients, whose identity the caller states.
 class ConnectedService {
 public:
     ConnectedService(LimitTable limits, EventfdIncrementer incrementer, DescriptorBudget budget)
@@ -55,28 +52,14 @@ public:
         if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) < 0)
             throw std::system_error{errno, std::generic_category(), "socketpair(2)"};
         UniqueFd far{ends[1]};
-        return accept(peer, UniqueFd{ends[0]}) ? std::move(far) : UniqueFd{};
+        return accept(peer, UniqueFd{ends[0]}) == Admission::admitted ? std::move(far) : UniqueFd{};
     }
-    // Adopts the daemon's end of a socketpair. Returns false if the user is at its limit.
-    bool accept(const Peer& peer, UniqueFd near)
+    // Adopts the daemon's end of a socketpair.
+    Admission accept(const Peer& peer, UniqueFd near)
     {
-        auto charges = service.admit(peer);
-        if (!charges)
-            return false;
-        const auto id = service.new_session_id();
-        auto connection = std::make_unique<Connection>(
-            loop, scheduler_, service, document_, std::move(near), IncomingFds::none,
-            Session{id, peer, {}, {}}, *std::move(charges));
-        connection
-            ->attach([this, id](std::uint32_t events) {
-                if (connections_.at(id)->on_events(events) == Next::close)
-                    connections_.erase(id);
-            })
-            .value();
-        connections_.emplace(id, std::move(connection));
-        return true;
+        return server_.admit(std::move(near), peer, IncomingFds::none);
     }
-    std::size_t connections() const { return connections_.size(); }
+    std::size_t connections() const { return server_.connections(); }
 
     EventLoop loop;
     RecoveredState recovered;
@@ -84,16 +67,7 @@ public:
     Service service;
 
 private:
-    void serve(std::uint64_t id)
-    {
-        const auto found = connections_.find(id);
-        if (found != connections_.end() && found->second->serve() == Next::close)
-            connections_.erase(found);
-    }
-
-    json::Document document_;
-    FairScheduler scheduler_{loop, service.quota(), [this](std::uint64_t id) { serve(id); }};
-    std::map<std::uint64_t, std::unique_ptr<Connection>> connections_;
+    Server server_{loop, service, KernelFeatures{}};
 };
 
 } // namespace evfd::daemon

@@ -182,7 +182,7 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
     for (int i = 0; i < many; ++i)
         all.push_back(fixture.queue.add(Clock::monotonic, when, [&] {
             ++ran_count;
-            wait_until(Clock::monotonic, soon(DeadlineQueue::max_batch_time / 10));
+            wait_until(Clock::monotonic, soon(max_due_tasks_time / 10));
         }));
     wait_until(Clock::monotonic, when);
     CHECK(*fixture.loop.run_once(0ns) == 1);

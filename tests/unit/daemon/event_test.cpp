@@ -102,7 +102,7 @@ TEST_CASE("a cleared event is not set")
     make_blocking(holder);
     std::optional<std::uint64_t> left;
 
-    REQUIRE(event.clear(left, MonotonicTime::max()).value());
+    REQUIRE(event.clear(left, TimeSlice::unlimited()).value());
 
     CHECK_FALSE(event.is_set());
 }
@@ -111,12 +111,12 @@ TEST_CASE("a clear consumes as many tokens of a semaphore as its time allows, an
 {
     auto event = make(Mode::semaphore, 3);
     std::optional<std::uint64_t> left;
-    const auto now = [] { return monotonic_now(); };
+    const TimeSlice none{0ns};
 
-    CHECK_FALSE(event.clear(left, now()).value());
+    CHECK_FALSE(event.clear(left, none).value());
     CHECK(event.count() == 2U);
-    CHECK_FALSE(event.clear(left, now()).value());
-    CHECK(event.clear(left, now()).value());
+    CHECK_FALSE(event.clear(left, none).value());
+    CHECK(event.clear(left, none).value());
     CHECK_FALSE(event.is_set());
 }
 
@@ -125,12 +125,12 @@ TEST_CASE(
 {
     auto event = make(Mode::semaphore, 3);
     std::optional<std::uint64_t> left;
-    CHECK_FALSE(event.clear(left, monotonic_now()).value());
+    CHECK_FALSE(event.clear(left, TimeSlice{0ns}).value());
     for (int i = 0; i < 10; ++i)
         REQUIRE(add(event.fd(), 1));
 
-    CHECK_FALSE(event.clear(left, monotonic_now()).value());
-    CHECK(event.clear(left, MonotonicTime::max()).value());
+    CHECK_FALSE(event.clear(left, TimeSlice{0ns}).value());
+    CHECK(event.clear(left, TimeSlice::unlimited()).value());
 
     CHECK(event.count() == 10U);
 }
@@ -141,11 +141,11 @@ TEST_CASE("a clear of a semaphore with too many tokens to consume one by one is 
     REQUIRE(add(event.fd(), static_cast<std::uint64_t>(max_tokens_per_clear) + 1));
     std::optional<std::uint64_t> left;
     // A clear takes one token before it checks the limit. The rest is exactly the limit.
-    CHECK_FALSE(event.clear(left, monotonic_now()).value());
+    CHECK_FALSE(event.clear(left, TimeSlice{0ns}).value());
 
     REQUIRE(add(event.fd(), 2));
     left.reset();
-    const auto cleared = event.clear(left, monotonic_now());
+    const auto cleared = event.clear(left, TimeSlice{0ns});
     REQUIRE_FALSE(cleared);
     CHECK(cleared.error().error == E2BIG);
 }

@@ -114,6 +114,15 @@ TEST_CASE("a debt persists while its user has more calls")
     CHECK(iterations == 3);
 }
 
+TEST_CASE("a turn during which the daemon was stopped leaves no debt for that time")
+{
+    SchedulerFixture fixture{100};
+    run_iterations(fixture.loop, 1);
+    fixture.scheduler.charge_turn(alice, 1, 24h);
+    run_iterations(fixture.loop, 500); // A debt for the whole time would last twice as long.
+    CHECK_FALSE(fixture.scheduler.is_throttled(alice));
+}
+
 TEST_CASE("a new user waits while other users wait")
 {
     SchedulerFixture fixture{1};

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <type_traits>
 
 namespace evfd::daemon {
 namespace {
@@ -43,6 +44,10 @@ void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, 
     queue.reply(reply, false);
 }
 
+// Nobody but the service can make the proof that flush() demands, and nobody can keep a copy.
+static_assert(!std::is_default_constructible_v<Committed>);
+static_assert(!std::is_copy_constructible_v<Committed>);
+
 TEST_CASE("replies and errors are sent in order, each as a frame")
 {
     SocketPair pair;
@@ -54,7 +59,7 @@ TEST_CASE("replies and errors are sent in order, each as a frame")
     queue.reply(last, true);
     CHECK_FALSE(queue.is_empty());
 
-    CHECK(queue.flush(pair.daemon_end) == Flushed::all);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
 
     CHECK(queue.is_empty());
     CHECK(pair.client.reply() == R"({"parameters":{"description":"one"}})");
@@ -70,7 +75,7 @@ TEST_CASE("descriptors are sent with the first byte of their reply and with no o
     put(queue, "none");
     put(queue, "two", 2, 10);
     put(queue, "none again");
-    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+    REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
 
     const auto first = R"({"parameters":{"description":"none"}})"s.size() + 1;
     CHECK(pair.client.receive_some(first) == first);
@@ -88,17 +93,17 @@ TEST_CASE("some descriptors are sent before earlier ones were read, and more of 
 {
     SocketPair pair;
     OutputQueue queue;
-    for (unsigned i = 0; i < OutputQueue::max_unconfirmed_fds; ++i) {
+    for (unsigned i = 0; i < max_unconfirmed_fds; ++i) {
         put(queue, "x", 1, i);
-        REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+        REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
         CHECK(queue.unread_descriptors() == i + 1);
     }
     put(queue, "x", 1, 99);
-    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
 
-    for (unsigned i = 0; i < OutputQueue::max_unconfirmed_fds; ++i)
+    for (unsigned i = 0; i < max_unconfirmed_fds; ++i)
         CHECK_FALSE(pair.client.reply().empty());
-    CHECK(queue.flush(pair.daemon_end) == Flushed::all);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK(queue.unread_descriptors() == 1);
     CHECK_FALSE(pair.client.reply().empty());
     CHECK(count(pair.client.descriptors.back()) == 99U);
@@ -108,24 +113,24 @@ TEST_CASE("later descriptors are sent only after the peer has read all earlier o
 {
     SocketPair pair;
     OutputQueue queue;
-    put(queue, "first", OutputQueue::max_unconfirmed_fds, 1);
+    put(queue, "first", max_unconfirmed_fds, 1);
     put(queue, "plain");
     put(queue, "second", 1, 2);
     put(queue, "last");
 
-    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
-    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
     CHECK_FALSE(queue.is_empty());
     CHECK(pair.client.receive_some(10) == 10); // The client has read only a part of the replies.
-    CHECK(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
     CHECK(pair.client.reply().contains("first"));
     CHECK(pair.client.reply().contains("plain"));
     CHECK(pair.client.reply().empty());
 
-    CHECK(queue.flush(pair.daemon_end) == Flushed::all);
+    CHECK(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK(pair.client.reply().contains("second"));
     CHECK(pair.client.reply().contains("last"));
-    REQUIRE(pair.client.descriptors.size() == OutputQueue::max_unconfirmed_fds + 1);
+    REQUIRE(pair.client.descriptors.size() == max_unconfirmed_fds + 1);
     CHECK(count(pair.client.descriptors.back()) == 2U);
 }
 
@@ -135,7 +140,7 @@ TEST_CASE("one reply carries as many descriptors as a message holds")
     OutputQueue queue;
     constexpr auto most = static_cast<unsigned>(max_descriptors_per_message);
     put(queue, "x", most);
-    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+    REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK_FALSE(pair.client.reply().empty());
     REQUIRE(pair.client.descriptors.size() == most);
     CHECK(count(pair.client.descriptors.back()) == most);
@@ -149,14 +154,14 @@ TEST_CASE("a full socket does not block, and the rest is sent later in order")
     put(queue, large);
     put(queue, "riding", 1);
     put(queue, large);
-    REQUIRE(queue.flush(pair.daemon_end) == Flushed::socket_full);
+    REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::socket_full);
     CHECK(queue.above_high_water());
 
     std::vector<std::string> replies;
     for (int round = 0; round < 1'000 && replies.size() < 3; ++round) {
         if (auto reply = pair.client.reply(); !reply.empty())
             replies.push_back(std::move(reply));
-        REQUIRE(queue.flush(pair.daemon_end));
+        REQUIRE(queue.flush_without_changes(pair.daemon_end));
     }
     REQUIRE(replies.size() == 3);
     CHECK(replies[0].size() > large.size());
@@ -179,7 +184,7 @@ TEST_CASE("a queued reply outlives the object that it describes")
         queue.reply(reply, false);
         REQUIRE(fixture.registry.delete_objects(fixture.owner.peer, names({"e"})));
     }
-    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+    REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK_FALSE(pair.client.reply().empty());
     REQUIRE(pair.client.descriptors.size() == 1);
     CHECK(count(pair.client.descriptors[0]) == 7U);
@@ -218,18 +223,18 @@ TEST_CASE("a queue that is never quite empty does not grow")
     SocketPair pair;
     OutputQueue queue;
     const std::string text(1'000, 'x'); // The reply has this text once for each descriptor.
-    put(queue, text, OutputQueue::max_unconfirmed_fds);
+    put(queue, text, max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {
-        put(queue, text, OutputQueue::max_unconfirmed_fds);
-        REQUIRE(queue.flush(pair.daemon_end) == Flushed::peer_has_unread_fds);
+        put(queue, text, max_unconfirmed_fds);
+        REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
         most = std::max(most, queue.capacity_bytes());
         REQUIRE_FALSE(pair.client.reply().empty());
         CHECK(pair.client.descriptors.size() ==
-              OutputQueue::max_unconfirmed_fds); // Descriptors stay in step with their replies.
+              max_unconfirmed_fds); // Descriptors stay in step with their replies.
         pair.client.descriptors.clear();
     }
-    CHECK(most < 10 * OutputQueue::max_unconfirmed_fds * text.size());
+    CHECK(most < 10 * max_unconfirmed_fds * text.size());
 }
 
 TEST_CASE("an empty queue keeps no memory")
@@ -237,7 +242,7 @@ TEST_CASE("an empty queue keeps no memory")
     SocketPair pair;
     OutputQueue queue;
     put(queue, std::string(10'000, 'x'));
-    REQUIRE(queue.flush(pair.daemon_end) == Flushed::all);
+    REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::all);
     CHECK(queue.capacity_bytes() < 100);
 }
 
@@ -247,7 +252,7 @@ TEST_CASE("a closed peer is a fault and not a signal")
     OutputQueue queue;
     put(queue, "x");
     pair.client.socket = {};
-    const auto flushed = queue.flush(pair.daemon_end);
+    const auto flushed = queue.flush_without_changes(pair.daemon_end);
     REQUIRE_FALSE(flushed);
     CHECK(flushed.error().error == EPIPE);
 }

@@ -12,7 +12,7 @@ constexpr auto token = "00112233445566778899aabbccddeeff";
 TestClient connect(ServiceFixture& daemon, const OtherProcess& process, uid_t uid = alice)
 {
     auto [near, far] = process.connection();
-    REQUIRE(daemon.accept({uid, uid, process.pid(), {}}, std::move(near)));
+    REQUIRE(daemon.accept({uid, uid, process.pid(), {}}, std::move(near)) == Admission::admitted);
     return TestClient{std::move(far)};
 }
 
@@ -253,7 +253,7 @@ TEST_CASE("an ended or invisible process cannot hold tokens")
     SECTION("it is outside the daemon's pid namespace")
     {
         auto [near, far] = process.connection();
-        REQUIRE(daemon->accept({alice, alice, 0, {}}, std::move(near)));
+        REQUIRE(daemon->accept({alice, alice, 0, {}}, std::move(near)) == Admission::admitted);
         TestClient client{std::move(far)};
         const auto reply = request_hold(*daemon, client);
         CHECK(reply.contains("io.evfdd.NoSuchProcess"));

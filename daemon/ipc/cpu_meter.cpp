@@ -1,0 +1,14 @@
+#include "daemon/ipc/cpu_meter.h"
+
+#include <ctime>
+
+namespace evfd::daemon {
+
+nanoseconds thread_cpu_time()
+{
+    timespec time{}; // Cannot fail: every thread has this clock.
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+    return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
+}
+
+} // namespace evfd::daemon

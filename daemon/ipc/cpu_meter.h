@@ -1,0 +1,47 @@
+// Tells how much processor time a turn took.
+//
+// The wall time of a turn includes the time in which the kernel ran other processes, or had stopped
+// this one. A user does not pay for that. But reading the CPU clock of a thread is a system call,
+// about thirty times as long as reading the monotonic clock. So the meter reads it once for each
+// `max_total_time` of turns: a turn took at most the processor time since the last reading. That is
+// exact to about `max_total_time`, and never less than the turn took.
+#pragma once
+
+#include "common/clock.h"
+#include "daemon/limits.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace evfd::daemon {
+
+// Returns the time for which the calling thread has run so far.
+nanoseconds thread_cpu_time();
+
+class CpuMeter {
+public:
+    using ReadClock = nanoseconds (*)();
+
+    explicit CpuMeter(ReadClock read_clock = &thread_cpu_time)
+        : read_clock_{read_clock}, last_reading_{read_clock()}
+    {
+    }
+
+    // Returns the processor time of a turn that lasted for `wall_time`.
+    nanoseconds cpu_time_of(nanoseconds wall_time)
+    {
+        since_reading_ += wall_time;
+        if (since_reading_ < max_total_time)
+            return wall_time;
+        since_reading_ = nanoseconds{0};
+        const auto now = read_clock_();
+        return std::clamp(now - std::exchange(last_reading_, now), nanoseconds{0}, wall_time);
+    }
+
+private:
+    ReadClock read_clock_;
+    nanoseconds last_reading_;
+    nanoseconds since_reading_{0}; // Wall time of the turns since the last reading.
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,65 @@
+#include "daemon/ipc/cpu_meter.h"
+
+#include "tests/support/catch.h"
+
+#include <chrono>
+
+namespace evfd::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+nanoseconds cpu_now{};
+int readings = 0;
+
+nanoseconds read_cpu()
+{
+    ++readings;
+    return cpu_now;
+}
+
+TEST_CASE("short turns are taken as they are, and the CPU clock is read once for many")
+{
+    CpuMeter meter{read_cpu};
+    readings = 0;
+    for (int turn = 0; turn < 2'000; ++turn) {
+        cpu_now += 10us;
+        CHECK(meter.cpu_time_of(10us) == 10us);
+    }
+    CHECK(readings == 20ms / nanoseconds{max_total_time});
+}
+
+TEST_CASE("a turn that was interrupted is charged for the processor time alone")
+{
+    CpuMeter meter{read_cpu};
+    cpu_now += 300us;
+    CHECK(meter.cpu_time_of(10s) == 300us);
+}
+
+TEST_CASE("a turn that computes for long is charged for all of it")
+{
+    CpuMeter meter{read_cpu};
+    cpu_now += 1s;
+    CHECK(meter.cpu_time_of(50ms) == 50ms); // The rest of the time was spent between turns.
+    cpu_now += 50ms;
+    CHECK(meter.cpu_time_of(50ms) == 50ms);
+}
+
+TEST_CASE("a turn never gains time")
+{
+    cpu_now = 1s;
+    CpuMeter meter{read_cpu};
+    cpu_now = 0s; // The clock of another thread.
+    CHECK(meter.cpu_time_of(10ms) == 0ns);
+}
+
+TEST_CASE("the CPU clock of a thread advances while it computes")
+{
+    const auto begin = thread_cpu_time();
+    while (thread_cpu_time() - begin < 1us) {
+    }
+    CHECK(thread_cpu_time() > begin);
+}
+
+} // namespace
+} // namespace evfd::daemon
