@@ -241,13 +241,13 @@ void Recovery::restore_session(Id id, record::Session& record)
         registry_.state_store_.erase(id, record::Kind::session);
         return;
     }
-    Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
-    session.reply_cache = Session::ReplyCache{.token = *token,
-                                              .sequence = record.sequence,
-                                              .cached_reply = record.cached_reply,
-                                              .tokens_applied = record.tokens_applied.value_or(0)};
+    Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}};
+    session.token = *token;
+    session.slot = {.sequence = record.sequence,
+                    .cached_reply = std::move(record.cached_reply),
+                    .tokens_applied = record.tokens_applied.value_or(0)};
     for (const auto opened : record.new_subscriptions)
-        session.reply_cache->opened.push_back(static_cast<Id>(opened));
+        session.opened.push_back(static_cast<Id>(opened));
     sessions_.emplace(id, std::move(session));
 }
 
@@ -306,10 +306,8 @@ void Recovery::roll_back()
         if (restore_hold(id, record))
             continue;
         const bool is_lent = record.is_held_by_session.value_or(false) || record.processes;
-        if (owner && !is_lent && record.sequence > 0 &&
-            owner->reply_cache->sequence >= record.sequence) {
-            owner->reply_cache->in_doubt.push_back(
-                {id, record.sequence, to_taken_tokens(record.objects)});
+        if (owner && !is_lent && record.sequence > 0 && owner->slot.sequence >= record.sequence) {
+            owner->in_doubt.push_back({id, record.sequence, to_taken_tokens(record.objects)});
             continue;
         }
         to_put_back.push_back({id, record.sequence, to_taken_tokens(record.objects)});

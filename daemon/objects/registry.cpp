@@ -269,7 +269,7 @@ Outcome<Registry::ObjectDraft> Registry::prepare_object(const Session& session,
                                                         std::optional<std::uint64_t> id)
 {
     const auto object_lifetime = lifetime.value_or(Lifetime::permanent);
-    const bool is_persistent = object_lifetime != Lifetime::session || session.reply_cache;
+    const bool is_persistent = object_lifetime != Lifetime::session || session.is_resumable();
     if (is_persistent)
         if (const auto prepared = state_store_.prepare(); !prepared)
             return std::unexpected(refuse::system_failure(prepared.error()));
@@ -425,14 +425,14 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!copy)
         return std::unexpected(refuse::system_failure(copy.error()));
     const auto id = new_id();
-    const bool is_persistent = object.is_persistent && session.reply_cache;
+    const bool is_persistent = object.is_persistent && session.is_resumable();
     if (is_persistent) {
         if (const auto stashed = state_store_.store_fd(id, *fd); !stashed)
             return std::unexpected(refuse::system_failure(stashed.error()));
         state_store_.put(id,
                          record::Subscription{token->text(), static_cast<record::Id>(object.serial),
                                               static_cast<record::Id>(session.id)});
-        session.reply_cache->opened.push_back(id);
+        session.opened.push_back(id);
     }
     object.subscriptions()->add(*token, {id, *std::move(fd), *std::move(charged), is_persistent});
     observer_.on_interest_changed(name);
@@ -512,9 +512,8 @@ void Registry::end(Session& session)
         end_subscription(subscription);
     delete_owned(std::exchange(session.owned, {}), session.id);
     auto taken = holds_.end(session);
-    if (session.reply_cache) {
-        std::ranges::move(session.reply_cache->in_doubt, std::back_inserter(taken));
-        session.reply_cache->in_doubt.clear();
+    if (session.is_resumable()) {
+        std::ranges::move(std::exchange(session.in_doubt, {}), std::back_inserter(taken));
         state_store_.erase(session.id, record::Kind::session);
     }
     return_tokens(taken);

@@ -291,15 +291,6 @@ public:
     // longer. If they cannot be recorded now, they are returned later.
     void return_tokens(std::span<const TakenTokens> all);
 
-    // Records the session, which outlives the daemon, and its sequence number.
-    void persist_session(const Session& session);
-    // Records the reply to a call that is done, or is certain to be done. An empty reply cannot be
-    // repeated.
-    void commit_reply(Session& session, std::string reply);
-    // Replaces the reply to a call that commit_reply() already counted.
-    void replace_reply(Session& session, std::string reply);
-    // Records how many tokens an unfinished Set has added.
-    void commit_progress(Session& session, std::int64_t tokens);
     // Ends the subscriptions of the session's last call, whose reply the client never received.
     void undo_open(Session& session);
     Holds& holds() { return holds_; }

@@ -21,8 +21,7 @@ PendingReply::Progress PendingClear::advance(OutputQueue& output)
         output.reply(done, false);
     else
         service_.refuse(std::move(is_clear.error()), output);
-    if (is_sequenced_)
-        service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
+    reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }
 

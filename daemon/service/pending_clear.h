@@ -12,7 +12,7 @@ namespace evfd::daemon {
 class PendingClear : public PendingReply {
 public:
     PendingClear(Service& service, const Caller& caller, Registry::ClearProgress progress)
-        : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
+        : service_{service}, reply_cache_{service.reply_cache(caller.session)},
           progress_{std::move(progress)}
     {
     }
@@ -26,8 +26,7 @@ private:
     static constexpr int max_guaranteed_slices = 4'000; // About one second of the daemon's time.
 
     Service& service_;
-    Session& session_;
-    bool is_sequenced_; // The session counts this call.
+    ReplyCache reply_cache_;
     Registry::ClearProgress progress_;
     int slices_ = 0; // The number of slices so far.
 };

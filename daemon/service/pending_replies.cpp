@@ -22,12 +22,6 @@ PendingReply::Progress PendingList::advance(OutputQueue& output)
     return is_last ? Progress::done : Progress::again;
 }
 
-PendingReply::Progress PendingReplay::advance(OutputQueue& output)
-{
-    output.append_text(session_.reply_cache->cached_reply);
-    return Progress::done;
-}
-
 PendingReply::Progress PendingWait::advance(OutputQueue& output)
 {
     if (std::exchange(must_report_start_, false)) {
@@ -39,15 +33,14 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
     if (!outcome)
         return Progress::blocked;
     const auto begin = output.bytes_queued();
-    if (*outcome)
+    auto reply_cache = service_.reply_cache(session_);
+    if (*outcome) {
         output.reply(**outcome, false);
-    else
+        reply_cache.finish(output.text_since(begin));
+    } else {
         service_.refuse(std::move(outcome->error()), output);
-    if (session_.reply_cache && !*outcome && service_.registry().state_store().fault())
-        // The reply cannot be recorded at present, and the failed wait has changed nothing.
-        service_.finish_idempotent_call(session_);
-    else if (session_.reply_cache)
-        service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
+        reply_cache.finish_refused(output.text_since(begin));
+    }
     return Progress::done;
 }
 

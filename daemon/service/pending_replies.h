@@ -33,27 +33,6 @@ private:
     std::optional<Name> cursor_;
 };
 
-// Repeats the reply to a call that was done before.
-class PendingReplay : public PendingReply {
-public:
-    PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
-
-    Progress advance(OutputQueue& output) override;
-    void on_sent() override
-    {
-        for (const auto& taken : std::exchange(session_.reply_cache->in_doubt, {}))
-            registry_.confirm_taken(taken);
-    }
-    void on_dropped() override
-    {
-        registry_.return_tokens(std::exchange(session_.reply_cache->in_doubt, {}));
-    }
-
-private:
-    Registry& registry_;
-    Session& session_;
-};
-
 // A Wait call. The tokens that it consumed are returned unless the reply reaches the client.
 class PendingWait : public PendingReply {
 public:

@@ -33,11 +33,11 @@ private:
     Registry::Increments next_increments(std::int64_t tokens) const;
     Outcome<void> apply_batch(const Registry::Increments& increments, std::int64_t tokens,
                               std::int64_t each);
-    Progress finish(Outcome<void> done, std::int64_t sequence_before, OutputQueue& output);
+    Progress finish(Outcome<void> done, OutputQueue& output);
 
     Service& service_;
-    Session& session_;
-    bool is_sequenced_; // The session counts this call.
+    const Session& session_;
+    ReplyCache reply_cache_;
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
     std::vector<Target> targets_;

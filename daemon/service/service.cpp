@@ -83,14 +83,14 @@ void Service::set_policy(Policy policy)
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
-    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
                  registry_.create(session, request, Registry::PolicyCheck::skip));
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
 {
-    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     const auto* existing = registry_.find(request.name);
     log_declared(request.name, owner,
                  existing && existing->timer()
@@ -115,36 +115,6 @@ Outcome<void> Service::prepare()
 EventLoop::Timeout Service::schedule_retry(std::function<void()> task)
 {
     return loop_.add_timeout(monotonic_deadline(commit_retry_interval), std::move(task));
-}
-
-std::unique_ptr<PendingReply> Service::replay(Session& session)
-{
-    if (!std::exchange(session.reply_cache->next_is_replay, false))
-        return {};
-    return std::make_unique<PendingReplay>(registry_, session);
-}
-
-void Service::begin_call(Session& session)
-{
-    session.reply_cache->opened.clear();
-}
-
-void Service::finish_call(Session& session, std::int64_t sequence_before, std::string_view reply)
-{
-    if (session.reply_cache->sequence == sequence_before)
-        registry_.commit_reply(session, std::string{reply});
-    // The reply was recorded beforehand, and turned out different.
-    else if (session.reply_cache->cached_reply != reply)
-        registry_.replace_reply(session, std::string{reply});
-}
-
-void Service::finish_idempotent_call(Session& session)
-{
-    auto& cache = *session.reply_cache;
-    if (cache.tokens_applied > 0)
-        return registry_.commit_reply(session, {});
-    ++cache.sequence;
-    cache.cached_reply.clear();
 }
 
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
@@ -244,15 +214,13 @@ bool Service::is_idle() const
 // they have taken many tokens everything is committed. If the creation fails, another reply
 // replaces this one.
 template <class Request>
-std::optional<std::uint64_t> Service::precommit_reply(Caller& caller, const Name& name)
+std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {
     if (registry_.find(name))
         return {};
     const auto id = registry_.new_id();
-    if (caller.is_sequenced)
-        registry_.commit_reply(caller.session,
-                               text_of(typename Request::Reply{
-                                   true, protocol::ObjectId{static_cast<std::int64_t>(id)}}));
+    reply_cache(caller.session)
+        .commit(typename Request::Reply{true, protocol::ObjectId{static_cast<std::int64_t>(id)}});
     return id;
 }
 
@@ -339,8 +307,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
         return std::make_unique<PendingSet>(*this, caller, *increments);
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
-    if (caller.is_sequenced)
-        registry_.commit_reply(caller.session, std::string{set_reply()});
+    reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.add(caller.session.peer, *increments); !done)
         return std::unexpected(std::move(done.error()));
     return nullptr;
@@ -398,13 +365,11 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto charged = charge(caller.session, request);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    const auto call =
-        caller.is_sequenced ? caller.session.next_call() : CallId{caller.session.id, 0};
     auto hold_request = make_hold_request(caller, request);
     if (!hold_request)
         return std::unexpected(std::move(hold_request.error()));
-    auto wait = waits_.start(peer, *std::move(charged), request, caller.wake, call,
-                             *std::move(hold_request));
+    auto wait = waits_.start(peer, *std::move(charged), request, caller.wake,
+                             reply_cache(caller.session).call(), *std::move(hold_request));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
@@ -429,7 +394,6 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join&
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Release& request)
 {
-    static const auto done = text_of(protocol::Release::Reply{});
     const auto hold = Token::parse(request.hold);
     const auto process =
         registry_.find_process(caller.session.peer, caller.socket, caller.accepted);
@@ -438,8 +402,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
     if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
     // Recorded in one commit with the effect; a repeated call would be refused.
-    if (caller.is_sequenced)
-        registry_.commit_reply(caller.session, done);
+    reply_cache(caller.session).commit(protocol::Release::Reply{});
     registry_.holds().release(*hold);
     return {};
 }
