@@ -84,6 +84,7 @@ std::vector<Session> Recovery::run()
 // next daemon would continue after an older record.
 void Recovery::continue_ids()
 {
+    registry_.last_recovered_id_ = recovered_.last_id;
     registry_.last_serial_ = recovered_.last_id;
     if (recovered_.knows_last_id)
         return;

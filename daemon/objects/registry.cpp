@@ -37,6 +37,11 @@ Outcome<void> check_id(const Item& item, const Object& object)
     return {};
 }
 
+std::int64_t tokens_of(const protocol::SetItem& item)
+{
+    return item.count.value_or(protocol::Tokens{1}).value;
+}
+
 std::string description(std::optional<Mode> mode)
 {
     if (!mode)
@@ -611,7 +616,7 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
         const auto object = find_event(peer, {item.name, item.id});
         if (!object)
             return std::unexpected(object.error());
-        const auto tokens = item.count.value_or(protocol::Tokens{1}).value;
+        const auto tokens = tokens_of(item);
         if (const auto* subscriptions = (*object)->subscriptions())
             sum += tokens * static_cast<std::int64_t>(subscriptions->size());
         else
@@ -619,6 +624,17 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
         if (sum > max_tokens_per_set)
             return std::unexpected(refuse::too_many_tokens_to_set(item.name));
         increments.push_back({&item.name, *object, tokens});
+    }
+    return increments;
+}
+
+Registry::Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem>& items)
+{
+    Increments increments;
+    for (const auto& item : items.list) {
+        const auto object = find_event(peer, {item.name, item.id});
+        const bool is_recovered = object && (*object)->serial <= last_recovered_id_;
+        increments.push_back({&item.name, is_recovered ? *object : nullptr, tokens_of(item)});
     }
     return increments;
 }

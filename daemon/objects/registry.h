@@ -260,6 +260,10 @@ public:
     };
     using Increments = std::vector<Increment>;
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
+    // The same for a Set that an earlier daemon began, which cannot be refused any more. An
+    // increment has no object (null) if the peer may not set the event now, or if that daemon did
+    // not have it.
+    Increments recheck_set(const Peer& peer, const Items<protocol::SetItem>& items);
     Outcome<void> add(const Peer& peer, const Increments& increments);
     // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
     Outcome<void> clear(const Peer& peer, const Items<Item>& items);
@@ -418,7 +422,8 @@ private:
     std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
     Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
     std::uint64_t last_serial_ = 0;
-    std::uint64_t reserved_ids_ = 0; // The last id that is reserved by a record.
+    std::uint64_t reserved_ids_ = 0;      // The last id that is reserved by a record.
+    std::uint64_t last_recovered_id_ = 0; // Later ids are of objects that this daemon created.
     ProcessWatcher processes_;
     Holds holds_;
     struct ProcessObjects {

@@ -36,20 +36,19 @@ ReplyCache::Recorded what_to_record(const Call& call)
 }
 
 // Returns whether the call is refused while nothing can be recorded. A Wait is accepted, because it
-// changes nothing until it takes tokens. A Set that has begun continues, because it is too late to
-// refuse it.
+// changes nothing until it takes tokens.
 template <class Request>
 bool requires_storage(const ReplyCache& reply_cache)
 {
     return protocol::is_counted<Request> && !std::is_same_v<Request, protocol::Wait> &&
-           reply_cache.progress() == 0;
+           !reply_cache.has_begun();
 }
 
 template <class Request>
 std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Call& call,
                                      OutputQueue& output)
 {
-    if (!caller.may_reply)
+    if (!caller.may_reply && !service.reply_cache(caller.session).has_begun())
         return refuse(service, service.no_reply_room(caller.session.peer.uid), output);
     if (protocol::is_streaming<Request> && !call.more)
         return refuse(service, protocol::ExpectedMore{}, output);

@@ -12,7 +12,8 @@ PendingSet::PendingSet(Service& service, const Caller& caller,
       reply_cache_{service.reply_cache(caller.session)}, wake_{caller.wake}
 {
     for (const auto& increment : increments) {
-        targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
+        if (increment.object)
+            targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
         tokens_ = std::max(tokens_, increment.tokens);
     }
     // Not 0 if an earlier daemon was killed before it had added the rest.

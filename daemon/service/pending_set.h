@@ -1,6 +1,7 @@
-// A Set of many tokens, done in slices so that other connections are served in between. The state
-// store records the progress with each slice. A client that resumes its session after a crash
-// therefore has the whole Set done, and done once.
+// A Set of many tokens, done in slices so that other connections are served in between. The reply
+// cache records the progress with each slice. A client that resumes its session after a crash
+// therefore has the whole Set done, and done once. An event that was deleted meanwhile, or that the
+// client may not set any more after the crash, gets no more tokens; the Set still succeeds.
 #pragma once
 
 #include "daemon/objects/batch_sizer.h"
@@ -16,6 +17,7 @@ namespace evfd::daemon {
 
 class PendingSet : public PendingReply {
 public:
+    // An increment without an object has all of its tokens.
     PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments);
 
     Progress advance(OutputQueue& output) override;
@@ -41,7 +43,7 @@ private:
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
     std::vector<Target> targets_;
-    std::int64_t tokens_ = 0;  // The largest number that any target gets.
+    std::int64_t tokens_ = 0;  // The largest number in the call.
     std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.
     // Tokens that an earlier daemon applied; it reported those pulses to its own monitors.
     std::int64_t applied_before_ = 0;

@@ -64,6 +64,8 @@ public:
     // Returns how many tokens the call has added so far; after a crash, what the earlier daemon
     // added.
     std::int64_t progress() const { return is_counted() ? slot().tokens_applied : 0; }
+    // Returns whether the call is one that an earlier daemon began. It is too late to refuse it.
+    bool has_begun() const { return progress() > 0; }
     // Ends the call. An empty reply cannot be repeated.
     void finish(std::string_view reply);
     // The same for a call that failed and changed nothing: it may be done again.

@@ -300,7 +300,11 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
 
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Set& request)
 {
-    const auto increments = registry_.check_set(caller.session.peer, request.items);
+    const auto& peer = caller.session.peer;
+    if (reply_cache(caller.session).has_begun())
+        return std::make_unique<PendingSet>(*this, caller,
+                                            registry_.recheck_set(peer, request.items));
+    const auto increments = registry_.check_set(peer, request.items);
     if (!increments)
         return std::unexpected(increments.error());
     if (std::ranges::any_of(*increments, [](const auto& one) { return one.tokens > 1; }))
@@ -308,7 +312,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
     reply_cache(caller.session).commit(set_reply());
-    if (auto done = registry_.add(caller.session.peer, *increments); !done)
+    if (auto done = registry_.add(peer, *increments); !done)
         return std::unexpected(std::move(done.error()));
     return nullptr;
 }
