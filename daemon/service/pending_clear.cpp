@@ -1,6 +1,7 @@
 #include "daemon/service/pending_clear.h"
 
 #include "daemon/objects/batch_sizer.h"
+#include "daemon/service/write_refusal.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +10,7 @@ namespace evfd::daemon {
 
 PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
-    auto is_clear = service_.registry().clear(progress_, monotonic_deadline(time_slice));
+    auto is_clear = registry_.clear(progress_, monotonic_deadline(time_slice));
     if (is_clear && !*is_clear) {
         slices_ = std::min(slices_ + 1, max_guaranteed_slices);
         return Progress::again;
@@ -20,7 +21,7 @@ PendingReply::Progress PendingClear::advance(OutputQueue& output)
     if (is_clear)
         output.reply(done, false);
     else
-        service_.refuse(std::move(is_clear.error()), output);
+        write_refusal(std::move(is_clear.error()), counters_, output);
     reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }

@@ -1,18 +1,21 @@
 // A Clear of many tokens, done in slices so that other connections are served in between.
 #pragma once
 
+#include "daemon/objects/registry.h"
+#include "daemon/service/caller.h"
+#include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
-#include "daemon/service/service.h"
+#include "daemon/service/reply_cache.h"
 
-#include <cstdint>
-#include <vector>
+#include <utility>
 
 namespace evfd::daemon {
 
 class PendingClear : public PendingReply {
 public:
-    PendingClear(Service& service, const Caller& caller, Registry::ClearProgress progress)
-        : service_{service}, reply_cache_{service.reply_cache(caller.session)},
+    PendingClear(Registry& registry, Counters& counters, const Caller& caller,
+                 Registry::ClearProgress progress)
+        : registry_{registry}, counters_{counters}, reply_cache_{registry, caller.session},
           progress_{std::move(progress)}
     {
     }
@@ -25,7 +28,8 @@ public:
 private:
     static constexpr int max_guaranteed_slices = 4'000; // About one second of the daemon's time.
 
-    Service& service_;
+    Registry& registry_;
+    Counters& counters_;
     ReplyCache reply_cache_;
     Registry::ClearProgress progress_;
     int slices_ = 0; // The number of slices so far.

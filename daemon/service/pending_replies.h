@@ -3,8 +3,10 @@
 
 #include "common/pattern.h"
 #include "daemon/access/quota.h"
+#include "daemon/objects/registry.h"
+#include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
-#include "daemon/service/service.h"
+#include "daemon/service/reply_cache.h"
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 
@@ -17,8 +19,8 @@ namespace evfd::daemon {
 // A List call. Its position is a name, so objects may come and go meanwhile.
 class PendingList : public PendingReply {
 public:
-    PendingList(Service& service, Peer peer, Pattern pattern)
-        : service_{service}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
+    PendingList(Registry& registry, const Waits& waits, Peer peer, Pattern pattern)
+        : registry_{registry}, waits_{waits}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
     {
     }
 
@@ -27,7 +29,8 @@ public:
 private:
     static constexpr std::size_t per_reply = 64; // Well below max_reply_bytes.
 
-    Service& service_;
+    Registry& registry_;
+    const Waits& waits_;
     Peer peer_;
     Pattern pattern_;
     std::optional<Name> cursor_;
@@ -40,10 +43,10 @@ public:
     enum class FirstReply { outcome, started };
 
     // `requested_holds`: the largest number of tokens that the session will hold by this wait.
-    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, FirstReply first,
-                std::size_t requested_holds)
-        : service_{service}, session_{session}, wait_{std::move(wait)},
-          requested_holds_{static_cast<std::int64_t>(requested_holds)},
+    PendingWait(Registry& registry, Counters& counters, Session& session,
+                std::unique_ptr<Wait> wait, FirstReply first, std::size_t requested_holds)
+        : counters_{counters}, session_{session}, reply_cache_{registry, session},
+          wait_{std::move(wait)}, requested_holds_{static_cast<std::int64_t>(requested_holds)},
           must_report_start_{first == FirstReply::started}
     {
         session_.holds_requested += requested_holds_;
@@ -57,8 +60,9 @@ public:
     void on_sent() override { wait_->confirm_taken(session_); }
 
 private:
-    Service& service_;
+    Counters& counters_;
     Session& session_;
+    ReplyCache reply_cache_;
     std::unique_ptr<Wait> wait_;
     std::int64_t requested_holds_;
     bool must_report_start_;
@@ -87,15 +91,18 @@ private:
 // A Monitor call. It ends with its connection, or with an error.
 class PendingMonitor : public PendingReply {
 public:
-    PendingMonitor(Service& service, std::unique_ptr<Monitor> monitor)
-        : service_{service}, monitor_{std::move(monitor)}
+    PendingMonitor(Registry& registry, const Waits& waits, Counters& counters,
+                   std::unique_ptr<Monitor> monitor)
+        : registry_{registry}, waits_{waits}, counters_{counters}, monitor_{std::move(monitor)}
     {
     }
 
     Progress advance(OutputQueue& output) override;
 
 private:
-    Service& service_;
+    Registry& registry_;
+    const Waits& waits_;
+    Counters& counters_;
     std::unique_ptr<Monitor> monitor_;
 };
 

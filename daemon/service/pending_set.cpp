@@ -1,15 +1,17 @@
 #include "daemon/service/pending_set.h"
 
+#include "daemon/service/write_refusal.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
 
 namespace evfd::daemon {
 
-PendingSet::PendingSet(Service& service, const Caller& caller,
-                       const Registry::Increments& increments)
-    : service_{service}, session_{caller.session},
-      reply_cache_{service.reply_cache(caller.session)}, wake_{caller.wake}
+PendingSet::PendingSet(EventLoop& loop, Registry& registry, Counters& counters,
+                       const Caller& caller, const Registry::Increments& increments)
+    : loop_{loop}, registry_{registry}, counters_{counters}, session_{caller.session},
+      reply_cache_{registry, caller.session}, wake_{caller.wake}
 {
     for (const auto& increment : increments) {
         if (increment.object)
@@ -36,11 +38,11 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
         reply_cache_.progress(applied_ + now);
     const auto before = applied_;
     auto done = apply_batch(increments, now, each);
-    if (!done && before > 0 && service_.registry().state_store().fault()) {
+    if (!done && before > 0 && registry_.state_store().fault()) {
         // It is too late to refuse the call. The rest is added when it can be recorded.
         applied_ = before;
         reply_cache_.progress(before);
-        retry_.emplace(service_.schedule_retry(wake_));
+        retry_.emplace(loop_.add_timeout(monotonic_deadline(commit_retry_interval), wake_));
         return Progress::blocked;
     }
     if (done && !is_last)
@@ -54,7 +56,7 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, OutputQueue& outpu
     if (done)
         output.append_text(set_reply());
     else
-        service_.refuse(std::move(done.error()), output);
+        write_refusal(std::move(done.error()), counters_, output);
     reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }
@@ -65,7 +67,7 @@ Object* PendingSet::find_incomplete(const Target& target) const
 {
     if (target.tokens <= applied_)
         return nullptr;
-    auto* object = service_.registry().find(target.object);
+    auto* object = registry_.find(target.object);
     const bool is_set_already = object && applied_ > 0 && !accumulates(*object->mode());
     return is_set_already ? nullptr : object;
 }
@@ -112,7 +114,7 @@ Outcome<void> PendingSet::apply_batch(const Registry::Increments& increments, st
                                       std::int64_t each)
 {
     const auto begin = monotonic_now();
-    auto done = service_.registry().add(session_.peer, increments);
+    auto done = registry_.add(session_.peer, increments);
     batch_sizer_.record(tokens * each, monotonic_now() - begin);
     applied_ += tokens;
     return done;

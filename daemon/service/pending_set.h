@@ -4,9 +4,13 @@
 // client may not set any more after the crash, gets no more tokens; the Set still succeeds.
 #pragma once
 
+#include "daemon/base/event_loop.h"
 #include "daemon/objects/batch_sizer.h"
+#include "daemon/objects/registry.h"
+#include "daemon/service/caller.h"
+#include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
-#include "daemon/service/service.h"
+#include "daemon/service/reply_cache.h"
 
 #include <cstdint>
 #include <functional>
@@ -18,7 +22,8 @@ namespace evfd::daemon {
 class PendingSet : public PendingReply {
 public:
     // An increment without an object has all of its tokens.
-    PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments);
+    PendingSet(EventLoop& loop, Registry& registry, Counters& counters, const Caller& caller,
+               const Registry::Increments& increments);
 
     Progress advance(OutputQueue& output) override;
     bool must_finish() const override { return true; }
@@ -37,7 +42,9 @@ private:
                               std::int64_t each);
     Progress finish(Outcome<void> done, OutputQueue& output);
 
-    Service& service_;
+    EventLoop& loop_;
+    Registry& registry_;
+    Counters& counters_;
     const Session& session_;
     ReplyCache reply_cache_;
     std::function<void()> wake_;

@@ -2,17 +2,18 @@
 
 #include "common/protocol/interface.h"
 #include "daemon/base/log.h"
+#include "daemon/service/describe.h"
 #include "daemon/service/open_metrics.h"
 #include "daemon/service/pending_clear.h"
 #include "daemon/service/pending_replies.h"
 #include "daemon/service/pending_set.h"
+#include "daemon/service/write_refusal.h"
 
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace evfd::daemon {
 
@@ -112,11 +113,6 @@ Outcome<void> Service::prepare()
     return {};
 }
 
-EventLoop::Timeout Service::schedule_retry(std::function<void()> task)
-{
-    return loop_.add_timeout(monotonic_deadline(commit_retry_interval), std::move(task));
-}
-
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
 {
     auto charge = quota_.charge(peer.uid, resource, amount);
@@ -200,8 +196,7 @@ Refusal Service::no_reply_room(uid_t uid) const
 
 void Service::refuse(Refusal refusal, OutputQueue& output)
 {
-    counters_.count(refusal);
-    std::visit([&](auto& reason) { output.error(std::move(reason)); }, refusal.reason());
+    write_refusal(std::move(refusal), counters_, output);
 }
 
 bool Service::is_idle() const
@@ -302,13 +297,13 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
 {
     const auto& peer = caller.session.peer;
     if (reply_cache(caller.session).has_begun())
-        return std::make_unique<PendingSet>(*this, caller,
+        return std::make_unique<PendingSet>(loop_, registry_, counters_, caller,
                                             registry_.recheck_set(peer, request.items));
     const auto increments = registry_.check_set(peer, request.items);
     if (!increments)
         return std::unexpected(increments.error());
     if (std::ranges::any_of(*increments, [](const auto& one) { return one.tokens > 1; }))
-        return std::make_unique<PendingSet>(*this, caller, *increments);
+        return std::make_unique<PendingSet>(loop_, registry_, counters_, caller, *increments);
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
     reply_cache(caller.session).commit(set_reply());
@@ -323,7 +318,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto progress = registry_.check_clear(caller.session.peer, request.items);
     if (!progress)
         return std::unexpected(std::move(progress.error()));
-    return std::make_unique<PendingClear>(*this, caller, *std::move(progress));
+    return std::make_unique<PendingClear>(registry_, counters_, caller, *std::move(progress));
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
@@ -352,13 +347,13 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
         if (auto permitted = registry_.authorize(peer, request.name, object, Permission::wait);
             !permitted)
             return std::unexpected(std::move(permitted.error()));
-    return protocol::Show::Reply{describe(peer, request.name, *object)};
+    return protocol::Show::Reply{describe(registry_, waits_, peer, request.name, *object)};
 }
 
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::ListObjects& request)
 {
-    return std::make_unique<PendingList>(*this, caller.session.peer,
+    return std::make_unique<PendingList>(registry_, waits_, caller.session.peer,
                                          request.pattern.value_or(Pattern{}));
 }
 
@@ -378,9 +373,9 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
         return std::unexpected(std::move(wait.error()));
     const auto first =
         caller.is_streaming ? PendingWait::FirstReply::started : PendingWait::FirstReply::outcome;
-    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
-                                         is_held_by_session(request) ? request.items.list.size()
-                                                                     : 0);
+    return std::make_unique<PendingWait>(
+        registry_, counters_, caller.session, *std::move(wait), first,
+        is_held_by_session(request) ? request.items.list.size() : 0);
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join& request)
@@ -422,7 +417,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                                : MonitorScope::changes;
     auto monitor = monitors_.start(peer, *std::move(charged), request.pattern.value_or(Pattern{}),
                                    scope, caller.wake);
-    return std::make_unique<PendingMonitor>(*this, std::move(monitor));
+    return std::make_unique<PendingMonitor>(registry_, waits_, counters_, std::move(monitor));
 }
 
 protocol::Status::Reply Service::status()
@@ -481,99 +476,7 @@ Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
     return protocol::GetInterfaceDescription::Reply{*text};
 }
 
-// Descriptions and notifications.
-
-protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
-{
-    protocol::Object described{
-        .name = name,
-        .id = id_of(object),
-        .kind = object.kind(),
-        .mode = object.mode(),
-        .owner_uid = object.ownership.owner,
-        .group_gid = object.ownership.group,
-        .creator_pid = object.creator,
-        .created_at = object.created,
-        .last_set = {},
-        .permissions = object.ownership.permissions,
-        .lifetime = object.lifetime,
-        .waits = waits_.waiter_count(name),
-        .is_set = {},
-        .count = {},
-        .large_count = {},
-        .pulses = {},
-        .subscribers = {},
-        .timer = {},
-    };
-    if (!registry_.is_allowed(peer, name, object, Permission::wait))
-        return described;
-    if (const auto& last = object.last_set)
-        described.last_set = {last->at, last->uid,
-                              last->pid == 0 ? std::nullopt
-                                             : std::optional<std::int64_t>{last->pid}};
-    if (const auto* subscriptions = object.subscriptions())
-        described.subscribers = static_cast<std::int64_t>(subscriptions->size());
-    if (const auto* timer = object.timer()) {
-        described.timer = describe(*timer);
-        described.is_set = described.timer->state == TimerState::expired;
-        return described;
-    }
-    if (const auto* pulse = object.pulse()) {
-        described.is_set = false;
-        described.pulses = pulse->pulses();
-        return described;
-    }
-    // One read for both fields, so that they agree. Without a free descriptor there is no count.
-    const auto shown = object.event()->read_fdinfo();
-    described.is_set = shown ? shown->count > 0 : object.event()->is_set();
-    if (!shown)
-        return described;
-    if (shown->count <= std::numeric_limits<std::int64_t>::max())
-        described.count = static_cast<std::int64_t>(shown->count);
-    else
-        described.large_count = fmt::to_string(shown->count);
-    if (shown->count >= max_count)
-        Registry::warn_once(name, object, Misuse::counter_full);
-    if (shown->is_blocking)
-        Registry::warn_once(name, object, Misuse::blocking);
-    return described;
-}
-
-protocol::Timer Service::describe(const Timer& timer) const
-{
-    const auto& spec = timer.spec();
-    const auto& schedule = spec.schedule;
-    const auto now = now_on(schedule.clock);
-    protocol::Timer described{
-        .clock = spec.clock,
-        .state = timer.state_at(now),
-        .moves_with_wall_clock = is_wall_clock(schedule.clock),
-        .next = {},
-        .left = {},
-        .interval = schedule.interval,
-        .expirations = 0,
-        .first_was_past = spec.was_past,
-        .cancel_on_clock_change = spec.cancel_on_clock_change,
-        .sets = {},
-        .is_target_deleted = {},
-        .is_target_denied = {},
-    };
-    if (described.state == TimerState::armed || described.state == TimerState::expired)
-        described.expirations = schedule.expirations_by(now);
-    if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
-        described.left = *next - now;
-        // A span on the wall clock is kept on another clock.
-        described.next = spec.clock == schedule.clock
-                             ? *next
-                             : add_saturating(now_on(spec.clock), *described.left);
-    }
-    if (timer.target()) {
-        described.sets = timer.target()->event;
-        described.is_target_deleted = registry_.is_target_gone(*timer.target());
-        described.is_target_denied = registry_.is_target_denied(*timer.target());
-    }
-    return described;
-}
+// Notifications.
 
 void Service::on_created(const Name& name, Object& object)
 {

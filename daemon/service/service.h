@@ -22,6 +22,7 @@
 #include "daemon/access/refusal.h"
 #include "daemon/base/open_descriptors.h"
 #include "daemon/objects/registry.h"
+#include "daemon/service/caller.h"
 #include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
 #include "daemon/service/reply_cache.h"
@@ -34,19 +35,6 @@
 #include <memory>
 
 namespace evfd::daemon {
-
-// The client that makes a call. `wake` makes its connection ask a PendingReply again; it may be
-// called at any time.
-struct Caller {
-    Session& session;
-    std::function<void()> wake;
-    const UniqueFd& socket; // The socket of its connection.
-    nanoseconds accepted;   // When the connection was accepted, on the boottime clock.
-    // There is room for a reply; otherwise the only reply is that there is none.
-    bool may_reply = true;
-    bool modifies_state = false; // This call changes recorded state, or may.
-    bool is_streaming = false;   // The call has the `more` flag.
-};
 
 // The charges of a connection itself, apart from what its calls use.
 struct ConnectionCharges {
@@ -87,8 +75,6 @@ public:
     Outcome<void> prepare();
     // Called between two calls: makes room in the stash for `coming` descriptors of the next one.
     void reserve_stash_room(std::size_t coming);
-    // Calls `task` when an attempt that failed should be repeated.
-    EventLoop::Timeout schedule_retry(std::function<void()> task);
     // Commits all recorded changes. Returns whether they are certain, so that they may be reported.
     bool commit() { return registry_.state_store().commit(); }
     ReplyCache reply_cache(Session& session) { return {registry_, session}; }
@@ -126,9 +112,8 @@ public:
     Outcome<protocol::GetInterfaceDescription::Reply>
     handle(Caller&, const protocol::GetInterfaceDescription&);
 
-    // Describes the object as this peer may see it.
-    protocol::Object describe(const Peer& peer, const Name& name, Object& object) const;
     Registry& registry() { return registry_; }
+    const Waits& waits() const { return waits_; }
     bool is_observed(const Name& name) const override;
 
 private:
@@ -152,7 +137,6 @@ private:
                                                           const protocol::Wait& request);
     template <class Request>
     std::optional<std::uint64_t> precommit_reply(const Caller& caller, const Name& name);
-    protocol::Timer describe(const Timer& timer) const;
     protocol::Status::Reply status();
 
     WallTime started_ = wall_now();
