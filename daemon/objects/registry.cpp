@@ -225,7 +225,7 @@ Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
     return *std::move(event);
 }
 
-Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request,
+Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& request,
                                PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
                                std::optional<std::uint64_t> id)
 {
@@ -239,7 +239,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
                 refuse::wrong_kind(request.name, existing->description(), description(mode)));
         if (!request.if_missing.value_or(false))
             return std::unexpected(refuse::name_taken(request.name));
-        return false;
+        return Made::existed;
     }
     if (auto permitted =
             authorize(session.peer, request.name, nullptr, Permission::create, policy_check);
@@ -264,7 +264,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
                                       *std::move(body), std::move(process));
     observer_.on_created(name, object);
-    return true;
+    return Made::created;
 }
 
 // An object that ends with a session which cannot be resumed is not recorded.

@@ -188,6 +188,9 @@ struct ObjectRef {
     std::uint64_t serial;
 };
 
+// How a call that creates an object ended.
+enum class Made : std::uint8_t { created, existed };
+
 class Registry {
 public:
     // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
@@ -223,16 +226,15 @@ public:
     Object* find(const ObjectRef& reference);
     Objects& objects() { return objects_; }
 
-    // Returns whether the event was created; false if it existed, which only `if_missing` allows.
-    // `process`: the process whose end deletes it, for a lifetime of `process`. `id`: an id from
-    // new_id() for the new event, if the caller knows it already.
-    Outcome<bool> create(Session& session, const protocol::CreateEvent& request,
+    // Creates the event. It may have existed only with `if_missing`. `process`: the process whose
+    // end deletes it, for a lifetime of `process`. `id`: an id from new_id() for the new event, if
+    // the caller knows it already.
+    Outcome<Made> create(Session& session, const protocol::CreateEvent& request,
                          PolicyCheck policy_check = PolicyCheck::enforce,
                          std::optional<ProcessWatcher::Ref> process = {},
                          std::optional<std::uint64_t> id = {});
-    // Returns whether the timer was created; otherwise it existed and was armed again. `process`
-    // and `id`: as for create().
-    Outcome<bool> arm(Session& session, const protocol::Arm& request,
+    // Creates the timer, or arms one that existed again. `process` and `id`: as for create().
+    Outcome<Made> arm(Session& session, const protocol::Arm& request,
                       PolicyCheck policy_check = PolicyCheck::enforce,
                       std::optional<ProcessWatcher::Ref> process = {},
                       std::optional<std::uint64_t> id = {});

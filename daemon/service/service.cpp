@@ -20,7 +20,7 @@ namespace evfd::daemon {
 namespace {
 
 // Logs how the creation of a declared object ended.
-void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
+void log_declared(const Name& name, uid_t owner, const Outcome<Made>& made)
 {
     const auto message = [](const auto& refusal) -> std::string {
         if constexpr (requires { refusal.message; })
@@ -28,11 +28,11 @@ void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
         else
             return std::string{refusal.error};
     };
-    if (!created)
+    if (!made)
         log::error.unlimited({.name = name.text(), .uid = owner},
                              "cannot create '{}' of the configuration: {}", name.text(),
-                             std::visit(message, created.error().reason()));
-    else if (*created)
+                             std::visit(message, made.error().reason()));
+    else if (*made == Made::created)
         log::info.unlimited({.name = name.text(), .uid = owner},
                             "created '{}' from the configuration", name.text());
 }
@@ -95,7 +95,7 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     const auto* existing = registry_.find(request.name);
     log_declared(request.name, owner,
                  existing && existing->timer()
-                     ? Outcome<bool>{false}
+                     ? Outcome<Made>{Made::existed}
                      : registry_.arm(session, request, Registry::PolicyCheck::skip));
 }
 
@@ -236,11 +236,12 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto created = registry_.create(caller.session, request, Registry::PolicyCheck::enforce,
-                                          *std::move(process), id);
-    if (!created)
-        return std::unexpected(created.error());
-    return protocol::CreateEvent::Reply{*created, id_of(*registry_.find(request.name))};
+    const auto made = registry_.create(caller.session, request, Registry::PolicyCheck::enforce,
+                                       *std::move(process), id);
+    if (!made)
+        return std::unexpected(made.error());
+    return protocol::CreateEvent::Reply{*made == Made::created,
+                                        id_of(*registry_.find(request.name))};
 }
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
@@ -249,11 +250,11 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto created = registry_.arm(caller.session, request, Registry::PolicyCheck::enforce,
-                                       *std::move(process), id);
-    if (!created)
-        return std::unexpected(created.error());
-    return protocol::Arm::Reply{*created, id_of(*registry_.find(request.name))};
+    const auto made = registry_.arm(caller.session, request, Registry::PolicyCheck::enforce,
+                                    *std::move(process), id);
+    if (!made)
+        return std::unexpected(made.error());
+    return protocol::Arm::Reply{*made == Made::created, id_of(*registry_.find(request.name))};
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
