@@ -170,10 +170,7 @@ void Recovery::restore_object(Id id, record::Object& record)
         older != registry_.objects_.end()) {
         warn(fmt::format("'{}' was recorded twice; the later record counts", record.name.text()));
         entries_.erase(older->second.serial);
-        registry_.unpersist(older->second);
-        if (older->second.event())
-            --registry_.event_count_;
-        registry_.objects_.erase(older);
+        registry_.remove(older);
     }
     const auto uid = static_cast<uid_t>(record.owner);
     auto& entry =
@@ -194,9 +191,9 @@ void Recovery::restore_object(Id id, record::Object& record)
     if (entry.second.event())
         ++registry_.event_count_;
     if (owner)
-        owner->owned.push_back(record.name);
+        registry_.owned_objects_.try_emplace(owner->id).first->second.names.insert(record.name);
     if (record.process)
-        registry_.process_objects_.try_emplace(process->first, process->second.copy())
+        registry_.owned_objects_.try_emplace(process->first, process->second.copy())
             .first->second.names.insert(record.name);
     entries_.emplace(id, &entry);
 }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <ranges>
 
 namespace evfd::daemon {
 
@@ -297,13 +298,8 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
                            .first;
     if (added->second.event())
         ++event_count_;
-    if (draft.lifetime == Lifetime::process)
-        process_objects_.try_emplace(owner, *std::move(process)).first->second.names.insert(name);
-    if (draft.lifetime == Lifetime::session) {
-        prune_and_reserve(session.owned,
-                          [&](const Name& owned) { return is_stale(session.id, owned); });
-        session.owned.push_back(name);
-    }
+    if (draft.lifetime != Lifetime::permanent)
+        owned_objects_.try_emplace(owner, std::move(process)).first->second.names.insert(name);
     persist(*added);
     return *added;
 }
@@ -467,12 +463,6 @@ void Registry::end_subscription(const Session::SubscriptionRef& subscription)
         remove_subscription(subscription, *object);
 }
 
-bool Registry::is_stale(std::uint64_t owner, const Name& owned) const
-{
-    const auto* object = find(owned);
-    return !object || object->lifetime_owner != owner;
-}
-
 bool Registry::is_stale(const Session::SubscriptionRef& subscription) const
 {
     const auto* object = find(subscription.name);
@@ -495,27 +485,33 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& item
 
 void Registry::erase(Objects::iterator object)
 {
-    if (object->second.event())
-        --event_count_;
     std::erase(signalled_locally_, &*object);
-    unpersist(object->second);
     const auto name = object->first;
     const auto ownership = object->second.ownership;
-    if (const auto found = process_objects_.find(object->second.lifetime_owner);
-        found != process_objects_.end()) {
-        found->second.names.erase(name);
+    remove(object);
+    observer_.on_deleted(name, ownership);
+}
+
+// Removes the object from all tables and from the state store.
+void Registry::remove(Objects::iterator object)
+{
+    if (object->second.event())
+        --event_count_;
+    unpersist(object->second);
+    if (const auto found = owned_objects_.find(object->second.lifetime_owner);
+        found != owned_objects_.end()) {
+        found->second.names.erase(object->first);
         if (found->second.names.empty())
-            process_objects_.erase(found);
+            owned_objects_.erase(found);
     }
     objects_.erase(object);
-    observer_.on_deleted(name, ownership);
 }
 
 void Registry::end(Session& session)
 {
     for (const auto& subscription : std::exchange(session.subscriptions, {}))
         end_subscription(subscription);
-    delete_owned(std::exchange(session.owned, {}), session.id);
+    delete_owned(session.id);
     auto taken = holds_.end(session);
     if (session.is_resumable()) {
         std::ranges::move(std::exchange(session.in_doubt, {}), std::back_inserter(taken));
@@ -525,23 +521,21 @@ void Registry::end(Session& session)
 }
 
 // Deletes a limited number in each iteration of the loop.
-void Registry::delete_owned(std::vector<Name> owned, std::uint64_t owner)
+void Registry::delete_owned(std::uint64_t owner)
 {
-    const auto begin = owned.end() - std::min(std::ssize(owned), max_deleted_per_iteration);
-    const std::vector<Name> now{std::make_move_iterator(begin),
-                                std::make_move_iterator(owned.end())};
-    owned.erase(begin, owned.end());
-    for (const auto& name : now)
+    const auto found = owned_objects_.find(owner);
+    if (found == owned_objects_.end())
+        return;
+    std::vector<Name> names;
+    std::ranges::copy(found->second.names | std::views::take(max_deleted_per_iteration),
+                      std::back_inserter(names));
+    for (const auto& name : names)
         poll_timer(name);
-    if (!now.empty())
-        deliver_edges(); // The last call of the owner may have been a set.
-    for (const auto& name : now)
-        if (!is_stale(owner, name))
-            erase(objects_.find(name));
-    if (!owned.empty())
-        loop_.defer([this, owner, remaining = std::move(owned)]() mutable {
-            delete_owned(std::move(remaining), owner);
-        });
+    deliver_edges(); // The last call of the owner may have been a set.
+    for (const auto& name : names)
+        erase(objects_.find(name));
+    if (owned_objects_.contains(owner))
+        loop_.defer([this, owner] { delete_owned(owner); });
 }
 
 // Processes.
@@ -582,8 +576,7 @@ Registry::find_process(const Peer& peer, const UniqueFd& socket, nanoseconds acc
 
 void Registry::end(ProcessWatcher::Id process)
 {
-    if (const auto found = process_objects_.find(process); found != process_objects_.end())
-        delete_owned({found->second.names.begin(), found->second.names.end()}, process);
+    delete_owned(process);
     holds_.end(process);
 }
 

@@ -282,6 +282,8 @@ public:
     // Deletes all of the objects, or none if one is refused. Waits for them end.
     Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
+    // Returns whether there are objects that end with the session.
+    bool owns_objects(const Session& session) const { return owned_objects_.contains(session.id); }
     // Ends the session: its subscriptions, the objects that end with it, and its part in holds.
     void end(Session& session);
 
@@ -384,7 +386,6 @@ private:
     void unpersist(const Object& object);
     void unpersist(const Subscription& subscription);
     void remove_subscription(const Session::SubscriptionRef& subscription_ref, Object& object);
-    bool is_stale(std::uint64_t owner, const Name& owned) const;
     bool is_stale(const Session::SubscriptionRef& subscription) const;
     void end_subscription(const Session::SubscriptionRef& subscription);
     void reserve_ids();
@@ -394,7 +395,8 @@ private:
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object);
-    void delete_owned(std::vector<Name> owned, std::uint64_t owner);
+    void remove(Objects::iterator object);
+    void delete_owned(std::uint64_t owner);
     void end(ProcessWatcher::Id process);
     Result<void> watch_event(Entry& entry, const Event& event, EdgeMask edges);
     Result<void> watch_descriptor(Entry& entry, const Event& event, EdgeMask edges);
@@ -428,12 +430,12 @@ private:
     std::uint64_t last_recovered_id_ = 0; // Later ids are of objects that this daemon created.
     ProcessWatcher processes_;
     Holds holds_;
-    struct ProcessObjects {
-        ProcessWatcher::Ref owner;
+    struct OwnedObjects {
+        std::optional<ProcessWatcher::Ref> process; // None if a session owns them.
         std::set<Name> names;
     };
-    // Objects that are deleted at the end of a process.
-    std::map<ProcessWatcher::Id, ProcessObjects> process_objects_;
+    // Objects that are deleted at the end of a session or process, by Object::lifetime_owner.
+    std::map<std::uint64_t, OwnedObjects> owned_objects_;
     bool is_delivering_ = false;
     // Events that the daemon has set since the last delivery.
     std::vector<Entry*> signalled_locally_;

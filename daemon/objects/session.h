@@ -64,9 +64,7 @@ struct Session {
 
     std::uint64_t id; // Never 0, never reused.
     Peer peer;
-    // May contain names of deleted objects and of later ones: Object::lifetime_owner and the token
-    // decide.
-    std::vector<Name> owned = {};
+    // May contain subscriptions to deleted objects: the token decides.
     std::vector<SubscriptionRef> subscriptions = {};
     std::optional<Token> token = {}; // None if the client cannot resume the session.
     Slot slot = {};

@@ -32,7 +32,7 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
 Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request)
 {
     const auto token = Token::parse(request.session);
-    const bool has_begun = session.is_resumable() || !session.owned.empty() ||
+    const bool has_begun = session.is_resumable() || registry_.owns_objects(session) ||
                            !session.subscriptions.empty() || !session.held.empty();
     if (!token || has_begun)
         return std::unexpected(protocol::InvalidParameter{"session"});
