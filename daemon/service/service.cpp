@@ -9,7 +9,6 @@
 #include "daemon/service/pending_set.h"
 #include "daemon/service/write_refusal.h"
 
-#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
