@@ -13,7 +13,7 @@ TEST_CASE("an event is created as requested and is owned by the caller")
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name,
                                              .mode = Mode::semaphore,
                                              .initial = protocol::InitialCount{3},
-                                             .permissions = "0640"_permissions}) == true);
+                                             .permissions = "0640"_permissions}) == Made::created);
 
     const auto& object = fixture.object("e");
     CHECK(object.mode() == Mode::semaphore);
