@@ -191,7 +191,7 @@ void Connection::update_charges()
     // A long call is charged as if it had the largest possible size.
     const auto coming = stream_.is_long_call() ? max_call_bytes : 0;
     // The session keeps this reply, to send it again if the client repeats the call.
-    const auto kept = session_.reply_cache ? session_.reply_cache->cached_reply.size() : 0;
+    const auto kept = session_.cached_bytes();
     const auto& output = stream_.output();
     charges_.unread_bytes.resize(static_cast<std::int64_t>(output.unsent_bytes() + kept + coming));
     charges_.unread_descriptors.resize(static_cast<std::int64_t>(output.unread_descriptors()));

@@ -84,6 +84,7 @@ std::vector<Session> Recovery::run()
 // next daemon would continue after an older record.
 void Recovery::continue_ids()
 {
+    registry_.last_recovered_id_ = recovered_.last_id;
     registry_.last_serial_ = recovered_.last_id;
     if (recovered_.knows_last_id)
         return;
@@ -169,10 +170,7 @@ void Recovery::restore_object(Id id, record::Object& record)
         older != registry_.objects_.end()) {
         warn(fmt::format("'{}' was recorded twice; the later record counts", record.name.text()));
         entries_.erase(older->second.serial);
-        registry_.unpersist(older->second);
-        if (older->second.event())
-            --registry_.event_count_;
-        registry_.objects_.erase(older);
+        registry_.remove(older);
     }
     const auto uid = static_cast<uid_t>(record.owner);
     auto& entry =
@@ -193,9 +191,9 @@ void Recovery::restore_object(Id id, record::Object& record)
     if (entry.second.event())
         ++registry_.event_count_;
     if (owner)
-        owner->owned.push_back(record.name);
+        registry_.owned_objects_.try_emplace(owner->id).first->second.names.insert(record.name);
     if (record.process)
-        registry_.process_objects_.try_emplace(process->first, process->second.copy())
+        registry_.owned_objects_.try_emplace(process->first, process->second.copy())
             .first->second.names.insert(record.name);
     entries_.emplace(id, &entry);
 }
@@ -241,13 +239,13 @@ void Recovery::restore_session(Id id, record::Session& record)
         registry_.state_store_.erase(id, record::Kind::session);
         return;
     }
-    Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}, {}, {}, {}};
-    session.reply_cache = Session::ReplyCache{.token = *token,
-                                              .sequence = record.sequence,
-                                              .cached_reply = record.cached_reply,
-                                              .tokens_applied = record.tokens_applied.value_or(0)};
+    Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}};
+    session.token = *token;
+    session.slot = {.sequence = record.sequence,
+                    .cached_reply = std::move(record.cached_reply),
+                    .tokens_applied = record.tokens_applied.value_or(0)};
     for (const auto opened : record.new_subscriptions)
-        session.reply_cache->opened.push_back(static_cast<Id>(opened));
+        session.opened.push_back(static_cast<Id>(opened));
     sessions_.emplace(id, std::move(session));
 }
 
@@ -306,10 +304,8 @@ void Recovery::roll_back()
         if (restore_hold(id, record))
             continue;
         const bool is_lent = record.is_held_by_session.value_or(false) || record.processes;
-        if (owner && !is_lent && record.sequence > 0 &&
-            owner->reply_cache->sequence >= record.sequence) {
-            owner->reply_cache->in_doubt.push_back(
-                {id, record.sequence, to_taken_tokens(record.objects)});
+        if (owner && !is_lent && record.sequence > 0 && owner->slot.sequence >= record.sequence) {
+            owner->in_doubt.push_back({id, record.sequence, to_taken_tokens(record.objects)});
             continue;
         }
         to_put_back.push_back({id, record.sequence, to_taken_tokens(record.objects)});

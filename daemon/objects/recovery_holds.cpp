@@ -54,7 +54,7 @@ bool Recovery::has_unread_holder(const record::TakenTokens& record) const
 bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
 {
     auto* owner = find_session(record.session);
-    if (owner ? owner->reply_cache->sequence < record.sequence : !record.uid)
+    if (owner ? owner->slot.sequence < record.sequence : !record.uid)
         return false;
     const bool is_by_session = owner && record.is_held_by_session.value_or(false);
     auto processes = holders(record);

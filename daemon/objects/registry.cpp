@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <iterator>
+#include <ranges>
 
 namespace evfd::daemon {
 
@@ -35,6 +36,11 @@ Outcome<void> check_id(const Item& item, const Object& object)
     if (item.id && item.id != id_of(object))
         return std::unexpected(refuse::replaced(item.name, id_of(object)));
     return {};
+}
+
+std::int64_t tokens_of(const protocol::SetItem& item)
+{
+    return item.count.value_or(protocol::Tokens{1}).value;
 }
 
 std::string description(std::optional<Mode> mode)
@@ -220,7 +226,7 @@ Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
     return *std::move(event);
 }
 
-Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request,
+Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& request,
                                PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
                                std::optional<std::uint64_t> id)
 {
@@ -234,7 +240,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
                 refuse::wrong_kind(request.name, existing->description(), description(mode)));
         if (!request.if_missing.value_or(false))
             return std::unexpected(refuse::name_taken(request.name));
-        return false;
+        return Made::existed;
     }
     if (auto permitted =
             authorize(session.peer, request.name, nullptr, Permission::create, policy_check);
@@ -259,7 +265,7 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
                                       *std::move(body), std::move(process));
     observer_.on_created(name, object);
-    return true;
+    return Made::created;
 }
 
 // An object that ends with a session which cannot be resumed is not recorded.
@@ -269,7 +275,7 @@ Outcome<Registry::ObjectDraft> Registry::prepare_object(const Session& session,
                                                         std::optional<std::uint64_t> id)
 {
     const auto object_lifetime = lifetime.value_or(Lifetime::permanent);
-    const bool is_persistent = object_lifetime != Lifetime::session || session.reply_cache;
+    const bool is_persistent = object_lifetime != Lifetime::session || session.is_resumable();
     if (is_persistent)
         if (const auto prepared = state_store_.prepare(); !prepared)
             return std::unexpected(refuse::system_failure(prepared.error()));
@@ -292,13 +298,8 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
                            .first;
     if (added->second.event())
         ++event_count_;
-    if (draft.lifetime == Lifetime::process)
-        process_objects_.try_emplace(owner, *std::move(process)).first->second.names.insert(name);
-    if (draft.lifetime == Lifetime::session) {
-        prune_and_reserve(session.owned,
-                          [&](const Name& owned) { return is_stale(session.id, owned); });
-        session.owned.push_back(name);
-    }
+    if (draft.lifetime != Lifetime::permanent)
+        owned_objects_.try_emplace(owner, std::move(process)).first->second.names.insert(name);
     persist(*added);
     return *added;
 }
@@ -425,14 +426,14 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!copy)
         return std::unexpected(refuse::system_failure(copy.error()));
     const auto id = new_id();
-    const bool is_persistent = object.is_persistent && session.reply_cache;
+    const bool is_persistent = object.is_persistent && session.is_resumable();
     if (is_persistent) {
         if (const auto stashed = state_store_.store_fd(id, *fd); !stashed)
             return std::unexpected(refuse::system_failure(stashed.error()));
         state_store_.put(id,
                          record::Subscription{token->text(), static_cast<record::Id>(object.serial),
                                               static_cast<record::Id>(session.id)});
-        session.reply_cache->opened.push_back(id);
+        session.opened.push_back(id);
     }
     object.subscriptions()->add(*token, {id, *std::move(fd), *std::move(charged), is_persistent});
     observer_.on_interest_changed(name);
@@ -462,12 +463,6 @@ void Registry::end_subscription(const Session::SubscriptionRef& subscription)
         remove_subscription(subscription, *object);
 }
 
-bool Registry::is_stale(std::uint64_t owner, const Name& owned) const
-{
-    const auto* object = find(owned);
-    return !object || object->lifetime_owner != owner;
-}
-
 bool Registry::is_stale(const Session::SubscriptionRef& subscription) const
 {
     const auto* object = find(subscription.name);
@@ -490,54 +485,57 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& item
 
 void Registry::erase(Objects::iterator object)
 {
-    if (object->second.event())
-        --event_count_;
     std::erase(signalled_locally_, &*object);
-    unpersist(object->second);
     const auto name = object->first;
     const auto ownership = object->second.ownership;
-    if (const auto found = process_objects_.find(object->second.lifetime_owner);
-        found != process_objects_.end()) {
-        found->second.names.erase(name);
+    remove(object);
+    observer_.on_deleted(name, ownership);
+}
+
+// Removes the object from all tables and from the state store.
+void Registry::remove(Objects::iterator object)
+{
+    if (object->second.event())
+        --event_count_;
+    unpersist(object->second);
+    if (const auto found = owned_objects_.find(object->second.lifetime_owner);
+        found != owned_objects_.end()) {
+        found->second.names.erase(object->first);
         if (found->second.names.empty())
-            process_objects_.erase(found);
+            owned_objects_.erase(found);
     }
     objects_.erase(object);
-    observer_.on_deleted(name, ownership);
 }
 
 void Registry::end(Session& session)
 {
     for (const auto& subscription : std::exchange(session.subscriptions, {}))
         end_subscription(subscription);
-    delete_owned(std::exchange(session.owned, {}), session.id);
+    delete_owned(session.id);
     auto taken = holds_.end(session);
-    if (session.reply_cache) {
-        std::ranges::move(session.reply_cache->in_doubt, std::back_inserter(taken));
-        session.reply_cache->in_doubt.clear();
+    if (session.is_resumable()) {
+        std::ranges::move(std::exchange(session.in_doubt, {}), std::back_inserter(taken));
         state_store_.erase(session.id, record::Kind::session);
     }
     return_tokens(taken);
 }
 
 // Deletes a limited number in each iteration of the loop.
-void Registry::delete_owned(std::vector<Name> owned, std::uint64_t owner)
+void Registry::delete_owned(std::uint64_t owner)
 {
-    const auto begin = owned.end() - std::min(std::ssize(owned), max_deleted_per_iteration);
-    const std::vector<Name> now{std::make_move_iterator(begin),
-                                std::make_move_iterator(owned.end())};
-    owned.erase(begin, owned.end());
-    for (const auto& name : now)
+    const auto found = owned_objects_.find(owner);
+    if (found == owned_objects_.end())
+        return;
+    std::vector<Name> names;
+    std::ranges::copy(found->second.names | std::views::take(max_deleted_per_iteration),
+                      std::back_inserter(names));
+    for (const auto& name : names)
         poll_timer(name);
-    if (!now.empty())
-        deliver_edges(); // The last call of the owner may have been a set.
-    for (const auto& name : now)
-        if (!is_stale(owner, name))
-            erase(objects_.find(name));
-    if (!owned.empty())
-        loop_.defer([this, owner, remaining = std::move(owned)]() mutable {
-            delete_owned(std::move(remaining), owner);
-        });
+    deliver_edges(); // The last call of the owner may have been a set.
+    for (const auto& name : names)
+        erase(objects_.find(name));
+    if (owned_objects_.contains(owner))
+        loop_.defer([this, owner] { delete_owned(owner); });
 }
 
 // Processes.
@@ -578,8 +576,7 @@ Registry::find_process(const Peer& peer, const UniqueFd& socket, nanoseconds acc
 
 void Registry::end(ProcessWatcher::Id process)
 {
-    if (const auto found = process_objects_.find(process); found != process_objects_.end())
-        delete_owned({found->second.names.begin(), found->second.names.end()}, process);
+    delete_owned(process);
     holds_.end(process);
 }
 
@@ -612,7 +609,7 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
         const auto object = find_event(peer, {item.name, item.id});
         if (!object)
             return std::unexpected(object.error());
-        const auto tokens = item.count.value_or(protocol::Tokens{1}).value;
+        const auto tokens = tokens_of(item);
         if (const auto* subscriptions = (*object)->subscriptions())
             sum += tokens * static_cast<std::int64_t>(subscriptions->size());
         else
@@ -620,6 +617,17 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
         if (sum > max_tokens_per_set)
             return std::unexpected(refuse::too_many_tokens_to_set(item.name));
         increments.push_back({&item.name, *object, tokens});
+    }
+    return increments;
+}
+
+Registry::Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem>& items)
+{
+    Increments increments;
+    for (const auto& item : items.list) {
+        const auto object = find_event(peer, {item.name, item.id});
+        const bool is_recovered = object && (*object)->serial <= last_recovered_id_;
+        increments.push_back({&item.name, is_recovered ? *object : nullptr, tokens_of(item)});
     }
     return increments;
 }

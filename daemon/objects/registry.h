@@ -189,6 +189,9 @@ struct ObjectRef {
     std::uint64_t serial;
 };
 
+// How a call that creates an object ended.
+enum class Made : std::uint8_t { created, existed };
+
 class Registry {
 public:
     // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
@@ -224,16 +227,15 @@ public:
     Object* find(const ObjectRef& reference);
     Objects& objects() { return objects_; }
 
-    // Returns whether the event was created; false if it existed, which only `if_missing` allows.
-    // `process`: the process whose end deletes it, for a lifetime of `process`. `id`: an id from
-    // new_id() for the new event, if the caller knows it already.
-    Outcome<bool> create(Session& session, const protocol::CreateEvent& request,
+    // Creates the event. It may have existed only with `if_missing`. `process`: the process whose
+    // end deletes it, for a lifetime of `process`. `id`: an id from new_id() for the new event, if
+    // the caller knows it already.
+    Outcome<Made> create(Session& session, const protocol::CreateEvent& request,
                          PolicyCheck policy_check = PolicyCheck::enforce,
                          std::optional<ProcessWatcher::Ref> process = {},
                          std::optional<std::uint64_t> id = {});
-    // Returns whether the timer was created; otherwise it existed and was armed again. `process`
-    // and `id`: as for create().
-    Outcome<bool> arm(Session& session, const protocol::Arm& request,
+    // Creates the timer, or arms one that existed again. `process` and `id`: as for create().
+    Outcome<Made> arm(Session& session, const protocol::Arm& request,
                       PolicyCheck policy_check = PolicyCheck::enforce,
                       std::optional<ProcessWatcher::Ref> process = {},
                       std::optional<std::uint64_t> id = {});
@@ -261,6 +263,10 @@ public:
     };
     using Increments = std::vector<Increment>;
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
+    // The same for a Set that an earlier daemon began, which cannot be refused any more. An
+    // increment has no object (null) if the peer may not set the event now, or if that daemon did
+    // not have it.
+    Increments recheck_set(const Peer& peer, const Items<protocol::SetItem>& items);
     Outcome<void> add(const Peer& peer, const Increments& increments);
     // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
     Outcome<void> clear(const Peer& peer, const Items<Item>& items);
@@ -277,6 +283,8 @@ public:
     // Deletes all of the objects, or none if one is refused. Waits for them end.
     Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
+    // Returns whether there are objects that end with the session.
+    bool owns_objects(const Session& session) const { return owned_objects_.contains(session.id); }
     // Ends the session: its subscriptions, the objects that end with it, and its part in holds.
     void end(Session& session);
 
@@ -292,15 +300,6 @@ public:
     // longer. If they cannot be recorded now, they are returned later.
     void return_tokens(std::span<const TakenTokens> all);
 
-    // Records the session, which outlives the daemon, and its sequence number.
-    void persist_session(const Session& session);
-    // Records the reply to a call that is done, or is certain to be done. An empty reply cannot be
-    // repeated.
-    void commit_reply(Session& session, std::string reply);
-    // Replaces the reply to a call that commit_reply() already counted.
-    void replace_reply(Session& session, std::string reply);
-    // Records how many tokens an unfinished Set has added.
-    void commit_progress(Session& session, std::int64_t tokens);
     // Ends the subscriptions of the session's last call, whose reply the client never received.
     void undo_open(Session& session);
     Holds& holds() { return holds_; }
@@ -388,7 +387,6 @@ private:
     void unpersist(const Object& object);
     void unpersist(const Subscription& subscription);
     void remove_subscription(const Session::SubscriptionRef& subscription_ref, Object& object);
-    bool is_stale(std::uint64_t owner, const Name& owned) const;
     bool is_stale(const Session::SubscriptionRef& subscription) const;
     void end_subscription(const Session::SubscriptionRef& subscription);
     void reserve_ids();
@@ -398,7 +396,8 @@ private:
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object);
-    void delete_owned(std::vector<Name> owned, std::uint64_t owner);
+    void remove(Objects::iterator object);
+    void delete_owned(std::uint64_t owner);
     void end(ProcessWatcher::Id process);
     Result<void> watch_event(Entry& entry, const Event& event, EdgeMask edges);
     Result<void> watch_descriptor(Entry& entry, const Event& event, EdgeMask edges);
@@ -428,15 +427,16 @@ private:
     std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
     Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
     std::uint64_t last_serial_ = 0;
-    std::uint64_t reserved_ids_ = 0; // The last id that is reserved by a record.
+    std::uint64_t reserved_ids_ = 0;      // The last id that is reserved by a record.
+    std::uint64_t last_recovered_id_ = 0; // Later ids are of objects that this daemon created.
     ProcessWatcher processes_;
     Holds holds_;
-    struct ProcessObjects {
-        ProcessWatcher::Ref owner;
+    struct OwnedObjects {
+        std::optional<ProcessWatcher::Ref> process; // None if a session owns them.
         std::set<Name> names;
     };
-    // Objects that are deleted at the end of a process.
-    std::map<ProcessWatcher::Id, ProcessObjects> process_objects_;
+    // Objects that are deleted at the end of a session or process, by Object::lifetime_owner.
+    std::map<std::uint64_t, OwnedObjects> owned_objects_;
     bool is_delivering_ = false;
     // Events that the daemon has set since the last delivery.
     std::vector<Entry*> signalled_locally_;

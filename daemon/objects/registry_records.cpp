@@ -138,46 +138,9 @@ void Registry::remove_subscription(const Session::SubscriptionRef& subscription_
     observer_.on_interest_changed(subscription_ref.name);
 }
 
-// Sessions.
-
-void Registry::persist_session(const Session& session)
-{
-    const auto& cache = *session.reply_cache;
-    record::Session record{.token = cache.token.text(),
-                           .uid = session.peer.uid,
-                           .sequence = cache.sequence,
-                           .cached_reply = cache.cached_reply,
-                           .new_subscriptions = {},
-                           .tokens_applied = {}};
-    if (cache.tokens_applied > 0)
-        record.tokens_applied = cache.tokens_applied;
-    for (const auto id : cache.opened)
-        record.new_subscriptions.push_back(to_record(id));
-    state_store_.put(session.id, std::move(record));
-}
-
-void Registry::commit_reply(Session& session, std::string reply)
-{
-    ++session.reply_cache->sequence;
-    replace_reply(session, std::move(reply));
-}
-
-void Registry::replace_reply(Session& session, std::string reply)
-{
-    session.reply_cache->tokens_applied = 0;
-    session.reply_cache->cached_reply = std::move(reply);
-    persist_session(session);
-}
-
-void Registry::commit_progress(Session& session, std::int64_t tokens)
-{
-    session.reply_cache->tokens_applied = tokens;
-    persist_session(session);
-}
-
 void Registry::undo_open(Session& session)
 {
-    const auto opened = std::exchange(session.reply_cache->opened, {});
+    const auto opened = std::exchange(session.opened, {});
     std::erase_if(session.subscriptions, [&](const Session::SubscriptionRef& subscription_ref) {
         auto* object = find(subscription_ref.name);
         auto* subscriptions = object ? object->subscriptions() : nullptr;

@@ -66,7 +66,7 @@ Registry::resolve_target(const Peer& peer, const protocol::Arm& request, PolicyC
                          .is_declared = policy_check == PolicyCheck::skip};
 }
 
-Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
+Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
                             PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
                             std::optional<std::uint64_t> id)
 {
@@ -105,7 +105,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
             return std::unexpected(std::move(room.error()));
     if (exists) {
         const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target));
-        return done ? Outcome<bool>{false} : std::unexpected(done.error());
+        return done ? Outcome<Made>{Made::existed} : std::unexpected(done.error());
     }
     auto charged = charge(session.peer, Resource::objects);
     if (!charged)
@@ -119,7 +119,7 @@ Outcome<bool> Registry::arm(Session& session, const protocol::Arm& request,
     charge_ticks(entry.second);
     observer_.on_created(entry.first, entry.second);
     restart_polling(entry);
-    return true;
+    return Made::created;
 }
 
 // Charges the owner of the timer, even if another user arms it.

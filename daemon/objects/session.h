@@ -8,6 +8,7 @@
 #include "daemon/objects/subscription.h"
 #include "daemon/objects/wait_only_handle.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -42,35 +43,40 @@ struct Session {
         Token token;
     };
 
-    // Makes every call execute exactly once, even across daemon crashes: the number of calls that
-    // were done, and the reply to the last one. A client that reconnects repeats its last call and
-    // gets the recorded reply. An NFSv4.1 session with one slot does the same.
-    struct ReplyCache {
-        Token token;
+    // The calls of the session. Recovery creates it from the record, and only the ReplyCache
+    // changes it. An NFSv4.1 session has such slots; ours has one.
+    struct Slot {
+        // What the daemon records of a call: nothing; the subscriptions that it created, if any; or
+        // its reply.
+        enum class Recorded : std::uint8_t { nothing, subscriptions, reply };
+
         // The number of calls that were answered or are certain to be done.
         std::int64_t sequence = 0;
         // The reply to the last of these calls; empty if it cannot be repeated.
         std::string cached_reply = {};
-        bool next_is_replay = false;            // The client is going to repeat its last call.
-        std::vector<std::uint64_t> opened = {}; // Subscriptions that the last call created.
-        // Tokens of calls that the client may not know to be done.
-        std::vector<TakenTokens> in_doubt = {};
-        // Tokens that an earlier daemon added for the next call, an unfinished Set.
+        // Tokens that were added for the next call, an unfinished Set.
         std::int64_t tokens_applied = 0;
+        bool next_is_replay = false; // The client is going to repeat its last call.
+        // Of the call in progress; and whether `sequence` and `cached_reply` include it already.
+        Recorded recorded = Recorded::nothing;
+        bool is_committed = false;
     };
 
     std::uint64_t id; // Never 0, never reused.
     Peer peer;
-    // May contain names of deleted objects and of later ones: Object::lifetime_owner and the token
-    // decide.
-    std::vector<Name> owned;
-    std::vector<SubscriptionRef> subscriptions;
-    std::optional<ReplyCache> reply_cache = {}; // None if the client cannot resume the session.
+    // May contain subscriptions to deleted objects: the token decides.
+    std::vector<SubscriptionRef> subscriptions = {};
+    std::optional<Token> token = {}; // None if the client cannot resume the session.
+    Slot slot = {};
+    std::vector<std::uint64_t> opened = {}; // Subscriptions that the last call created.
+    // Tokens of calls that the client may not know to be done.
+    std::vector<TakenTokens> in_doubt = {};
     std::vector<Token> held = {};     // Holds; other holders may have released some of them.
     std::int64_t holds_requested = 0; // The largest number of tokens that pending waits may add.
     SessionHandles handles = {};
 
-    CallId next_call() const { return {id, reply_cache ? reply_cache->sequence + 1 : 0}; }
+    bool is_resumable() const { return token.has_value(); }
+    std::size_t cached_bytes() const { return slot.cached_reply.size(); }
 };
 
 } // namespace evfd::daemon

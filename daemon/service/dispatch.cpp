@@ -24,11 +24,31 @@ std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQu
     return {};
 }
 
+// An Open without a subscription can be executed again: the daemon need not record which
+// descriptors it sent.
+template <class Request>
+ReplyCache::Recorded what_to_record(const Call& call)
+{
+    using Recorded = ReplyCache::Recorded;
+    if (!protocol::is_counted<Request> || call.oneway)
+        return Recorded::nothing;
+    return std::is_same_v<Request, protocol::Open> ? Recorded::subscriptions : Recorded::reply;
+}
+
+// Returns whether the call is refused while nothing can be recorded. A Wait is accepted, because it
+// changes nothing until it takes tokens.
+template <class Request>
+bool requires_storage(const ReplyCache& reply_cache)
+{
+    return protocol::is_counted<Request> && !std::is_same_v<Request, protocol::Wait> &&
+           !reply_cache.has_begun();
+}
+
 template <class Request>
 std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Call& call,
                                      OutputQueue& output)
 {
-    if (!caller.may_reply)
+    if (!caller.may_reply && !service.reply_cache(caller.session).has_begun())
         return refuse(service, service.no_reply_room(caller.session.peer.uid), output);
     if (protocol::is_streaming<Request> && !call.more)
         return refuse(service, protocol::ExpectedMore{}, output);
@@ -52,53 +72,29 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }
 }
 
-// Returns whether the call is refused while nothing can be recorded. A Wait is accepted, because it
-// changes nothing until it takes tokens. A Set that has begun continues, because it is too late to
-// refuse it.
-template <class Request>
-bool requires_storage(const Session& session)
-{
-    const bool has_begun = session.reply_cache && session.reply_cache->tokens_applied > 0;
-    return protocol::is_counted<Request> && !std::is_same_v<Request, protocol::Wait> && !has_begun;
-}
-
-// Executes the call once if the session counts it: a call that was done before is only answered
-// again.
+// Executes the call, unless the session has its reply already.
 template <class Request>
 std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
                                     OutputQueue& output)
 {
-    auto& session = caller.session;
     caller.is_streaming = call.more;
-    const bool is_sequenced = protocol::is_counted<Request> && session.reply_cache && !call.oneway;
-    if (is_sequenced)
-        if (auto replay = service.replay(session))
-            return replay;
+    auto reply_cache = service.reply_cache(caller.session);
+    if (auto done_before = reply_cache.begin(what_to_record<Request>(call)))
+        return done_before;
     service.counters().count_call<Request>();
     service.reserve_stash_room(1);
-    if (requires_storage<Request>(session))
-        if (auto prepared = service.prepare(); !prepared) {
-            if (is_sequenced) // A refusal is not recorded either.
-                service.finish_idempotent_call(session);
-            return refuse(service, std::move(prepared.error()), output);
-        }
-    if (!is_sequenced)
-        return answer<Request>(service, caller, call, output);
-    caller.is_sequenced = true;
-    service.begin_call(session);
-    const auto sequence_before = session.reply_cache->sequence;
     const auto begin = output.bytes_queued();
+    if (requires_storage<Request>(reply_cache))
+        if (auto prepared = service.prepare(); !prepared) {
+            refuse(service, std::move(prepared.error()), output);
+            reply_cache.finish_refused(output.text_since(begin));
+            return {};
+        }
     auto pending = answer<Request>(service, caller, call, output);
-    if (pending)
-        return pending;
-    if (std::is_same_v<Request, protocol::Open> && session.reply_cache->opened.empty())
-        // The daemon need not record which descriptors it sent.
-        service.finish_idempotent_call(session);
-    else // Descriptors cannot be sent again.
-        service.finish_call(session, sequence_before,
-                            output.carries_descriptors() ? std::string_view{}
-                                                         : output.text_since(begin));
-    return {};
+    if (!pending) // Descriptors cannot be sent again.
+        reply_cache.finish(output.carries_descriptors() ? std::string_view{}
+                                                        : output.text_since(begin));
+    return pending;
 }
 
 // A method that the protocol lists and the service does not handle fails to compile.

@@ -1,6 +1,8 @@
 #include "daemon/service/pending_clear.h"
 
 #include "common/time_slice.h"
+#include "daemon/limits.h"
+#include "daemon/service/write_refusal.h"
 
 #include <algorithm>
 #include <utility>
@@ -9,7 +11,7 @@ namespace evfd::daemon {
 
 PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
-    auto is_clear = service_.registry().clear(progress_, TimeSlice{time_slice});
+    auto is_clear = registry_.clear(progress_, TimeSlice{time_slice});
     if (is_clear && !*is_clear) {
         slices_ = std::min(slices_ + 1, max_guaranteed_clear_slices);
         return Progress::again;
@@ -20,9 +22,8 @@ PendingReply::Progress PendingClear::advance(OutputQueue& output)
     if (is_clear)
         output.reply(done, false);
     else
-        service_.refuse(std::move(is_clear.error()), output);
-    if (is_sequenced_)
-        service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
+        write_refusal(std::move(is_clear.error()), counters_, output);
+    reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }
 

@@ -2,18 +2,21 @@
 #pragma once
 
 #include "daemon/limits.h"
+#include "daemon/objects/registry.h"
+#include "daemon/service/caller.h"
+#include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
-#include "daemon/service/service.h"
+#include "daemon/service/reply_cache.h"
 
-#include <cstdint>
-#include <vector>
+#include <utility>
 
 namespace evfd::daemon {
 
 class PendingClear : public PendingReply {
 public:
-    PendingClear(Service& service, const Caller& caller, Registry::ClearProgress progress)
-        : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
+    PendingClear(Registry& registry, Counters& counters, const Caller& caller,
+                 Registry::ClearProgress progress)
+        : registry_{registry}, counters_{counters}, reply_cache_{registry, caller.session},
           progress_{std::move(progress)}
     {
     }
@@ -23,9 +26,9 @@ public:
     bool must_finish() const override { return slices_ < max_guaranteed_clear_slices; }
 
 private:
-    Service& service_;
-    Session& session_;
-    bool is_sequenced_; // The session counts this call.
+    Registry& registry_;
+    Counters& counters_;
+    ReplyCache reply_cache_;
     Registry::ClearProgress progress_;
     int slices_ = 0; // The number of slices so far.
 };

@@ -1,6 +1,8 @@
 #include "daemon/service/pending_replies.h"
 
 #include "daemon/limits.h"
+#include "daemon/service/describe.h"
+#include "daemon/service/write_refusal.h"
 
 #include <utility>
 
@@ -9,25 +11,19 @@ namespace evfd::daemon {
 PendingReply::Progress PendingList::advance(OutputQueue& output)
 {
     protocol::ListObjects::Reply reply;
-    auto& objects = service_.registry().objects();
+    auto& objects = registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (std::size_t looked_at = 0; object != objects.end() && looked_at < max_objects_per_reply;
          ++object, ++looked_at) {
         cursor_ = object->first;
-        if (pattern_.matches(object->first) &&
-            service_.registry().sees(peer_, object->first, object->second))
-            reply.objects.push_back(service_.describe(peer_, object->first, object->second));
+        if (pattern_.matches(object->first) && registry_.sees(peer_, object->first, object->second))
+            reply.objects.push_back(
+                describe(registry_, waits_, peer_, object->first, object->second));
     }
     const bool is_last = object == objects.end();
     if (is_last || !reply.objects.empty())
         output.reply(reply, !is_last);
     return is_last ? Progress::done : Progress::again;
-}
-
-PendingReply::Progress PendingReplay::advance(OutputQueue& output)
-{
-    output.append_text(session_.reply_cache->cached_reply);
-    return Progress::done;
 }
 
 PendingReply::Progress PendingWait::advance(OutputQueue& output)
@@ -41,15 +37,13 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
     if (!outcome)
         return Progress::blocked;
     const auto begin = output.bytes_queued();
-    if (*outcome)
+    if (*outcome) {
         output.reply(**outcome, false);
-    else
-        service_.refuse(std::move(outcome->error()), output);
-    if (session_.reply_cache && !*outcome && service_.registry().state_store().fault())
-        // The reply cannot be recorded at present, and the failed wait has changed nothing.
-        service_.finish_idempotent_call(session_);
-    else if (session_.reply_cache)
-        service_.finish_call(session_, session_.reply_cache->sequence, output.text_since(begin));
+        reply_cache_.finish(output.text_since(begin));
+    } else {
+        write_refusal(std::move(outcome->error()), counters_, output);
+        reply_cache_.finish_refused(output.text_since(begin));
+    }
     return Progress::done;
 }
 
@@ -67,15 +61,15 @@ PendingReply::Progress PendingMonitor::advance(OutputQueue& output)
 {
     auto news = monitor_->next();
     if (monitor_->fault()) {
-        service_.refuse(refuse::system_failure(*monitor_->fault()), output);
+        write_refusal(refuse::system_failure(*monitor_->fault()), counters_, output);
         return Progress::done;
     }
     if (!news)
         return monitor_->has_more() ? Progress::again : Progress::blocked;
     protocol::Monitor::Reply reply{news->sequence, news->change, std::move(news->name), {}};
     if (reply.name && reply.change != Change::deleted)
-        if (auto* object = service_.registry().find(*reply.name))
-            reply.object = service_.describe(monitor_->peer(), *reply.name, *object);
+        if (auto* object = registry_.find(*reply.name))
+            reply.object = describe(registry_, waits_, monitor_->peer(), *reply.name, *object);
     output.reply(reply, true);
     return Progress::again;
 }

@@ -3,8 +3,10 @@
 
 #include "common/pattern.h"
 #include "daemon/access/quota.h"
+#include "daemon/objects/registry.h"
+#include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
-#include "daemon/service/service.h"
+#include "daemon/service/reply_cache.h"
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 
@@ -17,39 +19,19 @@ namespace evfd::daemon {
 // A List call. Its position is a name, so objects may come and go meanwhile.
 class PendingList : public PendingReply {
 public:
-    PendingList(Service& service, Peer peer, Pattern pattern)
-        : service_{service}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
+    PendingList(Registry& registry, const Waits& waits, Peer peer, Pattern pattern)
+        : registry_{registry}, waits_{waits}, peer_{std::move(peer)}, pattern_{std::move(pattern)}
     {
     }
 
     Progress advance(OutputQueue& output) override;
-
-private:
-    Service& service_;
-    Peer peer_;
-    Pattern pattern_;
-    std::optional<Name> cursor_;
-};
-
-// Repeats the reply to a call that was done before.
-class PendingReplay : public PendingReply {
-public:
-    PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
-
-    Progress advance(OutputQueue& output) override;
-    void on_sent() override
-    {
-        for (const auto& taken : std::exchange(session_.reply_cache->in_doubt, {}))
-            registry_.confirm_taken(taken);
-    }
-    void on_dropped() override
-    {
-        registry_.return_tokens(std::exchange(session_.reply_cache->in_doubt, {}));
-    }
 
 private:
     Registry& registry_;
-    Session& session_;
+    const Waits& waits_;
+    Peer peer_;
+    Pattern pattern_;
+    std::optional<Name> cursor_;
 };
 
 // A Wait call. The tokens that it consumed are returned unless the reply reaches the client.
@@ -59,10 +41,10 @@ public:
     enum class FirstReply { outcome, started };
 
     // `requested_holds`: the largest number of tokens that the session will hold by this wait.
-    PendingWait(Service& service, Session& session, std::unique_ptr<Wait> wait, FirstReply first,
-                std::size_t requested_holds)
-        : service_{service}, session_{session}, wait_{std::move(wait)},
-          requested_holds_{static_cast<std::int64_t>(requested_holds)},
+    PendingWait(Registry& registry, Counters& counters, Session& session,
+                std::unique_ptr<Wait> wait, FirstReply first, std::size_t requested_holds)
+        : counters_{counters}, session_{session}, reply_cache_{registry, session},
+          wait_{std::move(wait)}, requested_holds_{static_cast<std::int64_t>(requested_holds)},
           must_report_start_{first == FirstReply::started}
     {
         session_.holds_requested += requested_holds_;
@@ -76,8 +58,9 @@ public:
     void on_sent() override { wait_->confirm_taken(session_); }
 
 private:
-    Service& service_;
+    Counters& counters_;
     Session& session_;
+    ReplyCache reply_cache_;
     std::unique_ptr<Wait> wait_;
     std::int64_t requested_holds_;
     bool must_report_start_;
@@ -104,15 +87,18 @@ private:
 // A Monitor call. It ends with its connection, or with an error.
 class PendingMonitor : public PendingReply {
 public:
-    PendingMonitor(Service& service, std::unique_ptr<Monitor> monitor)
-        : service_{service}, monitor_{std::move(monitor)}
+    PendingMonitor(Registry& registry, const Waits& waits, Counters& counters,
+                   std::unique_ptr<Monitor> monitor)
+        : registry_{registry}, waits_{waits}, counters_{counters}, monitor_{std::move(monitor)}
     {
     }
 
     Progress advance(OutputQueue& output) override;
 
 private:
-    Service& service_;
+    Registry& registry_;
+    const Waits& waits_;
+    Counters& counters_;
     std::unique_ptr<Monitor> monitor_;
 };
 

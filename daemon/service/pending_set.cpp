@@ -1,66 +1,63 @@
 #include "daemon/service/pending_set.h"
 
+#include "daemon/service/write_refusal.h"
+
 #include <algorithm>
 #include <string>
 #include <utility>
 
 namespace evfd::daemon {
 
-PendingSet::PendingSet(Service& service, const Caller& caller,
-                       const Registry::Increments& increments)
-    : service_{service}, session_{caller.session}, is_sequenced_{caller.is_sequenced},
-      wake_{caller.wake}
+PendingSet::PendingSet(EventLoop& loop, Registry& registry, Counters& counters,
+                       const Caller& caller, const Registry::Increments& increments)
+    : loop_{loop}, registry_{registry}, counters_{counters}, session_{caller.session},
+      reply_cache_{registry, caller.session}, wake_{caller.wake}
 {
     for (const auto& increment : increments) {
-        targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
+        if (increment.object)
+            targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
         tokens_ = std::max(tokens_, increment.tokens);
     }
-    if (is_sequenced_) // An earlier daemon was killed before it had added the rest.
-        applied_ = std::min(std::exchange(session_.reply_cache->tokens_applied, 0), tokens_ - 1);
+    // Not 0 if an earlier daemon was killed before it had added the rest.
+    applied_ = std::min(reply_cache_.progress(), tokens_ - 1);
     applied_before_ = applied_;
 }
 
 PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
-    const auto sequence_before = is_sequenced_ ? session_.reply_cache->sequence : 0;
     const auto each = increments_per_token();
     if (each > max_tokens_per_set) // There are new subscribers: one call may not set so many.
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
-                      sequence_before, output);
+                      output);
     const auto now = tokens_per_slice(each);
     const auto increments = next_increments(now);
     const bool is_last = increments.empty() || applied_ + now == tokens_;
-    if (is_sequenced_ && is_last)
-        service_.registry().commit_reply(session_, std::string{set_reply()});
-    else if (is_sequenced_)
-        service_.registry().commit_progress(session_, applied_ + now);
+    if (is_last)
+        reply_cache_.commit(set_reply());
+    else
+        reply_cache_.progress(applied_ + now);
     const auto before = applied_;
     auto done = apply_batch(increments, now, each);
-    if (!done && before > 0 && service_.registry().state_store().fault()) {
+    if (!done && before > 0 && registry_.state_store().fault()) {
         // It is too late to refuse the call. The rest is added when it can be recorded.
         applied_ = before;
-        if (is_sequenced_) {
-            session_.reply_cache->sequence = sequence_before;
-            service_.registry().commit_progress(session_, before);
-        }
-        retry_.emplace(service_.schedule_retry(wake_));
+        reply_cache_.progress(before);
+        retry_.emplace(loop_.add_timeout(monotonic_deadline(commit_retry_interval), wake_));
         return Progress::blocked;
     }
     if (done && !is_last)
         return Progress::again;
-    return finish(std::move(done), sequence_before, output);
+    return finish(std::move(done), output);
 }
 
-PendingReply::Progress PendingSet::finish(Outcome<void> done, std::int64_t sequence_before,
-                                          OutputQueue& output)
+PendingReply::Progress PendingSet::finish(Outcome<void> done, OutputQueue& output)
 {
     const auto begin = output.bytes_queued();
     if (done)
         output.append_text(set_reply());
     else
-        service_.refuse(std::move(done.error()), output);
-    if (is_sequenced_)
-        service_.finish_call(session_, sequence_before, output.text_since(begin));
+        write_refusal(std::move(done.error()), counters_, output);
+    reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }
 
@@ -70,7 +67,7 @@ Object* PendingSet::find_incomplete(const Target& target) const
 {
     if (target.tokens <= applied_)
         return nullptr;
-    auto* object = service_.registry().find(target.object);
+    auto* object = registry_.find(target.object);
     const bool is_set_already = object && applied_ > 0 && !accumulates(*object->mode());
     return is_set_already ? nullptr : object;
 }
@@ -117,7 +114,7 @@ Outcome<void> PendingSet::apply_batch(const Registry::Increments& increments, st
                                       std::int64_t each)
 {
     const auto begin = monotonic_now();
-    auto done = service_.registry().add(session_.peer, increments);
+    auto done = registry_.add(session_.peer, increments);
     batch_sizer_.record(tokens * each, monotonic_now() - begin);
     applied_ += tokens;
     return done;

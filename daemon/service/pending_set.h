@@ -1,11 +1,16 @@
-// A Set of many tokens, done in slices so that other connections are served in between. The state
-// store records the progress with each slice. A client that resumes its session after a crash
-// therefore has the whole Set done, and done once.
+// A Set of many tokens, done in slices so that other connections are served in between. The reply
+// cache records the progress with each slice. A client that resumes its session after a crash
+// therefore has the whole Set done, and done once. An event that was deleted meanwhile, or that the
+// client may not set any more after the crash, gets no more tokens; the Set still succeeds.
 #pragma once
 
+#include "daemon/base/event_loop.h"
 #include "daemon/objects/batch_sizer.h"
+#include "daemon/objects/registry.h"
+#include "daemon/service/caller.h"
+#include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
-#include "daemon/service/service.h"
+#include "daemon/service/reply_cache.h"
 
 #include <cstdint>
 #include <functional>
@@ -16,7 +21,9 @@ namespace evfd::daemon {
 
 class PendingSet : public PendingReply {
 public:
-    PendingSet(Service& service, const Caller& caller, const Registry::Increments& increments);
+    // An increment without an object has all of its tokens.
+    PendingSet(EventLoop& loop, Registry& registry, Counters& counters, const Caller& caller,
+               const Registry::Increments& increments);
 
     Progress advance(OutputQueue& output) override;
     bool must_finish() const override { return true; }
@@ -33,15 +40,17 @@ private:
     Registry::Increments next_increments(std::int64_t tokens) const;
     Outcome<void> apply_batch(const Registry::Increments& increments, std::int64_t tokens,
                               std::int64_t each);
-    Progress finish(Outcome<void> done, std::int64_t sequence_before, OutputQueue& output);
+    Progress finish(Outcome<void> done, OutputQueue& output);
 
-    Service& service_;
-    Session& session_;
-    bool is_sequenced_; // The session counts this call.
+    EventLoop& loop_;
+    Registry& registry_;
+    Counters& counters_;
+    const Session& session_;
+    ReplyCache reply_cache_;
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
     std::vector<Target> targets_;
-    std::int64_t tokens_ = 0;  // The largest number that any target gets.
+    std::int64_t tokens_ = 0;  // The largest number in the call.
     std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.
     // Tokens that an earlier daemon applied; it reported those pulses to its own monitors.
     std::int64_t applied_before_ = 0;

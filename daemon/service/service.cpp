@@ -2,24 +2,24 @@
 
 #include "common/protocol/interface.h"
 #include "daemon/base/log.h"
+#include "daemon/service/describe.h"
 #include "daemon/service/open_metrics.h"
 #include "daemon/service/pending_clear.h"
 #include "daemon/service/pending_replies.h"
 #include "daemon/service/pending_set.h"
+#include "daemon/service/write_refusal.h"
 
-#include <fmt/format.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <limits>
 
 namespace evfd::daemon {
 
 namespace {
 
 // Logs how the creation of a declared object ended.
-void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
+void log_declared(const Name& name, uid_t owner, const Outcome<Made>& made)
 {
     const auto message = [](const auto& refusal) -> std::string {
         if constexpr (requires { refusal.message; })
@@ -27,11 +27,11 @@ void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
         else
             return std::string{refusal.error};
     };
-    if (!created)
+    if (!made)
         log::error.unlimited({.name = name.text(), .uid = owner},
                              "cannot create '{}' of the configuration: {}", name.text(),
-                             std::visit(message, created.error().reason()));
-    else if (*created)
+                             std::visit(message, made.error().reason()));
+    else if (*made == Made::created)
         log::info.unlimited({.name = name.text(), .uid = owner},
                             "created '{}' from the configuration", name.text());
 }
@@ -83,18 +83,18 @@ void Service::set_policy(Policy policy)
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
-    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
                  registry_.create(session, request, Registry::PolicyCheck::skip));
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
 {
-    Session session{new_session_id(), {owner, group, ::getpid(), {}}, {}, {}, {}};
+    Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     const auto* existing = registry_.find(request.name);
     log_declared(request.name, owner,
                  existing && existing->timer()
-                     ? Outcome<bool>{false}
+                     ? Outcome<Made>{Made::existed}
                      : registry_.arm(session, request, Registry::PolicyCheck::skip));
 }
 
@@ -117,41 +117,6 @@ std::optional<Committed> Service::commit()
     if (!registry_.state_store().commit())
         return std::nullopt;
     return Committed{};
-}
-
-EventLoop::Timeout Service::schedule_retry(std::function<void()> task)
-{
-    return loop_.add_timeout(monotonic_deadline(commit_retry_interval), std::move(task));
-}
-
-std::unique_ptr<PendingReply> Service::replay(Session& session)
-{
-    if (!std::exchange(session.reply_cache->next_is_replay, false))
-        return {};
-    return std::make_unique<PendingReplay>(registry_, session);
-}
-
-void Service::begin_call(Session& session)
-{
-    session.reply_cache->opened.clear();
-}
-
-void Service::finish_call(Session& session, std::int64_t sequence_before, std::string_view reply)
-{
-    if (session.reply_cache->sequence == sequence_before)
-        registry_.commit_reply(session, std::string{reply});
-    // The reply was recorded beforehand, and turned out different.
-    else if (session.reply_cache->cached_reply != reply)
-        registry_.replace_reply(session, std::string{reply});
-}
-
-void Service::finish_idempotent_call(Session& session)
-{
-    auto& cache = *session.reply_cache;
-    if (cache.tokens_applied > 0)
-        return registry_.commit_reply(session, {});
-    ++cache.sequence;
-    cache.cached_reply.clear();
 }
 
 Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
@@ -237,8 +202,7 @@ Refusal Service::no_reply_room(uid_t uid) const
 
 void Service::refuse(Refusal refusal, OutputQueue& output)
 {
-    counters_.count(refusal);
-    std::visit([&](auto& reason) { output.error(std::move(reason)); }, refusal.reason());
+    write_refusal(std::move(refusal), counters_, output);
 }
 
 bool Service::is_idle() const
@@ -251,15 +215,13 @@ bool Service::is_idle() const
 // they have taken many tokens everything is committed. If the creation fails, another reply
 // replaces this one.
 template <class Request>
-std::optional<std::uint64_t> Service::precommit_reply(Caller& caller, const Name& name)
+std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {
     if (registry_.find(name))
         return {};
     const auto id = registry_.new_id();
-    if (caller.is_sequenced)
-        registry_.commit_reply(caller.session,
-                               text_of(typename Request::Reply{
-                                   true, protocol::ObjectId{static_cast<std::int64_t>(id)}}));
+    reply_cache(caller.session)
+        .commit(typename Request::Reply{true, protocol::ObjectId{static_cast<std::int64_t>(id)}});
     return id;
 }
 
@@ -280,11 +242,12 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto created = registry_.create(caller.session, request, Registry::PolicyCheck::enforce,
-                                          *std::move(process), id);
-    if (!created)
-        return std::unexpected(created.error());
-    return protocol::CreateEvent::Reply{*created, id_of(*registry_.find(request.name))};
+    const auto made = registry_.create(caller.session, request, Registry::PolicyCheck::enforce,
+                                       *std::move(process), id);
+    if (!made)
+        return std::unexpected(made.error());
+    return protocol::CreateEvent::Reply{*made == Made::created,
+                                        id_of(*registry_.find(request.name))};
 }
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
@@ -293,11 +256,11 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto created = registry_.arm(caller.session, request, Registry::PolicyCheck::enforce,
-                                       *std::move(process), id);
-    if (!created)
-        return std::unexpected(created.error());
-    return protocol::Arm::Reply{*created, id_of(*registry_.find(request.name))};
+    const auto made = registry_.arm(caller.session, request, Registry::PolicyCheck::enforce,
+                                    *std::move(process), id);
+    if (!made)
+        return std::unexpected(made.error());
+    return protocol::Arm::Reply{*made == Made::created, id_of(*registry_.find(request.name))};
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
@@ -339,16 +302,19 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
 
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Set& request)
 {
-    const auto increments = registry_.check_set(caller.session.peer, request.items);
+    const auto& peer = caller.session.peer;
+    if (reply_cache(caller.session).has_begun())
+        return std::make_unique<PendingSet>(loop_, registry_, counters_, caller,
+                                            registry_.recheck_set(peer, request.items));
+    const auto increments = registry_.check_set(peer, request.items);
     if (!increments)
         return std::unexpected(increments.error());
     if (std::ranges::any_of(*increments, [](const auto& one) { return one.tokens > 1; }))
-        return std::make_unique<PendingSet>(*this, caller, *increments);
+        return std::make_unique<PendingSet>(loop_, registry_, counters_, caller, *increments);
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
-    if (caller.is_sequenced)
-        registry_.commit_reply(caller.session, std::string{set_reply()});
-    if (auto done = registry_.add(caller.session.peer, *increments); !done)
+    reply_cache(caller.session).commit(set_reply());
+    if (auto done = registry_.add(peer, *increments); !done)
         return std::unexpected(std::move(done.error()));
     return nullptr;
 }
@@ -359,7 +325,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto progress = registry_.check_clear(caller.session.peer, request.items);
     if (!progress)
         return std::unexpected(std::move(progress.error()));
-    return std::make_unique<PendingClear>(*this, caller, *std::move(progress));
+    return std::make_unique<PendingClear>(registry_, counters_, caller, *std::move(progress));
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
@@ -388,13 +354,13 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
         if (auto permitted = registry_.authorize(peer, request.name, object, Permission::wait);
             !permitted)
             return std::unexpected(std::move(permitted.error()));
-    return protocol::Show::Reply{describe(peer, request.name, *object)};
+    return protocol::Show::Reply{describe(registry_, waits_, peer, request.name, *object)};
 }
 
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::ListObjects& request)
 {
-    return std::make_unique<PendingList>(*this, caller.session.peer,
+    return std::make_unique<PendingList>(registry_, waits_, caller.session.peer,
                                          request.pattern.value_or(Pattern{}));
 }
 
@@ -405,20 +371,18 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto charged = charge(caller.session, request);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    const auto call =
-        caller.is_sequenced ? caller.session.next_call() : CallId{caller.session.id, 0};
     auto hold_request = make_hold_request(caller, request);
     if (!hold_request)
         return std::unexpected(std::move(hold_request.error()));
-    auto wait = waits_.start(peer, *std::move(charged), request, caller.wake, call,
-                             *std::move(hold_request));
+    auto wait = waits_.start(peer, *std::move(charged), request, caller.wake,
+                             reply_cache(caller.session).call(), *std::move(hold_request));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
         caller.is_streaming ? PendingWait::FirstReply::started : PendingWait::FirstReply::outcome;
-    return std::make_unique<PendingWait>(*this, caller.session, *std::move(wait), first,
-                                         is_held_by_session(request) ? request.items.list.size()
-                                                                     : 0);
+    return std::make_unique<PendingWait>(
+        registry_, counters_, caller.session, *std::move(wait), first,
+        is_held_by_session(request) ? request.items.list.size() : 0);
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join& request)
@@ -436,7 +400,6 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join&
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Release& request)
 {
-    static const auto done = text_of(protocol::Release::Reply{});
     const auto hold = Token::parse(request.hold);
     const auto process =
         registry_.find_process(caller.session.peer, caller.socket, caller.accepted);
@@ -445,8 +408,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
     if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
     // Recorded in one commit with the effect; a repeated call would be refused.
-    if (caller.is_sequenced)
-        registry_.commit_reply(caller.session, done);
+    reply_cache(caller.session).commit(protocol::Release::Reply{});
     registry_.holds().release(*hold);
     return {};
 }
@@ -462,7 +424,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                                : MonitorScope::changes;
     auto monitor = monitors_.start(peer, *std::move(charged), request.pattern.value_or(Pattern{}),
                                    scope, caller.wake);
-    return std::make_unique<PendingMonitor>(*this, std::move(monitor));
+    return std::make_unique<PendingMonitor>(registry_, waits_, counters_, std::move(monitor));
 }
 
 protocol::Status::Reply Service::status()
@@ -521,99 +483,7 @@ Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
     return protocol::GetInterfaceDescription::Reply{*text};
 }
 
-// Descriptions and notifications.
-
-protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
-{
-    protocol::Object described{
-        .name = name,
-        .id = id_of(object),
-        .kind = object.kind(),
-        .mode = object.mode(),
-        .owner_uid = object.ownership.owner,
-        .group_gid = object.ownership.group,
-        .creator_pid = object.creator,
-        .created_at = object.created,
-        .last_set = {},
-        .permissions = object.ownership.permissions,
-        .lifetime = object.lifetime,
-        .waits = waits_.waiter_count(name),
-        .is_set = {},
-        .count = {},
-        .large_count = {},
-        .pulses = {},
-        .subscribers = {},
-        .timer = {},
-    };
-    if (!registry_.is_allowed(peer, name, object, Permission::wait))
-        return described;
-    if (const auto& last = object.last_set)
-        described.last_set = {last->at, last->uid,
-                              last->pid == 0 ? std::nullopt
-                                             : std::optional<std::int64_t>{last->pid}};
-    if (const auto* subscriptions = object.subscriptions())
-        described.subscribers = static_cast<std::int64_t>(subscriptions->size());
-    if (const auto* timer = object.timer()) {
-        described.timer = describe(*timer);
-        described.is_set = described.timer->state == TimerState::expired;
-        return described;
-    }
-    if (const auto* pulse = object.pulse()) {
-        described.is_set = false;
-        described.pulses = pulse->pulses();
-        return described;
-    }
-    // One read for both fields, so that they agree. Without a free descriptor there is no count.
-    const auto shown = object.event()->read_fdinfo();
-    described.is_set = shown ? shown->count > 0 : object.event()->is_set();
-    if (!shown)
-        return described;
-    if (shown->count <= std::numeric_limits<std::int64_t>::max())
-        described.count = static_cast<std::int64_t>(shown->count);
-    else
-        described.large_count = fmt::to_string(shown->count);
-    if (shown->count >= max_count)
-        Registry::warn_once(name, object, Misuse::counter_full);
-    if (shown->is_blocking)
-        Registry::warn_once(name, object, Misuse::blocking);
-    return described;
-}
-
-protocol::Timer Service::describe(const Timer& timer) const
-{
-    const auto& spec = timer.spec();
-    const auto& schedule = spec.schedule;
-    const auto now = now_on(schedule.clock);
-    protocol::Timer described{
-        .clock = spec.clock,
-        .state = timer.state_at(now),
-        .moves_with_wall_clock = is_wall_clock(schedule.clock),
-        .next = {},
-        .left = {},
-        .interval = schedule.interval,
-        .expirations = 0,
-        .first_was_past = spec.was_past,
-        .cancel_on_clock_change = spec.cancel_on_clock_change,
-        .sets = {},
-        .is_target_deleted = {},
-        .is_target_denied = {},
-    };
-    if (described.state == TimerState::armed || described.state == TimerState::expired)
-        described.expirations = schedule.expirations_by(now);
-    if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
-        described.left = *next - now;
-        // A span on the wall clock is kept on another clock.
-        described.next = spec.clock == schedule.clock
-                             ? *next
-                             : add_saturating(now_on(spec.clock), *described.left);
-    }
-    if (timer.target()) {
-        described.sets = timer.target()->event;
-        described.is_target_deleted = registry_.is_target_gone(*timer.target());
-        described.is_target_denied = registry_.is_target_denied(*timer.target());
-    }
-    return described;
-}
+// Notifications.
 
 void Service::on_created(const Name& name, Object& object)
 {

@@ -10,11 +10,10 @@
 // monitors, in this order, so that a waiter is served before a monitor describes the object.
 //
 // A call that changes something is recorded before its effect, or in one commit with it: prepare()
-// makes room in the state store or refuses the call, commit_reply() records the reply, and commit()
+// makes room in the state store or refuses the call, the ReplyCache records the reply, and commit()
 // makes both certain. The connection calls commit() before it sends anything.
 //
-// Invariants: everything that can be refused is refused before the first change. A call that a
-// session counts ends with exactly one finish_call() or finish_idempotent_call(). What a connection
+// Invariants: everything that can be refused is refused before the first change. What a connection
 // uses is charged to its user for as long as it is used, by the Charge objects in it.
 #pragma once
 
@@ -23,8 +22,10 @@
 #include "daemon/access/refusal.h"
 #include "daemon/base/open_descriptors.h"
 #include "daemon/objects/registry.h"
+#include "daemon/service/caller.h"
 #include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
+#include "daemon/service/reply_cache.h"
 #include "daemon/service/sessions.h"
 #include "daemon/store/descriptor_budget.h"
 #include "daemon/waiting/monitors.h"
@@ -35,20 +36,6 @@
 #include <optional>
 
 namespace evfd::daemon {
-
-// The client that makes a call. `wake` makes its connection ask a PendingReply again; it may be
-// called at any time.
-struct Caller {
-    Session& session;
-    std::function<void()> wake;
-    const UniqueFd& socket; // The socket of its connection.
-    nanoseconds accepted;   // When the connection was accepted, on the boottime clock.
-    // There is room for a reply; otherwise the only reply is that there is none.
-    bool may_reply = true;
-    bool is_sequenced = false;   // The session counts this call.
-    bool modifies_state = false; // This call changes recorded state, or may.
-    bool is_streaming = false;   // The call has the `more` flag.
-};
 
 // The charges of a connection itself, apart from what its calls use.
 struct ConnectionCharges {
@@ -89,19 +76,10 @@ public:
     Outcome<void> prepare();
     // Called between two calls: makes room in the stash for `coming` descriptors of the next one.
     void reserve_stash_room(std::size_t coming);
-    // Calls `task` when an attempt that failed should be repeated.
-    EventLoop::Timeout schedule_retry(std::function<void()> task);
     // Commits all recorded changes, so that they may be reported. Returns nothing if they are not
     // certain.
     std::optional<Committed> commit();
-    // Returns the recorded reply if the caller's next call is one that was done before; otherwise
-    // null.
-    std::unique_ptr<PendingReply> replay(Session& session);
-    void begin_call(Session& session);
-    // Records the reply to the session's call. An empty reply cannot be repeated.
-    void finish_call(Session& session, std::int64_t sequence_before, std::string_view reply);
-    // The same for a call that left no trace, which may be done again.
-    void finish_idempotent_call(Session& session);
+    ReplyCache reply_cache(Session& session) { return {registry_, session}; }
 
     // Calls `task` when the sessions that no client resumed have ended.
     void on_orphans_ended(std::function<void()> task)
@@ -136,9 +114,8 @@ public:
     Outcome<protocol::GetInterfaceDescription::Reply>
     handle(Caller&, const protocol::GetInterfaceDescription&);
 
-    // Describes the object as this peer may see it.
-    protocol::Object describe(const Peer& peer, const Name& name, Object& object) const;
     Registry& registry() { return registry_; }
+    const Waits& waits() const { return waits_; }
     bool is_observed(const Name& name) const override;
 
 private:
@@ -161,8 +138,7 @@ private:
     Outcome<std::optional<HoldRequest>> make_hold_request(const Caller& caller,
                                                           const protocol::Wait& request);
     template <class Request>
-    std::optional<std::uint64_t> precommit_reply(Caller& caller, const Name& name);
-    protocol::Timer describe(const Timer& timer) const;
+    std::optional<std::uint64_t> precommit_reply(const Caller& caller, const Name& name);
     protocol::Status::Reply status();
 
     WallTime started_ = wall_now();

@@ -2,6 +2,7 @@
 
 #include "common/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/service/reply_cache.h"
 
 #include <utility>
 
@@ -12,7 +13,7 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
 {
     history_is_complete_ = history_is_complete;
     for (auto& session : orphans) {
-        const auto token = session.reply_cache->token;
+        const auto token = *session.token;
         orphans_.emplace(token, std::move(session));
     }
     if (orphans_.empty())
@@ -31,7 +32,7 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
 Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request)
 {
     const auto token = Token::parse(request.session);
-    const bool has_begun = session.reply_cache || !session.owned.empty() ||
+    const bool has_begun = session.is_resumable() || registry_.owns_objects(session) ||
                            !session.subscriptions.empty() || !session.held.empty();
     if (!token || has_begun)
         return std::unexpected(protocol::InvalidParameter{"session"});
@@ -42,60 +43,27 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
     if (in_use_.contains(*token) || (!is_orphan && request.sequence > 0) ||
         (found != orphans_.end() && !is_orphan))
         return std::unexpected(refuse::no_such_session());
+    ReplyCache reply_cache{registry_, session};
     if (is_orphan) {
-        const auto ahead = found->second.reply_cache->sequence - request.sequence;
-        // Our number is smaller if the last calls were idempotent, or if not all records were
-        // recovered.
-        if (ahead > 1 || (ahead < 0 && !history_is_complete_))
+        auto& orphan = found->second;
+        if (!ReplyCache{registry_, orphan}.can_resume(request.sequence, history_is_complete_))
             return std::unexpected(refuse::no_such_session());
+        orphan.peer = session.peer;
+        session = std::move(orphan);
+        orphans_.erase(found);
+        reply_cache.resume(request.sequence);
+    } else {
+        reply_cache.start(*token);
     }
-    if (is_orphan)
-        resume_from(session, std::move(orphans_.extract(found).mapped()), request.sequence);
-    else
-        begin(session, *token);
     in_use_.insert(*token);
     return is_orphan || history_is_complete_;
-}
-
-// Recorded before anything that belongs to the session.
-void Sessions::begin(Session& session, const Token& token)
-{
-    session.reply_cache = Session::ReplyCache{.token = token};
-    registry_.persist_session(session);
-}
-
-void Sessions::resume_from(Session& session, Session orphan, std::int64_t acknowledged)
-{
-    orphan.peer = session.peer;
-    session = std::move(orphan);
-    auto& cache = *session.reply_cache;
-    std::erase_if(cache.in_doubt, [&](const TakenTokens& taken) {
-        const bool is_acknowledged = taken.sequence <= acknowledged;
-        if (is_acknowledged)
-            registry_.confirm_taken(taken);
-        return is_acknowledged;
-    });
-    if (cache.sequence == acknowledged)
-        return;                          // The client has the last reply.
-    if (cache.sequence < acknowledged) { // The client also has replies to calls that left no trace.
-        cache.sequence = acknowledged;
-        cache.cached_reply.clear();
-        cache.tokens_applied = 0;
-        return;
-    }
-    if (!cache.cached_reply.empty()) {
-        cache.next_is_replay = true;
-    } else { // The descriptors that the call sent never arrived.
-        registry_.undo_open(session);
-        --cache.sequence;
-    }
 }
 
 void Sessions::end(Session& session)
 {
     registry_.end(session);
-    if (session.reply_cache)
-        in_use_.erase(session.reply_cache->token);
+    if (session.is_resumable())
+        in_use_.erase(*session.token);
 }
 
 } // namespace evfd::daemon

@@ -53,9 +53,6 @@ public:
     void end(Session& session);
 
 private:
-    void begin(Session& session, const Token& token);
-    void resume_from(Session& session, Session orphan, std::int64_t acknowledged);
-
     Registry& registry_;
     bool history_is_complete_ = false;
     std::set<Token> in_use_;

@@ -13,6 +13,7 @@
 //                             the first of which has not been added yet
 #include "daemon/store/journal.h"
 #include "common/timerfd.h"
+#include "daemon/service/describe.h"
 #include "tests/fuzz/environment.h"
 
 #include <fcntl.h>
@@ -211,7 +212,7 @@ void check_accounting(DaemonInstance& instance)
             subscriptions += static_cast<std::int64_t>(table->size());
             stashed += table->size();
         }
-        (void)service.describe({0, 0, 1, {}}, name, object);
+        (void)describe(service.registry(), service.waits(), {0, 0, 1, {}}, name, object);
     }
     expect(service.quota().used_by_all(Resource::objects) == objects,
            "every object is charged once");

@@ -69,7 +69,7 @@ struct ObservedRegistry : RecordingObserver {
         RecordingObserver::on_deleted(name, before);
     }
 
-    Outcome<bool> create(Session& creator, const protocol::CreateEvent& request)
+    Outcome<Made> create(Session& creator, const protocol::CreateEvent& request)
     {
         return registry.create(creator, request);
     }

@@ -11,6 +11,7 @@
 
 #include "common/eventfd.h"
 #include "daemon/objects/registry.h"
+#include "daemon/service/reply_cache.h"
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 #include "tests/support/catch.h"
@@ -202,9 +203,14 @@ struct RegistryFixture final : RegistryObserver {
     }
 
     // Gives the owner a session that survives a restart.
-    void make_owner_resumable()
+    void make_owner_resumable() { owner.token = *Token::make(); }
+
+    // Does a call of the owner that is answered with `reply`.
+    void finish_call(std::string_view reply = {})
     {
-        owner.reply_cache = Session::ReplyCache{.token = *Token::make()};
+        ReplyCache reply_cache{registry, owner};
+        reply_cache.begin(ReplyCache::Recorded::reply);
+        reply_cache.finish(reply);
     }
 
     EventLoop loop;

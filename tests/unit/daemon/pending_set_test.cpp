@@ -298,6 +298,71 @@ TEST_CASE(
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
 
+TEST_CASE("a Set that a crash interrupted is not refused, whatever happened to its event")
+{
+    const auto change = GENERATE(as<std::string>{}, "nothing", "deleted", "replaced", "forbidden");
+    CAPTURE(change);
+    const auto resume = fmt::format(R"({{"session":"{}","sequence":0}})", token);
+    const auto set = set_of({"s"}, many);
+    auto daemon = std::make_unique<ServiceFixture>();
+    const SlowEvent slow_event{*daemon};
+    {
+        auto owner = daemon->connect();
+        daemon->request(owner, "SetPermissions", R"({"name":"s","permissions":"0666"})");
+    }
+    auto setter = daemon->connect(bob);
+    REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
+    setter.call("Set", set);
+    run_into_set(*daemon, "s");
+    daemon = crash_and_restart(std::move(daemon));
+    const auto applied = tokens(*daemon, "s");
+
+    auto owner = daemon->connect();
+    if (change == "deleted" || change == "replaced")
+        daemon->request(owner, "Delete", R"({"items":[{"name":"s"}]})");
+    if (change == "replaced")
+        daemon->request(owner, "CreateEvent",
+                        R"({"name":"s","mode":"semaphore","permissions":"0666"})");
+    if (change == "forbidden")
+        daemon->request(owner, "SetPermissions", R"({"name":"s","permissions":"0644"})");
+
+    for (int repetitions = 0; repetitions < 2; ++repetitions) {
+        setter = daemon->connect(bob);
+        REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
+        CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
+        const auto expected = change == "nothing" ? many : applied;
+        CHECK(count(slow_event.fd) == static_cast<std::uint64_t>(expected));
+        if (change == "replaced")
+            CHECK(tokens(*daemon, "s") == 0);
+        daemon = crash_and_restart(std::move(daemon)); // The reply is recorded by now.
+    }
+}
+
+TEST_CASE("a repeated Set gives an event no tokens again that had all of them")
+{
+    const auto resume = fmt::format(R"({{"session":"{}","sequence":0}})", token);
+    const auto set =
+        fmt::format(R"({{"items":[{{"name":"few","count":2}},{{"name":"s","count":{}}}]}})", many);
+    auto daemon = std::make_unique<ServiceFixture>();
+    const SlowEvent slow_event{*daemon};
+    auto setter = daemon->connect();
+    daemon->request(setter, "CreateEvent", R"({"name":"few","mode":"semaphore"})");
+    setter = daemon->connect();
+    REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
+    setter.call("Set", set);
+    while (tokens(*daemon, "s") < 2)
+        run_iterations(daemon->loop, 1);
+    REQUIRE(tokens(*daemon, "s") < many);
+    daemon = crash_and_restart(std::move(daemon));
+    auto owner = daemon->connect();
+    daemon->request(owner, "Delete", R"({"items":[{"name":"s"}]})");
+
+    setter = daemon->connect();
+    REQUIRE_FALSE(daemon->request(setter, "Resume", resume).contains("error"));
+    CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
+    CHECK(tokens(*daemon, "few") == 2);
+}
+
 TEST_CASE("subscribers that join during a Set do not lengthen its slices")
 {
     ServiceFixture daemon;

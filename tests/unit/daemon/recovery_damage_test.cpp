@@ -75,7 +75,7 @@ TEST_CASE("the first of two subscriptions with one token is recovered")
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
     const auto subscriber = subscribe(*fixture, "p");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     const auto other = *make_eventfd(0, Counter::plain);
     const auto id = fixture->registry.new_id();
     REQUIRE(fixture->state_store.store_fd(id, other));
@@ -97,10 +97,9 @@ TEST_CASE("the earlier of two sessions with one token is recovered, and the othe
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
     subscribe(*fixture, "p");
-    fixture->registry.commit_reply(fixture->owner, "the answer");
+    fixture->finish_call("the answer");
     const auto id = fixture->registry.new_id();
-    fixture->state_store.put(
-        id, record::Session{fixture->owner.reply_cache->token.text(), bob, 7, {}, {}, {}});
+    fixture->state_store.put(id, record::Session{fixture->owner.token->text(), bob, 7, {}, {}, {}});
     fixture->state_store.put(fixture->registry.new_id(),
                              record::TakenTokens{static_cast<record::Id>(id), 7, {}});
     const auto first = fixture->owner.id;
@@ -109,7 +108,7 @@ TEST_CASE("the earlier of two sessions with one token is recovered, and the othe
 
     REQUIRE(fixture->sessions.size() == 1);
     CHECK(fixture->sessions[0].id == first);
-    CHECK(fixture->sessions[0].reply_cache->sequence == 1);
+    CHECK(fixture->sessions[0].slot.sequence == 1);
     CHECK(fixture->sessions[0].subscriptions.size() == 1);
     CHECK(fixture->recovered.warnings == std::vector{"a session (" + std::to_string(id) +
                                                      ") is lost: its token is already in use"});
@@ -190,7 +189,7 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     fixture->create("p", Mode::pulse);
     arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
     subscribe(*fixture, "p");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     const auto id = fixture->registry.new_id();
     REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
     fixture->state_store.put(

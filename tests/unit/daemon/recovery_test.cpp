@@ -203,15 +203,15 @@ TEST_CASE("a temporary object is recovered with its session and deleted with it"
     Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
     REQUIRE(fixture->registry.create(orphaned,
                                      {.name = "uncounted"_name, .lifetime = Lifetime::session}));
-    fixture->registry.commit_reply(fixture->owner, "the answer");
-    const auto token = fixture->owner.reply_cache->token;
+    fixture->finish_call("the answer");
+    const auto token = fixture->owner.token;
 
     fixture = commit_crash_and_restart(std::move(fixture));
     REQUIRE(fixture->sessions.size() == 1);
     auto& session = fixture->sessions.front();
-    CHECK(session.reply_cache->token == token);
-    CHECK(session.reply_cache->sequence == 1);
-    CHECK(session.reply_cache->cached_reply == "the answer");
+    CHECK(session.token == token);
+    CHECK(session.slot.sequence == 1);
+    CHECK(session.slot.cached_reply == "the answer");
     CHECK(session.peer.uid == alice);
     CHECK(fixture->registry.find("mine"_name));
     CHECK_FALSE(fixture->registry.find("uncounted"_name));
@@ -323,7 +323,7 @@ TEST_CASE("a pulse reaches descriptors that an earlier daemon passed")
     const auto client = subscribe(*fixture, "p");
     const auto other = subscribe(*fixture, "p");
     set(*fixture, "p", 2);
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
 
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(object(*fixture, "p").subscriptions()->size() == 2);
@@ -360,7 +360,7 @@ TEST_CASE("an armed timer reaches descriptors that an earlier daemon passed")
     auto fixture = new_fixture();
     arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
     const auto client = subscribe(*fixture, "t");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     fixture = commit_crash_and_restart(std::move(fixture));
 
     REQUIRE(fixture->registry.disarm(fixture->owner.peer, names({"t"})));

@@ -146,7 +146,7 @@ TEST_CASE("unread expirations of a descriptor survive a restart")
     arm(*fixture, {.name = "wall"_name, .clock = Clock::realtime, .after = 1ms});
     const auto once = subscribe(*fixture, "once");
     const auto wall = subscribe(*fixture, "wall");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     REQUIRE(await_events(once.fd, POLLIN));
     REQUIRE(await_events(wall.fd, POLLIN));
     for (int i = 0; i < 2; ++i)

@@ -47,7 +47,7 @@ TEST_CASE("each token exists once wherever the daemon crashes while it applies a
         fixture->create("p", Mode::pulse);
         const std::array clients{subscribe(*fixture, "p"), subscribe(*fixture, "p"),
                                  subscribe(*fixture, "p")};
-        fixture->registry.commit_reply(fixture->owner, {});
+        fixture->finish_call();
         const auto incrementer = make_incrementer();
         const auto [additions, fds] = intent_for_every_mode(*fixture);
         REQUIRE(fds.size() == all);
@@ -90,7 +90,7 @@ TEST_CASE("an intent with more tokens than the counter can hold is not redone")
     std::optional<Subscriber> subscriber;
     if (mode == Mode::pulse)
         subscriber = subscribe(*fixture, "e");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     const auto id = static_cast<record::Id>(object(*fixture, "e").serial);
     (void)fixture->state_store.begin_intent({{id, many, {}}}, 3);
 
@@ -172,7 +172,7 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     const auto stored = subscribe(*fixture, "p");
     const auto lost = subscribe(*fixture, orphaned, "p");
     const auto also_lost = subscribe(*fixture, orphaned, "p");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     set(*fixture, "p", 3);
     CHECK(count(stored.fd) == 3U);
     CHECK(count(lost.fd) == 3U);
@@ -214,9 +214,11 @@ TEST_CASE("tokens that were consumed without a commit are returned")
 // The wait lives as long as the fixture.
 Wait& wait_for(RegistryFixture& fixture, Session& session, std::string_view name)
 {
+    ReplyCache reply_cache{fixture.registry, session};
+    reply_cache.begin(ReplyCache::Recorded::reply);
     auto wait = fixture.waits.start(
         session.peer, *fixture.quota.charge(alice, Resource::waits), {.items = wait_items({name})},
-        [] {}, session.next_call());
+        [] {}, reply_cache.call());
     REQUIRE(wait);
     return *fixture.started_waits.emplace_back(*std::move(wait));
 }
@@ -225,7 +227,7 @@ TEST_CASE("tokens that were consumed for an uncommitted call are returned")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
-    fixture->registry.commit_reply(fixture->owner, "created");
+    fixture->finish_call("created");
     REQUIRE(wait_for(*fixture, fixture->owner, "s").outcome().has_value());
     fixture->state_store.commit();
     REQUIRE(tokens(*fixture, "s") == 2);
@@ -242,7 +244,7 @@ TEST_CASE("tokens that are recorded as taken from a timer or pulse return nowher
     arm(*fixture, {.name = "t"_name, .after = 1h});
     fixture->create("p", Mode::pulse);
     fixture->create("s", Mode::semaphore);
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     record::TakenTokens taken{static_cast<record::Id>(fixture->owner.id), was_counted ? 1 : 2, {}};
     for (const auto* name : {"t", "p", "s"})
         taken.objects.push_back(static_cast<record::Id>(object(*fixture, name).serial));
@@ -261,14 +263,14 @@ TEST_CASE("tokens of a committed call are in doubt, and return if no client resu
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
     REQUIRE(wait_for(*fixture, fixture->owner, "s").outcome().has_value());
-    fixture->registry.commit_reply(fixture->owner, "took it");
+    fixture->finish_call("took it");
     fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "s") == 2);
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "s") == 2);
     REQUIRE(fixture->sessions.size() == 1);
-    REQUIRE(fixture->sessions.front().reply_cache->in_doubt.size() == 1);
+    REQUIRE(fixture->sessions.front().in_doubt.size() == 1);
     fixture->registry.end(fixture->sessions.front());
     CHECK(tokens(*fixture, "s") == 3);
     fixture = crash_and_restart(std::move(fixture));

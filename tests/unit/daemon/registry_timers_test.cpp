@@ -74,7 +74,8 @@ TEST_CASE("Arm creates a timer as requested and owned by the caller")
                                                    .clock = Clock::boottime,
                                                    .after = 1h,
                                                    .interval = 2h,
-                                                   .permissions = "0640"_permissions}) == true);
+                                                   .permissions = "0640"_permissions}) ==
+            Made::created);
     const auto& object = fixture.object("t");
     CHECK(object.kind() == Kind::timer);
     CHECK_FALSE(object.mode());
@@ -98,7 +99,7 @@ TEST_CASE("Arm rearms an existing timer and changes nothing else")
                                                  .after = 2h,
                                                  .interval = 3h,
                                                  .permissions = "0600"_permissions,
-                                                 .lifetime = Lifetime::session}) == false);
+                                                 .lifetime = Lifetime::session}) == Made::existed);
 
     CHECK(fixture.take_recorded() == "rearmed t");
     CHECK(fixture.schedule().interval == 3h);

@@ -206,7 +206,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
     fixture->create("s", Mode::semaphore);
     fixture->create("p", Mode::pulse);
     const auto subscriber = subscribe(*fixture, "p");
-    fixture->registry.commit_reply(fixture->owner, {});
+    fixture->finish_call();
     fixture->state_store.commit();
     {
         MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
