@@ -3,7 +3,7 @@
 //
 // A struct takes part by a static fields(), in the order of its members:
 //
-//     static constexpr auto fields() { return std::tuple{field("name", &T::name, "...")}; }
+//     static constexpr auto fields() { return field_list(field("name", &T::name, "...")); }
 //
 // decode<T>() turns a JSON value into the struct, encode() turns the struct into JSON text, and
 // describe_fields<T>() lists the fields for the interface text. They work through Codec<T>, which
