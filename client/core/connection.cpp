@@ -25,8 +25,8 @@ struct ErrorDetails {
 
     static constexpr auto fields()
     {
-        return std::tuple{field("message", &ErrorDetails::message, ""),
-                          field("parameter", &ErrorDetails::parameter, "")};
+        return field_list(field("message", &ErrorDetails::message, ""),
+                          field("parameter", &ErrorDetails::parameter, ""));
     }
 };
 

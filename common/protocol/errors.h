@@ -16,8 +16,8 @@ struct NoSuchName {
     static constexpr std::string_view comment = "No object has this name.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &NoSuchName::name, "The name."),
-                          field("message", &NoSuchName::message, sentence_comment)};
+        return field_list(field("name", &NoSuchName::name, "The name."),
+                          field("message", &NoSuchName::message, sentence_comment));
     }
 };
 
@@ -30,7 +30,7 @@ struct NoSuchSession {
         "connection has it, or its sequence number differs.";
     static constexpr auto fields()
     {
-        return std::tuple{field("message", &NoSuchSession::message, sentence_comment)};
+        return field_list(field("message", &NoSuchSession::message, sentence_comment));
     }
 };
 
@@ -42,7 +42,7 @@ struct NoSuchHold {
         "There is no such hold that the caller may join or release.";
     static constexpr auto fields()
     {
-        return std::tuple{field("message", &NoSuchHold::message, sentence_comment)};
+        return field_list(field("message", &NoSuchHold::message, sentence_comment));
     }
 };
 
@@ -54,7 +54,7 @@ struct NoSuchProcess {
         "The process that connected has ended, or is outside of the daemon's pid namespace.";
     static constexpr auto fields()
     {
-        return std::tuple{field("message", &NoSuchProcess::message, sentence_comment)};
+        return field_list(field("message", &NoSuchProcess::message, sentence_comment));
     }
 };
 
@@ -66,8 +66,8 @@ struct NameTaken {
     static constexpr std::string_view comment = "An object with this name exists.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &NameTaken::name, "The name."),
-                          field("message", &NameTaken::message, sentence_comment)};
+        return field_list(field("name", &NameTaken::name, "The name."),
+                          field("message", &NameTaken::message, sentence_comment));
     }
 };
 
@@ -81,9 +81,9 @@ struct Replaced {
         "The name belongs to another object than the one with the id of the call.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Replaced::name, "The name."),
+        return field_list(field("name", &Replaced::name, "The name."),
                           field("id", &Replaced::id, "Id of the object that has the name now."),
-                          field("message", &Replaced::message, sentence_comment)};
+                          field("message", &Replaced::message, sentence_comment));
     }
 };
 
@@ -96,8 +96,8 @@ struct WrongKind {
         "The object is of a kind or mode that the call is not for.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &WrongKind::name, "The name."),
-                          field("message", &WrongKind::message, sentence_comment)};
+        return field_list(field("name", &WrongKind::name, "The name."),
+                          field("message", &WrongKind::message, sentence_comment));
     }
 };
 
@@ -111,14 +111,14 @@ struct NotPermitted {
         "The object's permissions or the machine's policy do not allow this to the caller.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &NotPermitted::name, "The object's name."),
             field("access", &NotPermitted::access,
                   "The access that the caller lacks. wait: the r permission. set: the w "
                   "permission, also where a wait consumes. own: only the owner and root may "
                   "delete the object and change its permissions. create: only the policy denies "
                   "it."),
-            field("message", &NotPermitted::message, sentence_comment)};
+            field("message", &NotPermitted::message, sentence_comment));
     }
 };
 
@@ -131,9 +131,9 @@ struct QuotaExceeded {
     static constexpr std::string_view comment = "The caller's user would exceed one of its limits.";
     static constexpr auto fields()
     {
-        return std::tuple{field("quota", &QuotaExceeded::quota, "The resource."),
+        return field_list(field("quota", &QuotaExceeded::quota, "The resource."),
                           field("limit", &QuotaExceeded::limit, "The limit."),
-                          field("message", &QuotaExceeded::message, sentence_comment)};
+                          field("message", &QuotaExceeded::message, sentence_comment));
     }
 };
 
@@ -146,9 +146,9 @@ struct OutOfDescriptors {
         "The daemon has no descriptor left. Existing objects go on.";
     static constexpr auto fields()
     {
-        return std::tuple{field("limit", &OutOfDescriptors::limit,
+        return field_list(field("limit", &OutOfDescriptors::limit,
                                 "Number of descriptors that the daemon can have open."),
-                          field("message", &OutOfDescriptors::message, sentence_comment)};
+                          field("message", &OutOfDescriptors::message, sentence_comment));
     }
 };
 
@@ -162,9 +162,9 @@ struct NoCapability {
         "capabilities(7).";
     static constexpr auto fields()
     {
-        return std::tuple{field("capability", &NoCapability::capability,
+        return field_list(field("capability", &NoCapability::capability,
                                 "The capability, such as CAP_WAKE_ALARM."),
-                          field("message", &NoCapability::message, sentence_comment)};
+                          field("message", &NoCapability::message, sentence_comment));
     }
 };
 
@@ -178,10 +178,10 @@ struct TooManyTokens {
         "The number of tokens exceeds what one call can add or remove, or one session can hold.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &TooManyTokens::name, "The object at which the limit was exceeded."),
             field("limit", &TooManyTokens::limit, "The limit."),
-            field("message", &TooManyTokens::message, sentence_comment)};
+            field("message", &TooManyTokens::message, sentence_comment));
     }
 };
 
@@ -192,7 +192,7 @@ struct TimedOut {
     static constexpr std::string_view comment = "The wait did not end within its timeout.";
     static constexpr auto fields()
     {
-        return std::tuple{field("message", &TimedOut::message, sentence_comment)};
+        return field_list(field("message", &TimedOut::message, sentence_comment));
     }
 };
 
@@ -204,8 +204,8 @@ struct Deleted {
     static constexpr std::string_view comment = "The object was deleted during the wait.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Deleted::name, "The object's name."),
-                          field("message", &Deleted::message, sentence_comment)};
+        return field_list(field("name", &Deleted::name, "The object's name."),
+                          field("message", &Deleted::message, sentence_comment));
     }
 };
 
@@ -218,8 +218,8 @@ struct Cancelled {
         "The wall clock was set during the wait, which cancelled the timer.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Cancelled::name, "The timer's name."),
-                          field("message", &Cancelled::message, sentence_comment)};
+        return field_list(field("name", &Cancelled::name, "The timer's name."),
+                          field("message", &Cancelled::message, sentence_comment));
     }
 };
 
@@ -231,8 +231,8 @@ struct SystemFailure {
         "A system call failed unexpectedly. The call changed nothing.";
     static constexpr auto fields()
     {
-        return std::tuple{
-            field("message", &SystemFailure::message, "The system call and its error.")};
+        return field_list(
+            field("message", &SystemFailure::message, "The system call and its error."));
     }
 };
 

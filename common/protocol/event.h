@@ -5,7 +5,6 @@
 
 #include <optional>
 #include <string_view>
-#include <tuple>
 
 namespace evfd::protocol {
 
@@ -21,14 +20,13 @@ struct SetItem {
     static constexpr std::string_view comment = "An event that a call of Set sets.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &SetItem::name, "The event's name."),
             field("count", &SetItem::count,
                   "Number of tokens that a semaphore gets, and of pulses that each subscriber "
                   "counts; 1 if absent. Manual and auto events are set once, whatever it is. One "
                   "call adds at most 16384 over all items and subscribers."),
-            field("id", &SetItem::id, id_comment),
-        };
+            field("id", &SetItem::id, id_comment));
     }
 };
 
@@ -45,7 +43,7 @@ struct Set {
         "none. It needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{field("items", &Set::items, "1 to 253 events, no name twice.")};
+        return field_list(field("items", &Set::items, "1 to 253 events, no name twice."));
     }
 };
 
@@ -62,7 +60,7 @@ struct Clear {
         "A pulse has nothing to clear. The call needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{field("items", &Clear::items, "1 to 253 events, no name twice.")};
+        return field_list(field("items", &Clear::items, "1 to 253 events, no name twice."));
     }
 };
 

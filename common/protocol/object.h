@@ -6,7 +6,6 @@
 
 #include <optional>
 #include <string_view>
-#include <tuple>
 
 namespace evfd::protocol {
 
@@ -25,9 +24,9 @@ struct CreateEvent {
         ObjectId id;
         static constexpr auto fields()
         {
-            return std::tuple{field("created", &Reply::created,
+            return field_list(field("created", &Reply::created,
                                     "False if the event existed, which ifMissing allows."),
-                              field("id", &Reply::id, "The event's id, as in Object.")};
+                              field("id", &Reply::id, "The event's id, as in Object."));
         }
     };
 
@@ -37,7 +36,7 @@ struct CreateEvent {
     static constexpr std::string_view comment = "Creates an event. The caller owns it.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &CreateEvent::name,
                   "1 to 255 bytes: segments of [A-Za-z0-9._@:+-] joined by single slashes, none of "
                   "them \".\" or \"..\"."),
@@ -63,8 +62,7 @@ struct CreateEvent {
                   "the connection change nothing, and no other process inherits it."),
             field("ifMissing", &CreateEvent::if_missing,
                   "If true, the call succeeds if an event of this mode exists; the event stays as "
-                  "it is."),
-        };
+                  "it is."));
     }
 };
 
@@ -82,7 +80,7 @@ struct Delete {
         "call deletes all objects or none.";
     static constexpr auto fields()
     {
-        return std::tuple{field("items", &Delete::items, "1 to 253 objects, no name twice.")};
+        return field_list(field("items", &Delete::items, "1 to 253 objects, no name twice."));
     }
 };
 
@@ -100,9 +98,9 @@ struct SetPermissions {
         "fails with NotPermitted.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &SetPermissions::name, "The object's name."),
+        return field_list(field("name", &SetPermissions::name, "The object's name."),
                           field("permissions", &SetPermissions::permissions,
-                                "The new permissions, as in CreateEvent.")};
+                                "The new permissions, as in CreateEvent."));
     }
 };
 

@@ -5,7 +5,6 @@
 
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 namespace evfd::protocol {
@@ -17,8 +16,8 @@ struct Open {
         std::vector<Opened> objects;
         static constexpr auto fields()
         {
-            return std::tuple{
-                field("objects", &Reply::objects, "One for each item, in the order of the call.")};
+            return field_list(
+                field("objects", &Reply::objects, "One for each item, in the order of the call."));
         }
     };
 
@@ -33,7 +32,7 @@ struct Open {
         "takes from its front the descriptors that it names.";
     static constexpr auto fields()
     {
-        return std::tuple{field("items", &Open::items, "1 to 253 objects, no name twice.")};
+        return field_list(field("items", &Open::items, "1 to 253 objects, no name twice."));
     }
 };
 
@@ -49,8 +48,8 @@ struct Unsubscribe {
         "expirations.";
     static constexpr auto fields()
     {
-        return std::tuple{field("subscription", &Unsubscribe::subscription,
-                                "The subscription, as Open returned it.")};
+        return field_list(field("subscription", &Unsubscribe::subscription,
+                                "The subscription, as Open returned it."));
     }
 };
 
@@ -67,8 +66,8 @@ struct Acknowledge {
         "timer is, unless the timer was armed again since.";
     static constexpr auto fields()
     {
-        return std::tuple{field("subscription", &Acknowledge::subscription,
-                                "The subscription, as Open returned it.")};
+        return field_list(field("subscription", &Acknowledge::subscription,
+                                "The subscription, as Open returned it."));
     }
 };
 

@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 namespace evfd::protocol {
@@ -19,7 +18,7 @@ struct Show {
         Object object;
         static constexpr auto fields()
         {
-            return std::tuple{field("object", &Reply::object, "The object.")};
+            return field_list(field("object", &Reply::object, "The object."));
         }
     };
 
@@ -29,7 +28,7 @@ struct Show {
         "NotPermitted if List does not show the object to the caller.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Show::name, "The object's name.")};
+        return field_list(field("name", &Show::name, "The object's name."));
     }
 };
 
@@ -40,8 +39,8 @@ struct ListObjects {
         std::vector<Object> objects;
         static constexpr auto fields()
         {
-            return std::tuple{field("objects", &Reply::objects,
-                                    "The next objects, in the order of their names.")};
+            return field_list(field("objects", &Reply::objects,
+                                    "The next objects, in the order of their names."));
         }
     };
 
@@ -53,9 +52,9 @@ struct ListObjects {
         "needs `more`.";
     static constexpr auto fields()
     {
-        return std::tuple{field("pattern", &ListObjects::pattern,
+        return field_list(field("pattern", &ListObjects::pattern,
                                 "Returns only names that this glob matches; * and ? do not match a "
-                                "slash. All names if absent.")};
+                                "slash. All names if absent."));
     }
 };
 
@@ -70,7 +69,7 @@ struct Monitor {
         std::optional<Object> object;
         static constexpr auto fields()
         {
-            return std::tuple{
+            return field_list(
                 field("sequence", &Reply::sequence, "Number of this reply, from 1."),
                 field("change", &Reply::change,
                       "present: an object that exists when the call begins. ready: all existing "
@@ -80,8 +79,7 @@ struct Monitor {
                       "again."),
                 field("name", &Reply::name, "The object's name; absent for ready and resync."),
                 field("object", &Reply::object,
-                      "The object; absent for deleted, ready and resync."),
-            };
+                      "The object; absent for deleted, ready and resync."));
         }
     };
 
@@ -96,13 +94,12 @@ struct Monitor {
         "it no longer. The call needs `more`.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("pattern", &Monitor::pattern,
                   "Reports only names that this glob matches, as in List."),
             field("includeWaiters", &Monitor::include_waiters,
                   "If true, also reports an object when its number of waits or subscribers "
-                  "changes; otherwise the next report of the object has these numbers."),
-        };
+                  "changes; otherwise the next report of the object has these numbers."));
     }
 };
 

@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <tuple>
 
 namespace evfd::protocol {
 
@@ -18,10 +17,10 @@ struct Resume {
         bool is_history_complete;
         static constexpr auto fields()
         {
-            return std::tuple{
+            return field_list(
                 field("isHistoryComplete", &Reply::is_history_complete,
                       "False if the daemon does not know what was done before it started: then the "
-                      "call that was under way may have been done.")};
+                      "call that was under way may have been done."));
         }
     };
 
@@ -36,14 +35,13 @@ struct Resume {
         "and Acknowledge, unless they are oneway. A session that no client resumes in time ends.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("session", &Resume::session,
                   "128 random bits that the client chooses, as 32 hexadecimal digits. Only the "
                   "user who began the session can resume it."),
             field("sequence", &Resume::sequence,
                   "Number of replies to counted calls that the client has received in this "
-                  "session; 0 begins a session."),
-        };
+                  "session; 0 begins a session."));
     }
 };
 

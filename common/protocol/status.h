@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 namespace evfd::protocol {
@@ -30,7 +29,7 @@ struct Status {
         bool is_journal_writable;
         static constexpr auto fields()
         {
-            return std::tuple{
+            return field_list(
                 field("version", &Reply::version, "The daemon's version."),
                 field("pid", &Reply::pid, "The daemon's process."),
                 field("startedNSec", &Reply::started_at,
@@ -59,14 +58,13 @@ struct Status {
                 field("journalBytes", &Reply::journal_bytes, "Size of the state store's journal."),
                 field("isJournalWritable", &Reply::is_journal_writable,
                       "False if there is no memory for the journal: then calls that change "
-                      "something are refused."),
-            };
+                      "something are refused."));
         }
     };
 
     static constexpr std::string_view method = "Status";
     static constexpr std::string_view comment = "Returns the state of the daemon.";
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 struct Quotas {
@@ -79,9 +77,9 @@ struct Quotas {
         static constexpr std::string_view comment = "A user's use of one resource.";
         static constexpr auto fields()
         {
-            return std::tuple{field("quota", &Quota::quota, "The resource."),
+            return field_list(field("quota", &Quota::quota, "The resource."),
                               field("used", &Quota::used, "Amount that the user has in use."),
-                              field("limit", &Quota::limit, "Amount that the user may use.")};
+                              field("limit", &Quota::limit, "Amount that the user may use."));
         }
     };
 
@@ -93,8 +91,8 @@ struct Quotas {
         static constexpr std::string_view comment = "A user with any resource in use.";
         static constexpr auto fields()
         {
-            return std::tuple{field("uid", &User::uid, "The user's uid."),
-                              field("quotas", &User::quotas, "One entry for each resource.")};
+            return field_list(field("uid", &User::uid, "The user's uid."),
+                              field("quotas", &User::quotas, "One entry for each resource."));
         }
     };
 
@@ -102,8 +100,8 @@ struct Quotas {
         std::vector<User> users;
         static constexpr auto fields()
         {
-            return std::tuple{
-                field("users", &Reply::users, "The next users, in the order of their uids.")};
+            return field_list(
+                field("users", &Reply::users, "The next users, in the order of their uids."));
         }
     };
 
@@ -113,7 +111,7 @@ struct Quotas {
         "Returns the resource use and the limits of each user, in several replies: of all users to "
         "root and to the daemon's own user, of the caller's user alone to others. The call needs "
         "`more`.";
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 struct Metrics {
@@ -121,14 +119,14 @@ struct Metrics {
         std::string text;
         static constexpr auto fields()
         {
-            return std::tuple{field("text", &Reply::text, "OpenMetrics text, version 1.0.0.")};
+            return field_list(field("text", &Reply::text, "OpenMetrics text, version 1.0.0."));
         }
     };
 
     static constexpr std::string_view method = "Metrics";
     static constexpr std::string_view comment =
         "Returns the daemon's metrics, counted from its start, for monitoring systems.";
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 } // namespace evfd::protocol

@@ -5,7 +5,6 @@
 
 #include <optional>
 #include <string_view>
-#include <tuple>
 
 namespace evfd::protocol {
 
@@ -26,8 +25,8 @@ struct Arm {
         ObjectId id;
         static constexpr auto fields()
         {
-            return std::tuple{field("created", &Reply::created, "False if the timer existed."),
-                              field("id", &Reply::id, "The timer's id, as in Object.")};
+            return field_list(field("created", &Reply::created, "False if the timer existed."),
+                              field("id", &Reply::id, "The timer's id, as in Object."));
         }
     };
 
@@ -42,7 +41,7 @@ struct Arm {
         "absent. To arm an existing timer needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &Arm::name, "The timer's name, as in CreateEvent."),
             field("clock", &Arm::clock,
                   "The timer's clock, as in timerfd_create(2). If absent, an existing timer keeps "
@@ -75,8 +74,7 @@ struct Arm {
             field("id", &Arm::id,
                   "If present, only the timer with this id is armed, and none is created: the call "
                   "fails with Replaced if another object has the name now, and with NoSuchName if "
-                  "none has it."),
-        };
+                  "none has it."));
     }
 };
 
@@ -93,7 +91,7 @@ struct Disarm {
         "none. It needs the w permission.";
     static constexpr auto fields()
     {
-        return std::tuple{field("items", &Disarm::items, "1 to 253 timers, no name twice.")};
+        return field_list(field("items", &Disarm::items, "1 to 253 timers, no name twice."));
     }
 };
 

@@ -7,7 +7,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 
 namespace evfd::protocol {
 
@@ -28,8 +27,8 @@ struct Item {
     static constexpr std::string_view comment = "An object that a call acts on.";
     static constexpr auto fields()
     {
-        return std::tuple{field("name", &Item::name, "The object's name."),
-                          field("id", &Item::id, id_comment)};
+        return field_list(field("name", &Item::name, "The object's name."),
+                          field("id", &Item::id, id_comment));
     }
 };
 
@@ -51,7 +50,7 @@ struct Timer {
     static constexpr std::string_view comment = "The schedule and the state of a timer.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("clock", &Timer::clock, "The timer's clock."),
             field("state", &Timer::state,
                   "disarmed: it does not expire. armed: it will expire. expired: it was armed to "
@@ -78,8 +77,7 @@ struct Timer {
             field("isTargetDenied", &Timer::is_target_denied,
                   "Whether the caller that armed the timer may no longer set the event, by its "
                   "permissions or the policy: then an expiration sets nothing, and is not made up "
-                  "for later. Absent if the timer sets none."),
-        };
+                  "for later. Absent if the timer sets none."));
     }
 };
 
@@ -92,14 +90,13 @@ struct LastSet {
     static constexpr std::string_view comment = "The last set of an event by the daemon.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("atNSec", &LastSet::at,
                   "Time of the set, in nanoseconds since 1970-01-01T00:00:00Z."),
             field("uid", &LastSet::uid,
                   "User of the process that called Set, or of the one that armed the timer."),
             field("pid", &LastSet::pid,
-                  "The process that called Set; absent if a timer set the event."),
-        };
+                  "The process that called Set; absent if a timer set the event."));
     }
 };
 
@@ -129,7 +126,7 @@ struct Object {
         "absent for a caller without the r permission.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &Object::name, "The object's name."),
             field("id", &Object::id,
                   "Identifies the object: the daemon never gives an id twice, so an object that is "
@@ -159,8 +156,7 @@ struct Object {
             field("pulses", &Object::pulses, "Number of sets of a pulse so far."),
             field("subscribers", &Object::subscribers,
                   "Number of private descriptors of a pulse or a timer."),
-            field("timer", &Object::timer, "The schedule and the state of a timer."),
-        };
+            field("timer", &Object::timer, "The schedule and the state of a timer."));
     }
 };
 
@@ -177,7 +173,7 @@ struct Opened {
     static constexpr std::string_view comment = "An object that Open has opened.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("kind", &Opened::kind, "Whether it is an event or a timer."),
             field("mode", &Opened::mode, "The event's mode, as in CreateEvent."),
             field("canWait", &Opened::may_wait,
@@ -196,8 +192,7 @@ struct Opened {
             field("subscription", &Opened::subscription,
                   "For a pulse or a timer: the subscription, for Unsubscribe and Acknowledge. It "
                   "ends with the session."),
-            field("id", &Opened::id, "The object's id, as in Object."),
-        };
+            field("id", &Opened::id, "The object's id, as in Object."));
     }
 };
 
@@ -211,18 +206,17 @@ struct Fired {
     static constexpr std::string_view comment = "An item that ended a wait.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &Fired::name, "The object's name."),
             field("count", &Fired::count,
                   "Number of pulses or expirations since the wait began; 1 for other events."),
             field("index", &Fired::index, "Position of the item in the call's items, from 0."),
-            field("id", &Fired::id, "The object's id, as in Object."),
-        };
+            field("id", &Fired::id, "The object's id, as in Object."));
     }
 };
 
 struct Nothing {
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 } // namespace evfd::protocol

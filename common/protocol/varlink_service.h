@@ -14,19 +14,17 @@ struct GetInfo {
         std::vector<std::string> interfaces;
         static constexpr auto fields()
         {
-            return std::tuple{
-                field("vendor", &Reply::vendor, "Who makes the service."),
-                field("product", &Reply::product, "What it is called."),
-                field("version", &Reply::version, "Its version."),
-                field("url", &Reply::url, "Where to read more."),
-                field("interfaces", &Reply::interfaces, "What it speaks, sorted."),
-            };
+            return field_list(field("vendor", &Reply::vendor, "Who makes the service."),
+                              field("product", &Reply::product, "What it is called."),
+                              field("version", &Reply::version, "Its version."),
+                              field("url", &Reply::url, "Where to read more."),
+                              field("interfaces", &Reply::interfaces, "What it speaks, sorted."));
         }
     };
 
     static constexpr std::string_view method = "GetInfo";
     static constexpr std::string_view comment = "Tells what this service is and what it speaks.";
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 struct GetInterfaceDescription {
@@ -36,7 +34,7 @@ struct GetInterfaceDescription {
         std::string description;
         static constexpr auto fields()
         {
-            return std::tuple{field("description", &Reply::description, "Its text.")};
+            return field_list(field("description", &Reply::description, "Its text."));
         }
     };
 
@@ -44,8 +42,8 @@ struct GetInterfaceDescription {
     static constexpr std::string_view comment = "Gives the text of an interface.";
     static constexpr auto fields()
     {
-        return std::tuple{field("interface", &GetInterfaceDescription::interface_name,
-                                "Which, by its full name.")};
+        return field_list(field("interface", &GetInterfaceDescription::interface_name,
+                                "Which, by its full name."));
     }
 };
 
@@ -56,7 +54,7 @@ struct InterfaceNotFound {
     static constexpr std::string_view comment = "The service does not speak this interface.";
     static constexpr auto fields()
     {
-        return std::tuple{field("interface", &InterfaceNotFound::interface_name, "Which.")};
+        return field_list(field("interface", &InterfaceNotFound::interface_name, "Which."));
     }
 };
 
@@ -67,7 +65,7 @@ struct MethodNotFound {
     static constexpr std::string_view comment = "The interface has no such method.";
     static constexpr auto fields()
     {
-        return std::tuple{field("method", &MethodNotFound::method_name, "Its full name.")};
+        return field_list(field("method", &MethodNotFound::method_name, "Its full name."));
     }
 };
 
@@ -79,7 +77,7 @@ struct MethodNotImplemented {
         "The interface has the method, the service does not.";
     static constexpr auto fields()
     {
-        return std::tuple{field("method", &MethodNotImplemented::method_name, "Its full name.")};
+        return field_list(field("method", &MethodNotImplemented::method_name, "Its full name."));
     }
 };
 
@@ -90,21 +88,21 @@ struct InvalidParameter {
     static constexpr std::string_view comment = "A field is missing, unknown, repeated or wrong.";
     static constexpr auto fields()
     {
-        return std::tuple{field("parameter", &InvalidParameter::parameter, "Which field.")};
+        return field_list(field("parameter", &InvalidParameter::parameter, "Which field."));
     }
 };
 
 struct PermissionDenied {
     static constexpr std::string_view error = "PermissionDenied";
     static constexpr std::string_view comment = "The caller may not call this.";
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 struct ExpectedMore {
     static constexpr std::string_view error = "ExpectedMore";
     static constexpr std::string_view comment =
         "The method answers with many replies: call it with `more`.";
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 struct VarlinkService {

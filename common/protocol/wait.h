@@ -8,7 +8,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <vector>
 
 namespace evfd::protocol {
@@ -26,7 +25,7 @@ struct WaitItem {
     static constexpr std::string_view comment = "An object that a call of Wait waits for.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("name", &WaitItem::name,
                   "The object's name. If no object has it yet, the wait includes its creation."),
             field("until", &WaitItem::until,
@@ -37,8 +36,7 @@ struct WaitItem {
                   "1 if absent. More than 1 is for timers and pulses; this version refuses it for "
                   "a semaphore with InvalidParameter."),
             field("existing", &WaitItem::existing,
-                  "If true, the call fails with NoSuchName if the object does not exist."),
-        };
+                  "If true, the call fails with NoSuchName if the object does not exist."));
     }
 };
 
@@ -53,13 +51,13 @@ struct Wait {
         std::optional<std::string> hold = {};
         static constexpr auto fields()
         {
-            return std::tuple{
+            return field_list(
                 field("fired", &Reply::fired,
                       "The items that ended the wait: one for any; every item for all, in the "
                       "order of the call."),
                 field("hold", &Reply::hold,
                       "Name of the hold, for Join and Release; it cannot be guessed. Absent if "
-                      "the call did not ask for a hold.")};
+                      "the call did not ask for a hold."));
         }
     };
 
@@ -78,7 +76,7 @@ struct Wait {
         "nothing that happens later is missed.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("items", &Wait::items, "1 to 253 objects, no name twice."),
             field("require", &Wait::require,
                   "Whether any one of the items ends the wait, or all of them together; all if "
@@ -96,8 +94,7 @@ struct Wait {
                   "until the session ends; a session holds at most 253 tokens. Through a relay or "
                   "a proxy the process is the relay: use session. Only auto events and semaphores "
                   "can be held. Each held token, and each holder but the first, counts as one of "
-                  "the user's waits."),
-        };
+                  "the user's waits."));
     }
 };
 
@@ -114,7 +111,7 @@ struct Join {
         "join.";
     static constexpr auto fields()
     {
-        return std::tuple{field("hold", &Join::hold, "The hold, as Wait returned it.")};
+        return field_list(field("hold", &Join::hold, "The hold, as Wait returned it."));
     }
 };
 
@@ -131,7 +128,7 @@ struct Release {
         "them: the process that connected, under any user, or the session.";
     static constexpr auto fields()
     {
-        return std::tuple{field("hold", &Release::hold, "The hold, as Wait returned it.")};
+        return field_list(field("hold", &Release::hold, "The hold, as Wait returned it."));
     }
 };
 

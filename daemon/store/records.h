@@ -13,7 +13,6 @@
 #include <limits>
 #include <optional>
 #include <string>
-#include <tuple>
 #include <vector>
 
 namespace evfd::daemon::record {
@@ -62,14 +61,14 @@ struct Target {
     static constexpr std::string_view comment = "The event that a timer sets.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("event", &Target::event, "Its name."),
             field("id", &Target::id, "Id of the event."),
             field("isLost", &Target::is_deleted, "The event had been deleted at an expiration."),
             field("uid", &Target::uid, "User who armed the timer; absent: its owner."),
             field("gid", &Target::gid, "That user's group; absent: unknown."),
             field("groups", &Target::groups, "That user's other groups."),
-            field("isDeclared", &Target::is_declared, "The configuration declares it.")};
+            field("isDeclared", &Target::is_declared, "The configuration declares it."));
     }
 };
 
@@ -96,7 +95,7 @@ struct Timer {
     static constexpr std::string_view comment = "The setting of a timer.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("clock", &Timer::clock, "As requested."),
             field("isRelative", &Timer::is_relative,
                   "The first expiration is relative to the arming."),
@@ -110,8 +109,7 @@ struct Timer {
             field("phase", &Timer::state, "State of the timer."),
             field("wallOffset", &Timer::wall_offset,
                   "Offset of the wall clock to boottime, if setting it cancels the timer."),
-            field("link", &Timer::target, "The event to set."),
-        };
+            field("link", &Timer::target, "The event to set."));
     }
 };
 
@@ -134,18 +132,14 @@ struct Object {
     }
     static constexpr auto fields()
     {
-        return std::tuple{
-            field("name", &Object::name, ""),
-            field("mode", &Object::mode, "Mode of an event."),
-            field("owner", &Object::owner, "uid"),
-            field("group", &Object::group, "gid"),
-            field("rights", &Object::permissions, ""),
-            field("creator", &Object::creator, "pid"),
+        return field_list(
+            field("name", &Object::name, ""), field("mode", &Object::mode, "Mode of an event."),
+            field("owner", &Object::owner, "uid"), field("group", &Object::group, "gid"),
+            field("rights", &Object::permissions, ""), field("creator", &Object::creator, "pid"),
             field("created", &Object::created, ""),
             field("session", &Object::session, "The object ends with this session."),
             field("timer", &Object::timer, "Setting of a timer."),
-            field("process", &Object::process, "The object ends with this process."),
-        };
+            field("process", &Object::process, "The object ends with this process."));
     }
 };
 
@@ -162,12 +156,11 @@ struct Counters {
     }
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("counted", &Counters::expirations,
                   "Expirations of a timer, up to the last poll."),
             field("owed", &Counters::backlog, "Tokens that a timer's event must still get."),
-            field("pulses", &Counters::pulses, "Number of times a pulse was set."),
-        };
+            field("pulses", &Counters::pulses, "Number of times a pulse was set."));
     }
 };
 
@@ -179,11 +172,9 @@ struct Subscription {
 
     static constexpr auto fields()
     {
-        return std::tuple{
-            field("token", &Subscription::token, ""),
-            field("object", &Subscription::object, "Object of the subscription."),
-            field("session", &Subscription::session, "The owning session."),
-        };
+        return field_list(field("token", &Subscription::token, ""),
+                          field("object", &Subscription::object, "Object of the subscription."),
+                          field("session", &Subscription::session, "The owning session."));
     }
 };
 
@@ -202,7 +193,7 @@ struct Session {
     }
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("token", &Session::token, "Identifies the session to its client."),
             field("uid", &Session::uid, "User that owns the session."),
             field("calls", &Session::sequence, "Sequence number of its last call."),
@@ -210,8 +201,7 @@ struct Session {
                   "Reply to that call; empty: it cannot be repeated."),
             field("opened", &Session::new_subscriptions,
                   "Subscriptions that the last call created."),
-            field("given", &Session::tokens_applied, "Tokens of the next call, a Set under way."),
-        };
+            field("given", &Session::tokens_applied, "Tokens of the next call, a Set under way."));
     }
 };
 
@@ -230,14 +220,14 @@ struct TakenTokens {
     bool is_valid() const { return is_user(uid.value_or(0)); }
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("session", &TakenTokens::session, "The owning session."),
             field("call", &TakenTokens::sequence, "Sequence number of the Wait; 0: none."),
             field("from", &TakenTokens::objects, "One token from each."),
             field("held", &TakenTokens::is_held_by_session, "The session is a holder."),
             field("hold", &TakenTokens::hold, "Id of the hold."),
             field("uid", &TakenTokens::uid, "User whose processes may join the hold."),
-            field("processes", &TakenTokens::processes, "Processes that are holders.")};
+            field("processes", &TakenTokens::processes, "Processes that are holders."));
     }
 };
 
@@ -253,9 +243,9 @@ struct Process {
     }
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("pid", &Process::pid, ""),
-            field("uid", &Process::uid, "User of the process when it was first needed.")};
+            field("uid", &Process::uid, "User of the process when it was first needed."));
     }
 };
 
@@ -268,7 +258,7 @@ struct Ids {
     bool is_valid() const { return last > 0 && last <= max_object_id; }
     static constexpr auto fields()
     {
-        return std::tuple{field("last", &Ids::last, "The last reserved id.")};
+        return field_list(field("last", &Ids::last, "The last reserved id."));
     }
 };
 
@@ -281,13 +271,12 @@ struct Increment {
     static constexpr std::string_view comment = "Tokens for one object.";
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("object", &Increment::object, ""),
             field("tokens", &Increment::tokens, "Each subscriber of a pulse gets this many."),
             field("before", &Increment::count_before,
                   "Counter before the increment. If present, the increment is a single write(2) "
-                  "and is not tracked in the progress page."),
-        };
+                  "and is not tracked in the progress page."));
     }
 };
 
@@ -299,10 +288,9 @@ struct Intent {
 
     static constexpr auto fields()
     {
-        return std::tuple{
+        return field_list(
             field("commit", &Intent::commit, "Number of the commit with this record."),
-            field("additions", &Intent::increments, "In the order of the progress page."),
-        };
+            field("additions", &Intent::increments, "In the order of the progress page."));
     }
 };
 

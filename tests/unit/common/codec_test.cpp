@@ -15,7 +15,7 @@ namespace {
 template <class T>
 struct One {
     T value;
-    static constexpr auto fields() { return std::tuple{field("value", &One::value, "It.")}; }
+    static constexpr auto fields() { return field_list(field("value", &One::value, "It.")); }
 };
 
 struct Inner {
@@ -25,8 +25,8 @@ struct Inner {
     static constexpr std::string_view comment = "Lies within.\nIn two lines.";
     static constexpr auto fields()
     {
-        return std::tuple{field("number", &Inner::number, "A number."),
-                          field("flag", &Inner::flag, "A flag,\nperhaps.")};
+        return field_list(field("number", &Inner::number, "A number."),
+                          field("flag", &Inner::flag, "A flag,\nperhaps."));
     }
 };
 
@@ -36,8 +36,8 @@ struct Outer {
     std::optional<Inner> maybe;
     static constexpr auto fields()
     {
-        return std::tuple{field("text", &Outer::text, "Text."), field("list", &Outer::list, "All."),
-                          field("maybe", &Outer::maybe, "One.")};
+        return field_list(field("text", &Outer::text, "Text."), field("list", &Outer::list, "All."),
+                          field("maybe", &Outer::maybe, "One."));
     }
 };
 
@@ -45,11 +45,11 @@ struct Named {
     Name name;
     static constexpr std::string_view type_name = "Named";
     static constexpr std::string_view comment = "Has a name.";
-    static constexpr auto fields() { return std::tuple{field("name", &Named::name, "It.")}; }
+    static constexpr auto fields() { return field_list(field("name", &Named::name, "It.")); }
 };
 
 struct Empty {
-    static constexpr auto fields() { return std::tuple{}; }
+    static constexpr auto fields() { return field_list(); }
 };
 
 struct Two {
@@ -57,8 +57,8 @@ struct Two {
     std::optional<PassedFd> second;
     static constexpr auto fields()
     {
-        return std::tuple{field("first", &Two::first, "One."),
-                          field("second", &Two::second, "Perhaps another.")};
+        return field_list(field("first", &Two::first, "One."),
+                          field("second", &Two::second, "Perhaps another."));
     }
 };
 

@@ -1,0 +1,46 @@
+// The fields of a message, as its struct lists them.
+#pragma once
+
+#include <optional>
+#include <string_view>
+
+namespace evfd {
+
+// A field of a message: its name on the wire, its member, and its line in the interface text.
+template <class Owner, class T>
+struct Field {
+    std::string_view name;
+    T Owner::* member;
+    std::string_view comment;
+};
+
+template <class Owner, class T>
+constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::string_view comment)
+{
+    return {name, member, comment};
+}
+
+// Returns the list of a message's fields: a function that passes them to another one. A std::tuple
+// would do the same, but the tuples of all messages take the compiler a second in each source.
+template <class... Fields>
+constexpr auto field_list(Fields... fields)
+{
+    return [fields...](auto&& f) -> decltype(auto) { return f(fields...); };
+}
+
+template <class T>
+concept Message = requires { T::fields(); };
+
+template <class T>
+inline constexpr bool is_optional = false;
+template <class T>
+inline constexpr bool is_optional<std::optional<T>> = true;
+
+// Calls `f(field...)` with the struct's fields.
+template <Message T, class F>
+constexpr decltype(auto) with_fields(F f)
+{
+    return T::fields()(f);
+}
+
+} // namespace evfd
