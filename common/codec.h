@@ -13,15 +13,21 @@
 //     write(value, context)  appends JSON text
 //     type(named)            -> the name of the type in the Varlink interface
 //
+// and, for the values of a file that people write, expected(), which describes the valid values.
+//
 // A validated type (Name, Pattern, BoundedInt, Items, an enum) has a codec that checks its value. A
 // decoded message is thus valid in each field, and handlers check only what depends on state.
 //
 // A file descriptor in a message is the index of a descriptor that came with it (PassedFd).
 //
+// A struct that is only decoded can list the fields of a member struct among its own (Part), and
+// have the names of an enum's values as keys (EnumMap).
+//
 // What must hold:
 //
 // - fields() lists every member, in the order of declaration: a struct is built from them in order.
-// - The decoder names the first field that is wrong, missing, repeated or unknown. The daemon
+// - The decoder reports the first field that is wrong, missing, repeated or unknown: by its name to
+//   a client, and with the place and the valid values for a file that people write. The daemon
 //   refuses unknown fields and a client ignores them (UnknownFields), so either may be newer than
 //   the other.
 #pragma once
@@ -35,6 +41,7 @@
 #include "common/unique_fd.h"
 
 #include <algorithm>
+#include <array>
 #include <deque>
 #include <expected>
 #include <limits>
@@ -63,6 +70,25 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
     return {name, member, comment};
 }
 
+// A member struct whose fields are keys of the same JSON object as the owner's other fields, but
+// for the optional fields that are hidden.
+template <class Owner, class T, std::size_t n>
+struct Part {
+    T Owner::* member;
+    std::array<std::string_view, n> hidden;
+
+    constexpr bool hides(std::string_view name) const
+    {
+        return std::ranges::find(hidden, name) != hidden.end();
+    }
+};
+
+template <class Owner, class T, class... Names>
+constexpr Part<Owner, T, sizeof...(Names)> part(T Owner::* member, Names... hidden)
+{
+    return {member, {hidden...}};
+}
+
 // An integer that is valid in [min, max] only.
 template <std::int64_t min, std::int64_t max>
 struct BoundedInt {
@@ -75,6 +101,19 @@ template <class Item>
 struct Items {
     std::vector<Item> list;
     friend bool operator==(const Items&, const Items&) = default;
+};
+
+// An object whose keys are names of an enum's values. It is only decoded.
+template <NamedEnum E, class T>
+struct EnumMap {
+    std::map<E, T> values;
+};
+
+// A value and its place in the document.
+template <class T>
+struct Located {
+    T value;
+    json::Value at;
 };
 
 // A descriptor that is sent with the message. On the wire it is an index among the message's
@@ -97,15 +136,30 @@ struct EncodeContext {
 // error. A daemon may be newer than the client, and then sends more than the client asked for.
 enum class UnknownFields { refuse, ignore };
 
+enum class Defect { invalid, missing, repeated, unknown };
+
+// A field that cannot be decoded.
+struct BadField {
+    std::string name = {};
+    Defect defect = Defect::invalid;
+    // The invalid value; the object that lacks the field; the key of a repeated or an unknown
+    // field. It belongs to the document.
+    std::optional<json::Value> at = {};
+    // Returns a description of the valid values; for an unknown field, the names of all fields.
+    std::string (*expected)() = nullptr;
+    std::string reason = {}; // Replaces `expected` if the value is not the reason.
+};
+
 // Input of a decoder besides the text.
 struct DecodeContext {
     UnknownFields unknown = UnknownFields::refuse;
     // Received descriptors; those of the message are at the front. An empty UniqueFd means that the
     // rest of this message's descriptors could not be received.
     std::deque<UniqueFd>* descriptors = nullptr;
-    std::size_t fds_named = 0;   // Number of descriptors that the message has named so far.
-    bool is_missing_fds = false; // The message has named one that could not be received.
-    std::string inner = {};      // The wrong field of a nested struct, if that is what is wrong.
+    std::size_t fds_named = 0;        // Number of descriptors that the message has named so far.
+    bool is_missing_fds = false;      // The message has named one that could not be received.
+    bool accepts_null = true;         // Null is an absent value of an optional field.
+    std::optional<BadField> bad = {}; // Set by a decoder that fails.
 };
 
 // Descriptions of a field and of a named type in the interface text.
@@ -131,10 +185,6 @@ struct TypeList {};
 template <class T>
 struct Codec;
 
-struct BadField {
-    std::string name;
-};
-
 // Structs.
 
 template <class T>
@@ -152,60 +202,213 @@ constexpr decltype(auto) with_fields(F f)
     return std::apply(f, T::fields());
 }
 
-template <Message T, class... Members>
-std::expected<T, BadField> decode_fields(std::optional<json::Value> object, DecodeContext& context,
-                                         const Field<T, Members>&... fields)
+// Returns a description of the valid values, such as "a whole number, 1 to 3".
+template <class T>
+std::string expected_text()
 {
-    std::tuple<std::optional<Members>...> values;
-    std::string_view bad_field;
-
-    const auto read = [&](std::string_view key, json::Value value) {
-        bool known = false;
-        const auto try_field = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
-            if (known || field.name != key)
-                return;
-            known = true;
-            if (slot) // A repeated key.
-                bad_field = field.name;
-            else if (slot = Codec<M>::read(value, context); !slot)
-                bad_field = context.inner.empty() ? field.name : std::string_view{context.inner};
-        };
-        std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, values);
-        if (!known && context.unknown == UnknownFields::refuse)
-            bad_field = key;
-        return bad_field.empty() && (known || context.unknown == UnknownFields::ignore);
-    };
-    if (object && !object->members(read))
-        return std::unexpected(BadField{std::string{bad_field}});
-
-    const auto complete = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
-        if (slot)
-            return true;
-        if constexpr (is_optional<M>)
-            slot.emplace();
-        else
-            bad_field = field.name;
-        return slot.has_value();
-    };
-    return std::apply(
-        [&](auto&... slots) -> std::expected<T, BadField> {
-            if (!(complete(fields, slots) && ...))
-                return std::unexpected(BadField{std::string{bad_field}});
-            return T{*std::move(slots)...};
-        },
-        values);
+    if constexpr (is_optional<T>)
+        return expected_text<typename T::value_type>();
+    else if constexpr (requires { Codec<T>::expected(); })
+        return Codec<T>::expected();
+    else if constexpr (requires { T::syntax; })
+        return std::string{T::syntax};
+    else
+        return "another value";
 }
 
-// Returns the message in `parameters`, or the name of the first field, of the message or of a
-// nested struct, that is wrong, missing, repeated or unknown. No parameters, null and {} mean the
-// same.
+// Says in a sentence what is wrong and what to do. The document of `bad.at` must exist.
+std::string explain(const BadField& bad);
+
+// Reads a value. If it is not valid, `context.bad` says why.
+template <class T>
+std::optional<T> read_value(json::Value value, DecodeContext& context)
+{
+    auto read = Codec<T>::read(value, context);
+    if (!read && !context.bad)
+        context.bad = BadField{.name = {}, .at = value, .expected = &expected_text<T>};
+    return read;
+}
+
+// Collects the members of an object, in any order, to a struct or an EnumMap.
+template <class T>
+class StructReader;
+
+// The place for a field, or for the fields of a part.
+template <class Listed>
+struct FieldSlot;
+
+template <class Owner, class T>
+struct FieldSlot<Field<Owner, T>> {
+    // Reads the field that is called `key`. Returns false if this is another one.
+    bool read(const Field<Owner, T>& field, std::string_view key, json::Value at,
+              DecodeContext& context)
+    {
+        if (field.name != key)
+            return false;
+        if (value)
+            context.bad = BadField{std::string{key}, Defect::repeated, at.key()};
+        else if (value = read_value<T>(at, context); !value && context.bad->name.empty())
+            context.bad->name = key;
+        return true;
+    }
+    // Returns false if the field is missing.
+    bool complete(const Field<Owner, T>& field, std::optional<json::Value> object,
+                  DecodeContext& context)
+    {
+        if (value)
+            return true;
+        if constexpr (is_optional<T>)
+            value.emplace();
+        else
+            context.bad =
+                BadField{std::string{field.name}, Defect::missing, object, &expected_text<T>};
+        return value.has_value();
+    }
+    template <class F>
+    static void visit_names(const Field<Owner, T>& field, F f)
+    {
+        f(field.name);
+    }
+
+    std::optional<T> value;
+};
+
+template <class Owner, class T, std::size_t n>
+struct FieldSlot<Part<Owner, T, n>> {
+    bool read(const Part<Owner, T, n>& part, std::string_view key, json::Value at,
+              DecodeContext& context)
+    {
+        return !part.hides(key) && reader.read(key, at, context);
+    }
+    bool complete(const Part<Owner, T, n>&, std::optional<json::Value> object,
+                  DecodeContext& context)
+    {
+        value = reader.build(object, context);
+        return value.has_value();
+    }
+    template <class F>
+    static void visit_names(const Part<Owner, T, n>& part, F f)
+    {
+        StructReader<T>::visit_names([&](std::string_view name) {
+            if (!part.hides(name))
+                f(name);
+        });
+    }
+
+    StructReader<T> reader;
+    std::optional<T> value;
+};
+
+struct MakeSlots {
+    template <class... Listed>
+    std::tuple<FieldSlot<Listed>...> operator()(const Listed&...) const
+    {
+        return {};
+    }
+};
+
+template <Message T>
+class StructReader<T> {
+public:
+    // Reads the field that is called `key`. Returns false if there is none.
+    bool read(std::string_view key, json::Value at, DecodeContext& context)
+    {
+        return with_fields<T>([&](const auto&... listed) {
+            return std::apply(
+                [&](auto&... slots) { return (slots.read(listed, key, at, context) || ...); },
+                slots_);
+        });
+    }
+    // Returns the struct; nothing if a field is missing.
+    std::optional<T> build(std::optional<json::Value> object, DecodeContext& context)
+    {
+        return with_fields<T>([&](const auto&... listed) {
+            return std::apply(
+                [&](auto&... slots) -> std::optional<T> {
+                    if (!(slots.complete(listed, object, context) && ...))
+                        return {};
+                    return T{*std::move(slots.value)...};
+                },
+                slots_);
+        });
+    }
+    // Calls `f(name)` for each field, parts included.
+    template <class F>
+    static void visit_names(F f)
+    {
+        with_fields<T>([&]<class... Listed>(const Listed&... listed) {
+            (FieldSlot<Listed>::visit_names(listed, f), ...);
+        });
+    }
+
+private:
+    decltype(with_fields<T>(MakeSlots{})) slots_;
+};
+
+template <NamedEnum E, class T>
+class StructReader<EnumMap<E, T>> {
+public:
+    bool read(std::string_view key, json::Value at, DecodeContext& context)
+    {
+        const auto name = parse_enum<E>(key);
+        if (!name)
+            return false;
+        if (map_.values.contains(*name))
+            context.bad = BadField{std::string{key}, Defect::repeated, at.key()};
+        else if (auto value = read_value<T>(at, context))
+            map_.values.emplace(*name, *std::move(value));
+        return true;
+    }
+    std::optional<EnumMap<E, T>> build(std::optional<json::Value>, DecodeContext&)
+    {
+        return std::move(map_);
+    }
+    template <class F>
+    static void visit_names(F f)
+    {
+        for (const auto& [value, name] : enum_names(E{}))
+            f(name);
+    }
+
+private:
+    EnumMap<E, T> map_;
+};
+
+template <class T>
+std::string field_names()
+{
+    std::string names;
+    StructReader<T>::visit_names(
+        [&](std::string_view name) { (names += names.empty() ? "" : ", ") += name; });
+    return names;
+}
+
+// Reads the members of an object; nothing is an object without members.
+template <class T>
+std::optional<T> read_members(std::optional<json::Value> object, DecodeContext& context)
+{
+    StructReader<T> reader;
+    const auto read = [&](std::string_view key, json::Value value) {
+        if (!reader.read(key, value, context) && context.unknown == UnknownFields::refuse)
+            context.bad = BadField{std::string{key}, Defect::unknown, value.key(), &field_names<T>};
+        return !context.bad;
+    };
+    if (object && !object->members(read))
+        return {};
+    return reader.build(object, context);
+}
+
+// Returns the message in `parameters`, or the first field, of the message or of a nested struct,
+// that is wrong, missing, repeated or unknown. No parameters, null and {} mean the same.
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {
     if (parameters && parameters->kind() == json::Kind::null)
         parameters.reset();
-    return with_fields<T>(
-        [&](const auto&... fields) { return decode_fields<T>(parameters, context, fields...); });
+    auto message = read_members<T>(parameters, context);
+    if (!message)
+        return std::unexpected(*std::exchange(context.bad, std::nullopt));
+    return *std::move(message);
 }
 
 template <Message T>
@@ -254,15 +457,17 @@ struct Codec<T> {
     {
         if (value.kind() != json::Kind::object)
             return {};
-        auto message = decode<T>(value, context);
-        if (!message) {
-            context.inner = std::move(message.error().name);
-            return {};
-        }
-        return *std::move(message);
+        return read_members<T>(value, context);
     }
     static void write(T& value, EncodeContext& out) { encode(value, out); }
     static std::string type(NamedTypes& named);
+    static std::string expected()
+    {
+        if constexpr (requires { T::example; })
+            return "an object, as " + std::string{T::example};
+        else
+            return "an object, as {\"key\": value}";
+    }
 };
 
 // Single values.
@@ -277,6 +482,7 @@ struct Codec<bool> {
     }
     static void write(bool value, EncodeContext& out) { out.text += value ? "true" : "false"; }
     static std::string type(NamedTypes&) { return "bool"; }
+    static std::string expected() { return "true or false"; }
 };
 
 template <>
@@ -292,6 +498,7 @@ struct Codec<std::int64_t> {
         json::append_integer(out.text, value);
     }
     static std::string type(NamedTypes&) { return "int"; }
+    static std::string expected() { return "a whole number"; }
 };
 
 template <std::int64_t min, std::int64_t max>
@@ -307,6 +514,10 @@ struct Codec<BoundedInt<min, max>> {
         json::append_integer(out.text, value.value);
     }
     static std::string type(NamedTypes&) { return "int"; }
+    static std::string expected()
+    {
+        return "a whole number, " + std::to_string(min) + " to " + std::to_string(max);
+    }
 };
 
 template <> // A span of time, which is never negative.
@@ -362,11 +573,11 @@ struct Codec<std::string> {
     static std::string type(NamedTypes&) { return "string"; }
 };
 
-// A type with parse() and text(), which is a string on the wire: Name, Pattern, Permissions.
+// A type with parse(), which is a string on the wire: Name, Pattern, Permissions. It also has
+// text() if it is encoded.
 template <class T>
-concept TextType = requires(const T& value, std::string_view text) {
+concept TextType = requires(std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
-    { std::string{value.text()} };
 };
 
 template <TextType T>
@@ -413,6 +624,14 @@ struct Codec<E> {
             return text + ")";
         }
     }
+    static std::string expected() // "a, b or c".
+    {
+        std::string text;
+        const auto names = enum_names(E{});
+        for (std::size_t i = 0; i < names.size(); ++i)
+            (text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") += names[i].second;
+        return text;
+    }
 };
 
 template <>
@@ -448,7 +667,7 @@ template <class T>
 struct Codec<std::optional<T>> {
     static std::optional<std::optional<T>> read(json::Value value, DecodeContext& context)
     {
-        if (value.kind() == json::Kind::null)
+        if (value.kind() == json::Kind::null && context.accepts_null)
             return std::optional<T>{};
         auto read = Codec<T>::read(value, context);
         if (!read)
@@ -459,6 +678,27 @@ struct Codec<std::optional<T>> {
     static std::string type(NamedTypes& named) { return "?" + Codec<T>::type(named); }
 };
 
+template <NamedEnum E, class T>
+struct Codec<EnumMap<E, T>> {
+    static std::optional<EnumMap<E, T>> read(json::Value value, DecodeContext& context)
+    {
+        if (value.kind() != json::Kind::object)
+            return {};
+        return read_members<EnumMap<E, T>>(value, context);
+    }
+    static std::string expected() { return "an object with " + field_names<EnumMap<E, T>>(); }
+};
+
+template <class T>
+struct Codec<Located<T>> {
+    static std::optional<Located<T>> read(json::Value value, DecodeContext& context)
+    {
+        auto read = Codec<T>::read(value, context);
+        return read ? std::optional{Located<T>{*std::move(read), value}} : std::nullopt;
+    }
+    static std::string expected() { return expected_text<T>(); }
+};
+
 template <class T>
 struct Codec<std::vector<T>> {
     static std::optional<std::vector<T>> read(json::Value value, DecodeContext& context)
@@ -467,7 +707,7 @@ struct Codec<std::vector<T>> {
             return {};
         std::vector<T> list;
         const auto add = [&](json::Value element) {
-            auto read = Codec<T>::read(element, context);
+            auto read = read_value<T>(element, context);
             if (read)
                 list.push_back(*std::move(read));
             return read.has_value();
@@ -487,6 +727,7 @@ struct Codec<std::vector<T>> {
         out.text += ']';
     }
     static std::string type(NamedTypes& named) { return "[]" + Codec<T>::type(named); }
+    static std::string expected() { return "a list, as [...]"; }
 };
 
 // Returns whether two of the items have the same name.
