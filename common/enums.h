@@ -14,10 +14,11 @@ enum class Mode { manual, automatic, semaphore, pulse }; // How a wait changes a
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
 enum class TimerState { disarmed, armed, expired, cancelled }; // State of a timer.
 enum class Lifetime { permanent, session, process };           // Lifetime of an object.
-enum class Require { any, all };                  // How many of the items a wait requires.
-enum class Until { set, clear };                  // State of an object that ends a wait.
-enum class Holder { session, process };           // Holder of the tokens that a wait consumed.
-enum class Permission { wait, set, own, create }; // An operation that may be denied.
+enum class Require { any, all };        // How many of the items a wait requires.
+enum class Until { set, clear };        // State of an object that ends a wait.
+enum class Holder { session, process }; // Holder of the tokens that a wait consumed.
+// An operation that may be denied. `own`: all that the owner of an object may.
+enum class Permission { wait, set, own, create };
 // Resources that are limited for each user.
 enum class Resource {
     objects,
@@ -86,10 +87,10 @@ constexpr auto enum_names(Holder)
 }
 constexpr auto enum_names(Permission)
 {
-    return EnumNames<Permission, 4>{{{Permission::wait, "wait"},
+    return EnumNames<Permission, 4>{{{Permission::create, "create"},
+                                     {Permission::wait, "wait"},
                                      {Permission::set, "set"},
-                                     {Permission::own, "own"},
-                                     {Permission::create, "create"}}};
+                                     {Permission::own, "delete"}}};
 }
 constexpr auto enum_names(Resource)
 {

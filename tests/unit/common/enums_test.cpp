@@ -81,7 +81,7 @@ TEST_CASE("each enumerator is spelt as in the interface")
     CHECK(to_string(FdStore::supervisor) == "supervisor");
     CHECK(to_string(Require::any) == "any");
     CHECK(to_string(Require::all) == "all");
-    CHECK(to_string(Permission::own) == "own");
+    CHECK(to_string(Permission::own) == "delete");
     CHECK(to_string(Permission::create) == "create");
     CHECK(to_string(Resource::subscriptions) == "subscriptions");
     CHECK(to_string(Change::resync) == "resync");

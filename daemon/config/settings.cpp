@@ -1,0 +1,24 @@
+#include "daemon/config/settings.h"
+
+#include <charconv>
+#include <string>
+
+namespace evfd::daemon {
+
+std::optional<SocketMode> SocketMode::parse(std::string_view text)
+{
+    SocketMode mode{};
+    const auto* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, mode.bits, 8);
+    return error == std::errc{} && stopped == end && mode.bits <= 0777 ? std::optional{mode}
+                                                                       : std::nullopt;
+}
+
+std::optional<Prefix> Prefix::parse(std::string_view text)
+{
+    if (text.empty() || Name::parse(text) || Name::parse(std::string{text} + 'x'))
+        return Prefix{std::string{text}};
+    return {};
+}
+
+} // namespace evfd::daemon
