@@ -13,15 +13,21 @@
 //     write(value, context)  appends JSON text
 //     type(named)            -> the name of the type in the Varlink interface
 //
+// and, for the values of a file that people write, expected(), which describes the valid values.
+//
 // A validated type (Name, Pattern, BoundedInt, Items, an enum) has a codec that checks its value. A
 // decoded message is thus valid in each field, and handlers check only what depends on state.
 //
 // A file descriptor in a message is the index of a descriptor that came with it (PassedFd).
 //
+// A struct that is only decoded can list the fields of a member struct among its own (Part), and
+// have the names of an enum's values as keys (EnumMap).
+//
 // What must hold:
 //
 // - fields() lists every member, in the order of declaration: a struct is built from them in order.
-// - The decoder names the first field that is wrong, missing, repeated or unknown. The daemon
+// - The decoder reports the first field that is wrong, missing, repeated or unknown: by its name to
+//   a client, and with the place and the valid values for a file that people write. The daemon
 //   refuses unknown fields and a client ignores them (UnknownFields), so either may be newer than
 //   the other.
 #pragma once

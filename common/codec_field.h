@@ -1,6 +1,9 @@
 // The fields of a message, as its struct lists them.
 #pragma once
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
 #include <optional>
 #include <string_view>
 
@@ -18,6 +21,25 @@ template <class Owner, class T>
 constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::string_view comment)
 {
     return {name, member, comment};
+}
+
+// A member struct whose fields are keys of the same JSON object as the owner's other fields, but
+// for the optional fields that are hidden.
+template <class Owner, class T, std::size_t n>
+struct Part {
+    T Owner::* member;
+    std::array<std::string_view, n> hidden;
+
+    constexpr bool hides(std::string_view name) const
+    {
+        return std::ranges::find(hidden, name) != hidden.end();
+    }
+};
+
+template <class Owner, class T, class... Names>
+constexpr Part<Owner, T, sizeof...(Names)> part(T Owner::* member, Names... hidden)
+{
+    return {member, {hidden...}};
 }
 
 // Returns the list of a message's fields: a function that passes them to another one. A std::tuple

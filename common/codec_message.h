@@ -39,15 +39,34 @@ struct EncodeContext {
 // error. A daemon may be newer than the client, and then sends more than the client asked for.
 enum class UnknownFields { refuse, ignore };
 
+enum class Defect { invalid, missing, repeated, unknown };
+
+// A field that cannot be decoded.
+struct BadField {
+    std::string name = {};
+    Defect defect = Defect::invalid;
+    // The invalid value; the object that lacks the field; the key of a repeated or an unknown
+    // field. It belongs to the document.
+    std::optional<json::Value> at = {};
+    // Returns a description of the valid values; for an unknown field, the names of all fields.
+    std::string (*expected)() = nullptr;
+    std::string reason = {}; // Replaces `expected` if the value is not the reason.
+};
+
 // Input of a decoder besides the text.
 struct DecodeContext {
     UnknownFields unknown = UnknownFields::refuse;
     // Received descriptors; those of the message are at the front. An empty UniqueFd means that the
     // rest of this message's descriptors could not be received.
     std::deque<UniqueFd>* descriptors = nullptr;
-    std::size_t fds_named = 0;   // Number of descriptors that the message has named so far.
-    bool is_missing_fds = false; // The message has named one that could not be received.
-    std::string inner = {};      // The wrong field of a nested struct, if that is what is wrong.
+    std::size_t fds_named = 0;        // Number of descriptors that the message has named so far.
+    bool is_missing_fds = false;      // The message has named one that could not be received.
+    bool accepts_null = true;         // Null is an absent value of an optional field.
+    std::optional<BadField> bad = {}; // Set by a decoder that fails.
+
+    // Sets `bad`. If the decoder of the value has set it already, adds the name where it has none.
+    void fail(std::string_view name, Defect defect, std::optional<json::Value> at,
+              std::string (*expected)() = nullptr);
 };
 
 // The named types that an interface needs; see common/codec_describe.h.
@@ -62,64 +81,190 @@ struct TypeList {};
 template <class T>
 struct Codec;
 
-struct BadField {
-    std::string name;
-};
-
-template <Message T, class... Members>
-std::expected<T, BadField> decode_fields(std::optional<json::Value> object, DecodeContext& context,
-                                         const Field<T, Members>&... fields)
+// Returns a description of the valid values, such as "a whole number, 1 to 3".
+template <class T>
+std::string expected_text()
 {
-    std::tuple<std::optional<Members>...> values;
-    std::string_view bad_field;
-
-    const auto read = [&](std::string_view key, json::Value value) {
-        bool known = false;
-        const auto try_field = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
-            if (known || field.name != key)
-                return;
-            known = true;
-            if (slot) // A repeated key.
-                bad_field = field.name;
-            else if (slot = Codec<M>::read(value, context); !slot)
-                bad_field = context.inner.empty() ? field.name : std::string_view{context.inner};
-        };
-        std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, values);
-        if (!known && context.unknown == UnknownFields::refuse)
-            bad_field = key;
-        return bad_field.empty() && (known || context.unknown == UnknownFields::ignore);
-    };
-    if (object && !object->members(read))
-        return std::unexpected(BadField{std::string{bad_field}});
-
-    const auto complete = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
-        if (slot)
-            return true;
-        if constexpr (is_optional<M>)
-            slot.emplace();
-        else
-            bad_field = field.name;
-        return slot.has_value();
-    };
-    return std::apply(
-        [&](auto&... slots) -> std::expected<T, BadField> {
-            if (!(complete(fields, slots) && ...))
-                return std::unexpected(BadField{std::string{bad_field}});
-            return T{*std::move(slots)...};
-        },
-        values);
+    if constexpr (is_optional<T>)
+        return expected_text<typename T::value_type>();
+    else if constexpr (requires { Codec<T>::expected(); })
+        return Codec<T>::expected();
+    else if constexpr (requires { T::syntax; })
+        return std::string{T::syntax};
+    else
+        return "another value";
 }
 
-// Returns the message in `parameters`, or the name of the first field, of the message or of a
-// nested struct, that is wrong, missing, repeated or unknown. No parameters, null and {} mean the
-// same.
+// Says in a sentence what is wrong and what to do. The document of `bad.at` must exist.
+std::string explain(const BadField& bad);
+
+// Reads a value. If it is not valid, `context.bad` says why.
+template <class T>
+std::optional<T> read_value(json::Value value, DecodeContext& context)
+{
+    auto read = Codec<T>::read(value, context);
+    if (!read)
+        context.fail({}, Defect::invalid, value, &expected_text<T>);
+    return read;
+}
+
+// Collects the members of an object, in any order, to a struct or an EnumMap.
+template <class T>
+class StructReader;
+
+// The place for a field, or for the fields of a part.
+template <class Listed>
+class FieldSlot;
+
+template <class Owner, class T>
+class FieldSlot<Field<Owner, T>> {
+public:
+    explicit FieldSlot(const Field<Owner, T>& field) : name_{field.name} {}
+
+    // Reads the field that is called `key`. Returns false if this is another one.
+    bool read(std::string_view key, json::Value at, DecodeContext& context)
+    {
+        if (name_ != key)
+            return false;
+        read(at, context);
+        return true;
+    }
+    // Returns false if the field is missing.
+    bool complete(const std::optional<json::Value>& object, DecodeContext& context)
+    {
+        if (value_)
+            return true;
+        if constexpr (is_optional<T>)
+            value_.emplace();
+        else
+            context.fail(name_, Defect::missing, object, &expected_text<T>);
+        return value_.has_value();
+    }
+    T&& take() { return *std::move(value_); }
+    template <class F>
+    void visit_names(F f) const
+    {
+        f(name_);
+    }
+
+private:
+    void read(json::Value at, DecodeContext& context)
+    {
+        if (value_)
+            context.fail(name_, Defect::repeated, at.key());
+        else if (value_ = Codec<T>::read(at, context); !value_)
+            context.fail(name_, Defect::invalid, at, &expected_text<T>);
+    }
+
+    std::string_view name_;
+    std::optional<T> value_;
+};
+
+template <class Owner, class T, std::size_t n>
+class FieldSlot<Part<Owner, T, n>> {
+public:
+    explicit FieldSlot(const Part<Owner, T, n>& part) : part_{part} {}
+
+    bool read(std::string_view key, json::Value at, DecodeContext& context)
+    {
+        return !part_.hides(key) && reader_.read(key, at, context);
+    }
+    bool complete(const std::optional<json::Value>& object, DecodeContext& context)
+    {
+        value_ = reader_.build(object, context);
+        return value_.has_value();
+    }
+    T&& take() { return *std::move(value_); }
+    template <class F>
+    void visit_names(F f) const
+    {
+        reader_.visit_names([&](std::string_view name) {
+            if (!part_.hides(name))
+                f(name);
+        });
+    }
+
+private:
+    Part<Owner, T, n> part_;
+    StructReader<T> reader_;
+    std::optional<T> value_;
+};
+
+struct MakeSlots {
+    template <class... Listed>
+    std::tuple<FieldSlot<Listed>...> operator()(const Listed&... listed) const
+    {
+        return std::tuple<FieldSlot<Listed>...>{listed...};
+    }
+};
+
+template <Message T>
+class StructReader<T> {
+public:
+    // Reads the field that is called `key`. Returns false if there is none.
+    bool read(std::string_view key, json::Value at, DecodeContext& context)
+    {
+        return std::apply([&](auto&... slots) { return (slots.read(key, at, context) || ...); },
+                          slots_);
+    }
+    // Returns the struct; nothing if a field is missing.
+    std::optional<T> build(const std::optional<json::Value>& object, DecodeContext& context)
+    {
+        return std::apply(
+            [&](auto&... slots) -> std::optional<T> {
+                if (!(slots.complete(object, context) && ...))
+                    return {};
+                return std::optional<T>{std::in_place, slots.take()...};
+            },
+            slots_);
+    }
+    // Calls `f(name)` for each field, those of parts included.
+    template <class F>
+    void visit_names(F f) const
+    {
+        std::apply([&](const auto&... slots) { (slots.visit_names(f), ...); }, slots_);
+    }
+
+private:
+    using Slots = decltype(with_fields<T>(MakeSlots{}));
+    Slots slots_ = with_fields<T>(MakeSlots{});
+};
+
+template <class T>
+std::string field_names()
+{
+    std::string names;
+    StructReader<T>{}.visit_names(
+        [&](std::string_view name) { (names += names.empty() ? "" : ", ") += name; });
+    return names;
+}
+
+// Reads the members of an object; nothing is an object without members.
+template <class T>
+std::optional<T> read_members(std::optional<json::Value> object, DecodeContext& context)
+{
+    StructReader<T> reader;
+    const auto read = [&](std::string_view key, json::Value value) {
+        if (!reader.read(key, value, context) && context.unknown == UnknownFields::refuse)
+            context.fail(key, Defect::unknown, value.key(), &field_names<T>);
+        return !context.bad;
+    };
+    if (object && !object->members(read))
+        return {};
+    return reader.build(object, context);
+}
+
+// Returns the message in `parameters`, or the first field, of the message or of a nested struct,
+// that is wrong, missing, repeated or unknown. No parameters, null and {} mean the same.
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {
     if (parameters && parameters->kind() == json::Kind::null)
         parameters.reset();
-    return with_fields<T>(
-        [&](const auto&... fields) { return decode_fields<T>(parameters, context, fields...); });
+    auto message = read_members<T>(parameters, context);
+    if (!message)
+        return std::unexpected(*std::exchange(context.bad, std::nullopt));
+    return *std::move(message);
 }
 
 template <Message T>
@@ -156,15 +301,17 @@ struct Codec<T> {
     {
         if (value.kind() != json::Kind::object)
             return {};
-        auto message = decode<T>(value, context);
-        if (!message) {
-            context.inner = std::move(message.error().name);
-            return {};
-        }
-        return *std::move(message);
+        return read_members<T>(value, context);
     }
     static void write(T& value, EncodeContext& out) { encode(value, out); }
     static std::string type(NamedTypes& named);
+    static std::string expected()
+    {
+        if constexpr (requires { T::example; })
+            return "an object, as " + std::string{T::example};
+        else
+            return "an object, as {\"key\": value}";
+    }
 };
 
 } // namespace evfd

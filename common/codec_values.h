@@ -11,6 +11,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -38,6 +39,7 @@ struct Codec<bool> {
     }
     static void write(bool value, EncodeContext& out) { out.text += value ? "true" : "false"; }
     static std::string type(NamedTypes&) { return "bool"; }
+    static std::string expected() { return "true or false"; }
 };
 
 template <>
@@ -53,6 +55,7 @@ struct Codec<std::int64_t> {
         json::append_integer(out.text, value);
     }
     static std::string type(NamedTypes&) { return "int"; }
+    static std::string expected() { return "a whole number"; }
 };
 
 template <std::int64_t min, std::int64_t max>
@@ -68,6 +71,10 @@ struct Codec<BoundedInt<min, max>> {
         json::append_integer(out.text, value.value);
     }
     static std::string type(NamedTypes&) { return "int"; }
+    static std::string expected()
+    {
+        return "a whole number, " + std::to_string(min) + " to " + std::to_string(max);
+    }
 };
 
 template <> // A span of time, which is never negative.
@@ -123,11 +130,11 @@ struct Codec<std::string> {
     static std::string type(NamedTypes&) { return "string"; }
 };
 
-// A type with parse() and text(), which is a string on the wire: Name, Pattern, Permissions.
+// A type with parse(), which is a string on the wire: Name, Pattern, Permissions. It also has
+// text() if it is encoded.
 template <class T>
-concept TextType = requires(const T& value, std::string_view text) {
+concept TextType = requires(std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
-    { std::string{value.text()} };
 };
 
 template <TextType T>
@@ -156,6 +163,14 @@ struct Codec<E> {
         json::append_string(out.text, to_string(value));
     }
     static std::string type(NamedTypes& named);
+    static std::string expected() // "a, b or c".
+    {
+        std::string text;
+        const auto names = enum_names(E{});
+        for (std::size_t i = 0; i < names.size(); ++i)
+            (text += i == 0 ? "" : i + 1 == names.size() ? " or " : ", ") += names[i].second;
+        return text;
+    }
 };
 
 template <>
@@ -187,6 +202,48 @@ struct Codec<PassedFd> {
 
 // Several values.
 
+// An object whose keys are names of an enum's values. It is only decoded.
+template <NamedEnum E, class T>
+struct EnumMap {
+    std::map<E, T> values;
+};
+
+// A value and its place in the document.
+template <class T>
+struct Located {
+    T value;
+    json::Value at;
+};
+
+template <NamedEnum E, class T>
+class StructReader<EnumMap<E, T>> {
+public:
+    bool read(std::string_view key, json::Value at, DecodeContext& context)
+    {
+        const auto name = parse_enum<E>(key);
+        if (!name)
+            return false;
+        if (map_.values.contains(*name))
+            context.fail(key, Defect::repeated, at.key());
+        else if (auto value = read_value<T>(at, context))
+            map_.values.emplace(*name, *std::move(value));
+        return true;
+    }
+    std::optional<EnumMap<E, T>> build(const std::optional<json::Value>&, DecodeContext&)
+    {
+        return std::move(map_);
+    }
+    template <class F>
+    void visit_names(F f) const
+    {
+        for (const auto& [value, name] : enum_names(E{}))
+            f(name);
+    }
+
+private:
+    EnumMap<E, T> map_;
+};
+
 // 1 to max_names_per_call structs that have a `name`, all with different names.
 template <class Item>
 struct Items {
@@ -198,7 +255,7 @@ template <class T>
 struct Codec<std::optional<T>> {
     static std::optional<std::optional<T>> read(json::Value value, DecodeContext& context)
     {
-        if (value.kind() == json::Kind::null)
+        if (value.kind() == json::Kind::null && context.accepts_null)
             return std::optional<T>{};
         auto read = Codec<T>::read(value, context);
         if (!read)
@@ -209,6 +266,27 @@ struct Codec<std::optional<T>> {
     static std::string type(NamedTypes& named) { return "?" + Codec<T>::type(named); }
 };
 
+template <NamedEnum E, class T>
+struct Codec<EnumMap<E, T>> {
+    static std::optional<EnumMap<E, T>> read(json::Value value, DecodeContext& context)
+    {
+        if (value.kind() != json::Kind::object)
+            return {};
+        return read_members<EnumMap<E, T>>(value, context);
+    }
+    static std::string expected() { return "an object with " + field_names<EnumMap<E, T>>(); }
+};
+
+template <class T>
+struct Codec<Located<T>> {
+    static std::optional<Located<T>> read(json::Value value, DecodeContext& context)
+    {
+        auto read = Codec<T>::read(value, context);
+        return read ? std::optional{Located<T>{*std::move(read), value}} : std::nullopt;
+    }
+    static std::string expected() { return expected_text<T>(); }
+};
+
 template <class T>
 struct Codec<std::vector<T>> {
     static std::optional<std::vector<T>> read(json::Value value, DecodeContext& context)
@@ -217,7 +295,7 @@ struct Codec<std::vector<T>> {
             return {};
         std::vector<T> list;
         const auto add = [&](json::Value element) {
-            auto read = Codec<T>::read(element, context);
+            auto read = read_value<T>(element, context);
             if (read)
                 list.push_back(*std::move(read));
             return read.has_value();
@@ -237,6 +315,7 @@ struct Codec<std::vector<T>> {
         out.text += ']';
     }
     static std::string type(NamedTypes& named) { return "[]" + Codec<T>::type(named); }
+    static std::string expected() { return "a list, as [...]"; }
 };
 
 // Returns whether two of the items have the same name.

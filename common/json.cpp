@@ -12,11 +12,31 @@
 
 namespace evfd::json {
 
+// Counts the lines of a text up to the last character that the parser has read.
+class LineCounter {
+public:
+    explicit LineCounter(std::string_view text) : counted_{text.data()}, last_{text.data()} {}
+
+    void on_read(const char* last) { last_ = last; }
+    std::size_t line()
+    {
+        line_ += static_cast<std::size_t>(std::count(counted_, last_, '\n'));
+        counted_ = last_;
+        return line_;
+    }
+
+private:
+    const char* counted_;
+    const char* last_;
+    std::size_t line_ = 1; // The line of counted_.
+};
+
 // Receives the SAX events of nlohmann's parser. Returning false stops the parser.
 class SaxBuilder {
 public:
-    SaxBuilder(Document& document, std::size_t max_values)
-        : document_{document}, max_values_{max_values}
+    // Keeps the line of each value if `lines` is not null.
+    SaxBuilder(Document& document, std::size_t max_values, LineCounter* lines = nullptr)
+        : document_{document}, max_values_{max_values}, lines_{lines}
     {
     }
 
@@ -29,21 +49,14 @@ public:
     bool number_unsigned(std::uint64_t value)
     {
         if (value > std::numeric_limits<std::int64_t>::max())
-            return add({.kind = Kind::number, .end = 0});
+            return add_text(Kind::number, fmt::format_int{value}.c_str());
         return number_integer(static_cast<std::int64_t>(value));
     }
-    bool number_float(double, const std::string&) { return add({.kind = Kind::number, .end = 0}); }
-    bool string(const std::string& value)
+    bool number_float(double, const std::string& written)
     {
-        if (is_too_deep())
-            return count();
-        const auto at = static_cast<std::uint32_t>(document_.text_.size());
-        document_.text_ += value;
-        return add({.kind = Kind::string,
-                    .end = 0,
-                    .text = at,
-                    .text_size = static_cast<std::uint32_t>(value.size())});
+        return add_text(Kind::number, written);
     }
+    bool string(const std::string& value) { return add_text(Kind::string, value); }
     bool key(const std::string& value) { return string(value); }
     bool start_object(std::size_t) { return open(Kind::object); }
     bool end_object() { return close(); }
@@ -55,10 +68,21 @@ public:
     {
         constexpr int number_overflow = 406;
         has_large_number_ = error.id == number_overflow;
+        message_ = error.what();
         return fail("not JSON");
     }
 
     std::string_view defect() const { return defect_; }
+    // Returns the part for people of the parser's message, which is like
+    // "[json.exception...] parse error at ...: syntax error ... - invalid literal; last read: 'x'".
+    std::string_view reason() const
+    {
+        const auto what = std::string_view{message_}.substr(0, message_.find("; last read: "));
+        for (const std::string_view before : {" - ", "] "})
+            if (const auto at = what.find(before); at != what.npos)
+                return what.substr(at + before.size());
+        return what;
+    }
     // The parser stopped at a number that exceeds a double. The text may be valid JSON
     // nevertheless.
     bool has_large_number() const { return has_large_number_; }
@@ -75,7 +99,20 @@ private:
             return true;
         node.end = static_cast<std::uint32_t>(document_.nodes_.size() + 1);
         document_.nodes_.push_back(node);
+        if (lines_)
+            document_.lines_.push_back(lines_->line());
         return true;
+    }
+    bool add_text(Kind kind, std::string_view text)
+    {
+        if (is_too_deep())
+            return count();
+        const auto at = static_cast<std::uint32_t>(document_.text_.size());
+        document_.text_ += text;
+        return add({.kind = kind,
+                    .end = 0,
+                    .text = at,
+                    .text_size = static_cast<std::uint32_t>(text.size())});
     }
     bool open(Kind kind)
     {
@@ -102,10 +139,12 @@ private:
 
     Document& document_;
     std::size_t max_values_;
+    LineCounter* lines_;
     std::size_t values_ = 0;                       // Includes values that are not stored.
     std::array<std::size_t, max_json_depth> open_; // Node of each open container.
     std::size_t depth_ = 0;
     std::string_view defect_;
+    std::string message_; // The parser's.
     bool has_large_number_ = false;
 };
 
@@ -208,16 +247,122 @@ std::expected<Value, std::string_view> Document::parse_bounded(std::string_view 
     return std::unexpected(again.defect());
 }
 
-bool Document::build(SaxBuilder& builder, std::string_view text)
+void Document::clear()
 {
     if (text_.capacity() > max_reused_bytes)
         text_ = {};
     nodes_.clear();
+    lines_.clear();
     text_.clear();
+}
+
+bool Document::build(SaxBuilder& builder, std::string_view text)
+{
+    clear();
     return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
 }
 
 namespace {
+
+// Input iterator that tells a LineCounter what the parser reads, since the parser does not report
+// positions. It is at the end of a value, or one character after it for a number.
+class Cursor {
+public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = char;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const char*;
+    using reference = const char&;
+
+    Cursor(const char* at, LineCounter& lines) : at_{at}, lines_{&lines} {}
+
+    reference operator*() const { return *at_; }
+    Cursor& operator++()
+    {
+        lines_->on_read(at_++);
+        return *this;
+    }
+    Cursor operator++(int)
+    {
+        const auto before = *this;
+        ++*this;
+        return before;
+    }
+    friend bool operator==(const Cursor& a, const Cursor& b) { return a.at_ == b.at_; }
+
+private:
+    const char* at_;
+    LineCounter* lines_;
+};
+
+} // namespace
+
+std::expected<Value, SyntaxError> Document::parse_with_lines(std::string_view text)
+{
+    LineCounter lines{text};
+    if (const auto zero = text.find('\0'); zero != text.npos) {
+        lines.on_read(text.data() + zero);
+        return std::unexpected(SyntaxError{lines.line(), "unexpected zero byte"});
+    }
+    SaxBuilder builder{*this, std::numeric_limits<std::size_t>::max(), &lines};
+    clear();
+    constexpr bool strict = true; // Nothing may follow the value.
+    constexpr bool ignore_comments = true;
+    if (nlohmann::json::sax_parse(Cursor{text.data(), lines},
+                                  Cursor{text.data() + text.size(), lines}, &builder,
+                                  nlohmann::json::input_format_t::json, strict, ignore_comments))
+        return Value{*this, 0};
+    return std::unexpected(SyntaxError{lines.line(), std::string{builder.reason()}});
+}
+
+std::string Document::path_of(Value value) const
+{
+    std::string path;
+    for (std::uint32_t at = 0; at != value.index_;) {
+        const bool is_object = nodes_[at].kind == Kind::object;
+        std::size_t position = 0;
+        // A member is two nodes, its key and its value.
+        auto child = at + 1;
+        const auto after = [&] { return nodes_[is_object ? child + 1 : child].end; };
+        for (; after() <= value.index_; ++position)
+            child = after();
+        if (!is_object) {
+            fmt::format_to(std::back_inserter(path), "[{}]", position);
+            at = child;
+            continue;
+        }
+        (path += path.empty() ? "" : ".") += Value{*this, child}.string();
+        at = value.index_ == child ? child : child + 1;
+    }
+    return path;
+}
+
+std::optional<Value> Value::find(std::string_view key) const
+{
+    std::optional<Value> found;
+    if (kind() == Kind::object)
+        members([&](std::string_view name, Value member) {
+            if (name == key)
+                found = member;
+            return !found;
+        });
+    return found;
+}
+
+namespace {
+
+constexpr std::size_t max_summary_bytes = 60;
+
+// Shortens a text without splitting a character.
+std::string_view shortened(std::string_view text)
+{
+    if (text.size() <= max_summary_bytes)
+        return text;
+    auto size = max_summary_bytes;
+    while (size > 0 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80)
+        --size;
+    return text.substr(0, size);
+}
 
 bool needs_escape(char c)
 {
@@ -249,6 +394,25 @@ void append_integer(std::string& out, std::int64_t value)
 {
     const fmt::format_int digits{value};
     out.append(digits.data(), digits.size());
+}
+
+std::string summary(Value value)
+{
+    switch (value.kind()) {
+    case Kind::null: return "null";
+    case Kind::boolean: return value.boolean() ? "true" : "false";
+    case Kind::integer: return fmt::to_string(value.integer());
+    case Kind::number: return std::string{shortened(value.string())};
+    case Kind::string: {
+        std::string quoted;
+        append_string(quoted, shortened(value.string()));
+        return quoted;
+    }
+    case Kind::object: return "an object";
+    case Kind::array:
+    case Kind::too_deep: break;
+    }
+    return "a list";
 }
 
 } // namespace evfd::json

@@ -1,9 +1,12 @@
 // Parses JSON text in one pass to a flat list of nodes, whose memory the next text uses again.
-// Unlike a map, the list preserves repeated keys. nlohmann's parser reads the text.
+// Unlike a map, the list preserves repeated keys. A document of a file that people write also knows
+// the line of each value. nlohmann's parser reads the text.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <expected>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -18,8 +21,8 @@ struct Node {
     Kind kind;
     std::uint32_t end;           // Index of the first node after this value and its contents.
     std::int64_t integer = 0;    // Also 0 or 1 for a boolean.
-    std::uint32_t text = 0;      // Offset of a string in the document's text.
-    std::uint32_t text_size = 0; // Length of the string.
+    std::uint32_t text = 0;      // Offset of a string or a number in the document's text.
+    std::uint32_t text_size = 0; // Its length.
 };
 
 class Document;
@@ -33,7 +36,12 @@ public:
     Kind kind() const { return node().kind; }
     bool boolean() const { return node().integer != 0; }
     std::int64_t integer() const { return node().integer; }
-    std::string_view string() const; // May contain zero bytes.
+    // A string, which may contain zero bytes, or a Kind::number as it is written.
+    std::string_view string() const;
+    // The key of a member of an object.
+    Value key() const { return Value{*document_, index_ - 1}; }
+    // Returns the first member of an object with this key; nothing for another value.
+    std::optional<Value> find(std::string_view key) const;
 
     // Calls `each(value)` for the elements of an array, `each(key, value)` for the members of an
     // object, in order, until a call returns false. Returns whether no call did.
@@ -55,9 +63,16 @@ public:
     }
 
 private:
+    friend class Document;
     const Node& node() const;
     const Document* document_;
     std::uint32_t index_;
+};
+
+// The reason why a text is not JSON.
+struct SyntaxError {
+    std::size_t line;
+    std::string reason;
 };
 
 class Document {
@@ -69,11 +84,20 @@ public:
     std::expected<Value, std::string_view> parse_bounded(std::string_view text,
                                                          std::size_t max_values);
 
+    // Parses a text in which // and /* */ are comments, and keeps the line of each value.
+    std::expected<Value, SyntaxError> parse_with_lines(std::string_view text);
+    // Returns the line where a value of such a text ends, or where an array or object begins.
+    std::size_t line_of(Value value) const { return lines_[value.index_]; }
+    // Returns the keys and positions that lead to a value, or to a key: "events[2].mode".
+    std::string path_of(Value value) const;
+
 private:
     friend class Value;
     friend class SaxBuilder;
+    void clear();
     bool build(SaxBuilder& builder, std::string_view text);
     std::vector<Node> nodes_;
+    std::vector<std::size_t> lines_; // For each node, if the text was parsed with lines.
     std::string text_;
 };
 
@@ -90,5 +114,7 @@ inline std::string_view Value::string() const
 // Appends `text` in quotes, with the escapes of RFC 8259. The text must be UTF-8.
 void append_string(std::string& out, std::string_view text);
 void append_integer(std::string& out, std::int64_t value);
+// Returns a value in short, for a message; of an array or an object what it is.
+std::string summary(Value value);
 
 } // namespace evfd::json

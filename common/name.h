@@ -12,6 +12,9 @@ namespace evfd {
 // by single slashes, none of them "." or "..". Every Name is valid.
 class Name {
 public:
+    static constexpr std::string_view syntax =
+        "1 to 255 bytes, segments of [A-Za-z0-9._@:+-] joined by single slashes, none of them . or "
+        "..";
     static std::optional<Name> parse(std::string_view text);
     const std::string& text() const noexcept { return text_; }
 

@@ -15,6 +15,8 @@ namespace evfd {
 // and arming. A wait that consumes requires both, as in sem_open(3).
 class Permissions {
 public:
+    static constexpr std::string_view syntax =
+        "octal permissions in quotes of r and w alone, such as \"0664\"";
     // Parses "644" or "0644". Ignores `x`, since nothing is executable. Returns nothing if the text
     // is not octal or has any other bit.
     static std::optional<Permissions> parse(std::string_view text);

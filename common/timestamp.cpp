@@ -130,7 +130,13 @@ std::optional<nanoseconds> parse_seconds(std::string_view text)
 
 } // namespace
 
-std::optional<Timestamp> parse_timestamp(std::string_view text)
+std::optional<Duration> Duration::parse(std::string_view text)
+{
+    const auto span = parse_duration(text);
+    return span ? std::optional{Duration{*span}} : std::nullopt;
+}
+
+std::optional<Timestamp> Timestamp::parse(std::string_view text)
 {
     const bool is_clock_neutral = consume(text, '@');
     const auto since_zero = is_clock_neutral ? parse_seconds(text) : parse_rfc3339(text);

@@ -1,4 +1,4 @@
-// Parses points in time.
+// Points in time and durations as people write them.
 #pragma once
 
 #include "common/clock.h"
@@ -8,14 +8,27 @@
 
 namespace evfd {
 
+struct Duration {
+    static constexpr std::string_view syntax =
+        "a duration in quotes, such as \"1.5s\" or \"1m30s\"";
+    static std::optional<Duration> parse(std::string_view text); // As parse_duration().
+
+    nanoseconds span;
+};
+
 struct Timestamp {
+    static constexpr std::string_view syntax = "a time in quotes, such as \"2026-01-31T08:30:00Z\" "
+                                               "or \"@SECONDS\" since the clock's zero, "
+                                               "from 1970 to 2262";
+    // Parses RFC 3339 ("2026-01-31T08:30:00.5Z", "2026-01-31T08:30:00+01:00") or
+    // "@SECONDS[.FRACTION]". Returns nothing if the text is neither, or the time is before 1970 or
+    // beyond 63 bits.
+    static std::optional<Timestamp> parse(std::string_view text);
+
     nanoseconds since_zero; // Since 1970 for the wall clock.
     bool is_clock_neutral;  // "@12.5" is valid for every clock, since its zero.
 };
 
-// Parses RFC 3339 ("2026-01-31T08:30:00.5Z", "2026-01-31T08:30:00+01:00") or "@SECONDS[.FRACTION]".
-// Returns nothing if the text is neither, or the time is before 1970 or beyond 63 bits.
-std::optional<Timestamp> parse_timestamp(std::string_view text);
 // Parses "HH:MM[:SS]" to the time since midnight.
 std::optional<std::chrono::seconds> parse_time_of_day(std::string_view text);
 

@@ -1,6 +1,7 @@
 #include "daemon/options.h"
 
 #include "daemon/config/config.h"
+#include "daemon/config/settings.h"
 
 #include <CLI/CLI.hpp>
 #include <fmt/format.h>
@@ -41,9 +42,11 @@ Options parse_options(int argc, char** argv)
                    "Set the mode of the socket file, as for chmod; default: as configured")
         ->type_name("MODE")
         ->check([&](const std::string& text) {
-            options.socket_mode = parse_socket_mode(text);
-            return options.socket_mode ? std::string{}
-                                       : std::string{"a mode is octal, such as 0660"};
+            const auto parsed = SocketMode::parse(text);
+            if (!parsed)
+                return std::string{"a mode is octal, such as 0660"};
+            options.socket_mode = parsed->bits;
+            return std::string{};
         });
     std::string idle;
     app.add_option("--idle-exit", idle,

@@ -18,6 +18,7 @@ struct CreateEvent {
     std::optional<Permissions> permissions = {};
     std::optional<Lifetime> lifetime = {};
     std::optional<bool> if_missing = {};
+    friend bool operator==(const CreateEvent&, const CreateEvent&) = default;
 
     struct Reply {
         bool created;

@@ -19,6 +19,7 @@ struct Arm {
     std::optional<Permissions> permissions = {};
     std::optional<Lifetime> lifetime = {};
     std::optional<ObjectId> id = {};
+    friend bool operator==(const Arm&, const Arm&) = default;
 
     struct Reply {
         bool created;

@@ -1,7 +1,7 @@
 #include "daemon/config/config.h"
 
 #include "common/unique_fd.h"
-#include "daemon/config/config_keys.h"
+#include "daemon/config/config_draft.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -9,7 +9,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <filesystem>
 #include <iterator>
 #include <system_error>
@@ -20,9 +19,6 @@ namespace {
 
 constexpr std::string_view drop_in_directory = "conf.d";
 constexpr std::string_view drop_in_suffix = ".json";
-constexpr std::size_t chunk_bytes = 64 * 1024;
-
-// Files.
 
 std::unexpected<ConfigError> cannot_read(const std::string& file, std::string what)
 {
@@ -48,20 +44,18 @@ std::expected<std::optional<std::string>, ConfigError> read_contents(const std::
     if (!S_ISREG(status.st_mode))
         return cannot_read(file, "it is not a regular file; name one");
 
-    std::string text;
-    for (;;) {
-        const auto before = text.size();
-        text.resize(before + chunk_bytes);
-        const auto bytes = ::read(fd.get(), text.data() + before, chunk_bytes);
-        if (bytes < 0)
-            return cannot_read(file, errno);
-        text.resize(before + static_cast<std::size_t>(bytes));
-        if (text.size() > max_config_bytes)
-            return cannot_read(
-                file, fmt::format("it is too large; the limit is {} bytes", max_config_bytes));
-        if (bytes == 0)
-            return text;
-    }
+    std::string text(max_config_bytes + 1, '\0');
+    std::size_t size = 0;
+    ssize_t bytes = 0;
+    while ((bytes = ::read(fd.get(), text.data() + size, text.size() - size)) > 0)
+        size += static_cast<std::size_t>(bytes);
+    if (bytes < 0)
+        return cannot_read(file, errno);
+    if (size == text.size())
+        return cannot_read(file,
+                           fmt::format("it is too large; the limit is {} bytes", max_config_bytes));
+    text.resize(size);
+    return text;
 }
 
 bool is_drop_in(std::string_view file)
@@ -69,159 +63,30 @@ bool is_drop_in(std::string_view file)
     return file.ends_with(drop_in_suffix) && !file.starts_with('.');
 }
 
-// Keys.
-
-ReadResult read_socket_mode(const ConfigNode& node, ConfigDraft& draft)
+std::expected<void, ConfigError> add_file(const std::string& file, const std::string& text,
+                                          ConfigDraft& draft)
 {
-    const auto mode = parse_text(node, parse_socket_mode);
-    if (!mode)
-        return invalid_value(node, "an octal mode in quotes, such as \"0660\"");
-    draft.config.socket_mode = *mode;
-    return {};
-}
-
-ReadResult read_log_level(const ConfigNode& node, ConfigDraft& draft)
-{
-    const auto level = parse_text(node, parse_enum<log::Level>);
-    if (!level)
-        return invalid_value(node, choices<log::Level>());
-    draft.config.log_level = *level;
-    return {};
-}
-
-ReadResult read_resume_grace(const ConfigNode& node, ConfigDraft& draft)
-{
-    const auto grace = parse_text(node, parse_duration);
-    if (!grace)
-        return invalid_value(node, "a duration in quotes, such as \"30s\"");
-    draft.config.resume_grace = *grace;
-    return {};
-}
-
-std::string resource_names()
-{
-    std::string names;
-    for (const auto& [resource, name] : enum_names(Resource{}))
-        (names += names.empty() ? "" : ", ") += name;
-    return names;
-}
-
-// The defaults are also the highest values, because evfdd is tested up to them.
-constexpr std::int64_t max_limit(Resource resource)
-{
-    return default_limits.get(resource);
-}
-
-struct Limit {
-    Resource resource;
-    std::int64_t value;
-};
-
-std::expected<Limit, ConfigError> read_limit(const ConfigNode& node)
-{
-    const auto resource = parse_enum<Resource>(node.value.key);
-    if (!resource)
-        return unknown_key(node, resource_names());
-    const auto max = max_limit(*resource);
-    const auto count = node.value.integer;
-    if (node.value.kind != json::Kind::integer)
-        return invalid_value(node, fmt::format("a whole number, 1 to {}", max));
-    if (count < 1 || count > max)
-        return error_at(node, fmt::format("{} is too {}; give 1 to {}", count,
-                                          count < 1 ? "small" : "large", max));
-    return Limit{*resource, count};
-}
-
-ReadResult read_limits(const ConfigNode& node, ConfigDraft& draft)
-{
-    if (node.value.kind != json::Kind::object)
-        return invalid_value(node, "an object with " + resource_names());
-    for (const auto& child : node.value.children) {
-        const auto limit = read_limit(node.member(child));
-        if (!limit)
-            return std::unexpected(limit.error());
-        draft.config.limits.set(limit->resource, limit->value);
-    }
-    return {};
-}
-
-constexpr std::string_view user_key = "user";
-
-ReadResult read_limits_of_user(const ConfigNode& node, ConfigDraft& draft)
-{
-    const auto* user = node.value.kind == json::Kind::object ? node.value.find(user_key) : nullptr;
-    if (!user)
-        return invalid_value(node, R"(an object with a user, as {"user": "root", "waits": 10})");
-    uid_t uid = 0;
-    UnknownName unknown;
-    if (auto read = read_user(node.member(*user), uid, unknown); !read)
-        return read;
-    if (unknown)
-        add_warning(unknown,
-                    "these limits apply to nobody; create the user and reload, or take them out",
-                    draft.config);
-    for (const auto& child : node.value.children) {
-        if (child.key == user_key)
-            continue;
-        const auto limit = read_limit(node.member(child));
-        if (!limit)
-            return std::unexpected(limit.error());
-        if (!unknown)
-            draft.config.user_limits[uid][limit->resource] = limit->value;
-    }
-    return {};
-}
-
-ReadResult read_user_limits(const ConfigNode& node, ConfigDraft& draft)
-{
-    return read_list(
-        node, [&](const ConfigNode& element) { return read_limits_of_user(element, draft); });
-}
-
-constexpr std::array<Key<ConfigDraft>, 8> keys{{{"socketMode", read_socket_mode},
-                                                {"logLevel", read_log_level},
-                                                {"resumeGrace", read_resume_grace},
-                                                {"limits", read_limits},
-                                                {"userLimits", read_user_limits},
-                                                {"policy", read_policy},
-                                                {"events", read_events},
-                                                {"timers", read_timers}}};
-
-ReadResult read_file(const std::string& file, IfMissing if_missing, ConfigDraft& draft)
-{
-    const auto text = read_contents(file);
-    if (!text)
-        return std::unexpected(text.error());
-    if (!*text && if_missing == IfMissing::use_defaults)
-        return {};
-    if (!*text)
-        return cannot_read(file, ENOENT);
-    const auto root = read_config_text(**text);
+    const auto fail = [&](std::size_t line, std::string what) {
+        return std::unexpected(ConfigError{file, line, {}, std::move(what)});
+    };
+    if (text.find_first_not_of(" \t\r\n") == std::string::npos)
+        return fail(1, "the file is empty; write {} into it, or delete it");
+    json::Document document;
+    const auto root = document.parse_with_lines(text);
     if (!root)
-        return std::unexpected(
-            ConfigError{file, root.error().line, root.error().key, root.error().what});
-    return read_keys(ConfigNode{file, {}, *root}, keys, draft);
-}
-
-// Compares messages field by field.
-template <Message T>
-bool equal_fields(const T& a, const T& b)
-{
-    return with_fields<T>(
-        [&](const auto&... fields) { return ((a.*fields.member == b.*fields.member) && ...); });
+        return fail(root.error().line,
+                    fmt::format("this is not JSON; correct it: {}", root.error().reason));
+    const ConfigSource source{file, document};
+    DecodeContext context{.accepts_null = false};
+    const auto settings = read_value<FileSettings>(*root, context);
+    if (!settings)
+        return std::unexpected(source.error(*context.bad->at, explain(*context.bad)));
+    if (auto error = draft.add(source, *settings))
+        return std::unexpected(*std::move(error));
+    return {};
 }
 
 } // namespace
-
-bool operator==(const DeclaredEvent& a, const DeclaredEvent& b)
-{
-    return equal_fields(a.request, b.request) && a.owner == b.owner;
-}
-
-bool operator==(const DeclaredTimer& a, const DeclaredTimer& b)
-{
-    return equal_fields(a.request, b.request) && a.owner == b.owner;
-}
 
 LimitTable Config::limit_table() const
 {
@@ -272,35 +137,17 @@ std::expected<Config, ConfigError> load_config(const std::string& path, IfMissin
         return std::unexpected(files.error());
     ConfigDraft draft;
     for (const auto& file : *files) {
-        const bool is_main = &file == &files->front();
-        const auto read = read_file(file, is_main ? if_missing : IfMissing::refuse, draft);
-        if (!read)
-            return std::unexpected(read.error());
+        const auto text = read_contents(file);
+        if (!text)
+            return std::unexpected(text.error());
+        if (!*text) {
+            if (file != path || if_missing == IfMissing::refuse)
+                return cannot_read(file, ENOENT);
+        } else if (const auto added = add_file(file, **text, draft); !added) {
+            return std::unexpected(added.error());
+        }
     }
     return std::move(draft.config);
-}
-
-std::vector<std::string> config_keys()
-{
-    std::vector<std::string> names;
-    for (const auto& key : keys)
-        names.emplace_back(key.name);
-    for (const auto& [resource, name] : enum_names(Resource{}))
-        names.push_back(fmt::format("limits.{}", name));
-    names.push_back(fmt::format("userLimits[].{}", user_key));
-    add_policy_keys(names);
-    add_object_keys(names);
-    return names;
-}
-
-std::optional<mode_t> parse_socket_mode(std::string_view text)
-{
-    mode_t mode = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, mode, 8);
-    if (error != std::errc{} || stopped != end || mode > 0777)
-        return {};
-    return mode;
 }
 
 } // namespace evfd::daemon

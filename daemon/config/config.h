@@ -13,9 +13,7 @@
 #include <cstddef>
 #include <expected>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace evfd::daemon {
@@ -31,17 +29,16 @@ struct DeclaredOwner {
     friend bool operator==(const DeclaredOwner&, const DeclaredOwner&) = default;
 };
 
-// Objects that the daemon creates at its start, as if a client had requested them.
-struct DeclaredEvent {
-    protocol::CreateEvent request; // Permanent; an existing event is accepted.
+// An object that the daemon creates at its start, as if a client had requested it. It is permanent,
+// and an existing object is accepted.
+template <class Request>
+struct Declared {
+    Request request;
     DeclaredOwner owner;
-    friend bool operator==(const DeclaredEvent& a, const DeclaredEvent& b);
+    friend bool operator==(const Declared&, const Declared&) = default;
 };
-struct DeclaredTimer {
-    protocol::Arm request; // Permanent.
-    DeclaredOwner owner;
-    friend bool operator==(const DeclaredTimer& a, const DeclaredTimer& b);
-};
+using DeclaredEvent = Declared<protocol::CreateEvent>;
+using DeclaredTimer = Declared<protocol::Arm>;
 
 struct Config {
     mode_t socket_mode = 0666; // Mode of the socket file, which decides who may connect.
@@ -78,11 +75,5 @@ std::expected<Config, ConfigError> load_config(const std::string& path,
                                                IfMissing if_missing = IfMissing::refuse);
 // Returns the paths of those files, in the same order.
 std::expected<std::vector<std::string>, ConfigError> config_files(const std::string& path);
-
-// Returns every valid key, such as "limits.objects" and "events[].name".
-std::vector<std::string> config_keys();
-
-// Parses an octal mode such as "0660", chmod(1).
-std::optional<mode_t> parse_socket_mode(std::string_view text);
 
 } // namespace evfd::daemon

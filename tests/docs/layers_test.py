@@ -47,7 +47,7 @@ LIBRARIES = {
     "daemon/service daemon/store client/core client/cpp client/c client/evfdctl client/examples",
     "linux/aio_abi.h": "common",
     "ncursesw/": "client/evfdctl",
-    "nlohmann/": "common daemon/config",
+    "nlohmann/": "common",
     "poll.h": "common client/core client/cpp client/c client/evfdctl client/examples daemon/base daemon/process",
     "spdlog/": "daemon/base",
     "sys/eventfd.h": "common",

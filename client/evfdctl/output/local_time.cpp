@@ -35,7 +35,7 @@ std::optional<Timestamp> parse_timestamp(std::string_view text, WallTime now)
 {
     const auto time = parse_time_of_day(text);
     if (!time)
-        return parse_timestamp(text);
+        return Timestamp::parse(text);
     const auto then = next_at(*time, now);
     return then ? std::optional{Timestamp{*then, false}} : std::nullopt;
 }

@@ -5,7 +5,7 @@
 
 namespace evfd {
 
-// Accepts what parse_timestamp(text) accepts, and "HH:MM[:SS]": the next such time after `now` in
+// Accepts what Timestamp::parse() accepts, and "HH:MM[:SS]": the next such time after `now` in
 // the local time zone.
 std::optional<Timestamp> parse_timestamp(std::string_view text, WallTime now);
 

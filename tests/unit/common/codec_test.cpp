@@ -356,5 +356,74 @@ TEST_CASE("a struct of up to one field is described on one line with the types i
           "type Inner (\n  number: int,\n  flag: ?bool\n)\n");
 }
 
+// A struct with the fields of another one, but for `hidden`.
+struct Shared {
+    std::int64_t number;
+    std::optional<bool> flag;
+    std::optional<bool> hidden;
+    static constexpr auto fields()
+    {
+        return field_list(field("number", &Shared::number, ""), field("flag", &Shared::flag, ""),
+                          field("hidden", &Shared::hidden, ""));
+    }
+};
+struct Combined {
+    Shared shared;
+    EnumMap<Kind, Located<std::int64_t>> by_kind;
+    std::optional<BoundedInt<1, 3>> few;
+    std::optional<std::vector<Mode>> modes;
+    static constexpr auto fields()
+    {
+        return field_list(part(&Combined::shared, "hidden"), part(&Combined::by_kind),
+                          field("few", &Combined::few, ""), field("modes", &Combined::modes, ""));
+    }
+};
+
+TEST_CASE("the fields of a part are keys of the same object")
+{
+    json::Document document;
+    const auto combined =
+        decode<Combined>(*document.parse(R"({"few":2,"timer":9,"flag":true,"number":7})"));
+
+    REQUIRE(combined);
+    CHECK(combined->shared.number == 7);
+    CHECK(combined->shared.flag == true);
+    CHECK_FALSE(combined->shared.hidden);
+    CHECK(combined->few == BoundedInt<1, 3>{2});
+    REQUIRE(combined->by_kind.values.size() == 1);
+    CHECK(combined->by_kind.values.at(Kind::timer).value == 9);
+}
+
+TEST_CASE("a bad field is reported with its place, its defect and the valid values")
+{
+    const auto [text, path, expected] = GENERATE(table<std::string, std::string, std::string>({
+        {"{}", "", "it has no number; give one: a whole number"},
+        {R"({"number":"1"})", "number", "\"1\" is not valid; give a whole number"},
+        {R"({"number":1,"number":1})", "number", "this key is repeated; take one of them out"},
+        {R"({"number":1,"event":1,"event":1})", "event",
+         "this key is repeated; take one of them out"},
+        {R"({"number":1,"event":true})", "event", "true is not valid; give a whole number"},
+        {R"({"number":1,"hidden":true})", "hidden",
+         "there is no such key; take it out, or give one of number, flag, event, timer, few, "
+         "modes"},
+        {R"({"number":1,"flag":null})", "flag", "null is not valid; give true or false"},
+        {R"({"number":1,"few":4})", "few", "4 is not valid; give a whole number, 1 to 3"},
+        {R"({"number":1,"modes":1})", "modes", "1 is not valid; give a list, as [...]"},
+        {R"({"number":1,"modes":["auto",{}]})", "modes[1]",
+         "an object is not valid; give manual, auto, semaphore or pulse"},
+        {"[]", "", "a list is not valid; give an object, as {\"key\": value}"},
+    }));
+    CAPTURE(text);
+    json::Document document;
+    const auto root = document.parse(text);
+    DecodeContext strict{.accepts_null = false};
+
+    REQUIRE_FALSE(read_value<Combined>(*root, strict));
+
+    REQUIRE(strict.bad);
+    CHECK(document.path_of(*strict.bad->at) == path);
+    CHECK(explain(*strict.bad) == expected);
+}
+
 } // namespace
 } // namespace evfd

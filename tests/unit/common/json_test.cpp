@@ -4,6 +4,9 @@
 
 #include <cstdint>
 #include <limits>
+#include <string>
+#include <tuple>
+#include <vector>
 
 namespace evfd::json {
 namespace {
@@ -345,6 +348,146 @@ TEST_CASE("an integer is written with all digits")
     std::string out = "x";
     append_integer(out, value);
     CHECK(out == "x" + std::to_string(value));
+}
+
+// Returns the value at the end of a path of keys and positions, such as {"c", "#1"}.
+Value at(Value value, const std::vector<std::string>& path)
+{
+    for (const auto& step : path) {
+        auto found = value.find(step);
+        auto position = step.front() == '#' ? std::stoul(step.substr(1)) : 0;
+        if (!found)
+            value.elements([&](Value element) {
+                found = element;
+                return position-- > 0;
+            });
+        REQUIRE(found);
+        value = *found;
+    }
+    return value;
+}
+
+TEST_CASE("a value of a text with lines knows its line and its path")
+{
+    Document document;
+    const auto root = document.parse_with_lines("// first\n"               // 1
+                                                "{ /* and\n"               // 2
+                                                "  more */ \"a\": 1,\n"    // 3
+                                                "  \"b\":\n"               // 4
+                                                "     2\n"                 // 5
+                                                "  ,\"c\": [\n"            // 6
+                                                "     true,\n"             // 7
+                                                "     { // \"x\": 1\n"     // 8
+                                                "       \"x\": \"y\\n\"\n" // 9
+                                                "     }, 7\n"              // 10
+                                                "  ],\n"                   // 11
+                                                "  \"d\": -5\n"            // 12
+                                                "}");
+    REQUIRE(root);
+    const auto [path, line, text] =
+        GENERATE(table<std::vector<std::string>, std::size_t, std::string>({
+            {{}, 2, ""},
+            {{"a"}, 3, "a"},
+            {{"b"}, 5, "b"},
+            {{"c"}, 6, "c"},
+            {{"c", "#0"}, 7, "c[0]"},
+            {{"c", "#1"}, 8, "c[1]"},
+            {{"c", "#1", "x"}, 9, "c[1].x"},
+            {{"c", "#2"}, 10, "c[2]"},
+            {{"d"}, 12, "d"},
+        }));
+    CAPTURE(text);
+    const auto value = at(*root, path);
+    CHECK(document.line_of(value) == line);
+    CHECK(document.path_of(value) == text);
+}
+
+TEST_CASE("a key of a text with lines knows its line and its path")
+{
+    Document document;
+    const auto root = document.parse_with_lines("{\"a\":\n1, \"b\":\n{\n\"c\":\n[]}}");
+    REQUIRE(root);
+    const auto b = at(*root, {"b"});
+    CHECK(b.key().string() == "b");
+    CHECK(document.line_of(b.key()) == 2);
+    CHECK(document.line_of(b) == 3);
+    CHECK(document.path_of(b.key()) == "b");
+    CHECK(document.line_of(at(b, {"c"}).key()) == 4);
+    CHECK(document.path_of(at(b, {"c"}).key()) == "b.c");
+}
+
+TEST_CASE("a member is found by its key, the first of several")
+{
+    Document document;
+    const auto root = document.parse(R"({"a":1,"b":[2],"a":3})");
+    REQUIRE(root);
+    CHECK(root->find("a")->integer() == 1);
+    CHECK_FALSE(root->find("c"));
+    CHECK_FALSE(root->find("b")->find("b"));
+}
+
+TEST_CASE("a number that is no integer keeps its text")
+{
+    Document document;
+    const auto* const text = GENERATE("1.50", "-0.0", "1e3", "18446744073709551615");
+    const auto value = document.parse(text);
+    REQUIRE(value);
+    CHECK(value->string() == text);
+}
+
+TEST_CASE("a malformed text with lines is refused with line and reason")
+{
+    const auto [text, line, reason] = GENERATE(table<std::string, std::size_t, std::string>({
+        {"{\n\"a\": 1,\n}", 3, "unexpected '}'; expected string literal"},
+        {"{\n\"a\": b\n}", 2, "invalid literal"},
+        {"{}\n\n{}", 3, "unexpected '{'; expected end of input"},
+        {"{\n\"a\": \"\xff\"}", 2, "invalid string: ill-formed UTF-8 byte"},
+        {"{\n/* never closed\n\n", 3, "invalid comment; missing closing '*/'"},
+        {"{\"a\": 1e999}", 1, "number overflow parsing '1e999'"},
+        {std::string{"{}\n\0{", 5}, 2, "unexpected zero byte"},
+    }));
+    CAPTURE(text);
+    Document document;
+    const auto root = document.parse_with_lines(text);
+    REQUIRE_FALSE(root);
+    CHECK(root.error().line == line);
+    CHECK(root.error().reason == reason);
+}
+
+TEST_CASE("a comment is refused in a text without lines")
+{
+    Document document;
+    CHECK_FALSE(document.parse("{} // all"));
+    CHECK(document.parse_with_lines("{} // all"));
+    CHECK_FALSE(document.parse("{} // all"));
+}
+
+TEST_CASE("the stored depth of a text with lines is limited")
+{
+    Document document;
+    CHECK(document.parse_with_lines(std::string(100'000, '[') + std::string(100'000, ']')));
+    CHECK(document.parse_with_lines(R"({"a":[[[[[[[[[[[[[[[[[[{"b":1}]]]]]]]]]]]]]]]]]],"c":1})"));
+    CHECK(document.parse_with_lines("{}"));
+}
+
+TEST_CASE("the summary of a value is as it is written, and short")
+{
+    const auto [text, expected] = GENERATE(table<std::string, std::string>({
+        {"null", "null"},
+        {"true", "true"},
+        {"-12", "-12"},
+        {"1.5", "1.5"},
+        {"18446744073709551615", "18446744073709551615"},
+        {R"("a\"\nb")", R"("a\"\u000ab")"},
+        {"[1]", "a list"},
+        {"{}", "an object"},
+        {'"' + std::string(100, 'x') + '"', '"' + std::string(60, 'x') + '"'},
+        {'"' + std::string(59, 'x') + "\u00e9\"", '"' + std::string(59, 'x') + '"'},
+    }));
+    Document document;
+    const auto value = document.parse(text);
+    REQUIRE(value);
+    CHECK(summary(*value) == expected);
 }
 
 } // namespace

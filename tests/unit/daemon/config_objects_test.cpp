@@ -82,7 +82,18 @@ TEST_CASE("config: an error in a declared event is reported with its key")
 {
     const auto [event, expected] = GENERATE(table<std::string, std::string>({
         {"7", "events[0]: 7 is not valid; give an object, as {\"name\": \"a\"}"},
-        {"{}", "events[0]: it has no name; give one, as \"name\": \"a\""},
+        {"{}", "events[0]: it has no name; give one: 1 to 255 bytes, segments of "
+               "[A-Za-z0-9._@:+-] joined by single slashes, none of them . or .."},
+        {R"({"name": "x\u0000y"})",
+         "events[0].name: \"x\\u0000y\" is not valid; give 1 to 255 bytes, segments of "
+         "[A-Za-z0-9._@:+-] joined by single slashes, none of them . or .."},
+        {R"({"name": "a", "name": "a"})",
+         "events[0].name: this key is repeated; take one of them out"},
+        {R"({"name": "a", "mode": null})",
+         "events[0].mode: null is not valid; give manual, auto, semaphore or pulse"},
+        {R"({"name": "a", "lifetime": "session"})",
+         "events[0].lifetime: there is no such key; take it out, or give one of name, mode, "
+         "initial, permissions, owner, group"},
         {R"({"name": "a//b"})",
          "events[0].name: \"a//b\" is not valid; give 1 to 255 bytes, segments of "
          "[A-Za-z0-9._@:+-] joined by single slashes, none of them . or .."},
@@ -97,14 +108,14 @@ TEST_CASE("config: an error in a declared event is reported with its key")
          "events[0].initial: 4294967296 is not valid; give a whole number, 0 to 4294967295"},
         {R"({"name": "a", "mode": "pulse", "initial": 1})",
          "events[0].initial: a pulse has no count to start with; give 0, or take it out"},
-        {R"({"name": "a", "permissions": "2755"})",
-         "events[0].permissions: \"2755\" is not valid; give octal permissions in quotes of r and w "
-         "alone, "
-         "such as \"0664\""},
-        {R"({"name": "a", "owner": 4294967295})",
-         "events[0].owner: 4294967295 is not a user; give the name of an existing one, or a number"},
+        {R"({"name": "a", "permissions": "2755"})", "events[0].permissions: \"2755\" is not valid; "
+                                                    "give octal permissions in quotes of r and w "
+                                                    "alone, "
+                                                    "such as \"0664\""},
+        {R"({"name": "a", "owner": 4294967295})", "events[0].owner: 4294967295 is not valid; give "
+                                                  "the name of an existing user, or a number"},
         {R"({"name": "a", "group": true})",
-         "events[0].group: true is not a group; give the name of an existing one, or a number"},
+         "events[0].group: true is not valid; give the name of an existing group, or a number"},
     }));
     CAPTURE(event);
     CHECK(event_error(event) == "evfdd.json:2: " + expected);
@@ -134,7 +145,11 @@ TEST_CASE("config: an object of an unknown owner or group is a warning and is no
 TEST_CASE("config: an error in a declared timer is reported with its key")
 {
     const auto [timer, expected] = GENERATE(table<std::string, std::string>({
-        {R"({"every": "1s"})", "timers[0]: it has no name; give one, as \"name\": \"a\""},
+        {R"({"every": "1s"})", "timers[0]: it has no name; give one: 1 to 255 bytes, segments of "
+                               "[A-Za-z0-9._@:+-] joined by single slashes, none of them . or .."},
+        {R"({"name": "t", "intervalNSec": 1})",
+         "timers[0].intervalNSec: there is no such key; take it out, or give one of name, clock, "
+         "cancelOnClockChange, sets, permissions, every, in, at, owner, group"},
         {R"({"name": "t"})", "timers[0]: it does not say when; give every, in or at"},
         {R"({"name": "t", "every": "0s"})",
          "timers[0].every: that never expires; give more than 0"},

@@ -95,9 +95,10 @@ TEST_CASE("config: an error in a policy is reported with file, line and key")
 
 TEST_CASE("config: an error in a rule is reported with file, line and key")
 {
-    const auto no_beginning =
-        " is not valid; give what names begin with, such as \"db/\", or \"\" for all of them: at "
-        "most 255 bytes, segments of [A-Za-z0-9._@:+-] joined by single slashes"s;
+    const auto beginning =
+        "what names begin with, such as \"db/\", or \"\" for all of them: at most 255 bytes, "
+        "segments of [A-Za-z0-9._@:+-] joined by single slashes"s;
+    const auto no_beginning = " is not valid; give " + beginning;
     const auto is_in_user_namespace =
         "the names below user/ belong to each user, and no rule applies to them; "
         "take it out"s;
@@ -106,11 +107,10 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
     const auto both = " is both allowed and denied; take one of them out"s;
     const auto one = "a rule is for one user or for one group; write two rules, one for each"s;
     const auto [rule, expected] = GENERATE_COPY(table<std::string, std::string>({
-        {"7", "[0]: 7 is not valid; give an object, as {\"key\": value}"},
-        {"{}", "[0]: it has no prefix; give one, such as \"prefix\": \"db/\", or \"\" for all "
-               "names"},
-        {R"({"deny": ["set"]})", "[0]: it has no prefix; give one, such as \"prefix\": \"db/\", "
-                                 "or \"\" for all names"},
+        {"7",
+         "[0]: 7 is not valid; give an object, as {\"prefix\": \"db/\", \"deny\": [\"create\"]}"},
+        {"{}", "[0]: it has no prefix; give one: " + beginning},
+        {R"({"deny": ["set"]})", "[0]: it has no prefix; give one: " + beginning},
         {R"({"prefix": "a", "verbs": []})",
          "[0].verbs: there is no such key; take it out, or give one of prefix, user, group, "
          "allow, deny"},
@@ -125,13 +125,13 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
         {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_in_user_namespace},
         // Users and groups.
         {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
-         "[0].user: -1 is not a user; give the name of an existing one, or a number"},
+         "[0].user: -1 is not valid; give the name of an existing user, or a number"},
         {R"({"prefix": "a", "user": 4294967295, "deny": ["set"]})",
-         "[0].user: 4294967295 is not a user; give the name of an existing one, or a number"},
+         "[0].user: 4294967295 is not valid; give the name of an existing user, or a number"},
         {R"({"prefix": "a", "group": ["root"], "deny": ["set"]})",
-         "[0].group: a list is not a group; give the name of an existing one, or a number"},
+         "[0].group: a list is not valid; give the name of an existing group, or a number"},
         {R"({"prefix": "a", "user": 1, "group": 1, "deny": ["set"]})", "[0].group: " + one},
-        {R"({"prefix": "a", "group": 1, "user": 1, "deny": ["set"]})", "[0].user: " + one},
+        {R"({"prefix": "a", "group": 1, "user": 1, "deny": ["set"]})", "[0].group: " + one},
         // Verbs.
         {R"({"prefix": "a"})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": [], "deny": []})", "[0]: " + nothing},
@@ -145,8 +145,7 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
          "[0].deny[0]: 1 is not valid; give create, wait, set or delete"},
         {R"({"prefix": "a", "allow": ["wait"], "deny": ["set", "wait"]})",
          "[0].deny[1]: \"wait\"" + both},
-        {R"({"prefix": "a", "deny": ["wait"], "allow": ["wait"]})",
-         "[0].allow[0]: \"wait\"" + both},
+        {R"({"prefix": "a", "deny": ["wait"], "allow": ["wait"]})", "[0].deny[0]: \"wait\"" + both},
     }));
     CAPTURE(rule);
     CHECK(rule_error(rule) == "evfdd.json:3: policy.rules" + expected);

@@ -1,5 +1,6 @@
 #include "daemon/config/config.h"
 
+#include "daemon/config/settings.h"
 #include "tests/paths.h"
 #include "tests/support/config_fixture.h"
 
@@ -20,6 +21,50 @@ std::string contents_of(const std::string& file)
 {
     std::ifstream stream{file};
     return {std::istreambuf_iterator<char>{stream}, {}};
+}
+
+// Adds the keys of T, and those of the objects in it. Containers have the keys of their elements.
+template <class T>
+struct Keys {
+    static void add(std::vector<std::string>& keys)
+    {
+        if constexpr (Message<T>) {
+            StructReader<T>{}.visit_names([&](std::string_view key) { keys.emplace_back(key); });
+            with_fields<T>([&](const auto&... listed) { (add_member(listed, keys), ...); });
+        }
+    }
+    template <class M>
+    static void add_member(const Field<T, M>&, std::vector<std::string>& keys)
+    {
+        Keys<M>::add(keys);
+    }
+    template <class M, std::size_t n>
+    static void add_member(const Part<T, M, n>&, std::vector<std::string>&)
+    {
+    }
+};
+template <class T>
+struct Keys<std::optional<T>> : Keys<T> {};
+template <class T>
+struct Keys<std::vector<T>> : Keys<T> {};
+template <class T>
+struct Keys<Located<T>> : Keys<T> {};
+template <NamedEnum E, class T>
+struct Keys<EnumMap<E, T>> {
+    static void add(std::vector<std::string>& keys)
+    {
+        StructReader<EnumMap<E, T>>{}.visit_names(
+            [&](std::string_view key) { keys.emplace_back(key); });
+    }
+};
+
+// Returns every valid key, such as "limits", "objects", "events" and "name".
+template <class T>
+std::vector<std::string> keys_of()
+{
+    std::vector<std::string> keys;
+    Keys<T>::add(keys);
+    return keys;
 }
 
 // Drops root's effective uid while it lives, since root can read every file.
@@ -93,9 +138,9 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
         {"{\"logLevel\": null}",
          "evfdd.json:1: logLevel: null is not valid; give debug, info, warn or error"},
         {"{\"resumeGrace\": \"soon\"}", "evfdd.json:1: resumeGrace: \"soon\" is not valid; give a "
-                                        "duration in quotes, such as \"30s\""},
+                                        "duration in quotes, such as \"1.5s\" or \"1m30s\""},
         {"{\"resumeGrace\": 30}", "evfdd.json:1: resumeGrace: 30 is not valid; give a duration in "
-                                  "quotes, such as \"30s\""},
+                                  "quotes, such as \"1.5s\" or \"1m30s\""},
         {"{\"limits\": [1]}",
          "evfdd.json:1: limits: a list is not valid; give an object with "
          "objects, connections, subscriptions, waits, monitors, ticksPerSecond, "
@@ -107,21 +152,20 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
         {"{\"limits\": {\"waits\": -1}}",
          "evfdd.json:1: limits.waits: -1 is too small; give 1 to 8192"},
         {"{\"limits\": {\"waits\": 1.5}}",
-         "evfdd.json:1: limits.waits: 1.5 is not valid; give a whole number, 1 to 8192"},
+         "evfdd.json:1: limits.waits: 1.5 is not valid; give a whole number"},
         {"{\"limits\": {\"waits\": 99999999999999999999}}",
-         "evfdd.json:1: limits.waits: 99999999999999999999 is not valid; give a whole number, 1 to "
-         "8192"},
+         "evfdd.json:1: limits.waits: 99999999999999999999 is not valid; give a whole number"},
         {"{\"limits\": {\n\n\"object\": 1}}",
          "evfdd.json:3: limits.object: there is no such key; take it out, or give one of objects, "
          "connections, subscriptions, waits, monitors, ticksPerSecond, unreadBytes, "
          "unreadDescriptors, callsPerIteration"},
         {"{\"userLimits\": {}}",
          "evfdd.json:1: userLimits: an object is not valid; give a list, as [...]"},
-        {"{\"userLimits\": [{\"waits\": 1}]}",
-         "evfdd.json:1: userLimits[0]: an object is not valid; give an object with a user, as "
-         "{\"user\": \"root\", \"waits\": 10}"},
+        {"{\"userLimits\": [{\"waits\": 1}]}", "evfdd.json:1: userLimits[0]: it has no user; give "
+                                               "one: the name of an existing user, or a "
+                                               "number"},
         {"{\"userLimits\": [{\"user\": -1}]}",
-         "evfdd.json:1: userLimits[0].user: -1 is not a user; give the name of an existing one, or "
+         "evfdd.json:1: userLimits[0].user: -1 is not valid; give the name of an existing user, or "
          "a number"},
         {"{\"userLimits\": [{\"user\": \"no-such\", \"waits\": 0}]}",
          "evfdd.json:1: userLimits[0].waits: 0 is too small; give 1 to 8192"},
@@ -144,6 +188,32 @@ TEST_CASE("config: limits of an unknown user are a warning and apply to nobody")
           std::vector{files.main() + ":1: userLimits[0].user: there is no user \"no-such\", so "
                                      "these limits apply to nobody; create the user and reload, or "
                                      "take them out"});
+}
+
+TEST_CASE("config: a malformed file is refused with line, key and reason")
+{
+    const auto empty = "1: the file is empty; write {} into it, or delete it"s;
+    const auto not_json = ": this is not JSON; correct it: "s;
+    const auto repeated = ": this key is repeated; take one of them out"s;
+    const auto [text, expected] = GENERATE_COPY(table<std::string, std::string>({
+        {"", empty},
+        {"\n \t\r\n", empty},
+        {"{\n\"limits\": {},\n}", "3" + not_json + "unexpected '}'; expected string literal"},
+        {"{}\n\n{}", "3" + not_json + "unexpected '{'; expected end of input"},
+        {"{\n/* never closed\n\n", "3" + not_json + "invalid comment; missing closing '*/'"},
+        {"{\"limits\": 1e999}", "1" + not_json + "number overflow parsing '1e999'"},
+        {std::string{"{}\n\0{", 5}, "2" + not_json + "unexpected zero byte"},
+        {"{\"limits\": {},\n\"events\": [],\n\"limits\": {}}", "3: limits" + repeated},
+        {"{\"limits\": {\"waits\": 1,\n\n\"waits\": 1}}", "3: limits.waits" + repeated},
+        {"{\"events\": [{\"name\": \"a\"},\n{\"name\": \"b\",\n\"name\": \"b\"}]}",
+         "3: events[1].name" + repeated},
+        {"{\"policy\": {\"rules\": [[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]}}",
+         "1: policy.rules[0]: a list is not valid; give an object, as {\"prefix\": \"db/\", "
+         "\"deny\": [\"create\"]}"},
+        {"null", "1: null is not valid; give an object, as {\"key\": value}"},
+    }));
+    CAPTURE(text);
+    CHECK(error_text(text) == "evfdd.json:" + expected);
 }
 
 TEST_CASE("config: a limit accepts its bounds")
@@ -264,8 +334,8 @@ TEST_CASE("config: the shipped file lists every key with its default")
     CHECK(*config == Config{});
 
     const auto text = contents_of(shipped);
-    for (const auto& key : config_keys())
-        CHECK(text.contains(fmt::format("\"{}\"", key.substr(key.rfind('.') + 1))));
+    for (const auto& key : keys_of<FileSettings>())
+        CHECK(text.contains(fmt::format("\"{}\"", key)));
     CHECK(text.contains("\"0666\""));
     for (const auto& [resource, name] : enum_names(Resource{}))
         CHECK(text.contains(fmt::format("\"{}\": {}", name, default_limits.get(resource))));
@@ -274,16 +344,16 @@ TEST_CASE("config: the shipped file lists every key with its default")
 TEST_CASE("config: the manual names every key")
 {
     const auto manual = contents_of(EVFDD_SOURCE_DIR "/daemon/config/evfdd.json.5.scd");
-    for (const auto& key : config_keys())
-        CHECK(manual.contains(fmt::format("*{}*", key.substr(key.rfind('.') + 1))));
+    for (const auto& key : keys_of<FileSettings>())
+        CHECK(manual.contains(fmt::format("*{}*", key)));
 }
 
 TEST_CASE("config: the mode of a socket is octal")
 {
-    CHECK(parse_socket_mode("0660") == mode_t{0660});
-    CHECK(parse_socket_mode("777") == mode_t{0777});
+    CHECK(SocketMode::parse("0660")->bits == mode_t{0660});
+    CHECK(SocketMode::parse("777")->bits == mode_t{0777});
     const auto* bad = GENERATE("", "8", "rw", "01000", "-1", "0660 ", "0x1f");
-    CHECK_FALSE(parse_socket_mode(bad));
+    CHECK_FALSE(SocketMode::parse(bad));
 }
 
 } // namespace

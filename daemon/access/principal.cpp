@@ -1,0 +1,67 @@
+#include "daemon/access/principal.h"
+
+#include "common/result.h"
+
+#include <fmt/format.h>
+#include <grp.h>
+#include <pwd.h>
+
+#include <cerrno>
+#include <charconv>
+#include <limits>
+
+namespace evfd::daemon {
+
+namespace {
+
+// Returns nothing if the machine has none of this name. A failed lookup is a fault, because the
+// user or group may exist.
+Result<std::optional<id_t>> find(PrincipalKind kind, const std::string& name)
+{
+    errno = 0;
+    if (kind == PrincipalKind::user) {
+        if (const auto* user = ::getpwnam(name.c_str()))
+            return user->pw_uid;
+    } else if (const auto* group = ::getgrnam(name.c_str())) {
+        return group->gr_gid;
+    }
+    if (errno == 0 || errno == ENOENT || errno == ESRCH) // There is none. getpwnam(3), getgrnam(3)
+        return std::nullopt;
+    return std::unexpected(
+        Fault::last(kind == PrincipalKind::user ? "getpwnam(3)" : "getgrnam(3)"));
+}
+
+std::optional<std::int64_t> number_in(json::Value value)
+{
+    if (value.kind() == json::Kind::integer)
+        return value.integer();
+    const auto text = text_of(value).value_or("");
+    std::int64_t number = 0;
+    const auto* end = text.data() + text.size();
+    const auto [stopped, error] = std::from_chars(text.data(), end, number);
+    return error == std::errc{} && stopped == end ? std::optional{number} : std::nullopt;
+}
+
+} // namespace
+
+std::optional<std::optional<id_t>> read_principal(PrincipalKind kind, json::Value value,
+                                                  DecodeContext& context)
+{
+    const auto number = number_in(value);
+    // The highest id means "unchanged" to the kernel. chown(2)
+    if (number && *number >= 0 && *number < std::numeric_limits<id_t>::max())
+        return static_cast<id_t>(*number);
+    const auto name = text_of(value);
+    if (!name)
+        return {};
+    const auto found = find(kind, std::string{*name});
+    if (found)
+        return *found;
+    context.bad =
+        BadField{.at = value,
+                 .reason = fmt::format("{} cannot be looked up: {}; reload once it can be",
+                                       json::summary(value), found.error().message())};
+    return {};
+}
+
+} // namespace evfd::daemon
