@@ -49,7 +49,7 @@ void Server::listen(UniqueFd socket)
     // No call has descriptors. Those that come all the same, or came before, are closed separately.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
-            log::debug("the kernel cannot refuse descriptors from clients: {}",
+            log::debug({}, "the kernel cannot refuse descriptors from clients: {}",
                        refused.error().message());
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
     if (const auto watched = watch(*listener); !watched)
@@ -107,7 +107,8 @@ bool Server::accept_one(const UniqueFd& listener)
     case EAGAIN:
     case EINVAL: return false; // EINVAL: after shutdown(2).
     default:
-        log::warn("cannot accept a client: {}", Fault::last("accept4(2)").message());
+        service_.client_log().warn({}, "cannot accept a client: {}",
+                                   Fault::last("accept4(2)").message());
         pause_accepting();
         return false;
     }
@@ -124,7 +125,7 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
     const bool had_client{socket};
     if (had_client) {
         reject(std::move(socket), refuse::system_failure(fault));
-        log::warn("rejected a client: {}", fault.message());
+        service_.client_log().warn({}, "rejected a client: {}", fault.message());
     }
     spare_fd_ = open_null();
     if (!spare_fd_)
@@ -136,7 +137,7 @@ void Server::admit(UniqueFd socket)
 {
     auto peer = peer_of(socket);
     if (!peer) {
-        log::warn("rejected a client: {}", peer.error().message());
+        service_.client_log().warn({}, "rejected a client: {}", peer.error().message());
         close_socket(unknown_uid, std::move(socket));
         return;
     }
@@ -144,7 +145,8 @@ void Server::admit(UniqueFd socket)
     auto charges = service_.admit(*peer);
     if (!charges) {
         reject(std::move(socket), std::move(charges.error()));
-        log::info(fields, "rejected uid {} pid {}: too many connections", peer->uid, peer->pid);
+        service_.client_log().info(fields, "rejected uid {} pid {}: too many connections",
+                                   peer->uid, peer->pid);
         return;
     }
     const auto id = service_.new_session_id();
@@ -159,7 +161,7 @@ void Server::admit(UniqueFd socket)
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     connections_.emplace(id, std::move(connection));
     if (!attached) {
-        log::warn(fields, "rejected a client: {}", attached.error().message());
+        service_.client_log().warn(fields, "rejected a client: {}", attached.error().message());
         remove_connection(id);
         return;
     }
@@ -208,7 +210,7 @@ void Server::reject(UniqueFd socket, Refusal refusal)
     OutputQueue output;
     service_.refuse(std::move(refusal), output);
     if (const auto sent = output.flush(socket); !sent)
-        log::debug("cannot send a rejected client the reason: {}", sent.error().message());
+        log::debug({}, "cannot send a rejected client the reason: {}", sent.error().message());
     const auto peer = peer_of(socket);
     close_socket(peer ? peer->uid : unknown_uid, std::move(socket));
 }
@@ -270,7 +272,7 @@ void Server::exit_if_idle()
         }
     }
     if (service_.is_idle()) {
-        log::info("idle: stopping");
+        log::info({}, "idle: stopping");
         loop_.stop();
     } else if (reopen_) {
         listeners_.clear();

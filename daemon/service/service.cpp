@@ -28,12 +28,12 @@ void log_declared(const Name& name, uid_t owner, const Outcome<bool>& created)
             return std::string{refusal.error};
     };
     if (!created)
-        log::error.unlimited({.name = name.text(), .uid = owner},
-                             "cannot create '{}' of the configuration: {}", name.text(),
-                             std::visit(message, created.error().reason()));
+        log::error({.name = name.text(), .uid = owner},
+                   "cannot create '{}' of the configuration: {}", name.text(),
+                   std::visit(message, created.error().reason()));
     else if (*created)
-        log::info.unlimited({.name = name.text(), .uid = owner},
-                            "created '{}' from the configuration", name.text());
+        log::info({.name = name.text(), .uid = owner}, "created '{}' from the configuration",
+                  name.text());
 }
 
 bool is_held_by_session(const protocol::Wait& request)
@@ -516,7 +516,7 @@ Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
 
 // Descriptions and notifications.
 
-protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object) const
+protocol::Object Service::describe(const Peer& peer, const Name& name, Object& object)
 {
     protocol::Object described{
         .name = name,
@@ -566,9 +566,9 @@ protocol::Object Service::describe(const Peer& peer, const Name& name, Object& o
     else
         described.large_count = fmt::to_string(shown->count);
     if (shown->count >= max_count)
-        Registry::warn_once(name, object, Misuse::counter_full);
+        registry_.warn_once(name, object, Misuse::counter_full);
     if (shown->is_blocking)
-        Registry::warn_once(name, object, Misuse::blocking);
+        registry_.warn_once(name, object, Misuse::blocking);
     return described;
 }
 
