@@ -5,15 +5,17 @@
 #include "common/json.h"
 #include "common/unique_fd.h"
 
+#include <array>
 #include <cstddef>
 #include <deque>
 #include <expected>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -66,48 +68,61 @@ struct BadField {
     std::string name;
 };
 
+// A field that is being decoded.
+class FieldSlot {
+public:
+    explicit FieldSlot(std::string_view name) : name_{name} {}
+
+    std::string_view name() const { return name_; }
+    virtual bool has_value() const = 0;
+    // Returns whether the value is valid.
+    virtual bool read(json::Value value, DecodeContext& context) = 0;
+    // Returns whether the field may be missing. It is then empty.
+    virtual bool leave_out() = 0;
+
+protected:
+    ~FieldSlot() = default;
+
+private:
+    std::string_view name_;
+};
+
+template <class T>
+class TypedSlot final : public FieldSlot {
+public:
+    using FieldSlot::FieldSlot;
+
+    bool has_value() const override { return value_.has_value(); }
+    bool read(json::Value value, DecodeContext& context) override
+    {
+        value_ = Codec<T>::read(value, context);
+        return value_.has_value();
+    }
+    bool leave_out() override
+    {
+        if constexpr (is_optional<T>)
+            value_.emplace();
+        return value_.has_value();
+    }
+    T take() { return *std::move(value_); }
+
+private:
+    std::optional<T> value_;
+};
+
+// Reads the members of `object` into the slots; without an object, leaves all out. Returns the name
+// of the first field that is wrong, missing, repeated or unknown.
+std::optional<BadField> read_fields(std::optional<json::Value> object, DecodeContext& context,
+                                    std::span<FieldSlot* const> slots);
+
 template <Message T, class... Members>
-std::expected<T, BadField> decode_fields(std::optional<json::Value> object, DecodeContext& context,
-                                         const Field<T, Members>&... fields)
+std::expected<T, BadField> read_message(std::optional<json::Value> object, DecodeContext& context,
+                                        TypedSlot<Members>... slots)
 {
-    std::tuple<std::optional<Members>...> values;
-    std::string_view bad_field;
-
-    const auto read = [&](std::string_view key, json::Value value) {
-        bool known = false;
-        const auto try_field = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
-            if (known || field.name != key)
-                return;
-            known = true;
-            if (slot) // A repeated key.
-                bad_field = field.name;
-            else if (slot = Codec<M>::read(value, context); !slot)
-                bad_field = context.inner.empty() ? field.name : std::string_view{context.inner};
-        };
-        std::apply([&](auto&... slots) { (try_field(fields, slots), ...); }, values);
-        if (!known && context.unknown == UnknownFields::refuse)
-            bad_field = key;
-        return bad_field.empty() && (known || context.unknown == UnknownFields::ignore);
-    };
-    if (object && !object->members(read))
-        return std::unexpected(BadField{std::string{bad_field}});
-
-    const auto complete = [&]<class M>(const Field<T, M>& field, std::optional<M>& slot) {
-        if (slot)
-            return true;
-        if constexpr (is_optional<M>)
-            slot.emplace();
-        else
-            bad_field = field.name;
-        return slot.has_value();
-    };
-    return std::apply(
-        [&](auto&... slots) -> std::expected<T, BadField> {
-            if (!(complete(fields, slots) && ...))
-                return std::unexpected(BadField{std::string{bad_field}});
-            return T{*std::move(slots)...};
-        },
-        values);
+    const std::array<FieldSlot*, sizeof...(slots)> all{&slots...};
+    if (auto bad = read_fields(object, context, all))
+        return std::unexpected(*std::move(bad));
+    return T{slots.take()...};
 }
 
 // Returns the message in `parameters`, or the name of the first field, of the message or of a
@@ -118,8 +133,9 @@ std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeC
 {
     if (parameters && parameters->kind() == json::Kind::null)
         parameters.reset();
-    return with_fields<T>(
-        [&](const auto&... fields) { return decode_fields<T>(parameters, context, fields...); });
+    return with_fields<T>([&]<class... Members>(const Field<T, Members>&... fields) {
+        return read_message<T>(parameters, context, TypedSlot<Members>{fields.name}...);
+    });
 }
 
 template <Message T>
@@ -129,23 +145,26 @@ std::expected<T, BadField> decode(std::optional<json::Value> parameters)
     return decode<T>(parameters, context);
 }
 
+template <class T>
+void encode_field(std::string_view name, T& value, EncodeContext& out)
+{
+    if constexpr (is_optional<T>)
+        if (!value)
+            return;
+    if (!out.text.ends_with('{')) // The field is not the first one.
+        out.text += ',';
+    ((out.text += '"') += name) += "\":";
+    Codec<T>::write(value, out);
+}
+
 // Omits empty optionals.
 template <Message T>
 void encode(T& message, EncodeContext& out)
 {
     out.text += '{';
-    bool first = true;
-    const auto write = [&]<class M>(const Field<T, M>& field) {
-        auto& value = message.*field.member;
-        if constexpr (is_optional<M>)
-            if (!value)
-                return;
-        if (!std::exchange(first, false))
-            out.text += ',';
-        ((out.text += '"') += field.name) += "\":";
-        Codec<M>::write(value, out);
-    };
-    with_fields<T>([&](const auto&... fields) { (write(fields), ...); });
+    with_fields<T>([&](const auto&... fields) {
+        (encode_field(fields.name, message.*fields.member, out), ...);
+    });
     out.text += '}';
 }
 

@@ -67,13 +67,13 @@ std::vector<Session> Recovery::run()
     registry_.state_store_.commit();
 
     for (const auto& complaint : recovered_.warnings)
-        log::warn.unlimited("{}", complaint);
+        log::warn({}, "{}", complaint);
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
     if (!recovered_.is_complete() && recovered_.warnings.empty()) // No state was inherited.
         return sessions;
-    log::info("recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
+    log::info({}, "recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
               registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
@@ -355,7 +355,7 @@ void Recovery::remove_unclaimed()
     for (const auto& [id, fd] : recovered_.fds)
         registry_.state_store_.remove_fd(id);
     if (!recovered_.fds.empty())
-        log::debug("removed {} stashed descriptors without a record", recovered_.fds.size());
+        log::debug({}, "removed {} stashed descriptors without a record", recovered_.fds.size());
     recovered_.fds.clear();
 }
 

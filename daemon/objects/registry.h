@@ -42,6 +42,7 @@
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
 #include "daemon/objects/cooldowns.h"
 #include "daemon/objects/deadline_queue.h"
 #include "daemon/objects/event.h"
@@ -331,7 +332,7 @@ public:
     Result<void> watch(const Name& name, Object& object, EdgeMask edges);
     static bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
     // Logs the misuse, once for each object.
-    static void warn_once(const Name& name, Object& object, Misuse misuse);
+    void warn_once(const Name& name, Object& object, Misuse misuse);
     // Stops watching, unless the observer still wants to know about the object.
     void unwatch_if_unobserved(const Name& name);
     // Reports all pending edges to the observer now. Returns whether any wait completed.
@@ -421,6 +422,7 @@ private:
     Policy policy_;
     Quota& quota_;
     RegistryObserver& observer_;
+    log::Limited log_;
     StateStore& state_store_;
     EventfdIncrementer incrementer_;
     std::int64_t descriptor_budget_;

@@ -116,14 +116,14 @@ void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
     const log::Fields about{.name = name.text(), .uid = object.ownership.owner};
     switch (misuse) {
     case Misuse::counter_full:
-        log::warn(
+        log_.warn(
             about,
             "a client filled the counter of '{}'; clear the event, or delete it and permit fewer "
             "users to set the next one",
             name.text());
         break;
     case Misuse::blocking:
-        log::warn(
+        log_.warn(
             about,
             "a client switched O_NONBLOCK off for '{}', so a write or read by another client can "
             "block; permit fewer users to open it if this was intended",
@@ -193,7 +193,7 @@ bool Registry::deliver_edges()
     for (std::size_t i = 0; i < max_batches; ++i) {
         const auto polled = edge_epoll_.poll();
         if (!polled)
-            log::error("cannot poll for edges of events: {}", polled.error().message());
+            log_.error({}, "cannot poll for edges of events: {}", polled.error().message());
         if (!polled || *polled < batch)
             break;
     }

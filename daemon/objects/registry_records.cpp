@@ -265,7 +265,7 @@ void Registry::return_pending_tokens()
         if (increments.empty())
             continue;
         if (const auto returned = apply_logged(increments); !returned)
-            log::error("tokens of '{}' and other events are lost: {}",
+            log_.error({}, "tokens of '{}' and other events are lost: {}",
                        increments.front().name->text(), returned.error().message());
     }
 }

@@ -192,7 +192,7 @@ bool Registry::acknowledge(const Session& session, const Token& token)
     if (!timer || !timer->subscriptions().has(token))
         return false;
     if (const auto done = timer->acknowledge(token); !done)
-        log::error({.name = subscription->name.text()},
+        log_.error({.name = subscription->name.text()},
                    "cannot disarm a subscriber's timerfd of '{}': {}", subscription->name.text(),
                    done.error().message());
     return true;
@@ -247,7 +247,7 @@ void Registry::fire_target(Entry& entry, std::int64_t times)
     if (!target || target->is_gone || target->backlog + times == 0)
         return;
     if (is_target_gone(*target)) {
-        log::info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
+        log_.info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
                   name.text(), target->event.text());
         target->is_gone = true;
         target->backlog = 0;
@@ -275,7 +275,7 @@ void Registry::skip_target(Entry& timer)
     auto& [name, object] = timer;
     auto& target = *object.timer()->target();
     if (!std::exchange(target.has_logged_denial, true))
-        log::info({.name = name.text(), .uid = target.armer.uid},
+        log_.info({.name = name.text(), .uid = target.armer.uid},
                   "timer '{}' does not set '{}': uid {}, which armed it, has lost the permission",
                   name.text(), target.event.text(), target.armer.uid);
     target.backlog = 0;
@@ -311,7 +311,7 @@ bool Registry::add_batch(Entry& timer, Object& event)
     persist_counters(object); // Committed together with the intent to add them.
     const auto begin = monotonic_now();
     if (const auto done = apply_logged({{&target.event, &event, tokens}}); !done)
-        log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
+        log_.error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
                    target.event.text(), done.error().message());
     else
         event.last_set = LastSet{wall_now(), target.armer.uid, 0};

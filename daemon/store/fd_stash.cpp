@@ -221,7 +221,8 @@ bool FdStash::rewrite(Generation& generation)
     }
     if (!ids.empty())
         if (const auto sent = send(old_, ids, fds); !sent) {
-            log::debug("the descriptor stash cannot be compacted now: {}", sent.error().message());
+            log::debug({}, "the descriptor stash cannot be compacted now: {}",
+                       sent.error().message());
             return false;
         }
     const bool removed_any = messages > 0;
@@ -236,7 +237,7 @@ void FdStash::discard_first(Generation& generation)
     char byte = 0;
     while (::recv(ends_[1 - generation.sender].get(), &byte, sizeof byte, MSG_DONTWAIT) < 0)
         if (errno != EINTR) {
-            log::error("a stashed message cannot be discarded: {}",
+            log_.error({}, "a stashed message cannot be discarded: {}",
                        Fault::last("recv(2)").message());
             return;
         }

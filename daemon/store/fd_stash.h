@@ -26,6 +26,7 @@
 #include "common/limits.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/base/log.h"
 
 #include <array>
 #include <cstdint>
@@ -102,6 +103,7 @@ private:
     bool is_live(const Message& message, Id id) const;
     void load(Generation& generation, Contents& contents, const IsWanted& is_wanted);
 
+    log::Limited log_;
     std::array<UniqueFd, 2> ends_;
     Generation young_{0};
     Generation old_{1};

@@ -177,7 +177,7 @@ void report_defects(const Journal::Contents& contents, RecoveredState& recovered
         recovered.warnings.emplace_back(
             "the end of the journal is damaged: its last commits are lost");
     else if (contents.truncated_bytes > 0) // No reply depended on that commit.
-        log::info("the journal's last {} bytes belong to an incomplete commit",
+        log::info({}, "the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
 }
 
@@ -314,11 +314,11 @@ void StateStore::reserve_fd_slots(std::size_t count)
 void StateStore::update_fault(const Result<void>& result)
 {
     if (!result && !fault_)
-        log::critical("the state store cannot be written, so changes are refused from now on: {}{}",
-                      result.error().message(),
-                      result.error().error == EFBIG ? "" : "; free some memory");
+        log_.critical(
+            {}, "the state store cannot be written, so changes are refused from now on: {}{}",
+            result.error().message(), result.error().error == EFBIG ? "" : "; free some memory");
     if (result && fault_)
-        log::warn("the state store can be written again");
+        log_.warn({}, "the state store can be written again");
     fault_ = result ? std::nullopt : std::optional{result.error()};
 }
 

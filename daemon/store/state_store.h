@@ -34,6 +34,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
 #include "daemon/store/fd_stash.h"
 #include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
@@ -162,6 +163,7 @@ private:
     void update_fault(const Result<void>& result);
 
     EventLoop& loop_;
+    log::Limited log_;
     Journal journal_;
     FdStash stash_;
     ProgressPage progress_page_;
