@@ -97,12 +97,12 @@ TEST_CASE("config: an error in a declared event is reported with its key")
          "events[0].initial: 4294967296 is not valid; give a whole number, 0 to 4294967295"},
         {R"({"name": "a", "mode": "pulse", "initial": 1})",
          "events[0].initial: a pulse has no count to start with; give 0, or take it out"},
-        {R"({"name": "a", "permissions": "2755"})",
-         "events[0].permissions: \"2755\" is not valid; give octal permissions in quotes of r and w "
-         "alone, "
-         "such as \"0664\""},
-        {R"({"name": "a", "owner": 4294967295})",
-         "events[0].owner: 4294967295 is not a user; give the name of an existing one, or a number"},
+        {R"({"name": "a", "permissions": "2755"})", "events[0].permissions: \"2755\" is not valid; "
+                                                    "give octal permissions in quotes of r and w "
+                                                    "alone, "
+                                                    "such as \"0664\""},
+        {R"({"name": "a", "owner": 4294967295})", "events[0].owner: 4294967295 is not a user; give "
+                                                  "the name of an existing one, or a number"},
         {R"({"name": "a", "group": true})",
          "events[0].group: true is not a group; give the name of an existing one, or a number"},
     }));

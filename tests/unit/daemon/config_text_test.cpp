@@ -71,8 +71,9 @@ TEST_CASE("config: a malformed text is refused with line, key and reason")
                             "literal"},
         {"{\n\"a\": b\n}", "2 : this is not JSON; correct it: invalid literal"},
         {"{}\n\n{}", "3 : this is not JSON; correct it: unexpected '{'; expected end of input"},
-        {"{\n\"a\": \"\xff\"}", "2 : this is not JSON; correct it: invalid string: ill-formed UTF-8 "
-                                "byte"},
+        {"{\n\"a\": \"\xff\"}",
+         "2 : this is not JSON; correct it: invalid string: ill-formed UTF-8 "
+         "byte"},
         {"{\n/* never closed\n\n", "3 : this is not JSON; correct it: invalid comment; missing "
                                    "closing '*/'"},
         {"{\"a\": 1e999}", "1 : this is not JSON; correct it: number overflow parsing '1e999'"},
