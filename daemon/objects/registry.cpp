@@ -209,15 +209,27 @@ Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
 
 // Creating, opening, deleting.
 
-Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
+// Stores the descriptor under `id`, if it must survive the daemon.
+Result<FdStash::Stored> Registry::store(Result<UniqueFd> fd, std::uint64_t id, bool is_persistent)
+{
+    if (!fd)
+        return std::unexpected(fd.error());
+    if (!is_persistent)
+        return FdStash::Stored{*std::move(fd)};
+    return state_store_.store_fd(id, *std::move(fd));
+}
+
+Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request,
+                                          const ObjectDraft& draft)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse)
         return Pulse{};
-    auto event = Event::create(mode, request.initial.value_or(protocol::InitialCount{0}).value);
-    if (!event)
-        return std::unexpected(refuse::system_failure(event.error()));
-    return *std::move(event);
+    const auto initial = request.initial.value_or(protocol::InitialCount{0}).value;
+    auto stored = store(Event::make_descriptor(mode, initial), draft.serial, draft.is_persistent);
+    if (!stored)
+        return std::unexpected(refuse::system_failure(stored.error()));
+    return Event{mode, *std::move(stored), false};
 }
 
 Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& request,
@@ -250,12 +262,9 @@ Outcome<bool> Registry::create(Session& session, const protocol::CreateEvent& re
     const auto draft = prepare_object(session, request.permissions, request.lifetime, id);
     if (!draft)
         return std::unexpected(draft.error());
-    auto body = make_body(request);
+    auto body = make_body(request, *draft);
     if (!body)
         return std::unexpected(std::move(body.error()));
-    if (const auto* event = std::get_if<Event>(&*body); event && draft->is_persistent)
-        if (const auto stashed = state_store_.store_fd(draft->serial, event->fd()); !stashed)
-            return std::unexpected(refuse::system_failure(stashed.error()));
     auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
                                       *std::move(body), std::move(process));
     observer_.on_created(name, object);
@@ -425,16 +434,16 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!copy)
         return std::unexpected(refuse::system_failure(copy.error()));
     const auto id = new_id();
-    const bool is_persistent = object.is_persistent && session.reply_cache;
-    if (is_persistent) {
-        if (const auto stashed = state_store_.store_fd(id, *fd); !stashed)
-            return std::unexpected(refuse::system_failure(stashed.error()));
+    auto stored = store(std::move(fd), id, object.is_persistent && session.reply_cache);
+    if (!stored)
+        return std::unexpected(refuse::system_failure(stored.error()));
+    if (stored->is_stored()) {
         state_store_.put(id,
                          record::Subscription{token->text(), static_cast<record::Id>(object.serial),
                                               static_cast<record::Id>(session.id)});
         session.reply_cache->opened.push_back(id);
     }
-    object.subscriptions()->add(*token, {id, *std::move(fd), *std::move(charged), is_persistent});
+    object.subscriptions()->add(*token, {id, *std::move(stored), *std::move(charged)});
     observer_.on_interest_changed(name);
     prune_and_reserve(session.subscriptions,
                       [&](const auto& subscription) { return is_stale(subscription); });

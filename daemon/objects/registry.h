@@ -347,7 +347,6 @@ private:
     using Entry = Objects::value_type;
     friend class Recovery;
 
-    static Outcome<Object::Body> make_body(const protocol::CreateEvent& request);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     Outcome<Quota::Charge> charge_for_handle(const Peer& peer);
     Outcome<Quota::Charge> charge_reclaiming_handles(Session& session);
@@ -361,6 +360,8 @@ private:
                                         std::optional<Permissions> permissions,
                                         std::optional<Lifetime> lifetime,
                                         std::optional<std::uint64_t> id);
+    Result<FdStash::Stored> store(Result<UniqueFd> fd, std::uint64_t id, bool is_persistent);
+    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const ObjectDraft& draft);
     Entry& add_object(Session& session, const Name& name, const ObjectDraft& draft,
                       Quota::Charge charge, Object::Body body,
                       std::optional<ProcessWatcher::Ref> process);
