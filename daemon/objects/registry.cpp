@@ -367,7 +367,7 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Item& item)
 Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& event)
 {
     auto& [name, object] = entry;
-    if (object.is_signalled_locally)
+    if (object.watch.is_local())
         if (const auto watched = watch_shared(entry, event); !watched)
             return std::unexpected(watched.error());
     // A new holder gets the event with O_NONBLOCK, even if an earlier holder has switched it off.
@@ -491,13 +491,13 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& item
             return std::unexpected(object.error());
     for (const auto& item : items.list)
         poll_timer(item.name);
-    deliver_edges(); // Completes waits for what was set until now.
+    const auto delivered = deliver_edges(); // Completes waits for what was set until now.
     for (const auto& item : items.list)
-        erase(objects_.find(item.name));
+        erase(objects_.find(item.name), delivered);
     return {};
 }
 
-void Registry::erase(Objects::iterator object)
+void Registry::erase(Objects::iterator object, const Delivered&)
 {
     if (object->second.event())
         --event_count_;
@@ -532,17 +532,18 @@ void Registry::end(Session& session)
 // Deletes a limited number in each iteration of the loop.
 void Registry::delete_owned(std::vector<Name> owned, std::uint64_t owner)
 {
+    if (owned.empty())
+        return;
     const auto begin = owned.end() - std::min(std::ssize(owned), max_deleted_per_iteration);
     const std::vector<Name> now{std::make_move_iterator(begin),
                                 std::make_move_iterator(owned.end())};
     owned.erase(begin, owned.end());
     for (const auto& name : now)
         poll_timer(name);
-    if (!now.empty())
-        deliver_edges(); // The last call of the owner may have been a set.
+    const auto delivered = deliver_edges(); // The last call of the owner may have been a set.
     for (const auto& name : now)
         if (!is_stale(owner, name))
-            erase(objects_.find(name));
+            erase(objects_.find(name), delivered);
     if (!owned.empty())
         loop_.defer([this, owner, remaining = std::move(owned)]() mutable {
             delete_owned(std::move(remaining), owner);
@@ -671,7 +672,11 @@ Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const I
 
 Outcome<bool> Registry::clear(ClearProgress& progress, MonotonicTime end)
 {
-    deliver_edges(); // Completes waits for what was set until now.
+    return clear(progress, end, deliver_edges()); // Completes waits for what was set until now.
+}
+
+Outcome<bool> Registry::clear(ClearProgress& progress, MonotonicTime end, const Delivered&)
+{
     for (; progress.cleared < progress.objects.size(); ++progress.cleared) {
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = find(next)) {
