@@ -189,8 +189,9 @@ struct SystemFailure {
     std::string message;
 
     static constexpr std::string_view error = "SystemFailure";
-    static constexpr std::string_view comment =
-        "A system call failed unexpectedly. The call changed nothing.";
+    static constexpr std::string_view comment = "A system call failed unexpectedly. The call "
+                                                "changed nothing; only a Set may have added a part "
+                                                "of its tokens, and never adds the rest.";
     static constexpr auto fields()
     {
         return field_list(

@@ -104,7 +104,9 @@ Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
         if (auto room = check_ticks(session.peer, request.name, spec->schedule); !room)
             return std::unexpected(std::move(room.error()));
     if (exists) {
-        const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target));
+        poll_timer(request.name); // Earlier expirations count for the earlier waiters.
+        const auto delivered = deliver_edges();
+        const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target), delivered);
         return done ? Outcome<Made>{Made::existed} : std::unexpected(done.error());
     }
     auto charged = charge(session.peer, Resource::objects);
@@ -147,11 +149,9 @@ void Registry::charge_ticks(Object& object)
 }
 
 Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
-                              std::optional<Timer::Target> target)
+                              std::optional<Timer::Target> target, const Delivered&)
 {
     auto& [name, object] = entry;
-    poll_timer(name); // Earlier expirations count for the earlier waiters.
-    deliver_edges();
     // On failure the timer is armed all the same; only a descriptor is not.
     const auto done = object.timer()->arm(spec, std::move(target));
     charge_ticks(object);
@@ -168,7 +168,11 @@ Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items)
             return std::unexpected(timer.error());
     for (const auto& item : items.list)
         poll_timer(item.name);
-    deliver_edges();
+    return disarm(items, deliver_edges());
+}
+
+Outcome<void> Registry::disarm(const Items<Item>& items, const Delivered&)
+{
     Outcome<void> disarmed;
     for (const auto& item : items.list) {
         auto& entry = *objects_.find(item.name);
