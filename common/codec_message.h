@@ -274,23 +274,26 @@ std::expected<T, BadField> decode(std::optional<json::Value> parameters)
     return decode<T>(parameters, context);
 }
 
+template <class T>
+void encode_field(std::string_view name, T& value, EncodeContext& out)
+{
+    if constexpr (is_optional<T>)
+        if (!value)
+            return;
+    if (!out.text.ends_with('{')) // The field is not the first one.
+        out.text += ',';
+    ((out.text += '"') += name) += "\":";
+    Codec<T>::write(value, out);
+}
+
 // Omits empty optionals.
 template <Message T>
 void encode(T& message, EncodeContext& out)
 {
     out.text += '{';
-    bool first = true;
-    const auto write = [&]<class M>(const Field<T, M>& field) {
-        auto& value = message.*field.member;
-        if constexpr (is_optional<M>)
-            if (!value)
-                return;
-        if (!std::exchange(first, false))
-            out.text += ',';
-        ((out.text += '"') += field.name) += "\":";
-        Codec<M>::write(value, out);
-    };
-    with_fields<T>([&](const auto&... fields) { (write(fields), ...); });
+    with_fields<T>([&](const auto&... fields) {
+        (encode_field(fields.name, message.*fields.member, out), ...);
+    });
     out.text += '}';
 }
 

@@ -1,16 +1,16 @@
 #include "common/socket.h"
 
 #include "common/overflow_ids.h"
-
-#include "common/limits.h"
+#include "common/scm_rights.h"
 
 #include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <iterator>
+#include <utility>
 
 namespace evfd {
 
@@ -18,25 +18,9 @@ namespace {
 
 constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
 
-constexpr std::size_t control_bytes = CMSG_SPACE(max_descriptors_per_message * sizeof(int));
-
 bool would_block(int error)
 {
     return error == EAGAIN || error == EWOULDBLOCK;
-}
-
-void append_descriptors(msghdr& message, std::deque<UniqueFd>& descriptors)
-{
-    for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-            continue;
-        const auto count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-        for (std::size_t i = 0; i < count; ++i) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-            descriptors.emplace_back(fd);
-        }
-    }
 }
 
 Result<std::optional<Received>> received(ssize_t bytes, std::string_view call)
@@ -94,24 +78,13 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
                                         std::deque<UniqueFd>& descriptors)
 {
-    alignas(cmsghdr) std::array<char, control_bytes> control;
-    iovec data{into.data(), into.size()};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-
-    ssize_t bytes = 0;
-    do
-        bytes = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (bytes < 0 && errno == EINTR);
-    auto got = received(bytes, "recvmsg(2)");
-    if (!got || !*got)
-        return got;
-    append_descriptors(message, descriptors);
-    (*got)->is_truncated = (message.msg_flags & MSG_CTRUNC) != 0;
-    return got;
+    auto message = scm_rights::receive(socket, into);
+    if (!message && would_block(message.error().error))
+        return std::nullopt;
+    if (!message)
+        return std::unexpected(message.error());
+    std::ranges::move(message->fds, std::back_inserter(descriptors));
+    return Received{.bytes = message->bytes, .is_truncated = message->is_truncated};
 }
 
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes)
@@ -128,30 +101,11 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 {
     if (descriptors.empty())
         return send(socket, bytes);
-    // The kernel would fail with the same error.
-    if (descriptors.size() > max_descriptors_per_message)
-        return std::unexpected(Fault{"sendmsg(2)", EINVAL});
-
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
-    const auto size = descriptors.size() * sizeof(int);
-    alignas(cmsghdr) std::array<char, control_bytes> control;
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(size);
-    std::memset(control.data(), 0, message.msg_controllen);
-    auto* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(size);
-    std::memcpy(CMSG_DATA(header), descriptors.data(), size);
-
-    ssize_t count = 0;
-    do
-        count = ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (count < 0 && errno == EINTR);
-    return sent(count, "sendmsg(2)");
+    const auto count = scm_rights::send(socket, {&data, 1}, descriptors);
+    if (!count && would_block(count.error().error))
+        return std::nullopt;
+    return count ? Result<std::optional<std::size_t>>{*count} : std::unexpected(count.error());
 }
 
 Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into)

@@ -57,7 +57,7 @@ void apply_log_settings(const Config& config)
 {
     log::set_level(config.log_level);
     for (const auto& warning : config.warnings)
-        log::warn.unlimited("{}", warning);
+        log::warn({}, "{}", warning);
 }
 
 std::string error_text(const std::expected<Config, ConfigError>& config)
@@ -83,7 +83,7 @@ KernelFeatures usable_kernel_features(const Options& options)
         kernel.*feature.flag = false;
     for (const auto& feature : all_kernel_features)
         if (!(kernel.*feature.flag))
-            log::debug("without the kernel feature {}", feature.name);
+            log::debug({}, "without the kernel feature {}", feature.name);
     return kernel;
 }
 
@@ -101,7 +101,8 @@ Daemon::Daemon(const Options& options, const std::expected<Config, ConfigError>&
       config_fault_{error_text(config)}
 {
     if (!config)
-        log::critical("until the configuration can be read and is reloaded, users other than root "
+        log::critical({},
+                      "until the configuration can be read and is reloaded, users other than root "
                       "and this daemon's may use only their names below user/UID: {}",
                       config_fault_);
     begin(config.value_or(fallback_config(options)));
@@ -111,7 +112,7 @@ void Daemon::begin(const Config& config)
 {
     apply_log_settings(config);
     for (const auto& warning : inherited_.warnings)
-        log::warn.unlimited("{}", warning);
+        log::warn({}, "{}", warning);
     service_.set_fd_store(fd_store_);
     watch_supervisor();
     service_.quota().set_accounts(Accounts::from_subuid_file());
@@ -154,7 +155,8 @@ void Daemon::on_supervisor_exit()
     supervisor_watch_.reset();
     fd_store_ = FdStore::none;
     service_.set_fd_store(fd_store_);
-    log::error("the supervisor was killed, so a crash would lose all objects from now on; to have "
+    log::error({},
+               "the supervisor was killed, so a crash would lose all objects from now on; to have "
                "a supervisor again, stop this daemon, which deletes its objects, with: kill {}; "
                "then start evfdd --supervise again",
                ::getpid());
@@ -172,13 +174,13 @@ void Daemon::notify_ready() const
 void Daemon::run()
 {
     notify_ready();
-    log::info("ready");
+    log::info({}, "ready");
     watchdog_.begin();
     if (const auto result = loop_.run(); !result)
         throw std::runtime_error{result.error().message()};
     notifier_.notify(stop_requested_ ? fmt::format("STOPPING=1\n{}", stop_requested)
                                      : "STOPPING=1");
-    log::info("stopping");
+    log::info({}, "stopping");
 }
 
 void Daemon::request_stop()
@@ -213,7 +215,8 @@ void Daemon::warn_if_socket_mode_is_wider(mode_t mode) const
     for (const auto& path : inherited_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
-            log::warn("{} admits more users than socketMode says, and evfdd did not create it: set "
+            log::warn({},
+                      "{} admits more users than socketMode says, and evfdd did not create it: set "
                       "SocketMode= in evfdd.socket",
                       path);
     }
@@ -240,9 +243,9 @@ void Daemon::reload()
     const auto config = configuration_from(options_);
     if (config) {
         apply(*config);
-        log::info("the configuration was reloaded");
+        log::info({}, "the configuration was reloaded");
     } else {
-        log::error("the configuration was not reloaded: {}", config.error().message());
+        log::error({}, "the configuration was not reloaded: {}", config.error().message());
     }
     config_fault_ = error_text(config);
     notify_ready();

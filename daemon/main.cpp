@@ -178,7 +178,7 @@ int start(const Options& options)
         const std::string_view what = error.what();
         const auto* failed = dynamic_cast<const std::system_error*>(&error);
         const auto advice = errno_hint(failed ? failed->code().value() : 0);
-        log::write(severity, log::Rate::unlimited, {}, "{}{}", fmt::make_format_args(what, advice));
+        log::write(severity, {}, "{}{}", fmt::make_format_args(what, advice));
         if (daemonizer)
             daemonizer->report_status(code);
         return code;

@@ -8,67 +8,59 @@ namespace evfd::protocol {
 
 inline constexpr std::string_view sentence_comment = "A sentence for people that says what to do.";
 
-struct NoSuchName {
-    Name name;
+// The base of an error that has a sentence only.
+template <class Error>
+struct SentenceError {
     std::string message;
 
-    static constexpr std::string_view error = "NoSuchName";
-    static constexpr std::string_view comment = "No object has this name.";
     static constexpr auto fields()
     {
-        return field_list(field("name", &NoSuchName::name, "The name."),
-                          field("message", &NoSuchName::message, sentence_comment));
+        return field_list(
+            field<Error, std::string>("message", &SentenceError::message, sentence_comment));
     }
 };
 
-struct NoSuchSession {
+// The base of an error that has the name of an object and a sentence.
+template <class Error>
+struct NameError {
+    Name name;
     std::string message;
 
+    static constexpr auto fields()
+    {
+        return field_list(
+            field<Error, Name>("name", &NameError::name, "The name."),
+            field<Error, std::string>("message", &NameError::message, sentence_comment));
+    }
+};
+
+struct NoSuchName : NameError<NoSuchName> {
+    static constexpr std::string_view error = "NoSuchName";
+    static constexpr std::string_view comment = "No object has this name.";
+};
+
+struct NoSuchSession : SentenceError<NoSuchSession> {
     static constexpr std::string_view error = "NoSuchSession";
     static constexpr std::string_view comment =
         "The caller cannot resume this session: it has ended, or never began, or another user or a "
         "connection has it, or its sequence number differs.";
-    static constexpr auto fields()
-    {
-        return field_list(field("message", &NoSuchSession::message, sentence_comment));
-    }
 };
 
-struct NoSuchHold {
-    std::string message;
-
+struct NoSuchHold : SentenceError<NoSuchHold> {
     static constexpr std::string_view error = "NoSuchHold";
     static constexpr std::string_view comment =
         "There is no such hold that the caller may join or release.";
-    static constexpr auto fields()
-    {
-        return field_list(field("message", &NoSuchHold::message, sentence_comment));
-    }
 };
 
-struct NoSuchProcess {
-    std::string message;
-
+struct NoSuchProcess : SentenceError<NoSuchProcess> {
     static constexpr std::string_view error = "NoSuchProcess";
     static constexpr std::string_view comment =
         "The process that connected has ended, or is outside of the daemon's pid namespace.";
-    static constexpr auto fields()
-    {
-        return field_list(field("message", &NoSuchProcess::message, sentence_comment));
-    }
 };
 
-struct NameTaken {
-    Name name;
-    std::string message;
-
+struct NameTaken : NameError<NameTaken> {
     static constexpr std::string_view error = "NameTaken";
     static constexpr std::string_view comment = "An object with this name exists.";
-    static constexpr auto fields()
-    {
-        return field_list(field("name", &NameTaken::name, "The name."),
-                          field("message", &NameTaken::message, sentence_comment));
-    }
 };
 
 struct Replaced {
@@ -87,18 +79,10 @@ struct Replaced {
     }
 };
 
-struct WrongKind {
-    Name name;
-    std::string message;
-
+struct WrongKind : NameError<WrongKind> {
     static constexpr std::string_view error = "WrongKind";
     static constexpr std::string_view comment =
         "The object is of a kind or mode that the call is not for.";
-    static constexpr auto fields()
-    {
-        return field_list(field("name", &WrongKind::name, "The name."),
-                          field("message", &WrongKind::message, sentence_comment));
-    }
 };
 
 struct NotPermitted {
@@ -185,50 +169,29 @@ struct TooManyTokens {
     }
 };
 
-struct TimedOut {
-    std::string message;
-
+struct TimedOut : SentenceError<TimedOut> {
     static constexpr std::string_view error = "TimedOut";
     static constexpr std::string_view comment = "The wait did not end within its timeout.";
-    static constexpr auto fields()
-    {
-        return field_list(field("message", &TimedOut::message, sentence_comment));
-    }
 };
 
-struct Deleted {
-    Name name;
-    std::string message;
-
+struct Deleted : NameError<Deleted> {
     static constexpr std::string_view error = "Deleted";
     static constexpr std::string_view comment = "The object was deleted during the wait.";
-    static constexpr auto fields()
-    {
-        return field_list(field("name", &Deleted::name, "The object's name."),
-                          field("message", &Deleted::message, sentence_comment));
-    }
 };
 
-struct Cancelled {
-    Name name;
-    std::string message;
-
+struct Cancelled : NameError<Cancelled> {
     static constexpr std::string_view error = "Cancelled";
     static constexpr std::string_view comment =
         "The wall clock was set during the wait, which cancelled the timer.";
-    static constexpr auto fields()
-    {
-        return field_list(field("name", &Cancelled::name, "The timer's name."),
-                          field("message", &Cancelled::message, sentence_comment));
-    }
 };
 
 struct SystemFailure {
     std::string message;
 
     static constexpr std::string_view error = "SystemFailure";
-    static constexpr std::string_view comment =
-        "A system call failed unexpectedly. The call changed nothing.";
+    static constexpr std::string_view comment = "A system call failed unexpectedly. The call "
+                                                "changed nothing; only a Set may have added a part "
+                                                "of its tokens, and never adds the rest.";
     static constexpr auto fields()
     {
         return field_list(

@@ -1,7 +1,5 @@
 #include "daemon/base/journald_sink.h"
 
-#include "daemon/base/log.h"
-
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -82,10 +80,15 @@ JournaldSink::JournaldSink(UniqueFd socket, std::string path, std::string_view i
 
 void JournaldSink::sink_it_(const spdlog::details::log_msg& line)
 {
+    write(line, {});
+}
+
+void JournaldSink::write(const spdlog::details::log_msg& line, const log::Fields& fields)
+{
     if (dropped_ > 0)
         report_dropped();
     const std::string_view message{line.payload.data(), line.payload.size()};
-    const int error = send(entry(priority_of(line.level), message));
+    const int error = send(entry(priority_of(line.level), message, fields));
     if (error == EAGAIN)
         ++dropped_;
     else if (error != 0)
@@ -106,15 +109,15 @@ int JournaldSink::send(std::string_view entry) const
 
 void JournaldSink::report_dropped()
 {
-    const log::ScopedFields no_fields{log::Fields{}};
-    if (send(entry(LOG_WARNING, fmt::format("{} log lines were dropped: journald's queue was full",
-                                            dropped_))) == 0)
+    if (send(entry(LOG_WARNING,
+                   fmt::format("{} log lines were dropped: journald's queue was full", dropped_),
+                   {})) == 0)
         dropped_ = 0;
 }
 
-std::string JournaldSink::entry(int priority, std::string_view message) const
+std::string JournaldSink::entry(int priority, std::string_view message,
+                                const log::Fields& fields) const
 {
-    const auto& fields = log::current_fields();
     std::string entry;
     add_field(entry, "MESSAGE", message);
     add_field(entry, "PRIORITY", fmt::to_string(priority));

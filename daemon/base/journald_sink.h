@@ -5,6 +5,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/base/log.h"
 
 #include <spdlog/details/null_mutex.h>
 #include <spdlog/sinks/base_sink.h>
@@ -33,14 +34,17 @@ public:
 
     JournaldSink(UniqueFd socket, std::string path, std::string_view identifier);
 
+    void write(const spdlog::details::log_msg& line, const log::Fields& fields);
+
 private:
+    // Writes a line without fields.
     void sink_it_(const spdlog::details::log_msg& line) override;
     void flush_() override {}
 
     // Returns 0 or an errno value.
     int send(std::string_view entry) const;
     void report_dropped();
-    std::string entry(int priority, std::string_view message) const;
+    std::string entry(int priority, std::string_view message, const log::Fields& fields) const;
 
     UniqueFd socket_;
     std::string path_;

@@ -1,7 +1,6 @@
 #include "daemon/base/log.h"
 
 #include "daemon/base/journald_sink.h"
-#include "daemon/base/log_rate_limit.h"
 
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
@@ -9,25 +8,15 @@
 
 #include <cstdlib>
 #include <exception>
-#include <iterator>
-#include <map>
 #include <memory>
+#include <string_view>
+#include <utility>
 
 namespace evfd::daemon::log {
 
 namespace {
 
 constexpr const char* program = "evfdd";
-
-Fields fields_in_scope;
-
-// The format identifies the kind of a line. Each kind has its own limit, so one kind cannot
-// suppress another.
-LogRateLimit& rate_limit_for(fmt::string_view format)
-{
-    static std::map<std::string_view, LogRateLimit> rates;
-    return rates[std::string_view{format.data(), format.size()}];
-}
 
 spdlog::level::level_enum to_spdlog(Level level)
 {
@@ -61,6 +50,24 @@ spdlog::sink_ptr make_sink()
     return std::make_shared<spdlog::sinks::stderr_color_sink_st>();
 }
 
+bool is_logged(Severity severity)
+{
+    return spdlog::default_logger_raw()->should_log(to_spdlog(severity));
+}
+
+// Gives the line to the sinks of the log. One that can use the fields gets them with it.
+void write_line(Severity severity, const Fields& fields, std::string_view message)
+{
+    const auto& logger = *spdlog::default_logger_raw();
+    const spdlog::details::log_msg line{logger.name(), to_spdlog(severity),
+                                        spdlog::string_view_t{message.data(), message.size()}};
+    for (const auto& sink : logger.sinks())
+        if (auto* journald = dynamic_cast<JournaldSink*>(sink.get()))
+            journald->write(line, fields);
+        else
+            sink->log(line);
+}
+
 } // namespace
 
 void set_up(Level level)
@@ -76,37 +83,26 @@ void set_level(Level level)
     spdlog::set_level(to_spdlog(level));
 }
 
-const Fields& current_fields()
-{
-    return fields_in_scope;
-}
-
-ScopedFields::ScopedFields(const Fields& fields) : previous_{std::exchange(fields_in_scope, fields)}
-{
-}
-
-ScopedFields::~ScopedFields()
-{
-    fields_in_scope = previous_;
-}
-
-void write(Severity severity, Rate rate, const Fields& fields, fmt::string_view format,
+void write(Severity severity, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept
 try {
-    auto* logger = spdlog::default_logger_raw();
-    if (!logger->should_log(to_spdlog(severity)))
+    if (is_logged(severity))
+        write_line(severity, fields, fmt::vformat(format, arguments));
+} catch (const std::exception&) { // There is no memory to report it either.
+}
+
+void Limited::write(Severity severity, const Fields& fields, fmt::string_view format,
+                    fmt::format_args arguments) noexcept
+try {
+    if (!is_logged(severity))
         return;
-    const auto suppressed = rate == Rate::unlimited || severity == Severity::debug
-                                ? std::int64_t{0}
-                                : rate_limit_for(format).try_acquire(monotonic_now());
+    const auto suppressed = limits_[{format.data(), format.size()}].try_acquire(monotonic_now());
     if (!suppressed)
         return;
-    const ScopedFields scope{fields};
-    fmt::memory_buffer line;
-    fmt::vformat_to(std::back_inserter(line), format, arguments);
+    auto line = fmt::vformat(format, arguments);
     if (*suppressed > 0)
-        fmt::format_to(std::back_inserter(line), " ({} more before)", *suppressed);
-    logger->log(to_spdlog(severity), spdlog::string_view_t{line.data(), line.size()});
+        line += fmt::format(" ({} more before)", *suppressed);
+    write_line(severity, fields, line);
 } catch (const std::exception&) { // There is no memory to report it either.
 }
 

@@ -3,10 +3,13 @@
 // see daemon/base/journald_sink.h.
 #pragma once
 
+#include "daemon/base/log_rate_limit.h"
+
 #include <fmt/core.h>
 #include <sys/types.h>
 
 #include <array>
+#include <map>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -30,6 +33,8 @@ enum class Severity { debug, info, warn, error, critical };
 void set_up(Level level);
 // Applies to later lines.
 void set_level(Level level);
+// Flushes spdlog's buffers and shuts it down.
+void shut_down();
 
 // The object, the user and the user's process that a line is about. Empty fields are not logged.
 struct Fields {
@@ -38,63 +43,67 @@ struct Fields {
     std::optional<pid_t> pid = {};
 };
 
-// Returns the fields of the line that is being written. The daemon has one thread.
-const Fields& current_fields();
-
-// Sets current_fields() while it lives.
-class ScopedFields {
-public:
-    explicit ScopedFields(const Fields& fields);
-    ~ScopedFields();
-    ScopedFields(const ScopedFields&) = delete;
-    ScopedFields& operator=(const ScopedFields&) = delete;
-
-private:
-    Fields previous_;
-};
-
-// Limits the lines of one format: `limited` as LogRateLimit says; `unlimited` for lines that only
-// the administrator can cause.
-enum class Rate { limited, unlimited };
-
 // Logs `arguments` in `format`, if lines of this severity are logged. A line that cannot be
 // formatted for lack of memory is dropped.
-void write(Severity severity, Rate rate, const Fields& fields, fmt::string_view format,
+void write(Severity severity, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
-// log::warn(fields, format, arguments...), or without `fields` where the line is about nothing in
-// particular; log::warn.unlimited(...) likewise.
-template <Severity severity>
-struct Logger {
+template <class... Args>
+void debug(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Severity::debug, fields, format, fmt::make_format_args(args...));
+}
+template <class... Args>
+void info(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Severity::info, fields, format, fmt::make_format_args(args...));
+}
+template <class... Args>
+void warn(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Severity::warn, fields, format, fmt::make_format_args(args...));
+}
+template <class... Args>
+void error(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Severity::error, fields, format, fmt::make_format_args(args...));
+}
+template <class... Args>
+void critical(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
+{
+    write(Severity::critical, fields, format, fmt::make_format_args(args...));
+}
+
+// Logs the lines that a client can cause, at a limited rate. The format identifies the kind of a
+// line. Each kind has its own limit, so one kind cannot suppress another.
+class Limited {
+public:
     template <class... Args>
-    void operator()(const Fields& fields, fmt::format_string<Args...> format, Args&&... args) const
+    void info(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
     {
-        write(severity, Rate::limited, fields, format, fmt::make_format_args(args...));
+        write(Severity::info, fields, format, fmt::make_format_args(args...));
     }
     template <class... Args>
-    void operator()(fmt::format_string<Args...> format, Args&&... args) const
+    void warn(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
     {
-        write(severity, Rate::limited, {}, format, fmt::make_format_args(args...));
+        write(Severity::warn, fields, format, fmt::make_format_args(args...));
     }
     template <class... Args>
-    void unlimited(const Fields& fields, fmt::format_string<Args...> format, Args&&... args) const
+    void error(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
     {
-        write(severity, Rate::unlimited, fields, format, fmt::make_format_args(args...));
+        write(Severity::error, fields, format, fmt::make_format_args(args...));
     }
     template <class... Args>
-    void unlimited(fmt::format_string<Args...> format, Args&&... args) const
+    void critical(const Fields& fields, fmt::format_string<Args...> format, Args&&... args)
     {
-        write(severity, Rate::unlimited, {}, format, fmt::make_format_args(args...));
+        write(Severity::critical, fields, format, fmt::make_format_args(args...));
     }
+
+private:
+    void write(Severity severity, const Fields& fields, fmt::string_view format,
+               fmt::format_args arguments) noexcept;
+
+    std::map<std::string_view, LogRateLimit> limits_;
 };
-
-inline constexpr Logger<Severity::debug> debug{};
-inline constexpr Logger<Severity::info> info{};
-inline constexpr Logger<Severity::warn> warn{};
-inline constexpr Logger<Severity::error> error{};
-inline constexpr Logger<Severity::critical> critical{};
-
-// Flushes spdlog's buffers and shuts it down.
-void shut_down();
 
 } // namespace evfd::daemon::log

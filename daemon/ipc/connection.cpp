@@ -223,8 +223,8 @@ Next Connection::disconnect(std::string_view why) const
 {
     ++service_.counters().disconnects;
     const auto& peer = session_.peer;
-    log::info({.uid = peer.uid, .pid = peer.pid}, "disconnected uid {} pid {}: {}", peer.uid,
-              peer.pid, why);
+    service_.client_log().info({.uid = peer.uid, .pid = peer.pid}, "disconnected uid {} pid {}: {}",
+                               peer.uid, peer.pid, why);
     return Next::close;
 }
 

@@ -44,7 +44,7 @@ void Server::listen(UniqueFd socket)
     // No call has descriptors. Those that come all the same, or came before, are closed separately.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
-            log::debug("the kernel cannot refuse descriptors from clients: {}",
+            log::debug({}, "the kernel cannot refuse descriptors from clients: {}",
                        refused.error().message());
     auto listener = std::make_unique<Listener>(std::move(socket), std::nullopt);
     if (const auto watched = watch(*listener); !watched)
@@ -102,7 +102,8 @@ bool Server::accept_one(const UniqueFd& listener)
     case EAGAIN:
     case EINVAL: return false; // EINVAL: after shutdown(2).
     default:
-        log::warn("cannot accept a client: {}", Fault::last("accept4(2)").message());
+        service_.client_log().warn({}, "cannot accept a client: {}",
+                                   Fault::last("accept4(2)").message());
         pause_accepting();
         return false;
     }
@@ -122,7 +123,7 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
         const auto descriptors = incoming_fds(socket);
         reject(peer ? peer->uid : unknown_uid, std::move(socket), descriptors,
                refuse::system_failure(fault));
-        log::warn("rejected a client: {}", fault.message());
+        service_.client_log().warn({}, "rejected a client: {}", fault.message());
     }
     spare_fd_ = open_null();
     if (!spare_fd_)
@@ -138,7 +139,7 @@ void Server::admit(UniqueFd socket)
         admit(std::move(socket), *std::move(peer), descriptors);
         return;
     }
-    log::warn("rejected a client: {}", peer.error().message());
+    service_.client_log().warn({}, "rejected a client: {}", peer.error().message());
     close_socket(unknown_uid, std::move(socket), descriptors);
 }
 
@@ -147,7 +148,8 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     const log::Fields fields{.uid = peer.uid, .pid = peer.pid};
     auto charges = service_.admit(peer);
     if (!charges) {
-        log::info(fields, "rejected uid {} pid {}: too many connections", peer.uid, peer.pid);
+        service_.client_log().info(fields, "rejected uid {} pid {}: too many connections", peer.uid,
+                                   peer.pid);
         reject(peer.uid, std::move(socket), descriptors, std::move(charges.error()));
         return Admission::rejected;
     }
@@ -161,7 +163,7 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
         connection->attach([this, id](std::uint32_t events) { on_events(id, events); });
     connections_.emplace(id, std::move(connection));
     if (!attached) {
-        log::warn(fields, "rejected a client: {}", attached.error().message());
+        service_.client_log().warn(fields, "rejected a client: {}", attached.error().message());
         remove_connection(id);
         return Admission::rejected;
     }
@@ -211,7 +213,7 @@ void Server::reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, Refusal
     OutputQueue output;
     service_.refuse(std::move(refusal), output);
     if (const auto sent = output.flush_without_changes(socket); !sent)
-        log::debug("cannot send a rejected client the reason: {}", sent.error().message());
+        log::debug({}, "cannot send a rejected client the reason: {}", sent.error().message());
     close_socket(uid, std::move(socket), descriptors);
 }
 
@@ -272,7 +274,7 @@ void Server::exit_if_idle()
         }
     }
     if (service_.is_idle()) {
-        log::info("idle: stopping");
+        log::info({}, "idle: stopping");
         loop_.stop();
     } else if (reopen_) {
         listeners_.clear();

@@ -122,7 +122,7 @@ void DeadlineQueue::program(ClockQueue& queue)
     if (done)
         return;
     if (done.error().error != ECANCELED) {
-        log::error("cannot program a timerfd: {}", done.error().message());
+        log_.error({}, "cannot program a timerfd: {}", done.error().message());
         return;
     }
     clock_was_set_ = true; // No read of the timerfd will report it again.

@@ -17,6 +17,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
 
 #include <array>
 #include <functional>
@@ -90,6 +91,7 @@ private:
     void report_clock_set();
 
     EventLoop& loop_;
+    log::Limited log_;
     Task on_batch_done_;
     Task on_clock_set_;
     bool clock_was_set_ = false; // The wall clock was set, and that is not reported yet.

@@ -4,13 +4,10 @@
 
 namespace evfd::daemon {
 
-Result<Event> Event::create(Mode mode, std::int64_t initial)
+Result<UniqueFd> Event::make_descriptor(Mode mode, std::int64_t initial)
 {
-    auto fd = make_eventfd(static_cast<unsigned>(initial),
-                           mode == Mode::semaphore ? Counter::semaphore : Counter::plain);
-    if (!fd)
-        return std::unexpected(fd.error());
-    return Event{mode, *std::move(fd), false};
+    return make_eventfd(static_cast<unsigned>(initial),
+                        mode == Mode::semaphore ? Counter::semaphore : Counter::plain);
 }
 
 Result<void> Event::set(std::int64_t tokens, const EventfdIncrementer& incrementer)
@@ -18,31 +15,31 @@ Result<void> Event::set(std::int64_t tokens, const EventfdIncrementer& increment
     if (mode_ != Mode::semaphore)
         tokens = 1;
     if (!is_shared_) {
-        const auto added = add(*fd_, static_cast<std::uint64_t>(tokens));
+        const auto added = add(fd(), static_cast<std::uint64_t>(tokens));
         if (added || added.error().error != EAGAIN)
             return added;
     }
-    return incrementer.add(*fd_, tokens); // Also fills a counter that has no room for all tokens.
+    return incrementer.add(fd(), tokens); // Also fills a counter that has no room for all tokens.
 }
 
 void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const
 {
     const auto times = mode_ == Mode::semaphore ? static_cast<std::size_t>(tokens) : 1;
-    targets.insert(targets.end(), times, fd_->get());
+    targets.insert(targets.end(), times, fd().get());
 }
 
 Result<bool> Event::clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice) const
 {
     if (mode_ == Mode::semaphore)
-        return drain(*fd_, remaining, slice);
-    const auto taken = evfd::take(*fd_);
+        return drain(fd(), remaining, slice);
+    const auto taken = evfd::take(fd());
     return taken ? Result<bool>{true} : std::unexpected(taken.error());
 }
 
 std::shared_ptr<const UniqueFd> Event::share()
 {
     is_shared_ = true;
-    return fd_;
+    return eventfd_.share();
 }
 
 } // namespace evfd::daemon

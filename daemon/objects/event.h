@@ -10,6 +10,7 @@
 #include "common/time_slice.h"
 #include "common/unique_fd.h"
 #include "daemon/objects/eventfd_incrementer.h"
+#include "daemon/store/fd_stash.h"
 
 #include <cstdint>
 #include <memory>
@@ -21,19 +22,20 @@ namespace evfd::daemon {
 
 class Event {
 public:
-    static Result<Event> create(Mode mode, std::int64_t initial); // `mode` is any mode but pulse.
-    // Restores an event of an earlier daemon, which may have shared its eventfd with clients.
-    Event(Mode mode, UniqueFd fd, bool is_shared)
-        : mode_{mode}, is_shared_{is_shared}, fd_{std::make_shared<const UniqueFd>(std::move(fd))}
+    // Returns the eventfd for a new event; `mode` is any mode but pulse.
+    static Result<UniqueFd> make_descriptor(Mode mode, std::int64_t initial);
+    // `is_shared`: clients may have the eventfd, as they may after a restart.
+    Event(Mode mode, FdStash::Stored eventfd, bool is_shared)
+        : mode_{mode}, is_shared_{is_shared}, eventfd_{std::move(eventfd)}
     {
     }
 
     Mode mode() const { return mode_; }
-    const UniqueFd& fd() const { return *fd_; }
+    const UniqueFd& fd() const { return eventfd_.fd(); }
 
-    bool is_set() const { return is_readable(*fd_); }
-    Result<std::uint64_t> count() const { return evfd::count(*fd_); }
-    Result<FdInfo> read_fdinfo() const { return evfd::read_fdinfo(*fd_); }
+    bool is_set() const { return is_readable(fd()); }
+    Result<std::uint64_t> count() const { return evfd::count(fd()); }
+    Result<FdInfo> read_fdinfo() const { return evfd::read_fdinfo(fd()); }
     // Adds tokens to a semaphore; in the other modes, sets the event. A full counter stays full.
     Result<void> set(std::int64_t tokens, const EventfdIncrementer& incrementer);
     // Appends the eventfd once for each increment that set() would make.
@@ -44,23 +46,23 @@ public:
     // false if the event is not set. Not for manual events.
     Result<bool> take(std::uint64_t& into) const
     {
-        return is_shared_ ? take_into(*fd_, into) : take_unshared_into(*fd_, into);
+        return is_shared_ ? take_into(fd(), into) : take_unshared_into(fd(), into);
     }
     // Clears the event, and returns whether it is clear now. Taking all tokens of a semaphore may
     // last longer than `slice`. `remaining`, E2BIG: see drain().
     Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice) const;
 
-    // Returns the eventfd itself, for a caller that may wait and set. From then on the event is
-    // shared.
+    // Returns the eventfd itself, for the reply to a caller that may wait and set. From then on the
+    // event is shared.
     std::shared_ptr<const UniqueFd> share();
     // Returns a new descriptor for a caller that may only wait.
-    Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(*fd_); }
+    Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(fd()); }
 
 private:
     Mode mode_;
     // Clients have the eventfd and can block a plain write(2) on it: see EventfdIncrementer.
     bool is_shared_ = false;
-    std::shared_ptr<const UniqueFd> fd_; // Shared with replies that are not sent yet.
+    FdStash::Stored eventfd_;
 };
 
 } // namespace evfd::daemon

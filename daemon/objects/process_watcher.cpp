@@ -12,7 +12,7 @@ ProcessWatcher::Ref::~Ref()
 
 bool ProcessWatcher::Ref::has_ended() const
 {
-    return evfd::has_exited(watcher_->processes_.at(id_).pidfd);
+    return evfd::has_exited(watcher_->processes_.at(id_).pidfd.fd());
 }
 
 ProcessWatcher::Ref ProcessWatcher::ref(Id id)
@@ -25,7 +25,7 @@ ProcessWatcher::Ref ProcessWatcher::ref(Id id)
 std::optional<ProcessWatcher::Id> ProcessWatcher::find(pid_t pid) const
 {
     const auto found = by_pid_.find(pid);
-    if (found == by_pid_.end() || has_exited(processes_.at(found->second).pidfd))
+    if (found == by_pid_.end() || has_exited(processes_.at(found->second).pidfd.fd()))
         return {};
     return found->second;
 }
@@ -36,12 +36,11 @@ Result<ProcessWatcher::Ref> ProcessWatcher::acquire(Identity identity, UniqueFd 
         return ref(*id);
     if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    if (const auto stashed = state_store_.store_fd(new_id, pidfd); !stashed)
-        return std::unexpected(stashed.error());
-    if (const auto added = add(new_id, identity, std::move(pidfd)); !added) {
-        state_store_.remove_fd(new_id);
+    auto stored = state_store_.store_fd(new_id, std::move(pidfd));
+    if (!stored)
+        return std::unexpected(stored.error());
+    if (const auto added = add(new_id, identity, *std::move(stored)); !added)
         return std::unexpected(added.error());
-    }
     state_store_.put(new_id, record::Process{identity.pid, identity.uid});
     return ref(new_id);
 }
@@ -52,16 +51,16 @@ std::int64_t ProcessWatcher::count_of(uid_t uid) const
     return found == counts_.end() ? 0 : found->second;
 }
 
-Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, UniqueFd pidfd)
+Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, FdStash::Stored pidfd)
 {
     if (const auto added = add(id, identity, std::move(pidfd)); !added)
         return std::unexpected(added.error());
     return ref(id);
 }
 
-Result<void> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd)
+Result<void> ProcessWatcher::add(Id id, Identity identity, FdStash::Stored pidfd)
 {
-    auto watch = loop_.watch(pidfd, EPOLLIN, [this, id](std::uint32_t) {
+    auto watch = loop_.watch(pidfd.fd(), EPOLLIN, [this, id](std::uint32_t) {
         const auto reference = ref(id);  // Keeps the process watched during the callback.
         processes_.at(id).watch.reset(); // A pidfd stays readable after its process has ended.
         on_ended_(id);
@@ -81,7 +80,6 @@ void ProcessWatcher::release(Id id)
     if (--process->second.refs > 0)
         return;
     state_store_.erase(id, record::Kind::process);
-    state_store_.remove_fd(id);
     if (const auto by_pid = by_pid_.find(process->second.identity.pid);
         by_pid != by_pid_.end() && by_pid->second == id)
         by_pid_.erase(by_pid);

@@ -63,7 +63,7 @@ public:
     // `new_id` if it was not watched before.
     Result<Ref> acquire(Identity identity, UniqueFd pidfd, Id new_id);
     // Restores a process of an earlier daemon. It may have ended since.
-    Result<Ref> restore(Id id, Identity identity, UniqueFd pidfd);
+    Result<Ref> restore(Id id, Identity identity, FdStash::Stored pidfd);
     // Returns the running process that has this pid, if it is watched.
     std::optional<Id> find(pid_t pid) const;
     // Returns the number of watched processes. Each uses one descriptor.
@@ -73,13 +73,13 @@ public:
 private:
     struct Process {
         Identity identity;
-        UniqueFd pidfd;
+        FdStash::Stored pidfd;
         std::int64_t refs = 0;
         // After pidfd: the watch must be destroyed first.
         std::optional<EventLoop::Watch> watch = {};
     };
 
-    Result<void> add(Id id, Identity identity, UniqueFd pidfd);
+    Result<void> add(Id id, Identity identity, FdStash::Stored pidfd);
     Ref ref(Id id);
     void release(Id id);
 

@@ -67,13 +67,13 @@ std::vector<Session> Recovery::run()
     registry_.state_store_.commit();
 
     for (const auto& complaint : recovered_.warnings)
-        log::warn.unlimited("{}", complaint);
+        log::warn({}, "{}", complaint);
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
     if (!recovered_.is_complete() && recovered_.warnings.empty()) // No state was inherited.
         return sessions;
-    log::info("recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
+    log::info({}, "recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
               registry_.quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
@@ -94,19 +94,17 @@ void Recovery::continue_ids()
 
 // Objects.
 
-std::expected<UniqueFd, std::string_view>
+std::expected<FdStash::Stored, std::string_view>
 Recovery::take_descriptor(Id id, bool (*has_type)(const UniqueFd&))
 {
     const auto stashed = recovered_.fds.find(id);
     if (stashed == recovered_.fds.end())
         return std::unexpected("its descriptor is not in the stash");
-    auto fd = std::move(stashed->second);
+    auto stored = std::move(stashed->second);
     recovered_.fds.erase(stashed);
-    if (!has_type(fd)) {
-        registry_.state_store_.remove_fd(id);
+    if (!has_type(stored.fd()))
         return std::unexpected("its descriptor in the stash is of another type");
-    }
-    return fd;
+    return stored;
 }
 
 Session* Recovery::find_session(std::optional<record::Id> id)
@@ -123,7 +121,7 @@ void Recovery::drop_object(Id id, const record::Object& record, std::string_view
         return; // A daemon with a higher limit may find the descriptor.
     registry_.state_store_.erase(id, record::Kind::object);
     registry_.state_store_.erase(id, record::Kind::counters);
-    registry_.state_store_.remove_fd(id);
+    recovered_.fds.erase(id);
 }
 
 std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, record::Object& record)
@@ -146,10 +144,10 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id, reco
     }
     if (!record.mode)
         return std::unexpected("its mode is unknown");
-    auto fd = take_descriptor(id, is_eventfd);
-    if (!fd)
-        return std::unexpected(fd.error());
-    return Event{*record.mode, *std::move(fd), true};
+    auto stored = take_descriptor(id, is_eventfd);
+    if (!stored)
+        return std::unexpected(stored.error());
+    return Event{*record.mode, *std::move(stored), true};
 }
 
 void Recovery::restore_object(Id id, record::Object& record)
@@ -205,26 +203,23 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
     auto* owner = find_session(record.session);
     const auto token = Token::parse(record.token);
     const bool is_timer = subscriptions && found->second->second.timer();
-    auto fd = take_descriptor(id, is_timer ? is_timerfd : is_eventfd);
+    auto stored = take_descriptor(id, is_timer ? is_timerfd : is_eventfd);
     const bool is_duplicate = subscriptions && token && subscriptions->has(*token);
-    if (!subscriptions || !owner || !token || !fd || is_duplicate) {
+    if (!subscriptions || !owner || !token || !stored || is_duplicate) {
         warn(fmt::format("a subscription ({}) is lost: {}", id,
                          !subscriptions ? "its object was not recovered"
                          : !owner       ? "its session was not recovered"
-                         : !fd          ? fd.error()
+                         : !stored      ? stored.error()
                          : !token       ? "its token is invalid"
                                         : "its token is already in use"));
-        if (!fd && recovered_.has_unreadable_fds)
+        if (!stored && recovered_.has_unreadable_fds)
             return; // A daemon with a higher limit may find the descriptor.
         registry_.state_store_.erase(id, record::Kind::subscription);
-        if (fd) // Otherwise there is no descriptor in the stash, or take_descriptor() removed it.
-            registry_.state_store_.remove_fd(id);
         return;
     }
-    subscriptions->add(*token,
-                       {id, *std::move(fd),
-                        registry_.quota_.charge_unchecked(owner->peer.uid, Resource::subscriptions),
-                        true});
+    subscriptions->add(
+        *token, {id, *std::move(stored),
+                 registry_.quota_.charge_unchecked(owner->peer.uid, Resource::subscriptions)});
     owner->subscriptions.push_back({found->second->first, *token});
 }
 
@@ -291,7 +286,7 @@ void Recovery::redo_intent()
                                                               completion_bytes.subspan(i, 1));
                 !added)
                 warn(fmt::format("a token is lost: {}", added.error().message()));
-    registry_.state_store_.end_intent();
+    registry_.state_store_.resume_intent().complete();
 }
 
 // Returns the tokens of calls that were not committed, and of calls that the client cannot repeat.
@@ -352,10 +347,8 @@ Recovery::Entry* Recovery::find_event(Id id) const
 // acknowledged.
 void Recovery::remove_unclaimed()
 {
-    for (const auto& [id, fd] : recovered_.fds)
-        registry_.state_store_.remove_fd(id);
     if (!recovered_.fds.empty())
-        log::debug("removed {} stashed descriptors without a record", recovered_.fds.size());
+        log::debug({}, "removed {} stashed descriptors without a record", recovered_.fds.size());
     recovered_.fds.clear();
 }
 

@@ -53,8 +53,8 @@ private:
     std::expected<Object::Body, std::string_view> restore_body(Id id, record::Object& record);
     void drop_object(Id id, const record::Object& record, std::string_view why);
     // Fails with the reason why there is no descriptor.
-    std::expected<UniqueFd, std::string_view> take_descriptor(Id id,
-                                                              bool (*has_type)(const UniqueFd&));
+    std::expected<FdStash::Stored, std::string_view>
+    take_descriptor(Id id, bool (*has_type)(const UniqueFd&));
     Session* find_session(std::optional<record::Id> id);
 
     void redo_intent();

@@ -25,7 +25,6 @@ void Recovery::restore_process(Id id, const record::Process& record)
     if (recovered_.has_unreadable_fds && !pidfd)
         return; // A daemon with a higher limit may find the descriptor.
     registry_.state_store_.erase(id, record::Kind::process);
-    registry_.state_store_.remove_fd(id);
 }
 
 std::vector<ProcessWatcher::Ref> Recovery::holders(const record::TakenTokens& record) const

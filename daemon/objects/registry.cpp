@@ -215,15 +215,27 @@ Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
 
 // Creating, opening, deleting.
 
-Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request)
+// Stores the descriptor under `id`, if it must survive the daemon.
+Result<FdStash::Stored> Registry::store(Result<UniqueFd> fd, std::uint64_t id, bool is_persistent)
+{
+    if (!fd)
+        return std::unexpected(fd.error());
+    if (!is_persistent)
+        return FdStash::Stored{*std::move(fd)};
+    return state_store_.store_fd(id, *std::move(fd));
+}
+
+Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request,
+                                          const ObjectDraft& draft)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse)
         return Pulse{};
-    auto event = Event::create(mode, request.initial.value_or(protocol::InitialCount{0}).value);
-    if (!event)
-        return std::unexpected(refuse::system_failure(event.error()));
-    return *std::move(event);
+    const auto initial = request.initial.value_or(protocol::InitialCount{0}).value;
+    auto stored = store(Event::make_descriptor(mode, initial), draft.serial, draft.is_persistent);
+    if (!stored)
+        return std::unexpected(refuse::system_failure(stored.error()));
+    return Event{mode, *std::move(stored), false};
 }
 
 Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& request,
@@ -256,12 +268,9 @@ Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& re
     const auto draft = prepare_object(session, request.permissions, request.lifetime, id);
     if (!draft)
         return std::unexpected(draft.error());
-    auto body = make_body(request);
+    auto body = make_body(request, *draft);
     if (!body)
         return std::unexpected(std::move(body.error()));
-    if (const auto* event = std::get_if<Event>(&*body); event && draft->is_persistent)
-        if (const auto stashed = state_store_.store_fd(draft->serial, event->fd()); !stashed)
-            return std::unexpected(refuse::system_failure(stashed.error()));
     auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
                                       *std::move(body), std::move(process));
     observer_.on_created(name, object);
@@ -359,7 +368,7 @@ Outcome<protocol::Opened> Registry::open_one(Session& session, const Item& item)
 Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& event)
 {
     auto& [name, object] = entry;
-    if (object.is_signalled_locally)
+    if (object.watch.is_local())
         if (const auto watched = watch_shared(entry, event); !watched)
             return std::unexpected(watched.error());
     // A new holder gets the event with O_NONBLOCK, even if an earlier holder has switched it off.
@@ -426,16 +435,16 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!copy)
         return std::unexpected(refuse::system_failure(copy.error()));
     const auto id = new_id();
-    const bool is_persistent = object.is_persistent && session.is_resumable();
-    if (is_persistent) {
-        if (const auto stashed = state_store_.store_fd(id, *fd); !stashed)
-            return std::unexpected(refuse::system_failure(stashed.error()));
+    auto stored = store(std::move(fd), id, object.is_persistent && session.is_resumable());
+    if (!stored)
+        return std::unexpected(refuse::system_failure(stored.error()));
+    if (stored->is_stored()) {
         state_store_.put(id,
                          record::Subscription{token->text(), static_cast<record::Id>(object.serial),
                                               static_cast<record::Id>(session.id)});
         session.opened.push_back(id);
     }
-    object.subscriptions()->add(*token, {id, *std::move(fd), *std::move(charged), is_persistent});
+    object.subscriptions()->add(*token, {id, *std::move(stored), *std::move(charged)});
     observer_.on_interest_changed(name);
     prune_and_reserve(session.subscriptions,
                       [&](const auto& subscription) { return is_stale(subscription); });
@@ -477,13 +486,13 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& item
             return std::unexpected(object.error());
     for (const auto& item : items.list)
         poll_timer(item.name);
-    deliver_edges(); // Completes waits for what was set until now.
+    const auto delivered = deliver_edges(); // Completes waits for what was set until now.
     for (const auto& item : items.list)
-        erase(objects_.find(item.name));
+        erase(objects_.find(item.name), delivered);
     return {};
 }
 
-void Registry::erase(Objects::iterator object)
+void Registry::erase(Objects::iterator object, const Delivered&)
 {
     std::erase(signalled_locally_, &*object);
     const auto name = object->first;
@@ -531,9 +540,9 @@ void Registry::delete_owned(std::uint64_t owner)
                       std::back_inserter(names));
     for (const auto& name : names)
         poll_timer(name);
-    deliver_edges(); // The last call of the owner may have been a set.
+    const auto delivered = deliver_edges(); // The last call of the owner may have been a set.
     for (const auto& name : names)
-        erase(objects_.find(name));
+        erase(objects_.find(name), delivered);
     if (owned_objects_.contains(owner))
         loop_.defer([this, owner] { delete_owned(owner); });
 }
@@ -670,7 +679,11 @@ Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const I
 
 Outcome<bool> Registry::clear(ClearProgress& progress, const TimeSlice& slice)
 {
-    deliver_edges(); // Completes waits for what was set until now.
+    return clear(progress, slice, deliver_edges()); // Completes waits for what was set until now.
+}
+
+Outcome<bool> Registry::clear(ClearProgress& progress, const TimeSlice& slice, const Delivered&)
+{
     for (; progress.cleared < progress.objects.size(); ++progress.cleared) {
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = find(next)) {

@@ -25,7 +25,7 @@
 //
 // Invariants:
 // - Pending edges are delivered before any change that could hide them: a delete, clear, disarm
-//   or re-arm. A waiter gets what was set before the change.
+//   or re-arm. A waiter gets what was set before the change. These functions demand a Delivered.
 // - Everything that can be refused is checked before the first change.
 // - An object that is persistent is recorded in the same function that changes it, and nothing
 //   is sent to a client before that record is committed.
@@ -42,8 +42,10 @@
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
 #include "daemon/objects/cooldowns.h"
 #include "daemon/objects/deadline_queue.h"
+#include "daemon/objects/edge_watch.h"
 #include "daemon/objects/event.h"
 #include "daemon/objects/eventfd_incrementer.h"
 #include "daemon/objects/holds.h"
@@ -81,9 +83,6 @@ struct LastSet {
     uid_t uid;
     pid_t pid; // 0 if a timer set it.
 };
-
-// Which edges of a watched event are reported: only "became readable", or every write and read.
-enum class EdgeMask : std::uint8_t { readable, any };
 
 // Ways in which a client can misuse a shared event. The event keeps working; we only warn.
 enum class Misuse { counter_full, blocking }; // The counter is full; O_NONBLOCK was switched off.
@@ -131,13 +130,7 @@ struct Object {
     Body body;
     EventHandles handles = {};
     // After body: the watch must be destroyed before the descriptor.
-    std::optional<EventLoop::Watch> watch;
-    EdgeMask watched_edges = EdgeMask::readable; // The edges that `watch` reports.
-    bool skips_first_edge = false; // A watch for all edges begins with an edge that means nothing.
-    // Nobody observes the object any more: the next edge removes the watch.
-    bool drops_watch_on_edge = false;
-    // The daemon reports its own sets; no client can set the event, so it needs no watch.
-    bool is_signalled_locally = false;
+    EdgeWatch watch = {};
     std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
 };
 
@@ -180,6 +173,18 @@ protected:
 // The shortest interval between two deliveries of edges that complete no wait. Without it, an event
 // that is written without end would keep the daemon busy.
 inline constexpr std::chrono::microseconds min_edge_interval{500};
+
+// Proof that the edges up to now were delivered. Only Registry::deliver_edges() makes one, and each
+// function demands one that makes a change which could hide edges.
+class Delivered {
+public:
+    bool has_completed_wait() const { return has_completed_wait_; }
+
+private:
+    friend class Registry;
+    explicit Delivered(bool has_completed_wait) : has_completed_wait_{has_completed_wait} {}
+    bool has_completed_wait_;
+};
 
 using protocol::Item;
 
@@ -331,11 +336,11 @@ public:
     Result<void> watch(const Name& name, Object& object, EdgeMask edges);
     static bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
     // Logs the misuse, once for each object.
-    static void warn_once(const Name& name, Object& object, Misuse misuse);
+    void warn_once(const Name& name, Object& object, Misuse misuse);
     // Stops watching, unless the observer still wants to know about the object.
     void unwatch_if_unobserved(const Name& name);
-    // Reports all pending edges to the observer now. Returns whether any wait completed.
-    bool deliver_edges();
+    // Reports all pending edges to the observer now.
+    Delivered deliver_edges();
     // Reports how often a watched timer expired since the last poll.
     void poll_timer(const Name& name);
     // Returns whether the event that a timer sets was deleted; or whether the timer's armer has
@@ -347,7 +352,6 @@ private:
     using Entry = Objects::value_type;
     friend class Recovery;
 
-    static Outcome<Object::Body> make_body(const protocol::CreateEvent& request);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     Outcome<Quota::Charge> charge_for_handle(const Peer& peer);
     Outcome<Quota::Charge> charge_reclaiming_handles(Session& session);
@@ -361,6 +365,8 @@ private:
                                         std::optional<Permissions> permissions,
                                         std::optional<Lifetime> lifetime,
                                         std::optional<std::uint64_t> id);
+    Result<FdStash::Stored> store(Result<UniqueFd> fd, std::uint64_t id, bool is_persistent);
+    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const ObjectDraft& draft);
     Entry& add_object(Session& session, const Name& name, const ObjectDraft& draft,
                       Quota::Charge charge, Object::Body body,
                       std::optional<ProcessWatcher::Ref> process);
@@ -375,7 +381,11 @@ private:
     Outcome<Timer*> find_authorized_timer(const Peer& peer, const Item& item);
     Outcome<std::optional<Timer::Target>>
     resolve_target(const Peer& peer, const protocol::Arm& request, PolicyCheck policy_check);
-    Outcome<void> rearm(Entry& entry, const TimerSpec& spec, std::optional<Timer::Target> target);
+    Outcome<void> rearm(Entry& entry, const TimerSpec& spec, std::optional<Timer::Target> target,
+                        const Delivered& delivered);
+    Outcome<void> disarm(const Items<Item>& items, const Delivered& delivered);
+    Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice,
+                        const Delivered& delivered);
     Result<void> apply_logged(const Increments& increments);
     void return_pending_tokens();
     void record_pending_returns();
@@ -395,7 +405,7 @@ private:
     Outcome<void> check_descriptor_budget(const Peer& peer, Resource resource) const;
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
-    void erase(Objects::iterator object);
+    void erase(Objects::iterator object, const Delivered& delivered);
     void remove(Objects::iterator object);
     void delete_owned(std::uint64_t owner);
     void end(ProcessWatcher::Id process);
@@ -421,6 +431,7 @@ private:
     Policy policy_;
     Quota& quota_;
     RegistryObserver& observer_;
+    log::Limited log_;
     StateStore& state_store_;
     EventfdIncrementer incrementer_;
     std::int64_t descriptor_budget_;

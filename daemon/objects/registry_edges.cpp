@@ -3,8 +3,6 @@
 
 #include "daemon/base/log.h"
 
-#include <sys/epoll.h>
-
 #include <utility>
 
 namespace evfd::daemon {
@@ -13,10 +11,7 @@ bool Registry::is_watched(const Object& object, EdgeMask edges)
 {
     if (object.timer())
         return object.timer()->is_counting();
-    if (object.is_signalled_locally && edges == EdgeMask::readable)
-        return true;
-    return object.watch && !object.drops_watch_on_edge &&
-           (edges == EdgeMask::readable || object.watched_edges == EdgeMask::any);
+    return object.watch.reports(edges);
 }
 
 Result<void> Registry::watch(const Name& name, Object& object, EdgeMask edges)
@@ -39,18 +34,12 @@ Result<void> Registry::watch(const Name& name, Object& object, EdgeMask edges)
 
 Result<void> Registry::watch_event(Entry& entry, const Event& event, EdgeMask edges)
 {
-    auto& object = entry.second;
-    object.drops_watch_on_edge = false;
-    if (object.watch && (edges == EdgeMask::readable || object.watched_edges == EdgeMask::any))
-        return {};
-    if (edges == EdgeMask::readable && event.is_unshared()) {
-        object.is_signalled_locally = true;
+    auto& watch = entry.second.watch;
+    if (edges == EdgeMask::readable && event.is_unshared() && !watch.is_in_epoll()) {
+        watch.arm_locally();
         return {};
     }
-    const auto watched = watch_descriptor(entry, event, edges);
-    if (watched)
-        object.is_signalled_locally = false;
-    return watched;
+    return watch_descriptor(entry, event, edges);
 }
 
 // Watches an event that the daemon signalled itself and that clients can set and clear from now on.
@@ -59,37 +48,14 @@ Result<void> Registry::watch_shared(Entry& entry, const Event& event)
     const auto edges = event.mode() == Mode::manual ? EdgeMask::any : EdgeMask::readable;
     if (const auto watched = watch_descriptor(entry, event, edges); !watched)
         return watched;
-    entry.second.is_signalled_locally = false;
     deliver_edges(); // Delivers the first edge of the watch.
     return {};
 }
 
 Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, EdgeMask edges)
 {
-    auto& object = entry.second;
-    // Every write by any process produces an edge. The watch is edge-triggered, so nothing has
-    // to be read. To observe all edges, EPOLLOUT is needed too; without it, a set that is cleared
-    // at once would not be reported: epoll checks again and finds an event that is not readable but
-    // is writable. With EPOLLOUT, a read produces an edge as well, and so does the beginning of the
-    // watch.
-    const auto events = EPOLLET | EPOLLIN | (edges == EdgeMask::any ? EPOLLOUT : 0u);
-    // Does not skip the edge that the change of the mask produces: the watch for readable edges may
-    // not have reported an earlier edge.
-    if (object.watch) {
-        if (const auto changed = object.watch->change(events); !changed)
-            return changed;
-        object.watched_edges = edges;
-        return {};
-    }
-    auto watch = edge_epoll_.watch(event.fd(), events, [this, &entry](std::uint32_t events_now) {
-        on_edge(entry, events_now);
-    });
-    if (!watch)
-        return std::unexpected(watch.error());
-    object.watch.emplace(*std::move(watch));
-    object.watched_edges = edges;
-    object.skips_first_edge = edges == EdgeMask::any;
-    return {};
+    return entry.second.watch.arm(edge_epoll_, event.fd(), edges,
+                                  [this, &entry](std::uint32_t events) { on_edge(entry, events); });
 }
 
 void Registry::unwatch_if_unobserved(const Name& name)
@@ -97,12 +63,7 @@ void Registry::unwatch_if_unobserved(const Name& name)
     auto* object = find(name);
     if (!object || !is_watched(*object) || observer_.is_observed(name))
         return;
-    object->is_signalled_locally = false;
-    // The next wait for a token usually arrives before the next set. So a watch for readable edges
-    // is kept until its next edge.
-    object->drops_watch_on_edge = object->watched_edges == EdgeMask::readable;
-    if (!object->drops_watch_on_edge)
-        object->watch.reset();
+    object->watch.release();
     if (auto* timer = object->timer(); timer && !timer->must_count()) {
         timer->stop_counting();
         schedule_poll(*objects_.find(name));
@@ -116,14 +77,14 @@ void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
     const log::Fields about{.name = name.text(), .uid = object.ownership.owner};
     switch (misuse) {
     case Misuse::counter_full:
-        log::warn(
+        log_.warn(
             about,
             "a client filled the counter of '{}'; clear the event, or delete it and permit fewer "
             "users to set the next one",
             name.text());
         break;
     case Misuse::blocking:
-        log::warn(
+        log_.warn(
             about,
             "a client switched O_NONBLOCK off for '{}', so a write or read by another client can "
             "block; permit fewer users to open it if this was intended",
@@ -135,15 +96,10 @@ void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
 void Registry::on_edge(Entry& entry, std::uint32_t events)
 {
     auto& [name, object] = entry;
-    if (object.drops_watch_on_edge) {
-        object.watch.reset();
-        return;
-    }
-    if (object.watched_edges == EdgeMask::any && (events & EPOLLOUT) == 0)
+    if (object.watch.shows_full_counter(events))
         warn_once(name, object, Misuse::counter_full);
-    if (std::exchange(object.skips_first_edge, false))
-        return;
-    observer_.on_edge(name, object);
+    if (object.watch.on_edge())
+        observer_.on_edge(name, object);
 }
 
 // Edges that come meanwhile are not lost: they are delivered when edges are enabled again.
@@ -151,7 +107,7 @@ void Registry::on_edges()
 {
     const auto now = monotonic_now();
     const bool is_busy = now - std::exchange(last_delivery_, now) < min_edge_interval;
-    if (deliver_edges() || !is_busy)
+    if (deliver_edges().has_completed_wait() || !is_busy)
         return;
     edge_watch_.reset();
     // Leaves as much time to others as this took.
@@ -171,16 +127,16 @@ void Registry::signal_locally(const Increments& increments)
 {
     const bool is_first = signalled_locally_.empty();
     for (const auto& increment : increments)
-        if (increment.object->is_signalled_locally)
+        if (increment.object->watch.is_local())
             signalled_locally_.push_back(&*objects_.find(*increment.name));
     if (is_first && !signalled_locally_.empty())
         loop_.defer([this] { deliver_edges(); }); // Unless another call delivers the edges before.
 }
 
-bool Registry::deliver_edges()
+Delivered Registry::deliver_edges()
 {
     if (is_delivering_ || (signalled_locally_.empty() && !edge_epoll_.watches_any()))
-        return false; // An observer may call functions that end up here again.
+        return Delivered{false}; // An observer may call functions that end up here again.
     is_delivering_ = true;
     for (auto* entry : std::exchange(signalled_locally_, {}))
         observer_.on_edge(entry->first, entry->second);
@@ -193,13 +149,13 @@ bool Registry::deliver_edges()
     for (std::size_t i = 0; i < max_batches; ++i) {
         const auto polled = edge_epoll_.poll();
         if (!polled)
-            log::error("cannot poll for edges of events: {}", polled.error().message());
+            log_.error({}, "cannot poll for edges of events: {}", polled.error().message());
         if (!polled || *polled < batch)
             break;
     }
     const bool has_completed_wait = observer_.on_edges_delivered();
     is_delivering_ = false;
-    return has_completed_wait;
+    return Delivered{has_completed_wait};
 }
 
 } // namespace evfd::daemon

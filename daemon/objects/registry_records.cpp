@@ -119,15 +119,12 @@ void Registry::unpersist(const Object& object)
     state_store_.erase(object.serial, record::Kind::object);
     if (object.subscriptions())
         state_store_.erase(object.serial, record::Kind::counters);
-    state_store_.remove_fd(object.serial);
 }
 
 void Registry::unpersist(const Subscription& subscription)
 {
-    if (!subscription.is_persistent)
-        return;
-    state_store_.erase(subscription.id, record::Kind::subscription);
-    state_store_.remove_fd(subscription.id);
+    if (subscription.is_persistent())
+        state_store_.erase(subscription.id, record::Kind::subscription);
 }
 
 void Registry::remove_subscription(const Session::SubscriptionRef& subscription_ref, Object& object)
@@ -178,19 +175,20 @@ Result<void> Registry::apply_logged(const Increments& increments)
             object->event()->append_targets(tokens, object->is_persistent ? persistent : others);
         }
     }
-    std::span<char> completion_bytes;
+    std::optional<StateStore::Intent> intent;
     if (!logged.empty()) {
-        const auto intent = state_store_.begin_intent(logged, persistent.size());
-        if (!intent) {
+        auto begun = state_store_.begin_intent(logged, persistent.size());
+        if (!begun) {
             for (const auto& [name, object, tokens, reported] : increments)
                 if (auto* pulse = object->pulse()) {
                     pulse->count(-tokens);
                     persist_counters(*object);
                 }
-            return std::unexpected(intent.error());
+            return std::unexpected(begun.error());
         }
-        completion_bytes = *intent;
+        intent.emplace(*std::move(begun));
     }
+    const auto completion_bytes = intent ? intent->pending_increments() : std::span<char>{};
     signal_locally(increments); // The edges are delivered later.
     if (const auto added = incrementer_.add(persistent, completion_bytes); !added)
         return added;
@@ -199,8 +197,8 @@ Result<void> Registry::apply_logged(const Increments& increments)
     for (std::size_t i = 0; i < unshared.size(); ++i)
         if (const auto added = unshared[i]->set(unshared_tokens[i], incrementer_); !added)
             return added;
-    if (!logged.empty())
-        state_store_.end_intent();
+    if (intent)
+        intent->complete(); // An observer may begin the next one.
     for (const auto& [name, object, tokens, reported] : increments)
         if (const auto pulses = reported.value_or(tokens); object->pulse() && pulses > 0)
             observer_.on_pulsed(*name, *object, pulses);
@@ -211,11 +209,8 @@ Result<bool> Registry::take(Object& object)
 {
     if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    auto& into = state_store_.take_slot(object.serial);
-    auto taken = object.event()->take(into);
-    if (!taken || !*taken)
-        state_store_.cancel_take();
-    return taken;
+    auto take = state_store_.begin_take(object.serial);
+    return object.event()->take(take.slot());
 }
 
 void Registry::record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold)
@@ -265,7 +260,7 @@ void Registry::return_pending_tokens()
         if (increments.empty())
             continue;
         if (const auto returned = apply_logged(increments); !returned)
-            log::error("tokens of '{}' and other events are lost: {}",
+            log_.error({}, "tokens of '{}' and other events are lost: {}",
                        increments.front().name->text(), returned.error().message());
     }
 }

@@ -104,7 +104,9 @@ Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
         if (auto room = check_ticks(session.peer, request.name, spec->schedule); !room)
             return std::unexpected(std::move(room.error()));
     if (exists) {
-        const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target));
+        poll_timer(request.name); // Earlier expirations count for the earlier waiters.
+        const auto delivered = deliver_edges();
+        const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target), delivered);
         return done ? Outcome<Made>{Made::existed} : std::unexpected(done.error());
     }
     auto charged = charge(session.peer, Resource::objects);
@@ -147,11 +149,9 @@ void Registry::charge_ticks(Object& object)
 }
 
 Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
-                              std::optional<Timer::Target> target)
+                              std::optional<Timer::Target> target, const Delivered&)
 {
     auto& [name, object] = entry;
-    poll_timer(name); // Earlier expirations count for the earlier waiters.
-    deliver_edges();
     // On failure the timer is armed all the same; only a descriptor is not.
     const auto done = object.timer()->arm(spec, std::move(target));
     charge_ticks(object);
@@ -168,7 +168,11 @@ Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items)
             return std::unexpected(timer.error());
     for (const auto& item : items.list)
         poll_timer(item.name);
-    deliver_edges();
+    return disarm(items, deliver_edges());
+}
+
+Outcome<void> Registry::disarm(const Items<Item>& items, const Delivered&)
+{
     Outcome<void> disarmed;
     for (const auto& item : items.list) {
         auto& entry = *objects_.find(item.name);
@@ -192,7 +196,7 @@ bool Registry::acknowledge(const Session& session, const Token& token)
     if (!timer || !timer->subscriptions().has(token))
         return false;
     if (const auto done = timer->acknowledge(token); !done)
-        log::error({.name = subscription->name.text()},
+        log_.error({.name = subscription->name.text()},
                    "cannot disarm a subscriber's timerfd of '{}': {}", subscription->name.text(),
                    done.error().message());
     return true;
@@ -247,7 +251,7 @@ void Registry::fire_target(Entry& entry, std::int64_t times)
     if (!target || target->is_gone || target->backlog + times == 0)
         return;
     if (is_target_gone(*target)) {
-        log::info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
+        log_.info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
                   name.text(), target->event.text());
         target->is_gone = true;
         target->backlog = 0;
@@ -275,7 +279,7 @@ void Registry::skip_target(Entry& timer)
     auto& [name, object] = timer;
     auto& target = *object.timer()->target();
     if (!std::exchange(target.has_logged_denial, true))
-        log::info({.name = name.text(), .uid = target.armer.uid},
+        log_.info({.name = name.text(), .uid = target.armer.uid},
                   "timer '{}' does not set '{}': uid {}, which armed it, has lost the permission",
                   name.text(), target.event.text(), target.armer.uid);
     target.backlog = 0;
@@ -311,7 +315,7 @@ bool Registry::add_batch(Entry& timer, Object& event)
     persist_counters(object); // Committed together with the intent to add them.
     const auto begin = monotonic_now();
     if (const auto done = apply_logged({{&target.event, &event, tokens}}); !done)
-        log::error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
+        log_.error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
                    target.event.text(), done.error().message());
     else
         event.last_set = LastSet{wall_now(), target.armer.uid, 0};

@@ -4,6 +4,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/access/quota.h"
+#include "daemon/store/fd_stash.h"
 
 #include <array>
 #include <compare>
@@ -28,10 +29,13 @@ private:
 };
 
 struct Subscription {
-    std::uint64_t id; // Never reused, not even by an object.
-    UniqueFd fd;      // An eventfd or a timerfd; the subscriber has a duplicate.
+    std::uint64_t id;       // Never reused, not even by an object.
+    FdStash::Stored stored; // An eventfd or a timerfd; the subscriber has a duplicate.
     Quota::Charge charge;
-    bool is_persistent; // The state store has a record of the subscription.
+
+    const UniqueFd& fd() const { return stored.fd(); }
+    // Returns whether the state store has the descriptor and a record of the subscription.
+    bool is_persistent() const { return stored.is_stored(); }
 };
 
 } // namespace evfd::daemon

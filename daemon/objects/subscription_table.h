@@ -25,7 +25,7 @@ public:
     {
         Result<void> all;
         for (const auto& [token, subscription] : subscriptions_)
-            if (const auto done = each(subscription.fd); !done && all)
+            if (const auto done = each(subscription.fd()); !done && all)
                 all = done;
         return all;
     }

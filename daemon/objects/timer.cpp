@@ -132,7 +132,7 @@ bool Timer::is_cancelled_by_clock_change() const
 Result<void> Timer::acknowledge(const Token& token) const
 {
     const auto* subscription = subscriptions_.find(token);
-    return subscription && phase_ == TimerState::cancelled ? program(subscription->fd, {})
+    return subscription && phase_ == TimerState::cancelled ? program(subscription->fd(), {})
                                                            : Result<void>{};
 }
 

@@ -36,7 +36,7 @@ void Daemonizer::report_status(int code)
 {
     const auto byte = static_cast<char>(code);
     if (::write(ready_.get(), &byte, 1) < 0)
-        log::debug("the parent process has exited already");
+        log::debug({}, "the parent process has exited already");
     ready_ = {};
 }
 
@@ -48,7 +48,7 @@ void Daemonizer::detach_from_terminal()
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::dup2(null.get(), fd);
     if (::chdir("/") < 0) // Otherwise the file system could not be unmounted.
-        log::debug("cannot leave the working directory");
+        log::debug({}, "cannot leave the working directory");
 }
 
 } // namespace evfd::daemon

@@ -36,7 +36,7 @@ public:
     {
         // FDPOLL=0: otherwise systemd drops a descriptor whose other end is closed. sd_notify(3)
         if (!notifier_.notify(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd))
-            log::warn("'{}' cannot be sent to the fd store", name);
+            log::warn({}, "'{}' cannot be sent to the fd store", name);
     }
     std::size_t probe_capacity(std::size_t wanted) const;
 
@@ -121,7 +121,8 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         if (which[i]) // The stored descriptor of that name could not be used.
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
-        log::warn("{} accepts {} of the {} descriptors of the state store, so a crash would lose "
+        log::warn({},
+                  "{} accepts {} of the {} descriptors of the state store, so a crash would lose "
                   "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
@@ -134,7 +135,7 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
             protocol.store(descriptors[i], StateStore::fd_names[i]);
     // The fd store must have them before the first reply is sent.
     if (!notifier.await_read(reply_timeout))
-        log::warn("the fd store does not respond: a crash may lose all objects");
+        log::warn({}, "the fd store does not respond: a crash may lose all objects");
     return fd_store;
 }
 

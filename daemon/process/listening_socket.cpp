@@ -91,7 +91,7 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
                                          "choose another socket with --socket",
                                          path_)};
     if (exists)
-        log::info("{} is stale: replacing it", path_);
+        log::info({}, "{} is stale: replacing it", path_);
     socket_ = open();
 }
 
@@ -140,7 +140,7 @@ void ListeningSocket::set_mode(mode_t mode)
 {
     mode_ = mode;
     if (is_ours() && ::chmod(path_.c_str(), mode) < 0)
-        log::error("cannot change the mode of {}: {}", path_, std::strerror(errno));
+        log::error({}, "cannot change the mode of {}: {}", path_, std::strerror(errno));
 }
 
 ListeningSocket::~ListeningSocket()

@@ -133,7 +133,7 @@ void Supervisor::start()
     auto [ours, theirs] = make_notify_sockets();
     const auto child = ours ? ::fork() : -1;
     if (child < 0) {
-        log::error("the daemon cannot be started: {}", std::strerror(errno));
+        log::error({}, "the daemon cannot be started: {}", std::strerror(errno));
         if (was_ready_ || ours)
             return schedule_restart(W_EXITCODE(EXIT_FAILURE, 0));
         exit_status_ = EXIT_FAILURE; // There will be no more descriptors later.
@@ -177,7 +177,7 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
         arguments.push_back(const_cast<char*>(argument.c_str()));
     arguments.push_back(nullptr);
     ::execv(arguments.front(), arguments.data());
-    log::critical("{} cannot be run: {}", command_.front(), std::strerror(errno));
+    log::critical({}, "{} cannot be run: {}", command_.front(), std::strerror(errno));
     ::_exit(EXIT_FAILURE);
 }
 
@@ -214,7 +214,7 @@ void Supervisor::add_fds(const std::string& name, std::deque<UniqueFd> fds)
 {
     for (auto& fd : fds) {
         if (fd_store_.size() >= max_stored_fds) {
-            log::error("'{}' is not stored: the limit is {} descriptors", name, max_stored_fds);
+            log_.error({}, "'{}' is not stored: the limit is {} descriptors", name, max_stored_fds);
             return;
         }
         fd_store_.push_back({name, std::move(fd)});
@@ -286,9 +286,9 @@ void Supervisor::on_idle_exit()
 void Supervisor::schedule_restart(int status)
 {
     if (WIFSIGNALED(status))
-        log::warn("the daemon was killed by signal {}: restarting it", WTERMSIG(status));
+        log_.warn({}, "the daemon was killed by signal {}: restarting it", WTERMSIG(status));
     else
-        log::warn("the daemon failed: restarting it");
+        log_.warn({}, "the daemon failed: restarting it");
     if (!is_ready_)
         ++failed_starts_;
     const auto delay = failed_starts_ < 4

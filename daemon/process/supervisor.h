@@ -26,6 +26,7 @@
 
 #include "common/clock.h"
 #include "common/unique_fd.h"
+#include "daemon/base/log.h"
 #include "daemon/process/listening_socket.h"
 
 #include <sys/types.h>
@@ -76,6 +77,7 @@ private:
     void on_idle_exit();
     void schedule_restart(int status);
 
+    log::Limited log_;
     ListeningSocket socket_;
     UniqueFd listening_;
     std::vector<std::string> command_;

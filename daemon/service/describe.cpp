@@ -47,7 +47,7 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
 
 } // namespace
 
-protocol::Object describe(const Registry& registry, const Waits& waits, const Peer& peer,
+protocol::Object describe(Registry& registry, const Waits& waits, const Peer& peer,
                           const Name& name, Object& object)
 {
     protocol::Object described{
@@ -98,9 +98,9 @@ protocol::Object describe(const Registry& registry, const Waits& waits, const Pe
     else
         described.large_count = fmt::to_string(shown->count);
     if (shown->count >= max_count)
-        Registry::warn_once(name, object, Misuse::counter_full);
+        registry.warn_once(name, object, Misuse::counter_full);
     if (shown->is_blocking)
-        Registry::warn_once(name, object, Misuse::blocking);
+        registry.warn_once(name, object, Misuse::blocking);
     return described;
 }
 

@@ -8,7 +8,7 @@
 namespace evfd::daemon {
 
 // Describes the object as this peer may see it: a peer that may not wait does not see its state.
-protocol::Object describe(const Registry& registry, const Waits& waits, const Peer& peer,
+protocol::Object describe(Registry& registry, const Waits& waits, const Peer& peer,
                           const Name& name, Object& object);
 
 } // namespace evfd::daemon

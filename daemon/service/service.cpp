@@ -28,12 +28,12 @@ void log_declared(const Name& name, uid_t owner, const Outcome<Made>& made)
             return std::string{refusal.error};
     };
     if (!made)
-        log::error.unlimited({.name = name.text(), .uid = owner},
-                             "cannot create '{}' of the configuration: {}", name.text(),
-                             std::visit(message, made.error().reason()));
+        log::error({.name = name.text(), .uid = owner},
+                   "cannot create '{}' of the configuration: {}", name.text(),
+                   std::visit(message, made.error().reason()));
     else if (*made == Made::created)
-        log::info.unlimited({.name = name.text(), .uid = owner},
-                            "created '{}' from the configuration", name.text());
+        log::info({.name = name.text(), .uid = owner}, "created '{}' from the configuration",
+                  name.text());
 }
 
 bool is_held_by_session(const protocol::Wait& request)

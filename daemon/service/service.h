@@ -20,6 +20,7 @@
 #include "common/protocol/protocol.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
+#include "daemon/base/log.h"
 #include "daemon/base/open_descriptors.h"
 #include "daemon/objects/registry.h"
 #include "daemon/service/caller.h"
@@ -57,6 +58,7 @@ public:
     std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
+    log::Limited& client_log() { return client_log_; }
     // Applies to calls from now on, and to pending waits and monitors.
     void set_policy(Policy policy);
     // Creates an object of the configuration, whatever the policy says. An existing object stays as
@@ -152,6 +154,7 @@ private:
 
     OpenDescriptors open_descriptors_;
     Counters counters_;
+    log::Limited client_log_;
     Quota quota_;
     Registry registry_;
     Sessions sessions_;

@@ -19,7 +19,7 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
     if (orphans_.empty())
         return;
     grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this] {
-        log::info("ending {} sessions that no client resumed", orphans_.size());
+        log::info({}, "ending {} sessions that no client resumed", orphans_.size());
         // The history of a session that ended is not known any more.
         history_is_complete_ = orphans_.empty();
         for (auto& [token, session] : std::exchange(orphans_, {}))

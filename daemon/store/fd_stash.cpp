@@ -1,6 +1,6 @@
 #include "daemon/store/fd_stash.h"
 
-#include "common/limits.h"
+#include "common/scm_rights.h"
 #include "daemon/base/log.h"
 
 #include <sys/socket.h>
@@ -46,36 +46,18 @@ struct PeekedMessage {
 bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
 {
     peeked = {}; // Closes the previous message's descriptors first.
-    alignas(FdStash::Id) std::array<char, sizeof(Label) + batch * sizeof(FdStash::Id)> bytes;
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(batch * sizeof(int))> control;
-    iovec data{bytes.data(), bytes.size()};
-    msghdr message{};
-    message.msg_iov = &data;
-    message.msg_iovlen = 1;
-    message.msg_control = control.data();
-    message.msg_controllen = control.size();
-    ssize_t received = 0;
-    do
-        received = ::recvmsg(end.get(), &message, MSG_PEEK | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (received < 0 && errno == EINTR);
-    if (received <= 0)
+    std::array<char, sizeof(Label) + batch * sizeof(FdStash::Id)> bytes;
+    auto message = scm_rights::receive(end, bytes, MSG_PEEK);
+    if (!message || message->bytes == 0)
         return false;
 
-    peeked.is_truncated = (message.msg_flags & MSG_CTRUNC) != 0;
-    for (auto* header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
-        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
-            continue;
-        for (std::size_t i = 0; i < (header->cmsg_len - CMSG_LEN(0)) / sizeof(int); ++i) {
-            int fd = -1;
-            std::memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-            peeked.fds.emplace_back(fd);
-        }
-    }
+    peeked.fds = std::move(message->fds);
+    peeked.is_truncated = message->is_truncated;
     const Label label;
-    const auto size = static_cast<std::size_t>(received);
-    if (size < sizeof label || std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
+    if (message->bytes < sizeof label ||
+        std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
         return true;
-    peeked.ids.resize((size - sizeof label) / sizeof(FdStash::Id));
+    peeked.ids.resize((message->bytes - sizeof label) / sizeof(FdStash::Id));
     std::copy_n(bytes.data() + sizeof label, peeked.ids.size() * sizeof(FdStash::Id),
                 reinterpret_cast<char*>(peeked.ids.data())); // The list of ids may be empty.
     return true;
@@ -121,9 +103,9 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
                 contents.unwanted_ids.push_back(id);
                 continue;
             }
-            if (!live_.emplace(id, Location{message.fds[i].get(), number}).second)
+            if (live_->contains(id))
                 continue; // A second copy refers to the same open file.
-            contents.fds.emplace_back(id, std::move(message.fds[i]));
+            contents.fds.emplace_back(id, add_live(id, std::move(message.fds[i]), number));
         }
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());
@@ -135,50 +117,60 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
 
 // Storing and removing.
 
-Result<void> FdStash::store(Id id, const UniqueFd& fd)
+FdStash::Stored::Stored(UniqueFd fd) : fd_{std::make_shared<const UniqueFd>(std::move(fd))} {}
+
+FdStash::Stored& FdStash::Stored::operator=(Stored&& other) noexcept
 {
-    return send(young_, {id}, {fd.get()});
+    Stored taken{std::move(other)};
+    std::swap(fd_, taken.fd_);
+    std::swap(live_, taken.live_);
+    std::swap(id_, taken.id_);
+    return *this;
 }
 
-void FdStash::remove(Id id)
+FdStash::Stored::~Stored()
 {
-    live_.erase(id);
+    if (!live_)
+        return;
+    // Only after damage is there another descriptor with this id.
+    if (const auto location = live_->find(id_);
+        location != live_->end() && location->second.fd == fd_)
+        live_->erase(location);
+}
+
+FdStash::Stored FdStash::add_live(Id id, UniqueFd fd, std::uint64_t message)
+{
+    auto owner = std::make_shared<const UniqueFd>(std::move(fd));
+    live_->insert_or_assign(id, Location{owner, message});
+    return {std::move(owner), live_, id};
+}
+
+Result<FdStash::Stored> FdStash::store(Id id, UniqueFd fd)
+{
+    const auto number = fd.get();
+    if (const auto sent = send(young_, {id}, {&number, 1}); !sent)
+        return std::unexpected(sent.error());
+    return add_live(id, std::move(fd), last_message_);
 }
 
 bool FdStash::is_live(const Message& message, Id id) const
 {
-    const auto location = live_.find(id);
-    return location != live_.end() && location->second.message == message.number;
+    const auto location = live_->find(id);
+    return location != live_->end() && location->second.message == message.number;
 }
 
 Result<void> FdStash::send(Generation& generation, const std::vector<Id>& ids,
-                           const std::vector<int>& fds)
+                           std::span<const int> fds)
 {
     Label label;
     std::array<iovec, 2> data{
         iovec{&label, sizeof label},
         iovec{const_cast<Id*>(ids.data()), ids.size() * sizeof(Id)},
     };
-    alignas(cmsghdr) std::array<char, CMSG_SPACE(batch * sizeof(int))> control;
-    msghdr message{};
-    message.msg_iov = data.data();
-    message.msg_iovlen = data.size();
-    message.msg_control = control.data();
-    message.msg_controllen = CMSG_SPACE(fds.size() * sizeof(int));
-    std::memset(control.data(), 0, message.msg_controllen);
-    auto* header = CMSG_FIRSTHDR(&message);
-    header->cmsg_level = SOL_SOCKET;
-    header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(fds.size() * sizeof(int));
-    std::memcpy(CMSG_DATA(header), fds.data(), fds.size() * sizeof(int));
-
-    while (::sendmsg(ends_[generation.sender].get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
-        if (errno != EINTR)
-            return std::unexpected(Fault::last("sendmsg(2)"));
+    if (const auto sent = scm_rights::send(ends_[generation.sender], data, fds); !sent)
+        return std::unexpected(sent.error());
     generation.messages.push_back({++last_message_, ids});
     in_flight_ += ids.size();
-    for (std::size_t i = 0; i < ids.size(); ++i)
-        live_.insert_or_assign(ids[i], Location{fds[i], last_message_});
     return {};
 }
 
@@ -194,8 +186,8 @@ void FdStash::compact(std::size_t count)
     bool progresses = true;
     while (progresses && (young_.messages.size() >= max_young || !has_room_for(count)))
         progresses = rewrite(young_);
-    const auto leftover = in_flight_ - live_.size();
-    if (!old_.messages.empty() && leftover > batch + live_.size() / 8)
+    const auto leftover = in_flight_ - live_->size();
+    if (!old_.messages.empty() && leftover > batch + live_->size() / 8)
         rewrite(old_);
 }
 
@@ -216,14 +208,17 @@ bool FdStash::rewrite(Generation& generation)
         ++messages;
         for (const auto id : live) {
             ids.push_back(id);
-            fds.push_back(live_.at(id).fd);
+            fds.push_back(live_->at(id).fd->get());
         }
     }
     if (!ids.empty())
         if (const auto sent = send(old_, ids, fds); !sent) {
-            log::debug("the descriptor stash cannot be compacted now: {}", sent.error().message());
+            log::debug({}, "the descriptor stash cannot be compacted now: {}",
+                       sent.error().message());
             return false;
         }
+    for (const auto id : ids)
+        live_->at(id).message = last_message_;
     const bool removed_any = messages > 0;
     for (; messages > 0; --messages)
         discard_first(generation);
@@ -236,7 +231,7 @@ void FdStash::discard_first(Generation& generation)
     char byte = 0;
     while (::recv(ends_[1 - generation.sender].get(), &byte, sizeof byte, MSG_DONTWAIT) < 0)
         if (errno != EINTR) {
-            log::error("a stashed message cannot be discarded: {}",
+            log_.error({}, "a stashed message cannot be discarded: {}",
                        Fault::last("recv(2)").message());
             return;
         }

@@ -11,26 +11,29 @@
 // - store() sends each descriptor in a message of its own, from end 0: the young generation.
 // - compact() collects the live descriptors of many messages in one message, which it sends from
 //   end 1: the old generation. Then it receives the messages that it has replaced.
-// - remove() forgets the id. The descriptor stays in flight as a leftover until compact() rewrites
-//   its message.
+// - store() returns a Stored. Its destructor removes the descriptor, which stays in flight as a
+//   leftover until compact() rewrites its message.
 //
 // What must hold:
 //
 // - A message is received only after its live descriptors have been sent again. A crash at any
 //   instant leaves every stored descriptor in flight, some of them twice.
-// - The caller keeps a stored descriptor open until remove(), because the stash knows only its
-//   number and sends it again when it rewrites a message.
+// - The stash sends a descriptor again when it rewrites a message. So it shares the ownership of
+//   every live descriptor, and no number of a closed one is ever sent.
 // - Every message carries a label and the ids of its descriptors, in the same order.
 #pragma once
 
 #include "common/limits.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/base/log.h"
 
 #include <array>
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -38,11 +41,40 @@
 namespace evfd::daemon {
 
 class FdStash {
+    struct Location;
+
 public:
     using Id = std::uint64_t;
+
+    // A descriptor and its place in the stash. The destructor first removes it from the stash, then
+    // closes it.
+    class Stored {
+    public:
+        explicit Stored(UniqueFd fd); // No stash has the descriptor.
+        Stored(Stored&& other) noexcept = default;
+        Stored& operator=(Stored&& other) noexcept;
+        ~Stored();
+
+        const UniqueFd& fd() const { return *fd_; }
+        // The descriptor stays open for as long as the result exists, even if it is removed.
+        std::shared_ptr<const UniqueFd> share() const { return fd_; }
+        bool is_stored() const { return live_ != nullptr; }
+
+    private:
+        friend class FdStash;
+        using Live = std::unordered_map<Id, Location>;
+        Stored(std::shared_ptr<const UniqueFd> fd, std::shared_ptr<Live> live, Id id)
+            : fd_{std::move(fd)}, live_{std::move(live)}, id_{id}
+        {
+        }
+        std::shared_ptr<const UniqueFd> fd_;
+        std::shared_ptr<Live> live_; // Null if no stash has the descriptor.
+        Id id_ = 0;
+    };
+
     struct Contents {
         // Duplicates of the stored descriptors; no id occurs twice.
-        std::vector<std::pair<Id, UniqueFd>> fds;
+        std::vector<std::pair<Id, Stored>> fds;
         std::vector<Id> unwanted_ids;
         // Number of descriptors that could not be received, or whose message has no valid label.
         std::size_t unreadable = 0;
@@ -50,17 +82,16 @@ public:
 
     static Result<FdStash> create();
     // Reopens the stash of an earlier daemon from its two ends, and fills `contents` with
-    // duplicates of the stored descriptors. A descriptor whose id is not wanted counts as removed.
+    // duplicates of the stored descriptors. A descriptor whose id is not wanted is removed.
     // The function has the unwanted descriptors of at most one message open at the same time.
     using IsWanted = std::function<bool(Id)>;
     static Result<FdStash> open(
         std::array<UniqueFd, 2> ends, Contents& contents,
         const IsWanted& is_wanted = [](Id) { return true; });
 
-    // Stores `fd`, which the caller keeps open until remove(). ETOOMANYREFS, EAGAIN: the kernel
-    // allows no more descriptors in flight.
-    Result<void> store(Id id, const UniqueFd& fd);
-    void remove(Id id); // Does nothing for an unknown id.
+    // Stores `fd` until the result is destroyed, and closes it if that fails. ETOOMANYREFS, EAGAIN:
+    // the kernel allows no more descriptors in flight.
+    Result<Stored> store(Id id, UniqueFd fd);
     // Returns whether `count` more descriptors can be stored, one by one, before compact() is
     // called.
     bool has_room_for(std::size_t count) const;
@@ -69,7 +100,7 @@ public:
     void compact(std::size_t count = 0);
 
     const std::array<UniqueFd, 2>& ends() const { return ends_; }
-    std::size_t size() const { return live_.size(); }
+    std::size_t size() const { return live_->size(); }
     std::size_t in_flight() const { return in_flight_; } // Live descriptors and leftovers.
 
 private:
@@ -80,7 +111,7 @@ private:
         bool has_unreadable = false;
     };
     struct Location {
-        int fd;                // Owned by the caller of store().
+        std::shared_ptr<const UniqueFd> fd; // Shared with its Stored.
         std::uint64_t message; // The message in which it is live; elsewhere it is a leftover.
     };
     // The messages in flight in one direction, oldest first.
@@ -95,19 +126,21 @@ private:
     static constexpr std::size_t young_capacity = max_descriptors_per_message + 7;
     static constexpr std::size_t max_young = 128;
 
-    Result<void> send(Generation& generation, const std::vector<Id>& ids,
-                      const std::vector<int>& fds);
+    Result<void> send(Generation& generation, const std::vector<Id>& ids, std::span<const int> fds);
+    Stored add_live(Id id, UniqueFd fd, std::uint64_t message);
     bool rewrite(Generation& generation);
     void discard_first(Generation& generation);
     bool is_live(const Message& message, Id id) const;
     void load(Generation& generation, Contents& contents, const IsWanted& is_wanted);
 
+    log::Limited log_;
     std::array<UniqueFd, 2> ends_;
     Generation young_{0};
     Generation old_{1};
     std::uint64_t last_message_ = 0;
     std::size_t in_flight_ = 0;
-    std::unordered_map<Id, Location> live_;
+    // Shared with each Stored, so that the stash and what it stores may end in any order.
+    std::shared_ptr<Stored::Live> live_ = std::make_shared<Stored::Live>();
 };
 
 } // namespace evfd::daemon

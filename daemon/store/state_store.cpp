@@ -21,6 +21,9 @@ namespace {
 // wait until everything is committed.
 constexpr std::size_t max_bytes_per_call = 192 * 1024;
 
+// There is one record of an intent.
+constexpr StateStore::Id intent_key = 0;
+
 template <class T>
 T value_or_throw(Result<T> result)
 {
@@ -177,7 +180,7 @@ void report_defects(const Journal::Contents& contents, RecoveredState& recovered
         recovered.warnings.emplace_back(
             "the end of the journal is damaged: its last commits are lost");
     else if (contents.truncated_bytes > 0) // No reply depended on that commit.
-        log::info("the journal's last {} bytes belong to an incomplete commit",
+        log::info({}, "the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
 }
 
@@ -314,26 +317,37 @@ void StateStore::reserve_fd_slots(std::size_t count)
 void StateStore::update_fault(const Result<void>& result)
 {
     if (!result && !fault_)
-        log::critical("the state store cannot be written, so changes are refused from now on: {}{}",
-                      result.error().message(),
-                      result.error().error == EFBIG ? "" : "; free some memory");
+        log_.critical(
+            {}, "the state store cannot be written, so changes are refused from now on: {}{}",
+            result.error().message(), result.error().error == EFBIG ? "" : "; free some memory");
     if (result && fault_)
-        log::warn("the state store can be written again");
+        log_.warn({}, "the state store can be written again");
     fault_ = result ? std::nullopt : std::optional{result.error()};
 }
 
-Result<std::span<char>> StateStore::begin_intent(std::vector<record::Increment> increments,
-                                                 std::size_t tokens)
+Result<StateStore::Intent> StateStore::begin_intent(std::vector<record::Increment> increments,
+                                                    std::size_t tokens)
 {
     const auto commit_number = journal_.next();
-    constexpr Id only = 0;
-    put(only, record::Intent{static_cast<record::Id>(commit_number), std::move(increments)});
-    const auto pending = progress_page_.begin_intent(commit_number, tokens);
+    put(intent_key, record::Intent{static_cast<record::Id>(commit_number), std::move(increments)});
+    progress_page_.begin_intent(commit_number, tokens);
     if (commit())
-        return pending;
+        return Intent{*this, commit_number};
     // A later commit may still contain the intent, which must then add nothing.
     progress_page_.end_intent();
     return std::unexpected(*fault_);
+}
+
+StateStore::Intent::~Intent()
+{
+    if (store_ && store_->progress_page_.intent_commit() == commit_)
+        store_->erase(intent_key, record::Kind::intent);
+}
+
+void StateStore::Intent::complete()
+{
+    store_->progress_page_.end_intent();
+    store_ = nullptr;
 }
 
 void StateStore::reserve_take_slots(std::size_t count)
@@ -342,13 +356,20 @@ void StateStore::reserve_take_slots(std::size_t count)
         commit();
 }
 
-std::uint64_t& StateStore::take_slot(Id id)
+StateStore::Take StateStore::begin_take(Id id)
 {
-    if (auto* slot = progress_page_.begin_take(journal_.last(), id))
-        return *slot;
-    commit(); // The commit contains the earlier takes and frees their slots.
     auto* slot = progress_page_.begin_take(journal_.last(), id);
-    return slot ? *slot : overflow_slot_;
+    if (!slot) {
+        commit(); // The commit contains the earlier takes and frees their slots.
+        slot = progress_page_.begin_take(journal_.last(), id);
+    }
+    return {progress_page_, slot};
+}
+
+StateStore::Take::~Take()
+{
+    if (slot_ && *slot_ == 0)
+        page_.cancel_take();
 }
 
 } // namespace evfd::daemon

@@ -12,20 +12,20 @@
 //
 // 1. prepare() allocates memory for the changes; without memory the request is refused.
 // 2. The request makes its descriptors, stores them with store_fd(), and stages its records with
-//    put() and erase().
+//    put() and erase(). A descriptor is stored for as long as its FdStash::Stored exists.
 // 3. commit() writes everything that is staged, before any reply is sent, to whichever client.
 //
 // Tokens need more, because adding and taking them cannot be undone:
 //
 // - To add: begin_intent() commits what is to be added where. The tokens are added, each recorded
-//   in the progress page. end_intent() marks the intent as complete.
-// - To take: take_slot() returns the address to which read(2) takes the token. The next commit says
-//   what the token is for; without such a commit, recovery returns it.
+//   in the progress page. Intent::complete() marks it as complete. An Intent that ends before gives
+//   up the rest, with the next commit.
+// - To take: begin_take() returns a Take with the address to which read(2) takes the token. The
+//   next commit says what the token is for; without such a commit, recovery returns it.
 //
 // What must hold:
 //
 // - No reply is sent before the changes that it depends on are committed.
-// - A stored descriptor stays open until remove_fd().
 // - No commit may come between the takes of one wait, since it would contain only a part of them:
 //   reserve_take_slots() first.
 // - Recovery never refuses to start. It recreates what it cannot read and reports it.
@@ -34,6 +34,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
 #include "daemon/store/fd_stash.h"
 #include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
@@ -49,6 +50,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace evfd::daemon {
@@ -65,8 +67,8 @@ struct RecoveredState {
     std::unordered_map<Id, record::Process> processes;
     std::optional<record::Intent> intent; // Present only if some of its tokens may be missing.
     std::vector<TakeSlot> takes;          // Takes after the last commit.
-    std::unordered_map<Id, UniqueFd> fds; // The stashed descriptors.
-    std::vector<std::string> warnings;    // One sentence for each defect found.
+    std::unordered_map<Id, FdStash::Stored> fds; // The stashed descriptors.
+    std::vector<std::string> warnings;           // One sentence for each defect found.
     // Which descriptors of StateStore::fd_names could not be read and were created again.
     std::array<bool, 4> recreated{true, true, true, true};
     bool has_unreadable_fds = false; // The stash has descriptors that this process cannot receive.
@@ -112,9 +114,8 @@ public:
         schedule_commit();
     }
     void erase(Id id, record::Kind kind);
-    // The caller keeps `fd` open until remove_fd().
-    Result<void> store_fd(Id id, const UniqueFd& fd) { return stash_.store(id, fd); }
-    void remove_fd(Id id) { stash_.remove(id); }
+    // Stores `fd` in the stash until the result is destroyed.
+    Result<FdStash::Stored> store_fd(Id id, UniqueFd fd) { return stash_.store(id, std::move(fd)); }
     // Makes room to store `count` descriptors. It may commit for that, so the caller must not be in
     // the middle of a change.
     void reserve_fd_slots(std::size_t count);
@@ -128,21 +129,55 @@ public:
     // Reason why commits fail at present.
     const std::optional<Fault>& fault() const { return fault_; }
 
+    // An intent that is being carried out, one at a time. The destructor gives up what is left of
+    // it: after the next commit, which also has the reply to the failed call, no daemon adds the
+    // rest. Before that commit a later daemon adds it, because the call may count as done.
+    class Intent {
+    public:
+        Intent(Intent&& other) noexcept
+            : store_{std::exchange(other.store_, nullptr)}, commit_{other.commit_}
+        {
+        }
+        ~Intent();
+        // Returns one byte for each token, for the EventfdIncrementer: 1 if it must still be added.
+        std::span<char> pending_increments() const { return store_->pending_increments(); }
+        // Every token was added. While the intent is open, a counter that returns to its earlier
+        // value would look after a crash as if the tokens had not been added.
+        void complete();
+
+    private:
+        friend class StateStore;
+        Intent(StateStore& store, std::uint64_t commit) : store_{&store}, commit_{commit} {}
+        StateStore* store_; // Null once nothing is left to do.
+        std::uint64_t commit_;
+    };
     // Commits, with everything that is staged, the intent to add `tokens` tokens as `increments`
-    // says, at most max_tokens_per_set. Returns one byte for each token, for the
-    // EventfdIncrementer. On failure the caller must not add any.
-    Result<std::span<char>> begin_intent(std::vector<record::Increment> increments,
-                                         std::size_t tokens);
-    // Marks the intent as complete. Without it, a counter that later returns to its earlier value
-    // would look as if the tokens had not been added.
-    void end_intent() { progress_page_.end_intent(); }
-    // Returns the bytes of the recovered intent: 1 for each token that must still be added.
+    // says, at most max_tokens_per_set. On failure the caller must not add any.
+    Result<Intent> begin_intent(std::vector<record::Increment> increments, std::size_t tokens);
+    // Returns the bytes of the recovered intent, and the intent itself.
     std::span<char> pending_increments() const { return progress_page_.pending_increments(); }
+    Intent resume_intent() { return {*this, progress_page_.intent_commit()}; }
+
+    // A take of one object's tokens, from before the read(2) until its outcome is known. The
+    // destructor frees the slot if no token was taken.
+    class Take {
+    public:
+        Take(const Take&) = delete;
+        Take& operator=(const Take&) = delete;
+        ~Take();
+        // The address to which read(2) takes the token.
+        std::uint64_t& slot() { return slot_ ? *slot_ : overflow_slot_; }
+
+    private:
+        friend class StateStore;
+        Take(ProgressPage& page, std::uint64_t* slot) : page_{page}, slot_{slot} {}
+        ProgressPage& page_;
+        std::uint64_t* slot_; // Null while the page is full and cannot be committed.
+        std::uint64_t overflow_slot_ = 0;
+    };
     // Makes room for `count` takes without a commit between them, which would contain only a part.
     void reserve_take_slots(std::size_t count);
-    // Returns the address to which the caller reads a token that it takes from object `id`.
-    std::uint64_t& take_slot(Id id);
-    void cancel_take() { progress_page_.cancel_take(); } // No token was taken.
+    Take begin_take(Id id);
 
     std::size_t stored_fds() const { return stash_.size(); }
     std::size_t in_flight() const { return stash_.in_flight(); }
@@ -162,6 +197,7 @@ private:
     void update_fault(const Result<void>& result);
 
     EventLoop& loop_;
+    log::Limited log_;
     Journal journal_;
     FdStash stash_;
     ProgressPage progress_page_;
@@ -169,8 +205,6 @@ private:
     std::vector<PassedFd> no_descriptors_;
     std::optional<Fault> fault_;
     bool is_commit_scheduled_ = false;
-    // Take slot outside of the progress page, for when the page is full and cannot be committed.
-    std::uint64_t overflow_slot_ = 0;
 };
 
 } // namespace evfd::daemon

@@ -182,7 +182,7 @@ Result<void> Monitors::watch(const Name& name, Object& object)
 void Monitors::watch_or_warn(const Name& name, Object& object)
 {
     if (const auto watched = watch(name, object); !watched)
-        log::warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
+        log_.warn({.name = name.text()}, "changes of '{}' are not monitored: {}", name.text(),
                   watched.error().message());
 }
 

@@ -20,6 +20,7 @@
 #include "common/pattern.h"
 #include "common/protocol/protocol.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
 #include "daemon/objects/registry.h"
 
 #include <cstdint>
@@ -135,6 +136,7 @@ private:
     void report_waiters();
 
     EventLoop& loop_;
+    log::Limited log_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
     bool is_sweeping_ = false;         // sweep() runs in this iteration or the next.

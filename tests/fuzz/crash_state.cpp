@@ -64,7 +64,7 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
             replace_fd(event_object->fd().get(), event);
         if (const auto* pulse = object.pulse())
             for (const auto& [token, subscription] : pulse->subscriptions().all())
-                replace_fd(subscription.fd.get(), event);
+                replace_fd(subscription.fd().get(), event);
     }
     instance.reset();
     // The progress page is mapped, so the orderly destruction has changed it.
@@ -81,7 +81,7 @@ std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& insta
         std::size_t subscriptions = 0;
         if (const auto* table = object.subscriptions())
             for (const auto& [token, subscription] : table->all())
-                subscriptions += subscription.is_persistent ? 1 : 0;
+                subscriptions += subscription.is_persistent() ? 1 : 0;
         persisted.emplace(object.serial,
                           PersistedObject{object.mode(), object.ownership.owner,
                                           object.ownership.permissions, object.lifetime_owner,

@@ -93,7 +93,7 @@ void check_invariants(DaemonInstance& instance)
         if (const auto* table = object.subscriptions())
             for (const auto& [token, subscription] : table->all()) {
                 ++subscriptions;
-                stashed += subscription.is_persistent ? 1 : 0;
+                stashed += subscription.is_persistent() ? 1 : 0;
             }
         check_watch(instance, name, object);
     }
@@ -119,9 +119,9 @@ void check_journal_matches(DaemonInstance& instance)
         static const std::map<Token, Subscription> none;
         for (const auto& [token, subscription] : table ? table->all() : none) {
             const auto record = snapshot.state.subscriptions.find(subscription.id);
-            expect(subscription.is_persistent == (record != snapshot.state.subscriptions.end()),
+            expect(subscription.is_persistent() == (record != snapshot.state.subscriptions.end()),
                    "exactly the persistent subscriptions are in the journal");
-            if (!subscription.is_persistent)
+            if (!subscription.is_persistent())
                 continue;
             ++subscriptions;
             expect(record->second.token == token.text() &&

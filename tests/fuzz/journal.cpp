@@ -157,8 +157,8 @@ private:
             return;
         auto fd = make_fd(line.front());
         expect(fd.has_value(), "a descriptor can be created");
-        if (fd_stash_.store(id, *fd))
-            stashed_.push_back(*std::move(fd));
+        if (auto stored = fd_stash_.store(id, *std::move(fd)))
+            stashed_.push_back(*std::move(stored));
     }
     static Result<UniqueFd> make_fd(char code)
     {
@@ -185,7 +185,7 @@ private:
     Journal journal_;
     FdStash fd_stash_;
     ProgressPage progress_page_;
-    std::vector<UniqueFd> stashed_;
+    std::vector<FdStash::Stored> stashed_;
     std::vector<std::pair<std::uint64_t, char>> damage_;
     std::vector<std::uint64_t> takes_;
     std::uint64_t planned_increments_ = 0;

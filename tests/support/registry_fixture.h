@@ -85,8 +85,8 @@ inline UniqueFd subscribe(SubscriptionTable& table, const Token& token, Result<U
     REQUIRE(fd);
     auto copy = duplicate(*fd);
     REQUIRE(copy);
-    table.add(token,
-              {++last_id, *std::move(fd), *quota.charge(alice, Resource::subscriptions), false});
+    table.add(token, {++last_id, FdStash::Stored{*std::move(fd)},
+                      *quota.charge(alice, Resource::subscriptions)});
     return *std::move(copy);
 }
 

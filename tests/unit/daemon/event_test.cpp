@@ -13,9 +13,9 @@ constexpr auto full = std::numeric_limits<std::uint64_t>::max() - 1;
 
 Event make(Mode mode, std::int64_t initial = 0)
 {
-    auto event = Event::create(mode, initial);
-    REQUIRE(event);
-    return *std::move(event);
+    auto fd = Event::make_descriptor(mode, initial);
+    REQUIRE(fd);
+    return {mode, FdStash::Stored{*std::move(fd)}, false};
 }
 
 void make_blocking(const UniqueFd& fd)

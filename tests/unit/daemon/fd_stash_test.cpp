@@ -7,7 +7,11 @@
 #include <sys/resource.h>
 
 #include <cstring>
+#include <map>
+#include <memory>
+#include <optional>
 #include <random>
+#include <vector>
 
 namespace evfd::daemon {
 namespace {
@@ -49,13 +53,13 @@ struct ReopenedStash {
         : result{FdStash::open(std::move(ends), found)}
     {
         REQUIRE(result);
-        for (auto& [id, fd] : found.fds)
-            CHECK(fds.emplace(id, std::move(fd)).second);
+        for (auto& [id, one] : found.fds)
+            CHECK(stored.emplace(id, std::move(one)).second);
     }
 
     FdStash::Contents found;
     Result<FdStash> result;
-    std::map<Id, UniqueFd> fds;
+    std::map<Id, FdStash::Stored> stored;
 };
 
 // Sends a foreign or truncated message.
@@ -84,43 +88,37 @@ struct StashFixture {
     StashFixture() { require_descriptors(5'000); }
     void store(Id id)
     {
-        auto fd = event();
-        REQUIRE(stash.store(id, fd));
-        files[id] = file_of(fd);
-        owned[id] = std::move(fd);
+        auto one = stash.store(id, event());
+        REQUIRE(one);
+        files[id] = file_of(one->fd());
+        stored.insert_or_assign(id, *std::move(one));
     }
     void remove(Id id)
     {
-        stash.remove(id);
-        owned.erase(id);
+        stored.erase(id);
         files.erase(id);
     }
     // Ends the owner. Its successor finds all stored descriptors.
     void reopen()
     {
         auto ends = duplicate_ends(stash);
-        owned.clear();
+        stored.clear();
         ReopenedStash again{std::move(ends)};
         REQUIRE(again.found.unreadable == 0);
-        std::erase_if(again.fds, [&](const auto& stored) {
-            const bool is_wanted = files.contains(stored.first);
-            if (!is_wanted)
-                again.result->remove(stored.first);
-            return !is_wanted;
-        });
+        std::erase_if(again.stored, [&](const auto& one) { return !files.contains(one.first); });
         std::map<Id, std::string> found;
-        for (const auto& [id, fd] : again.fds)
-            found[id] = file_of(fd);
+        for (const auto& [id, one] : again.stored)
+            found[id] = file_of(one.fd());
         REQUIRE(found == files);
         CHECK(again.result->size() == files.size());
         stash = *std::move(again.result);
-        owned = std::move(again.fds);
+        stored = std::move(again.stored);
     }
     // Returns the number of descriptors in flight beyond the wanted ones.
     std::size_t surplus() const { return stash.in_flight() - stash.size(); }
 
     FdStash stash = created();
-    std::map<Id, UniqueFd> owned;
+    std::map<Id, FdStash::Stored> stored;
     std::map<Id, std::string> files;
 };
 
@@ -129,14 +127,15 @@ TEST_CASE("a stored descriptor is found again as the same open file")
     auto stash = created();
     auto one = event();
     const auto client = *duplicate(one);
-    REQUIRE(stash.store(7, one));
+    std::optional stored{stash.store(7, std::move(one))};
+    REQUIRE(*stored);
     auto ends = duplicate_ends(stash);
-    one = {};
+    stored.reset();
 
     const ReopenedStash again{std::move(ends)};
-    REQUIRE(again.fds.size() == 1);
+    REQUIRE(again.stored.size() == 1);
     REQUIRE(add(client, 3));
-    CHECK(count(again.fds.at(7)) == 3U);
+    CHECK(count(again.stored.at(7).fd()) == 3U);
     CHECK(again.result->size() == 1);
     CHECK(again.result->in_flight() == 1);
 }
@@ -152,13 +151,112 @@ TEST_CASE("opening a stash consumes nothing and can be repeated")
         fixture.reopen();
 }
 
-TEST_CASE("removing an unknown descriptor does nothing")
+// Returns whether this process has the descriptor number.
+bool is_open(int fd)
+{
+    return ::fcntl(fd, F_GETFD) >= 0;
+}
+
+TEST_CASE("a stored descriptor is removed and closed with its owner")
 {
     auto stash = created();
-    stash.remove(1);
-    stash.compact();
+    int number = -1;
+    {
+        auto stored = stash.store(1, event());
+        REQUIRE(stored);
+        CHECK(stored->is_stored());
+        number = stored->fd().get();
+        CHECK(stash.size() == 1);
+
+        const auto moved = *std::move(stored);
+        CHECK(stash.size() == 1);
+        CHECK(moved.fd().get() == number);
+    }
     CHECK(stash.size() == 0);
-    CHECK(stash.in_flight() == 0);
+    CHECK_FALSE(is_open(number));
+}
+
+TEST_CASE("an owner that gets another descriptor removes and closes its own")
+{
+    auto stash = created();
+    auto stored = stash.store(1, event());
+    auto other = stash.store(2, event());
+    REQUIRE(stored);
+    REQUIRE(other);
+    const auto first = stored->fd().get();
+    const auto second = other->fd().get();
+
+    *stored = *std::move(other);
+
+    CHECK(stash.size() == 1);
+    CHECK_FALSE(is_open(first));
+    CHECK(stored->fd().get() == second);
+}
+
+TEST_CASE("a shared descriptor is removed with its owner and stays open for the others")
+{
+    auto stash = created();
+    std::shared_ptr<const UniqueFd> shared;
+    {
+        const auto stored = stash.store(1, event());
+        REQUIRE(stored);
+        shared = stored->share();
+    }
+    CHECK(stash.size() == 0);
+    CHECK(is_open(shared->get()));
+}
+
+TEST_CASE("a stored descriptor may outlive the stash")
+{
+    auto stash = std::make_unique<FdStash>(created());
+    const auto stored = stash->store(1, event());
+    stash.reset();
+    REQUIRE(stored);
+    CHECK(is_open(stored->fd().get()));
+}
+
+TEST_CASE("a descriptor that cannot be stored is closed")
+{
+    auto stash = created();
+    std::vector<FdStash::Stored> stored;
+    for (Id id = 1;; ++id) { // Without compaction, until the send buffer is full.
+        auto fd = event();
+        const auto number = fd.get();
+        auto one = stash.store(id, std::move(fd));
+        if (!one) {
+            CHECK(one.error().error == EAGAIN);
+            CHECK_FALSE(is_open(number));
+            break;
+        }
+        stored.push_back(*std::move(one));
+    }
+    CHECK(stash.size() == stored.size());
+}
+
+TEST_CASE("a descriptor that no stash has is closed with its owner")
+{
+    int number = -1;
+    {
+        const FdStash::Stored unstored{event()};
+        CHECK_FALSE(unstored.is_stored());
+        number = unstored.fd().get();
+        CHECK(is_open(number));
+    }
+    CHECK_FALSE(is_open(number));
+}
+
+TEST_CASE("a rewritten message has the descriptors, not their reused numbers")
+{
+    StashFixture fixture;
+    for (Id id = 1; id <= 100; ++id)
+        fixture.store(id);
+    std::vector<UniqueFd> others;
+    for (Id id = 1; id <= 100; id += 2) {
+        fixture.remove(id);
+        others.push_back(event()); // Gets the number of the closed descriptor.
+    }
+    fixture.stash.compact(max_descriptors_per_message); // Rewrites all messages.
+    fixture.reopen();
 }
 
 TEST_CASE(
@@ -242,7 +340,7 @@ TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
     for (int round = 0; round < 5; ++round) {
         // A crash during a compaction leaves such second copies.
         for (Id id = 1; id <= 500; id += 3)
-            REQUIRE(fixture.stash.store(id, fixture.owned.at(id)));
+            REQUIRE(fixture.stash.store(id, *duplicate(fixture.stored.at(id).fd())));
         fixture.reopen();
         CHECK(fixture.stash.size() == 500);
         for (int i = 0; i < 10; ++i) {
@@ -288,7 +386,7 @@ TEST_CASE("opening without room for all descriptors reports how many are unread 
     const UniqueFd out{report[0]};
     const UniqueFd in{report[1]};
     const auto status = probe::in_child([&] {
-        fixture.owned.clear();
+        fixture.stored.clear();
         auto ends = duplicate_ends(fixture.stash);
         const auto most = static_cast<rlim_t>(ends[1].get()) + 300;
         const rlimit limit{most, most};
@@ -298,8 +396,8 @@ TEST_CASE("opening without room for all descriptors reports how many are unread 
         if (!FdStash::open(std::move(ends), found))
             return 2;
         const std::array<std::size_t, 2> counts{found.fds.size(), found.unreadable};
-        for (const auto& [id, fd] : found.fds)
-            if (probe::fdinfo(fd, "eventfd-id").empty() && ::fcntl(fd.get(), F_GETFD) < 0)
+        for (const auto& [id, one] : found.fds)
+            if (probe::fdinfo(one.fd(), "eventfd-id").empty() && !is_open(one.fd().get()))
                 return 3;
         return ::write(report[1], counts.data(), sizeof counts) == sizeof counts ? 0 : 4;
     });
@@ -332,8 +430,8 @@ TEST_CASE("unwanted descriptors take no more room than one message holds")
     CHECK(found.unreadable == 0);
     CHECK(found.fds.size() == many / 100);
     CHECK(found.unwanted_ids.size() == many - many / 100);
-    for (const auto& [id, fd] : found.fds)
-        CHECK(file_of(fd) == fixture.files.at(id));
+    for (const auto& [id, one] : found.fds)
+        CHECK(file_of(one.fd()) == fixture.files.at(id));
     CHECK(again->size() == many / 100);
     CHECK(again->in_flight() == many);
 }
@@ -341,10 +439,9 @@ TEST_CASE("unwanted descriptors take no more room than one message holds")
 TEST_CASE("a foreign or truncated message is reported and does not hide the others")
 {
     auto stash = created();
-    const auto first = event();
-    const auto last = event();
     const auto foreign = event();
-    REQUIRE(stash.store(1, first));
+    const auto first = stash.store(1, event());
+    REQUIRE(first);
     const auto& end = stash.ends()[0];
     const std::string label{"evfd\1\0\0\0", 8};
     const auto [bytes, fds, unread] =
@@ -358,22 +455,26 @@ TEST_CASE("a foreign or truncated message is reported and does not hide the othe
             {"x", {}, 0},
         }));
     send_raw(end, bytes, fds);
-    REQUIRE(stash.store(2, last));
+    const auto last = stash.store(2, event());
+    REQUIRE(last);
 
     ReopenedStash again{duplicate_ends(stash)};
     CHECK(again.found.unreadable == unread);
-    CHECK(again.fds.contains(1));
-    REQUIRE(again.fds.contains(2));
-    CHECK(file_of(again.fds.at(2)) == file_of(last));
+    CHECK(again.stored.contains(1));
+    REQUIRE(again.stored.contains(2));
+    CHECK(file_of(again.stored.at(2).fd()) == file_of(last->fd()));
 
+    std::vector<FdStash::Stored> others;
     for (Id id = 100; id < 400; ++id) { // Foreign messages are dropped in time.
-        REQUIRE(again.result->store(id, foreign));
+        auto one = again.result->store(id, event());
+        REQUIRE(one);
+        others.push_back(*std::move(one));
         again.result->compact();
     }
     ReopenedStash later{duplicate_ends(*again.result)};
     CHECK(later.found.unreadable == 0);
-    CHECK(file_of(later.fds.at(1)) == file_of(first));
-    CHECK(file_of(later.fds.at(2)) == file_of(last));
+    CHECK(file_of(later.stored.at(1).fd()) == file_of(first->fd()));
+    CHECK(file_of(later.stored.at(2).fd()) == file_of(last->fd()));
     CHECK(later.result->in_flight() <= later.result->size() + 253 + 128);
 }
 

@@ -82,6 +82,32 @@ TEST_CASE("a failed Set is answered again with the same error after a restart")
     CHECK(daemon->request(client, "Set", R"({"items":[{"name":"odd"}]})") == first);
 }
 
+TEST_CASE("a Set that fails after a part of its tokens was added adds no more once it is answered")
+{
+    const auto is_answered = GENERATE(false, true);
+    auto fixture = std::make_unique<RegistryFixture>();
+    const std::initializer_list<std::string_view> all{"s", "odd", "more", "unopened"};
+    for (const auto name : all)
+        fixture->create(name, name == "unopened" ? Mode::manual : Mode::semaphore);
+    for (const auto* name : {"s", "odd", "more"})
+        REQUIRE(fixture->event(name).share());
+    make_foreign(fixture->event("odd").fd()); // The stash has the eventfd, not the number.
+    fixture->state_store.commit();
+
+    CHECK(verdict(fixture->registry.set(fixture->owner.peer, set_items(all, 3))) ==
+          "SystemFailure");
+
+    CHECK(fixture->event("s").count() == 3U);
+    CHECK(fixture->event("more").count() == 0U);
+    CHECK_FALSE(fixture->event("unopened").is_set());
+    if (is_answered)
+        fixture->state_store.commit(); // No reply is sent before.
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(fixture->event("s").count() == 3U);
+    for (const auto* name : {"odd", "more", "unopened"})
+        CHECK(fixture->event(name).is_set() != is_answered);
+}
+
 TEST_CASE("a monitor reports its access to an event that cannot be watched")
 {
     auto daemon = with_foreign_event("0602"); // Others may set it, so they see it.
@@ -102,7 +128,7 @@ Token subscribe_foreign(RegistryFixture& fixture, std::string_view name)
     const auto opened = fixture.registry.open(fixture.owner, names({name}));
     REQUIRE(opened);
     const auto token = *Token::parse(*opened->front().subscription);
-    make_foreign(fixture.registry.find(*Name::parse(name))->subscriptions()->find(token)->fd);
+    make_foreign(fixture.registry.find(*Name::parse(name))->subscriptions()->find(token)->fd());
     return token;
 }
 

@@ -100,10 +100,12 @@ TEST_CASE("a line without a subject has no field of an earlier line")
 {
     const FakeJournald journald;
     log::info({.uid = 0, .pid = 0}, "about root");
-    spdlog::info("ready");
+    log::info({}, "ready");
+    spdlog::info("from elsewhere");
     CHECK(journald.next() ==
           "MESSAGE=about root\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\nEVFDD_UID=0\n");
     CHECK(journald.next() == "MESSAGE=ready\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
+    CHECK(journald.next() == "MESSAGE=from elsewhere\nPRIORITY=6\nSYSLOG_IDENTIFIER=evfdd\n");
 }
 
 TEST_CASE("log levels map to journal priorities")

@@ -110,8 +110,8 @@ TEST_CASE("a monitor reports only names that match its pattern")
     fixture.create("web2");
     delete_object(fixture, "web");
     CHECK(monitor.take_events() == "created db/b");
-    CHECK_FALSE(fixture.registry.find("web2"_name)->watch);
-    CHECK(fixture.registry.find("db/b"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("web2"_name)->watch.is_in_epoll());
+    CHECK(fixture.registry.find("db/b"_name)->watch.is_in_epoll());
 }
 
 TEST_CASE("a change during the initial state is reported once, as state or after it")
@@ -270,7 +270,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     fixture.create("secret", Mode::manual, 0, "0602"_permissions);
     auto monitor = start_monitor(fixture, {}, bob);
     CHECK(monitor.take_events() == "present secret; ready");
-    CHECK_FALSE(fixture.registry.find("secret"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("secret"_name)->watch.is_in_epoll());
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"secret"}, 1)));
     run_until_idle(fixture.loop);
@@ -286,7 +286,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     REQUIRE(
         fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0602"_permissions));
     CHECK(monitor.take_events() == "changed secret");
-    CHECK_FALSE(fixture.registry.find("secret"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("secret"_name)->watch.is_in_epoll());
     delete_object(fixture, "secret");
     CHECK(monitor.take_events() == "deleted secret");
 }
@@ -305,13 +305,13 @@ TEST_CASE(
     CHECK(two.take_events() == "changed a");
 
     one.monitor.reset();
-    CHECK(fixture.registry.find("a"_name)->watch);
+    CHECK(fixture.registry.find("a"_name)->watch.is_in_epoll());
     REQUIRE(add(fixture.open("a"), 1));
     run_until_idle(fixture.loop);
     CHECK(two.take_events() == "changed a");
     two.monitor.reset();
     run_until_idle(fixture.loop);
-    CHECK_FALSE(fixture.registry.find("a"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("a"_name)->watch.is_in_epoll());
     CHECK(fixture.quota.used(alice, Resource::monitors) == 0);
 }
 
@@ -553,7 +553,7 @@ TEST_CASE("a monitor without permission to wait by policy reports existence but 
     fixture.create("e");
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events() == "present db/e; present e; ready");
-    CHECK_FALSE(fixture.registry.find("db/e"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("db/e"_name)->watch.is_in_epoll());
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e", "e"}, 1)));
     CHECK(monitor.take_events() == "changed e");
@@ -569,7 +569,7 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     fixture.create("secret", Mode::manual, 0, "0600"_permissions);
     auto monitor = start_monitor(fixture);
     auto outsider = start_monitor(fixture, {}, bob);
-    const auto is_watched = [&] { return fixture.registry.find("db/e"_name)->watch.has_value(); };
+    const auto is_watched = [&] { return fixture.registry.find("db/e"_name)->watch.is_in_epoll(); };
     monitor.take_events();
     outsider.take_events();
 

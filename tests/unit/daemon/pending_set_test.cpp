@@ -380,7 +380,7 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     const auto max_delivered = [&] {
         std::int64_t most = 0;
         for (const auto& [token_key, subscription] : subscriptions.all())
-            most = std::max(most, static_cast<std::int64_t>(count(subscription.fd).value_or(0)));
+            most = std::max(most, static_cast<std::int64_t>(count(subscription.fd()).value_or(0)));
         return most;
     };
     bool all_subscribed = false;

@@ -76,9 +76,9 @@ TEST_CASE("the first of two subscriptions with one token is recovered")
     fixture->create("p", Mode::pulse);
     const auto subscriber = subscribe(*fixture, "p");
     fixture->finish_call();
-    const auto other = *make_eventfd(0, Counter::plain);
     const auto id = fixture->registry.new_id();
-    REQUIRE(fixture->state_store.store_fd(id, other));
+    const auto other = fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain));
+    REQUIRE(other);
     fixture->state_store.put(
         id, record::Subscription{subscriber.token.text(),
                                  static_cast<record::Id>(object(*fixture, "p").serial),
@@ -123,8 +123,9 @@ TEST_CASE("ids continue below an id that no daemon reaches, and are not reused")
     auto fixture = new_fixture();
     fixture->create("first", Mode::pulse);
     const auto first = object(*fixture, "first").serial;
-    const auto eventfd = *make_eventfd(5, Counter::semaphore);
-    REQUIRE(fixture->state_store.store_fd(highest, eventfd));
+    const auto stored =
+        fixture->state_store.store_fd(highest, *make_eventfd(5, Counter::semaphore));
+    REQUIRE(stored);
     fixture->state_store.put(highest, event_record("last", Mode::semaphore));
 
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -159,7 +160,8 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
     auto fixture = new_fixture();
     fixture->create("persistent", Mode::semaphore, 3);
     const auto id = fixture->registry.new_id();
-    REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
+    const auto stored = fixture->state_store.store_fd(id, make_fd(what));
+    REQUIRE(stored);
     fixture->state_store.put(id, event_record("e", Mode::manual));
 
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -191,7 +193,8 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     subscribe(*fixture, "p");
     fixture->finish_call();
     const auto id = fixture->registry.new_id();
-    REQUIRE(fixture->state_store.store_fd(id, make_fd(what)));
+    const auto stored = fixture->state_store.store_fd(id, make_fd(what));
+    REQUIRE(stored);
     fixture->state_store.put(
         id, record::Subscription{Token::make()->text(),
                                  static_cast<record::Id>(object(*fixture, subscribed_name).serial),

@@ -113,7 +113,8 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
     auto fixture = new_fixture();
     fixture->create("lost");
     fixture->create("persistent");
-    fixture->state_store.remove_fd(object(*fixture, "lost").serial);
+    fixture->event("lost") =
+        Event{Mode::manual, FdStash::Stored{*make_eventfd(0, Counter::plain)}, false};
     // Adds and deletes objects until a compaction drops the descriptor.
     for (int i = 0; i < 1'000; ++i) {
         fixture->create("e");
@@ -132,8 +133,8 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
 TEST_CASE("a descriptor without a record is removed from the stash")
 {
     auto fixture = new_fixture();
-    const auto unrecorded = *make_eventfd(0, Counter::plain);
-    REQUIRE(fixture->state_store.store_fd(4'000, unrecorded));
+    const auto unrecorded = fixture->state_store.store_fd(4'000, *make_eventfd(0, Counter::plain));
+    REQUIRE(unrecorded);
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->state_store.stored_fds() == 0);
     fixture->create("e");
@@ -144,9 +145,9 @@ TEST_CASE("the later of two objects of one name is recovered")
 {
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 1);
-    const auto other = *make_eventfd(5, Counter::semaphore);
     const auto id = fixture->registry.new_id();
-    REQUIRE(fixture->state_store.store_fd(id, other));
+    const auto other = fixture->state_store.store_fd(id, *make_eventfd(5, Counter::semaphore));
+    REQUIRE(other);
     fixture->state_store.put(id, event_record("e", Mode::semaphore, bob));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "e") == 5);
@@ -163,9 +164,11 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     StateStore::Descriptors stored;
     {
         auto fixture = new_fixture();
+        std::vector<Result<FdStash::Stored>> eventfds;
         for (int i = 0; i < 5; ++i) {
             const auto id = fixture->registry.new_id();
-            REQUIRE(fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain)));
+            eventfds.push_back(fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain)));
+            REQUIRE(eventfds.back());
             fixture->state_store.put(id, event_record("e", Mode::manual));
         }
         fixture->state_store.commit();

@@ -51,8 +51,10 @@ TEST_CASE("each token exists once wherever the daemon crashes while it applies a
         const auto incrementer = make_incrementer();
         const auto [additions, fds] = intent_for_every_mode(*fixture);
         REQUIRE(fds.size() == all);
-        const auto page = *fixture->state_store.begin_intent(additions, fds.size());
-        REQUIRE(incrementer.add(std::span{fds}.first(done), page.first(done)));
+        const auto intent = fixture->state_store.begin_intent(additions, fds.size());
+        REQUIRE(intent);
+        REQUIRE(
+            incrementer.add(std::span{fds}.first(done), intent->pending_increments().first(done)));
 
         fixture = crash_and_restart(std::move(fixture));
         for (int i = 0; i < 2; ++i) {
@@ -92,7 +94,7 @@ TEST_CASE("an intent with more tokens than the counter can hold is not redone")
         subscriber = subscribe(*fixture, "e");
     fixture->finish_call();
     const auto id = static_cast<record::Id>(object(*fixture, "e").serial);
-    (void)fixture->state_store.begin_intent({{id, many, {}}}, 3);
+    const auto intent = fixture->state_store.begin_intent({{id, many, {}}}, 3);
 
     fixture = crash_and_restart(std::move(fixture));
 
@@ -108,7 +110,7 @@ TEST_CASE("many tokens of one Set exist once wherever the daemon crashes")
     const auto is_added = GENERATE(false, true);
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 4);
-    (void)fixture->state_store.begin_intent(
+    const auto intent = fixture->state_store.begin_intent(
         {{static_cast<record::Id>(object(*fixture, "s").serial), 30, 4}}, 0);
     if (is_added)
         REQUIRE(add(fixture->event("s").fd(), 30));
@@ -125,7 +127,7 @@ TEST_CASE("an unopened event is set wherever the daemon crashes during the Set")
     const auto is_added = GENERATE(false, true);
     auto fixture = new_fixture();
     fixture->create("e", mode, initial);
-    (void)fixture->state_store.begin_intent(
+    const auto intent = fixture->state_store.begin_intent(
         {{static_cast<record::Id>(object(*fixture, "e").serial), 1, 0}}, 0);
     if (is_added)
         REQUIRE(add(fixture->event("e").fd(), 1));
@@ -437,7 +439,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
         fixture->state_store.put(fixture->registry.new_id(), record::TakenTokens{0, 0, serials});
     fixture->state_store.commit();
     for (std::uint64_t i = 0; i < in_progress_page; ++i)
-        fixture->state_store.take_slot(static_cast<std::uint64_t>(serials[0])) = 1;
+        fixture->state_store.begin_take(static_cast<std::uint64_t>(serials[0])).slot() = 1;
     auto stored = crash(std::move(fixture));
 
     {

@@ -283,7 +283,7 @@ TEST_CASE("an unobserved event is no longer watched")
     const auto client = *duplicate(*fixture.object("e").event()->share());
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
     fixture.registry.unwatch_if_unobserved("e"_name);
-    CHECK(fixture.object("e").watch); // An observer exists.
+    CHECK(fixture.object("e").watch.is_in_epoll()); // An observer exists.
 
     fixture.has_observer = false;
     fixture.registry.unwatch_if_unobserved("e"_name);
@@ -331,7 +331,8 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
     fixture.has_observer = false;
     fixture.registry.unwatch_if_unobserved("e"_name);
     CHECK_FALSE(Registry::is_watched(fixture.object("e")));
-    CHECK(fixture.object("e").watch); // The watch is there if the event is observed again.
+    CHECK(fixture.object("e")
+              .watch.is_in_epoll()); // The watch is there if the event is observed again.
     fixture.take_recorded();
 
     SECTION("until the next set")
@@ -339,7 +340,7 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
         REQUIRE(add(client, 1));
         run_until_idle(fixture.loop);
         CHECK(fixture.take_recorded().empty());
-        CHECK_FALSE(fixture.object("e").watch);
+        CHECK_FALSE(fixture.object("e").watch.is_in_epoll());
     }
     SECTION("unless it is observed again before")
     {
@@ -357,7 +358,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
     REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
     CHECK(Registry::is_watched(fixture.object("e")));
-    CHECK_FALSE(fixture.object("e").watch);
+    CHECK_FALSE(fixture.object("e").watch.is_in_epoll());
     fixture.take_recorded();
 
     REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"e"}, 1)));
@@ -365,7 +366,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
 
     const auto opened = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(opened);
-    REQUIRE(fixture.object("e").watch);
+    REQUIRE(fixture.object("e").watch.is_in_epoll());
     run_until_idle(fixture.loop);
     fixture.take_recorded(); // Takes the report of the initial state.
     REQUIRE(add(received_copy(*opened->front().file_descriptor), 1));

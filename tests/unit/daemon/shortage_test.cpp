@@ -258,7 +258,8 @@ TEST_CASE("tokens to be returned survive earlier commits")
     {
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
         const auto serial = object(*fixture, "s").serial;
-        REQUIRE(fixture->event("s").take(fixture->state_store.take_slot(serial)) == true);
+        auto take = fixture->state_store.begin_take(serial);
+        REQUIRE(fixture->event("s").take(take.slot()) == true);
         const TakenTokens taken{.tokens = {{"s"_name, serial}}};
         fixture->registry.return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});

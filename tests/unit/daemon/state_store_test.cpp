@@ -6,7 +6,9 @@
 
 #include <sys/mman.h>
 
+#include <optional>
 #include <system_error>
+#include <vector>
 
 namespace evfd::daemon {
 namespace {
@@ -33,15 +35,18 @@ record::Object event_record(std::string_view name)
 struct StateStoreFixture {
     StateStoreFixture()
     {
-        REQUIRE(state_store.store_fd(1, fd));
+        REQUIRE(stored);
         state_store.put(1, event_record("e"));
         state_store.commit();
-        REQUIRE(state_store.begin_intent({{1, 3, {}}}, 3));
-        state_store.take_slot(1) = 1;
+        auto begun = state_store.begin_intent({{1, 3, {}}}, 3);
+        REQUIRE(begun);
+        intent.emplace(*std::move(begun));
+        state_store.begin_take(1).slot() = 1;
     }
     EventLoop loop;
     StateStore state_store{loop};
-    UniqueFd fd = *make_eventfd(0, Counter::semaphore);
+    Result<FdStash::Stored> stored = state_store.store_fd(1, *make_eventfd(0, Counter::semaphore));
+    std::optional<StateStore::Intent> intent;
 };
 
 struct SuccessorStore {
@@ -101,7 +106,8 @@ TEST_CASE("a state store with a missing part uses the others and warns")
     CHECK(next.recovered.takes.empty() == (warned_part != "stash"));
     // The store works like any other.
     next.state_store.put(2, event_record("later"));
-    REQUIRE(next.state_store.store_fd(2, fixture.fd));
+    const auto later = next.state_store.store_fd(2, *make_eventfd(0, Counter::semaphore));
+    REQUIRE(later);
     next.state_store.commit();
     CHECK_FALSE(next.state_store.fault());
     const SuccessorStore after{stored_fds_of(next.state_store)};
@@ -123,7 +129,7 @@ TEST_CASE("wrong descriptors are reported and replaced")
     CAPTURE(part, kind, next.recovered.warnings);
     CHECK_FALSE(next.recovered.is_complete());
     CHECK(next.recovered.warnings.size() == 1);
-    REQUIRE(next.state_store.store_fd(9, fixture.fd));
+    REQUIRE(next.state_store.store_fd(9, *make_eventfd(0, Counter::semaphore)));
     next.state_store.put(9, event_record("later"));
     next.state_store.commit();
     CHECK_FALSE(next.state_store.fault());
@@ -275,7 +281,8 @@ TEST_CASE("an intent that the progress page does not continue counts as done")
 {
     EventLoop loop;
     StateStore state_store{loop};
-    REQUIRE(state_store.begin_intent({{1, 1, {}}}, 1));
+    const auto intent = state_store.begin_intent({{1, 1, {}}}, 1);
+    REQUIRE(intent);
     auto page = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
     REQUIRE(page);
     page->begin_intent(99, 5); // An intent of an incomplete commit.
@@ -294,7 +301,7 @@ TEST_CASE("tokens that are taken after the commit with the highest number are re
     auto stored = stored_fds_of(empty);
     stored[journal] = renumbered(*journal_of_one, UINT64_MAX);
     SuccessorStore next{std::move(stored)};
-    next.state_store.take_slot(1) = 1;
+    next.state_store.begin_take(1).slot() = 1;
 
     SuccessorStore after{stored_fds_of(next.state_store)};
 
@@ -359,10 +366,12 @@ TEST_CASE("erased records and removed descriptors are gone")
 {
     StateStoreFixture fixture;
     fixture.state_store.erase(1, record::Kind::object);
-    fixture.state_store.remove_fd(1);
+    fixture.stored = FdStash::Stored{UniqueFd{}};
+    CHECK(fixture.state_store.stored_fds() == 0);
     fixture.state_store.commit();
     const SuccessorStore next{stored_fds_of(fixture.state_store)};
     CHECK(next.recovered.objects.empty());
+    CHECK(next.recovered.fds.empty());
 }
 
 TEST_CASE("a record is committed at the end of the loop iteration")
@@ -383,18 +392,83 @@ TEST_CASE("any number of descriptors can be stored in one iteration with reserve
 {
     EventLoop loop;
     StateStore state_store{loop};
-    const auto fd = make_eventfd(0, Counter::plain);
-    REQUIRE(fd);
+    std::vector<FdStash::Stored> kept;
     for (StateStore::Id id = 1; id <= 2'000; ++id) {
         state_store.reserve_fd_slots(1);
-        REQUIRE(state_store.store_fd(id, *fd));
+        auto stored = state_store.store_fd(id, *make_eventfd(0, Counter::plain));
+        REQUIRE(stored);
         state_store.put(id, event_record("e"));
-        if (id % 2 == 0) { // A refused call removes what it has stored.
+        if (id % 2 == 0) // A refused call removes what it has stored.
             state_store.erase(id, record::Kind::object);
-            state_store.remove_fd(id);
-        }
+        else
+            kept.push_back(*std::move(stored));
     }
     CHECK(state_store.stored_fds() == 1'000);
+}
+
+bool recovers_intent(const StateStore& state_store)
+{
+    return SuccessorStore{stored_fds_of(state_store)}.recovered.intent.has_value();
+}
+
+TEST_CASE("an intent is recovered until it is complete")
+{
+    EventLoop loop;
+    StateStore state_store{loop};
+    auto intent = state_store.begin_intent({{1, 3, {}}}, 3);
+    REQUIRE(intent);
+    CHECK(intent->pending_increments().size() == 3);
+    CHECK(recovers_intent(state_store));
+    intent->complete();
+    CHECK_FALSE(recovers_intent(state_store));
+}
+
+TEST_CASE("an intent that ends before it is complete is given up with the next commit")
+{
+    EventLoop loop;
+    StateStore state_store{loop};
+    {
+        const auto intent = state_store.begin_intent({{1, 3, {}}}, 3);
+        REQUIRE(intent);
+        intent->pending_increments()[0] = 0; // One token was added, and then a call failed.
+    }
+    CHECK(recovers_intent(state_store)); // The error is not committed yet.
+    REQUIRE(state_store.commit());
+    CHECK_FALSE(recovers_intent(state_store));
+}
+
+TEST_CASE("an intent that ends late does not give up the next one")
+{
+    EventLoop loop;
+    StateStore state_store{loop};
+    std::optional first{state_store.begin_intent({{1, 1, {}}}, 1)};
+    REQUIRE(*first);
+    const auto second = state_store.begin_intent({{2, 1, {}}}, 1);
+    REQUIRE(second);
+
+    first.reset();
+    state_store.put(3, event_record("e"));
+    REQUIRE(state_store.commit());
+
+    const SuccessorStore next{stored_fds_of(state_store)};
+    REQUIRE(next.recovered.intent);
+    CHECK(next.recovered.intent->increments.front().object == 2);
+}
+
+TEST_CASE("a take without a token leaves no slot in use")
+{
+    EventLoop loop;
+    StateStore state_store{loop};
+    state_store.begin_take(1).slot() = 1;
+    for (std::size_t i = 0; i < 2 * ProgressPage::max_takes; ++i)
+        state_store.begin_take(2);
+    state_store.begin_take(3).slot() = 4;
+
+    const SuccessorStore next{stored_fds_of(state_store)};
+
+    REQUIRE(next.recovered.takes.size() == 2);
+    CHECK((next.recovered.takes[0].id == 1 && next.recovered.takes[0].tokens == 1));
+    CHECK((next.recovered.takes[1].id == 3 && next.recovered.takes[1].tokens == 4));
 }
 
 TEST_CASE("more tokens can be taken than the progress page has slots")
@@ -403,7 +477,7 @@ TEST_CASE("more tokens can be taken than the progress page has slots")
     StateStore state_store{loop};
     for (std::size_t i = 0; i < 3 * ProgressPage::max_takes; ++i) {
         state_store.put(1, event_record("e")); // A commit before each take has something to write.
-        state_store.take_slot(i) = 1;
+        state_store.begin_take(i).slot() = 1;
     }
     const SuccessorStore next{stored_fds_of(state_store)};
     CHECK(next.recovered.takes.size() <= ProgressPage::max_takes);

@@ -274,7 +274,7 @@ TEST_CASE("a deletion ends every wait for the name, also one for any")
     CHECK(waiter.state() == "Deleted");
     CHECK(*waiter.wakeups == 1);
     CHECK(fixture.waits.waiter_count("b"_name) == 0);
-    CHECK_FALSE(fixture.registry.find("b"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("b"_name)->watch.is_in_epoll());
 }
 
 TEST_CASE("a set on the descriptor just before the deletion still releases")
@@ -387,7 +387,7 @@ TEST_CASE("a cancelled wait leaves no trace")
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
     CHECK(fixture.waits.waiter_count("missing"_name) == 0);
     CHECK(fixture.quota.used(alice, Resource::waits) == 0);
-    CHECK_FALSE(fixture.registry.find("e"_name)->watch);
+    CHECK_FALSE(fixture.registry.find("e"_name)->watch.is_in_epoll());
     set(fixture, "e");
     run_until_idle(fixture.loop);
     CHECK(fixture.event("e").is_set());

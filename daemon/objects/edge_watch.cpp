@@ -1,0 +1,89 @@
+#include "daemon/objects/edge_watch.h"
+
+#include <utility>
+
+namespace evfd::daemon {
+
+namespace {
+
+bool covers(EdgeMask reported, EdgeMask wanted)
+{
+    return wanted == EdgeMask::readable || reported == EdgeMask::any;
+}
+
+// Every write by any process produces an edge. The watch is edge-triggered, so nothing has to be
+// read. To observe all edges, EPOLLOUT is needed too; without it, a set that is cleared at once
+// would not be reported: epoll checks again and finds an event that is not readable but is
+// writable. With EPOLLOUT, a read produces an edge as well, and so does the beginning of the watch.
+std::uint32_t epoll_events(EdgeMask mask)
+{
+    return EPOLLET | EPOLLIN | (mask == EdgeMask::any ? EPOLLOUT : 0u);
+}
+
+} // namespace
+
+bool EdgeWatch::reports(EdgeMask mask) const
+{
+    if (is_local())
+        return mask == EdgeMask::readable;
+    const auto* armed = std::get_if<Armed>(&state_);
+    return armed && covers(armed->mask, mask);
+}
+
+bool EdgeWatch::is_in_epoll() const
+{
+    return std::holds_alternative<Armed>(state_) || std::holds_alternative<Idle>(state_);
+}
+
+Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,
+                            EventLoop::Callback callback)
+{
+    if (auto* idle = std::get_if<Idle>(&state_)) {
+        auto watch = std::move(idle->watch);
+        state_ = Armed{std::move(watch), EdgeMask::readable, false};
+    }
+    if (auto* armed = std::get_if<Armed>(&state_)) {
+        if (covers(armed->mask, mask))
+            return {};
+        // Does not skip the edge that the change of the mask produces: the watch for readable edges
+        // may not have reported an earlier edge.
+        const auto changed = armed->watch.change(epoll_events(mask));
+        if (changed)
+            armed->mask = mask;
+        return changed;
+    }
+    auto watch = epoll.watch(eventfd, epoll_events(mask), std::move(callback));
+    if (!watch)
+        return std::unexpected(watch.error());
+    state_ = Armed{*std::move(watch), mask, mask == EdgeMask::any};
+    return {};
+}
+
+void EdgeWatch::release()
+{
+    if (std::holds_alternative<Idle>(state_))
+        return;
+    if (auto* armed = std::get_if<Armed>(&state_); armed && armed->mask == EdgeMask::readable) {
+        auto watch = std::move(armed->watch);
+        state_ = Idle{std::move(watch)};
+    } else {
+        state_ = None{};
+    }
+}
+
+bool EdgeWatch::on_edge()
+{
+    auto* armed = std::get_if<Armed>(&state_);
+    if (!armed) {
+        state_ = None{};
+        return false;
+    }
+    return !std::exchange(armed->skips_first, false);
+}
+
+bool EdgeWatch::shows_full_counter(std::uint32_t events) const
+{
+    return reports(EdgeMask::any) && (events & EPOLLOUT) == 0;
+}
+
+} // namespace evfd::daemon

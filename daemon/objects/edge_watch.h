@@ -1,0 +1,61 @@
+// EdgeWatch: how the daemon learns that an event was written or read.
+//
+// state   | edges come from | what happens
+// --------|-----------------|------------------------------------------------------------------
+// none    |                 | nobody observes the event
+// local   | the daemon      | no client has the eventfd, so the daemon reports its own sets
+// armed   | epoll           | edges of the mask are reported
+// idle    | epoll           | nobody observes the event any more; the next edge removes the watch
+//
+// The idle state saves system calls: the next wait for a token usually arrives before the next set.
+// Only a watch for readable edges becomes idle, since a watch for all edges costs a wake-up for
+// each read.
+#pragma once
+
+#include "common/result.h"
+#include "common/unique_fd.h"
+#include "daemon/base/event_loop.h"
+
+#include <cstdint>
+#include <variant>
+
+namespace evfd::daemon {
+
+// Which edges of a watched event are reported: only "became readable", or every write and read.
+enum class EdgeMask : std::uint8_t { readable, any };
+
+class EdgeWatch {
+public:
+    // Returns whether the edges of this mask are reported.
+    bool reports(EdgeMask mask) const;
+    bool is_local() const { return std::holds_alternative<Local>(state_); }
+    // Returns whether the eventfd is in the epoll set, in use or not.
+    bool is_in_epoll() const;
+
+    // The caller reports the sets from now on. Only for an event that is not in the epoll set.
+    void arm_locally() { state_ = Local{}; }
+    // From now on `callback` is called for at least the edges of the mask. On failure nothing
+    // changes. ENOMEM, ENOSPC: epoll_ctl(2).
+    Result<void> arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,
+                     EventLoop::Callback callback);
+    void release();
+    // Takes an edge that epoll has reported. Returns whether it means a write or read to report.
+    bool on_edge();
+    // Returns whether this edge shows that the counter is full.
+    bool shows_full_counter(std::uint32_t events) const;
+
+private:
+    struct None {};
+    struct Local {};
+    struct Armed {
+        EventLoop::Watch watch;
+        EdgeMask mask;
+        bool skips_first; // A watch for all edges begins with an edge that means nothing.
+    };
+    struct Idle {
+        EventLoop::Watch watch; // For readable edges.
+    };
+    std::variant<None, Local, Armed, Idle> state_;
+};
+
+} // namespace evfd::daemon
