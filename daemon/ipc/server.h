@@ -42,7 +42,7 @@ public:
     // closed.
     void admit(UniqueFd socket);
     // The same for a client whose identity is known. `descriptors`: see Stream. A client that
-    // is rejected gets the reason, and its socket is closed.
+    // the service rejects gets the reason, and its socket is closed.
     Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
     std::size_t connections() const { return connections_.size(); }
     // Stops the loop when there has been no connection and no object for `max_idle_time`. A client

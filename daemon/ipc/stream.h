@@ -7,8 +7,7 @@
 // pending, so few calls change the mask.
 //
 // A socket that may contain descriptors is peeked at before it is read, so that no descriptor is
-// received. Whoever gets the socket from release_socket() closes it with the same care (see
-// FdCloser).
+// received. The caller of release_socket() closes the socket with the same care (see FdCloser).
 #pragma once
 
 #include "common/frame.h"
