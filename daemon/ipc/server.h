@@ -79,8 +79,8 @@ private:
     FairScheduler scheduler_;
     json::Document scratch_; // Shared by all connections: one call is decoded at a time.
     FdCloser closer_;
-    UniqueFd
-        spare_fd_; // Given up to reject a client when no descriptor is left. Empty before listen().
+    // Given up to reject a client when no descriptor is left. Empty before listen().
+    UniqueFd spare_fd_;
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<EventLoop::Timeout> resume_timeout_;
