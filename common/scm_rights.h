@@ -19,8 +19,8 @@ struct Message {
     bool is_truncated = false; // MSG_CTRUNC: there were descriptors that could not be received.
 };
 
-// Receives the bytes of one recvmsg(2) and the descriptors that came with them. With `flags`
-// MSG_PEEK, duplicates of the descriptors, and the message stays in flight. EAGAIN: there is none.
+// Receives the bytes of one recvmsg(2) and the descriptors that came with them. With MSG_PEEK it
+// receives duplicates, and the message stays in flight. EAGAIN: there is none.
 Result<Message> receive(const UniqueFd& socket, std::span<char> into, int flags = 0);
 // Sends the bytes of `data`, and with the first byte all of the descriptors: at least one, at most
 // max_descriptors_per_message. Returns how many bytes were sent. Never raises SIGPIPE. EAGAIN:

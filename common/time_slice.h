@@ -22,6 +22,7 @@ public:
     }
     static TimeSlice unlimited() { return TimeSlice{nanoseconds::max()}; }
 
+    MonotonicTime begin() const { return begin_; }
     bool left() const { return monotonic_now() < end_; }
     nanoseconds used() const { return monotonic_now() - begin_; }
 

@@ -42,7 +42,7 @@ inline constexpr int max_closers_per_pass = 2;
 // Connections.
 
 inline constexpr std::size_t max_bytes_per_read = 16 * 1024;
-// Above this, the connection accepts no further call and no stream continues.
+// Above this, the connection accepts no further call, and a reply in parts does not continue.
 inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 // Descriptors that may be sent before the peer is known to have read the earlier ones.
 inline constexpr std::size_t max_unconfirmed_fds = 16;

@@ -189,9 +189,12 @@ struct SystemFailure {
     std::string message;
 
     static constexpr std::string_view error = "SystemFailure";
-    static constexpr std::string_view comment = "A system call failed unexpectedly. The call "
-                                                "changed nothing; only a Set may have added a part "
-                                                "of its tokens, and never adds the rest.";
+    static constexpr std::string_view comment = "A system call failed unexpectedly. A Set may have "
+                                                "added a part of its tokens, and never adds the "
+                                                "rest; a Clear may have cleared a part of its "
+                                                "events; an Arm or a Disarm is done but for the "
+                                                "descriptor of a subscriber. Any other call "
+                                                "changed nothing.";
     static constexpr auto fields()
     {
         return field_list(

@@ -75,7 +75,8 @@ void critical(const Fields& fields, fmt::format_string<Args...> format, Args&&..
 }
 
 // Logs the lines that a client can cause, at a limited rate. The format identifies the kind of a
-// line. Each kind has its own limit, so one kind cannot suppress another.
+// line. Each kind has its own limit, so one kind cannot suppress another. Debug lines have no
+// limit.
 class Limited {
 public:
     template <class... Args>

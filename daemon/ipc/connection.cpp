@@ -80,6 +80,7 @@ Next Connection::serve()
     const auto granted = scheduler_.budget_for(uid());
     auto calls_left = granted.calls;
     const TimeSlice slice{granted.time};
+    scheduler_.begin_turn(slice.begin());
     const auto answered = answer_calls(calls_left, slice);
     // Also before a disconnect: calls before the invalid one get their replies.
     const auto flushed = flush();
@@ -134,6 +135,8 @@ void Connection::advance_pending(const TimeSlice& slice)
     while (can_advance() && slice.left());
 }
 
+// A change is not reported before it is certain. A client that changed nothing is answered all the
+// same, so that it can find out what is wrong.
 Next Connection::flush()
 {
     retry_.reset();
@@ -160,8 +163,7 @@ Next Connection::flush()
     return Next::keep;
 }
 
-// A change is not reported before it is certain. A client that changed nothing is answered all the
-// same, so that it can find out what is wrong.
+// Returns nothing if there is no output, or if the changes are not certain.
 std::optional<Committed> Connection::commit()
 {
     if (stream_.output().is_empty())

@@ -2,9 +2,10 @@
 //
 // The wall time of a turn includes the time in which the kernel ran other processes, or had stopped
 // this one. A user does not pay for that. But reading the CPU clock of a thread is a system call,
-// about thirty times as long as reading the monotonic clock. So the meter reads it once for each
-// `max_total_time` of turns: a turn took at most the processor time since the last reading. That is
-// exact to about `max_total_time`, and never less than the turn took.
+// about thirty times as long as reading the monotonic clock. So the meter reads it at most once in
+// each `max_total_time`, and at the end of a turn that makes the turns since then as long as that:
+// the turn took at most the processor time since the last reading. That is exact to about
+// `max_total_time`, and never less than the turn took.
 #pragma once
 
 #include "common/clock.h"
@@ -27,6 +28,15 @@ public:
     {
     }
 
+    // A turn begins now. What the thread did between turns belongs to none of them.
+    void begin_turn(MonotonicTime now)
+    {
+        if (now - last_begin_ < max_total_time)
+            return;
+        last_begin_ = now;
+        last_reading_ = read_clock_();
+        since_reading_ = nanoseconds{0};
+    }
     // Returns the processor time of a turn that lasted for `wall_time`.
     nanoseconds cpu_time_of(nanoseconds wall_time)
     {
@@ -41,6 +51,7 @@ public:
 private:
     ReadClock read_clock_;
     nanoseconds last_reading_;
+    MonotonicTime last_begin_{};   // The last begin of a turn at which the clock was read.
     nanoseconds since_reading_{0}; // Wall time of the turns since the last reading.
 };
 

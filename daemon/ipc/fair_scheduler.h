@@ -58,10 +58,15 @@ public:
     Budget budget_for(uid_t uid);
     // Charges the user for what its connections used.
     void charge(uid_t uid, const Budget& spent);
-    // Charges the user for a turn that lasted for `wall_time`, for its processor time alone.
+    // A turn of a connection begins.
+    void begin_turn(MonotonicTime now) { meter_.begin_turn(now); }
+    // Charges the user for the processor time of a turn that lasted for `wall_time`. The iteration
+    // is charged for all of it, because timers and new clients waited so long.
     void charge_turn(uid_t uid, std::int64_t calls, nanoseconds wall_time)
     {
-        charge(uid, {calls, meter_.cpu_time_of(wall_time)});
+        const auto cpu_time = meter_.cpu_time_of(wall_time);
+        charge(uid, {calls, cpu_time});
+        total_time_left_ -= wall_time - cpu_time;
     }
 
 private:

@@ -39,7 +39,7 @@ void Server::listen(UniqueFd socket)
 {
     if (!spare_fd_)
         spare_fd_ = open_null();
-    if (!spare_fd_)
+    if (!spare_fd_ && !max_idle_time_) // Once the server runs, a spare may be missing for a while.
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
     // No call has descriptors. Those that come all the same, or came before, are closed separately.
     if (kernel_.pass_rights)

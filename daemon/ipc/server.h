@@ -42,7 +42,7 @@ public:
     // closed.
     void admit(UniqueFd socket);
     // The same for a client whose identity is known. `descriptors`: see Stream. A client that
-    // is rejected gets the reason, and its socket is closed.
+    // the service rejects gets the reason, and its socket is closed.
     Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
     std::size_t connections() const { return connections_.size(); }
     // Stops the loop when there has been no connection and no object for `max_idle_time`. A client
@@ -79,8 +79,8 @@ private:
     FairScheduler scheduler_;
     json::Document scratch_; // Shared by all connections: one call is decoded at a time.
     FdCloser closer_;
-    UniqueFd
-        spare_fd_; // Given up to reject a client when no descriptor is left. Empty before listen().
+    // Given up to reject a client when no descriptor is left. Empty before listen().
+    UniqueFd spare_fd_;
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
     std::optional<EventLoop::Timeout> resume_timeout_;

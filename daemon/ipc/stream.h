@@ -7,8 +7,7 @@
 // pending, so few calls change the mask.
 //
 // A socket that may contain descriptors is peeked at before it is read, so that no descriptor is
-// received. Whoever gets the socket from release_socket() closes it with the same care (see
-// FdCloser).
+// received. The caller of release_socket() closes the socket with the same care (see FdCloser).
 #pragma once
 
 #include "common/frame.h"
@@ -70,8 +69,8 @@ public:
     // Reads once. An error is the reason to disconnect the client.
     std::expected<void, std::string> read();
     bool has_calls() const { return has_calls_; }
-    // Returns the next call, or nothing if it is incomplete; it is valid until the next read. An
-    // error is the reason to disconnect the client.
+    // Returns the next call, or nothing if it is incomplete; it is valid until the next call of
+    // next_call() or read(). An error is the reason to disconnect the client.
     std::expected<std::optional<std::string_view>, std::string> next_call();
     // Returns true for an incomplete call that is larger than a client may have without a charge.
     bool is_long_call() const;

@@ -38,8 +38,9 @@ bool EdgeWatch::is_in_epoll() const
 Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,
                             EventLoop::Callback callback)
 {
-    if (auto* idle = std::get_if<Idle>(&state_)) {
-        auto watch = std::move(idle->watch);
+    const bool was_idle = std::holds_alternative<Idle>(state_);
+    if (was_idle) {
+        auto watch = std::move(std::get<Idle>(state_).watch);
         state_ = Armed{std::move(watch), EdgeMask::readable, false};
     }
     if (auto* armed = std::get_if<Armed>(&state_)) {
@@ -47,10 +48,13 @@ Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask 
             return {};
         // Does not skip the edge that the change of the mask produces: the watch for readable edges
         // may not have reported an earlier edge.
-        const auto changed = armed->watch.change(epoll_events(mask));
-        if (changed)
-            armed->mask = mask;
-        return changed;
+        if (const auto changed = armed->watch.change(epoll_events(mask)); !changed) {
+            if (was_idle)
+                release();
+            return changed;
+        }
+        armed->mask = mask;
+        return {};
     }
     auto watch = epoll.watch(eventfd, epoll_events(mask), std::move(callback));
     if (!watch)

@@ -56,10 +56,9 @@ struct Session {
         std::string cached_reply = {};
         // Tokens that were added for the next call, an unfinished Set.
         std::int64_t tokens_applied = 0;
-        bool next_is_replay = false; // The client is going to repeat its last call.
-        // Of the call in progress; and whether `sequence` and `cached_reply` include it already.
-        Recorded recorded = Recorded::nothing;
-        bool is_committed = false;
+        bool next_is_replay = false;           // The client is going to repeat its last call.
+        Recorded recorded = Recorded::nothing; // What is recorded of the call in progress.
+        bool is_committed = false; // `sequence` and `cached_reply` include the call in progress.
     };
 
     std::uint64_t id; // Never 0, never reused.

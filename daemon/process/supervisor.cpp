@@ -133,7 +133,7 @@ void Supervisor::start()
     auto [ours, theirs] = make_notify_sockets();
     const auto child = ours ? ::fork() : -1;
     if (child < 0) {
-        log::error({}, "the daemon cannot be started: {}", std::strerror(errno));
+        log_.error({}, "the daemon cannot be started: {}", std::strerror(errno));
         if (was_ready_ || ours)
             return schedule_restart(W_EXITCODE(EXIT_FAILURE, 0));
         exit_status_ = EXIT_FAILURE; // There will be no more descriptors later.

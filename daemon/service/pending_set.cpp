@@ -37,8 +37,11 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     else
         reply_cache_.progress(applied_ + now);
     const auto before = applied_;
+    const auto& store = registry_.state_store();
+    const auto last_commit = store.last_commit();
     auto done = apply_batch(increments, now, each);
-    if (!done && before > 0 && registry_.state_store().fault()) {
+    // Without a commit, no token was added.
+    if (!done && before > 0 && store.fault() && store.last_commit() == last_commit) {
         // It is too late to refuse the call. The rest is added when it can be recorded.
         applied_ = before;
         reply_cache_.progress(before);

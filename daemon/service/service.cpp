@@ -83,6 +83,7 @@ void Service::set_policy(Policy policy)
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
+    reserve_stash_room(1);
     Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
                  registry_.create(session, request, Registry::PolicyCheck::skip));
@@ -314,8 +315,11 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
     reply_cache(caller.session).commit(set_reply());
-    if (auto done = registry_.add(peer, *increments); !done)
+    if (auto done = registry_.add(peer, *increments); !done) {
+        // With the intent committed, a part of the tokens may have been added.
+        caller.modifies_state = !registry_.state_store().fault();
         return std::unexpected(std::move(done.error()));
+    }
     return nullptr;
 }
 

@@ -33,7 +33,8 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
 {
     const auto token = Token::parse(request.session);
     const bool has_begun = session.is_resumable() || registry_.owns_objects(session) ||
-                           !session.subscriptions.empty() || !session.held.empty();
+                           !session.subscriptions.empty() || !session.held.empty() ||
+                           session.holds_requested > 0;
     if (!token || has_begun)
         return std::unexpected(protocol::InvalidParameter{"session"});
     if (request.sequence < 0 || request.sequence > max_sequence)

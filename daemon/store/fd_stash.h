@@ -46,8 +46,8 @@ class FdStash {
 public:
     using Id = std::uint64_t;
 
-    // A descriptor and its place in the stash. The destructor first removes it from the stash, then
-    // closes it.
+    // A descriptor and its place in the stash. The destructor removes it from the stash. The
+    // descriptor is closed when nothing from share() has it any more.
     class Stored {
     public:
         explicit Stored(UniqueFd fd); // No stash has the descriptor.

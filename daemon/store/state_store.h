@@ -151,11 +151,14 @@ public:
         StateStore* store_; // Null once nothing is left to do.
         std::uint64_t commit_;
     };
+    // Returns the number of the last commit; 0 if there is none yet.
+    std::uint64_t last_commit() const { return journal_.last(); }
     // Commits, with everything that is staged, the intent to add `tokens` tokens as `increments`
     // says, at most max_tokens_per_set. On failure the caller must not add any.
     Result<Intent> begin_intent(std::vector<record::Increment> increments, std::size_t tokens);
-    // Returns the bytes of the recovered intent, and the intent itself.
+    // Returns the notes of the recovered intent in the progress page.
     std::span<char> pending_increments() const { return progress_page_.pending_increments(); }
+    // Returns the recovered intent.
     Intent resume_intent() { return {*this, progress_page_.intent_commit()}; }
 
     // A take of one object's tokens, from before the read(2) until its outcome is known. The

@@ -3,6 +3,7 @@
 #include "tests/support/catch.h"
 
 #include <chrono>
+#include <thread>
 
 namespace evfd::daemon {
 namespace {
@@ -36,6 +37,26 @@ TEST_CASE("a turn that was interrupted is charged for the processor time alone")
     CHECK(meter.cpu_time_of(10s) == 300us);
 }
 
+TEST_CASE("the processor time between turns is charged to no turn")
+{
+    CpuMeter meter{read_cpu};
+    const MonotonicTime start{1h};
+    meter.begin_turn(start);
+    cpu_now += 1s; // Timers and new clients.
+    meter.begin_turn(start + 20s);
+    cpu_now += 300us;
+    CHECK(meter.cpu_time_of(800ms) == 300us);
+}
+
+TEST_CASE("the CPU clock is read at the begin of few turns")
+{
+    CpuMeter meter{read_cpu};
+    readings = 0;
+    for (int turn = 0; turn < 2'000; ++turn)
+        meter.begin_turn(MonotonicTime{1h} + turn * 10us);
+    CHECK(readings == 20ms / nanoseconds{max_total_time});
+}
+
 TEST_CASE("a turn that computes for long is charged for all of it")
 {
     CpuMeter meter{read_cpu};
@@ -53,12 +74,15 @@ TEST_CASE("a turn never gains time")
     CHECK(meter.cpu_time_of(10ms) == 0ns);
 }
 
-TEST_CASE("the CPU clock of a thread advances while it computes")
+TEST_CASE("the CPU clock is that of the calling thread")
 {
     const auto begin = thread_cpu_time();
-    while (thread_cpu_time() - begin < 1us) {
-    }
-    CHECK(thread_cpu_time() > begin);
+    std::jthread{[] {
+        const auto other_begin = thread_cpu_time();
+        while (thread_cpu_time() - other_begin < 20ms) {
+        }
+    }}.join();
+    CHECK(thread_cpu_time() - begin < 20ms); // This thread slept meanwhile.
 }
 
 } // namespace

@@ -44,7 +44,7 @@ void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, 
     queue.reply(reply, false);
 }
 
-// Nobody but the service can make the proof that flush() demands, and nobody can keep a copy.
+// The service alone makes the proof that flush() demands, and it cannot be copied.
 static_assert(!std::is_default_constructible_v<Committed>);
 static_assert(!std::is_copy_constructible_v<Committed>);
 

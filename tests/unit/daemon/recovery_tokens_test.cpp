@@ -95,6 +95,7 @@ TEST_CASE("an intent with more tokens than the counter can hold is not redone")
     fixture->finish_call();
     const auto id = static_cast<record::Id>(object(*fixture, "e").serial);
     const auto intent = fixture->state_store.begin_intent({{id, many, {}}}, 3);
+    REQUIRE(intent);
 
     fixture = crash_and_restart(std::move(fixture));
 

@@ -1,6 +1,7 @@
 // The bytes of one client, without a service.
 #include "daemon/ipc/stream.h"
 
+#include "common/scm_rights.h"
 #include "tests/support/send_with_fds.h"
 #include "tests/support/service_fixture.h"
 
@@ -172,6 +173,8 @@ TEST_CASE("a stream that may contain descriptors refuses them and does not recei
     REQUIRE(evfd::send(fixture.client->socket, framed("call"), sent));
     CHECK(fixture.read() == std::unexpected("it sent descriptors, which no call accepts"));
     CHECK(fixture.stream->next_call() == std::nullopt);
+    std::array<char, 16> bytes{}; // The message is still in the socket, with its descriptor.
+    CHECK(scm_rights::receive(fixture.stream->socket(), bytes).value().fds.size() == 1);
 }
 
 TEST_CASE("an incomplete call is long above the number of bytes that are not charged")
