@@ -187,13 +187,27 @@ _WAITING = {
 _GENERIC = {"73": "ppoll", "4": "io_getevents", "72": "pselect6", "203": "connect"}
 
 
-def sleeps(thread: threading.Thread) -> bool:
-    """Return whether the thread sleeps in a system call that waits for descriptors."""
+def sleeps(thread: int | None) -> bool:
+    """Return whether a thread, of any process, sleeps in a call that waits for descriptors."""
     try:
-        call = Path(f"/proc/self/task/{thread.native_id}/syscall").read_text().split()
+        call = Path(f"/proc/{thread}/syscall").read_text().split()
     except OSError:
         return False
     return call[0] in _WAITING.get(os.uname().machine, _GENERIC)
+
+
+def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
+    """Send a signal to the main thread until it has had its effect; return False on timeout.
+
+    One signal is not enough: Python runs a handler between two byte codes, so a signal that comes
+    just before a call blocks stays without effect until another one interrupts that call.
+    """
+
+    def send() -> object:
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
+        return has_effect()
+
+    return poll_until(lambda: has_effect() or send())
 
 
 def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
@@ -201,7 +215,7 @@ def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
     if isinstance(event, threading.Event):
         waiters = event._cond._waiters  # type: ignore[attr-defined]
         return poll_until(lambda: len(waiters) == len(workers))
-    return poll_until(lambda: all(sleeps(worker) for worker in workers))
+    return poll_until(lambda: all(sleeps(worker.native_id) for worker in workers))
 
 
 class Child:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import evfd
-from harness import TIMEOUT_S, DaemonProcess, poll_until
+from harness import TIMEOUT_S, DaemonProcess, poll_until, sleeps
 
 EVERYTHING = """
 import asyncio, evfd, threading
@@ -80,7 +80,7 @@ def test_an_interpreter_interrupted_in_a_wait_raises_keyboardinterrupt(
     )
     assert program.stdout is not None
     assert program.stdout.readline() == "1\n"
-    assert poll_until(lambda: list(running.client().list("e")))
+    assert poll_until(lambda: list(running.client().list("e")) and sleeps(program.pid))
     program.send_signal(signal.SIGINT)
     _, errors = program.communicate(timeout=TIMEOUT_S)
     assert program.returncode == -signal.SIGINT
