@@ -214,7 +214,7 @@ public:
             [&](auto&... slots) -> std::optional<T> {
                 if (!(slots.complete(object, context) && ...))
                     return {};
-                return std::optional<T>{std::in_place, slots.take()...};
+                return T{slots.take()...};
             },
             slots_);
     }
