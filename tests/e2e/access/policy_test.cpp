@@ -407,8 +407,8 @@ TEST_CASE("an invalid policy is reported with file, line and key")
                      "\"deny\": [\"create\"]}]}}");
     const auto ran = run({.argv = {EVFDD_DAEMON, "--check-config", file}});
     CHECK(ran.status == 1);
-    CHECK(ran.err == file + ":2: policy.rules[0].user: -1 is not a user; give the name of an "
-                            "existing one, or a number\n");
+    CHECK(ran.err == file + ":2: policy.rules[0].user: -1 is not valid; give the name of an "
+                            "existing user, or a number\n");
 }
 
 } // namespace
