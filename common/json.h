@@ -1,6 +1,6 @@
 // Parses JSON text in one pass to a flat list of nodes, whose memory the next text uses again.
 // Unlike a map, the list preserves repeated keys. A document of a file that people write also knows
-// the line of each value. nlohmann's parser reads the text.
+// the line of each value. nlohmann's parser reads the text, unless PlainReader can.
 #pragma once
 
 #include <cstddef>
@@ -95,7 +95,6 @@ private:
     friend class Value;
     friend class SaxBuilder;
     void clear();
-    bool build(SaxBuilder& builder, std::string_view text);
     std::vector<Node> nodes_;
     std::vector<std::size_t> lines_; // For each node, if the text was parsed with lines.
     std::string text_;
