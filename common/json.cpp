@@ -393,6 +393,24 @@ void append_string(std::string& out, std::string_view text)
     out += '"';
 }
 
+// In one step, because each further `+=` would cost more than the key itself.
+void append_key(std::string& out, std::string_view key)
+{
+    const auto old_size = out.size();
+    const bool is_first = out.ends_with('{');
+    const auto write = [&](char* text, std::size_t) {
+        auto* end = text + old_size;
+        if (!is_first)
+            *end++ = ',';
+        *end++ = '"';
+        end += key.copy(end, key.size());
+        *end++ = '"';
+        *end++ = ':';
+        return end - text;
+    };
+    out.resize_and_overwrite(old_size + key.size() + std::string_view{",\"\":"}.size(), write);
+}
+
 void append_integer(std::string& out, std::int64_t value)
 {
     const fmt::format_int digits{value};

@@ -112,6 +112,9 @@ inline std::string_view Value::string() const
 
 // Appends `text` in quotes, with the escapes of RFC 8259. The text must be UTF-8.
 void append_string(std::string& out, std::string_view text);
+// Appends the key of a member, which needs no escapes, and the comma before it unless the member is
+// the first one of its object.
+void append_key(std::string& out, std::string_view key);
 void append_integer(std::string& out, std::int64_t value);
 // Returns a value in short, for a message; of an array or an object what it is.
 std::string summary(Value value);

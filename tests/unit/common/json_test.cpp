@@ -376,6 +376,15 @@ TEST_CASE("a string is written with the escapes of RFC 8259 and no others")
     CHECK(out == "x\"a\\\"b\\\\c\\u000a\\u001f/\xc3\xa9\"");
 }
 
+TEST_CASE("a key is written after a comma, unless it is the first one of its object")
+{
+    std::string out = "[{";
+    append_key(out, "first");
+    out += "{}";
+    append_key(out, "second");
+    CHECK(out == R"([{"first":{},"second":)");
+}
+
 TEST_CASE("an integer is written with all digits")
 {
     const auto value =
