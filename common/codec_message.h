@@ -280,9 +280,7 @@ void encode_field(std::string_view name, T& value, EncodeContext& out)
     if constexpr (is_optional<T>)
         if (!value)
             return;
-    if (!out.text.ends_with('{')) // The field is not the first one.
-        out.text += ',';
-    ((out.text += '"') += name) += "\":";
+    json::append_key(out.text, name);
     Codec<T>::write(value, out);
 }
 

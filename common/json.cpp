@@ -1,5 +1,6 @@
 #include "common/json.h"
 
+#include "common/json_plain.h"
 #include "common/limits.h"
 
 #include <fmt/format.h>
@@ -31,13 +32,14 @@ private:
     std::size_t line_ = 1; // The line of counted_.
 };
 
-// Receives the SAX events of nlohmann's parser. Returning false stops the parser.
+// Receives the SAX events of nlohmann's parser or of PlainReader. Returning false stops the parser.
 class SaxBuilder {
 public:
-    // Keeps the line of each value if `lines` is not null.
+    // Empties the document. Keeps the line of each value if `lines` is not null.
     SaxBuilder(Document& document, std::size_t max_values, LineCounter* lines = nullptr)
         : document_{document}, max_values_{max_values}, lines_{lines}
     {
+        document_.clear();
     }
 
     bool null() { return add({.kind = Kind::null, .end = 0}); }
@@ -56,8 +58,8 @@ public:
     {
         return add_text(Kind::number, written);
     }
-    bool string(const std::string& value) { return add_text(Kind::string, value); }
-    bool key(const std::string& value) { return string(value); }
+    bool string(std::string_view value) { return add_text(Kind::string, value); }
+    bool key(std::string_view value) { return string(value); }
     bool start_object(std::size_t) { return open(Kind::object); }
     bool end_object() { return close(); }
     bool start_array(std::size_t) { return open(Kind::array); }
@@ -224,6 +226,12 @@ std::string without_large_numbers(std::string_view text)
     return replaced;
 }
 
+// Parses a text that need not be plain.
+bool parse_any(std::string_view text, SaxBuilder& builder)
+{
+    return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
+}
+
 } // namespace
 
 std::expected<Value, std::string_view> Document::parse(std::string_view text)
@@ -236,13 +244,15 @@ std::expected<Value, std::string_view> Document::parse_bounded(std::string_view 
 {
     if (text.contains('\0')) // The parser would take it for the end of the text.
         return std::unexpected("not JSON");
+    if (SaxBuilder builder{*this, max_values}; PlainReader{text, builder}.read())
+        return Value{*this, 0};
     SaxBuilder builder{*this, max_values};
-    if (build(builder, text))
+    if (parse_any(text, builder))
         return Value{*this, 0};
     if (!builder.has_large_number())
         return std::unexpected(builder.defect());
     SaxBuilder again{*this, max_values};
-    if (build(again, without_large_numbers(text)))
+    if (parse_any(without_large_numbers(text), again))
         return Value{*this, 0};
     return std::unexpected(again.defect());
 }
@@ -254,12 +264,6 @@ void Document::clear()
     nodes_.clear();
     lines_.clear();
     text_.clear();
-}
-
-bool Document::build(SaxBuilder& builder, std::string_view text)
-{
-    clear();
-    return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
 }
 
 namespace {
@@ -305,7 +309,6 @@ std::expected<Value, SyntaxError> Document::parse_with_lines(std::string_view te
         return std::unexpected(SyntaxError{lines.line(), "unexpected zero byte"});
     }
     SaxBuilder builder{*this, std::numeric_limits<std::size_t>::max(), &lines};
-    clear();
     constexpr bool strict = true; // Nothing may follow the value.
     constexpr bool ignore_comments = true;
     if (nlohmann::json::sax_parse(Cursor{text.data(), lines},
@@ -388,6 +391,24 @@ void append_string(std::string& out, std::string_view text)
         text.remove_prefix(plain + 1);
     }
     out += '"';
+}
+
+// In one step, because each further `+=` would cost more than the key itself.
+void append_key(std::string& out, std::string_view key)
+{
+    const auto old_size = out.size();
+    const bool is_first = out.ends_with('{');
+    const auto write = [&](char* text, std::size_t) {
+        auto* end = text + old_size;
+        if (!is_first)
+            *end++ = ',';
+        *end++ = '"';
+        end += key.copy(end, key.size());
+        *end++ = '"';
+        *end++ = ':';
+        return end - text;
+    };
+    out.resize_and_overwrite(old_size + key.size() + std::string_view{",\"\":"}.size(), write);
 }
 
 void append_integer(std::string& out, std::int64_t value)

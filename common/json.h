@@ -1,6 +1,6 @@
 // Parses JSON text in one pass to a flat list of nodes, whose memory the next text uses again.
 // Unlike a map, the list preserves repeated keys. A document of a file that people write also knows
-// the line of each value. nlohmann's parser reads the text.
+// the line of each value. nlohmann's parser reads the text, unless PlainReader can.
 #pragma once
 
 #include <cstddef>
@@ -95,7 +95,6 @@ private:
     friend class Value;
     friend class SaxBuilder;
     void clear();
-    bool build(SaxBuilder& builder, std::string_view text);
     std::vector<Node> nodes_;
     std::vector<std::size_t> lines_; // For each node, if the text was parsed with lines.
     std::string text_;
@@ -113,6 +112,9 @@ inline std::string_view Value::string() const
 
 // Appends `text` in quotes, with the escapes of RFC 8259. The text must be UTF-8.
 void append_string(std::string& out, std::string_view text);
+// Appends the key of a member, which needs no escapes, and the comma before it unless the member is
+// the first one of its object.
+void append_key(std::string& out, std::string_view key);
 void append_integer(std::string& out, std::int64_t value);
 // Returns a value in short, for a message; of an array or an object what it is.
 std::string summary(Value value);

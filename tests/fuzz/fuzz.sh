@@ -9,7 +9,7 @@ tests=$(cd "$(dirname "$0")" && pwd)
 bin=$1 work=$2
 shift 2
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(calls config frame journal reply)
+[ ${#names[@]} -gt 0 ] || names=(calls config frame journal json reply)
 seconds=${FUZZ_SECONDS:-60}
 
 # The number of runs matters more than long backtraces of allocations, and more than a long

@@ -317,6 +317,42 @@ TEST_CASE("a document parses a second text as if it were its first")
     CHECK(outline(*value) == "{c=['x']}");
 }
 
+// Returns an outline of the text; nothing if it is refused.
+std::string parsed(const std::string& text)
+{
+    Document document;
+    const auto value = document.parse(text);
+    return value ? outline(*value) : "";
+}
+
+// A text with a byte order mark is not plain, so only nlohmann's parser reads it.
+std::string parsed_by_nlohmann(const std::string& text)
+{
+    return parsed("\xef\xbb\xbf" + text);
+}
+
+TEST_CASE("a plain text is parsed as nlohmann's parser parses it, and so is a slightly changed one")
+{
+    const auto text = GENERATE(
+        as<std::string>{},
+        R"({"method":"io.evfdd.Open","parameters":{"items":[{"name":"a/b","id":-120}]},"more":true})",
+        R"( [ 0 , -1, 10, 9223372036854775807, null, false, "", {}, [] , "~ }" ] )");
+    REQUIRE_FALSE(parsed(text).empty());
+    CHECK(parsed(text) == parsed_by_nlohmann(text));
+    const auto c = GENERATE(values<char>({'"', '\\', '{',  '}',  '[',  ']',    ':',    ',',   '-',
+                                          '+', '.',  '0',  '1',  'e',  'E',    't',    'n',   'u',
+                                          '/', ' ',  '\t', '\n', '\0', '\x1f', '\x7f', '\x80'}));
+    for (std::size_t at = 0; at <= text.size(); ++at) {
+        const auto inserted = std::string{text}.insert(at, 1, c);
+        const auto replaced = std::string{text}.replace(at, 1, 1, c);
+        const auto removed = std::string{text}.replace(at, 1, "");
+        for (const auto& changed : {inserted, replaced, removed}) {
+            INFO(changed);
+            CHECK(parsed(changed) == parsed_by_nlohmann(changed));
+        }
+    }
+}
+
 TEST_CASE("every text is written as a string that parses to the same text")
 {
     std::string text = "\"\\/ \xc3\xa9\xf0\x9f\x98\x80\x7f";
@@ -338,6 +374,15 @@ TEST_CASE("a string is written with the escapes of RFC 8259 and no others")
     std::string out = "x";
     append_string(out, "a\"b\\c\n\x1f/\xc3\xa9");
     CHECK(out == "x\"a\\\"b\\\\c\\u000a\\u001f/\xc3\xa9\"");
+}
+
+TEST_CASE("a key is written after a comma, unless it is the first one of its object")
+{
+    std::string out = "[{";
+    append_key(out, "first");
+    out += "{}";
+    append_key(out, "second");
+    CHECK(out == R"([{"first":{},"second":)");
 }
 
 TEST_CASE("an integer is written with all digits")
