@@ -2,7 +2,6 @@
 
 #include "common/limits.h"
 
-#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstdlib>
@@ -29,37 +28,9 @@ constexpr auto indices = [] {
 
 using Characters = std::bitset<256>; // A set of bytes. Bytes outside of the alphabet do no harm.
 
-void add_range(Characters& set, unsigned char first, unsigned char last)
-{
-    for (unsigned c = first; c <= last; ++c)
-        set.set(c);
-}
-
 Characters single_character(char c)
 {
     return Characters{}.set(static_cast<unsigned char>(c));
-}
-
-// Returns a character class of the C locale, since names are ASCII; nothing for an unknown class.
-std::optional<Characters> character_class(std::string_view name)
-{
-    struct Class {
-        std::string_view name;
-        std::string_view ranges; // Pairs of first and last character.
-    };
-    static constexpr Class classes[] = {
-        {"alnum", "azAZ09"},   {"alpha", "azAZ"},   {"blank", "  \t\t"}, {"cntrl", "\x01\x1f"},
-        {"digit", "09"},       {"graph", "!~"},     {"lower", "az"},     {"print", " ~"},
-        {"punct", "!/:@[`{~"}, {"space", "  \t\r"}, {"upper", "AZ"},     {"xdigit", "09afAF"},
-    };
-    const auto* found = std::ranges::find(classes, name, &Class::name);
-    if (found == std::end(classes))
-        return {};
-    Characters set;
-    for (std::size_t i = 0; i < found->ranges.size(); i += 2)
-        add_range(set, static_cast<unsigned char>(found->ranges[i]),
-                  static_cast<unsigned char>(found->ranges[i + 1]));
-    return set;
 }
 
 // Reads a pattern's text from left to right.
@@ -68,6 +39,9 @@ public:
     explicit Reader(std::string_view text) : rest_{text} {}
 
     bool is_at_end() const { return rest_.empty(); }
+    // Returns whether the text so far has a POSIX character class, collating symbol or equivalence
+    // class.
+    bool has_class() const { return has_class_; }
     bool skip(std::string_view what)
     {
         const bool is_there = rest_.starts_with(what);
@@ -115,13 +89,9 @@ private:
         return without_slash(is_negated ? ~set : set);
     }
 
-    // Reads one character, a range, or a class.
+    // Reads one character or a range.
     std::optional<Characters> element()
     {
-        if (const auto name = class_name()) {
-            rest_.remove_prefix(name->size() + 4);
-            return character_class(*name);
-        }
         const auto first = character();
         if (!first)
             return {};
@@ -132,38 +102,61 @@ private:
         if (!last)
             return {};
         Characters set;
-        add_range(set, static_cast<unsigned char>(*first), static_cast<unsigned char>(*last));
+        for (unsigned c = static_cast<unsigned char>(*first);
+             c <= static_cast<unsigned char>(*last); ++c)
+            set.set(c);
         return set;
     }
 
-    // Returns the name of `[:name:]`; a text that only begins like this is ordinary characters.
-    std::optional<std::string_view> class_name() const
-    {
-        if (!rest_.starts_with("[:"))
-            return {};
-        auto name = rest_.substr(2);
-        name = name.substr(0, name.find_first_not_of("abcdefghijklmnopqrstuvwxyz"));
-        if (!rest_.substr(2 + name.size()).starts_with(":]"))
-            return {};
-        return name;
-    }
-
-    // Reads a character of a bracket expression: plain, escaped, or written `[.c.]` or `[=c=]`.
+    // Reads a character of a bracket expression, plain or escaped.
     std::optional<char> character()
     {
-        for (const std::string_view around : {"..", "=="})
-            if (rest_.size() >= 5 && rest_[0] == '[' && rest_[1] == around[0] &&
-                rest_[3] == around[1] && rest_[4] == ']') {
-                const char c = rest_[2];
-                rest_.remove_prefix(5);
-                return c;
-            }
+        for (const std::string_view opening : {"[:", "[.", "[="})
+            has_class_ = has_class_ || rest_.starts_with(opening);
         skip("\\");
         return is_at_end() ? std::optional<char>{} : take();
     }
 
     std::string_view rest_;
+    bool has_class_ = false;
 };
+
+// A pattern without its stars, and where those are.
+struct Parts {
+    std::vector<Characters> sets;
+    std::vector<std::size_t> stars; // Positions in `sets`.
+};
+
+// Returns nothing if the text has a character class.
+std::optional<Parts> read_parts(std::string_view text)
+{
+    Parts parts;
+    Reader reader{text};
+    while (!reader.is_at_end())
+        if (reader.skip("*"))
+            parts.stars.push_back(parts.sets.size());
+        else
+            parts.sets.push_back(reader.next());
+    if (reader.has_class())
+        return {};
+    return parts;
+}
+
+std::vector<std::uint64_t> rows_of(const Parts& parts)
+{
+    const auto words = parts.sets.size() / word_bits + 1;
+    std::vector<std::uint64_t> rows((alphabet.size() + 1) * words);
+    const auto set_bit = [&](std::size_t row, std::size_t position) {
+        rows[row * words + position / word_bits] |= std::uint64_t{1} << position % word_bits;
+    };
+    for (std::size_t position = 0; position < parts.sets.size(); ++position)
+        for (std::size_t i = 0; i < alphabet.size(); ++i)
+            if (parts.sets[position].test(static_cast<unsigned char>(alphabet[i])))
+                set_bit(i, position);
+    for (const auto position : parts.stars)
+        set_bit(star, position);
+    return rows;
+}
 
 } // namespace
 
@@ -171,31 +164,15 @@ std::optional<Pattern> Pattern::parse(std::string_view text)
 {
     if (text.empty() || text.size() > max_pattern_bytes || text.contains('\0'))
         return {};
-    return Pattern{text};
+    const auto parts = read_parts(text);
+    if (!parts)
+        return {};
+    return Pattern{text, rows_of(*parts), parts->sets.size()};
 }
 
-Pattern::Pattern(std::string_view text) : text_{text}
+Pattern::Pattern(std::string_view text, std::vector<std::uint64_t> rows, std::size_t end)
+    : text_{text}, rows_{std::move(rows)}, end_{end}
 {
-    std::vector<Characters> sets;
-    std::vector<std::size_t> stars; // Positions of the stars.
-    for (Reader reader{text}; !reader.is_at_end();)
-        if (reader.skip("*"))
-            stars.push_back(sets.size());
-        else
-            sets.push_back(reader.next());
-
-    end_ = sets.size();
-    const auto words = end_ / word_bits + 1;
-    rows_.resize((alphabet.size() + 1) * words);
-    const auto set_bit = [&](std::size_t row, std::size_t position) {
-        rows_[row * words + position / word_bits] |= std::uint64_t{1} << position % word_bits;
-    };
-    for (std::size_t position = 0; position < end_; ++position)
-        for (std::size_t i = 0; i < alphabet.size(); ++i)
-            if (sets[position].test(static_cast<unsigned char>(alphabet[i])))
-                set_bit(i, position);
-    for (const auto position : stars)
-        set_bit(star, position);
 }
 
 template <std::size_t words>

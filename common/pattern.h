@@ -13,12 +13,14 @@
 
 namespace evfd {
 
-// A shell glob, glob(7). `*` and `?` match within a segment only. The empty Pattern matches every
-// name.
+// A shell glob, glob(7). `*` and `?` match within a segment only. A bracket expression has
+// characters and ranges: a pattern with `[:class:]`, `[.symbol.]` or `[=class=]` is invalid. The
+// empty Pattern matches every name.
 class Pattern {
 public:
     Pattern() = default;
-    // Returns nothing if the text is empty, longer than max_pattern_bytes, or contains a zero byte.
+    // Returns nothing if the text is empty, longer than max_pattern_bytes, contains a zero byte, or
+    // has one of `[:`, `[.` and `[=` in a bracket expression.
     static std::optional<Pattern> parse(std::string_view text);
     bool matches(const Name& name) const;
     const std::string& text() const noexcept { return text_; }
@@ -29,7 +31,7 @@ public:
     }
 
 private:
-    explicit Pattern(std::string_view text);
+    Pattern(std::string_view text, std::vector<std::uint64_t> rows, std::size_t end);
     template <std::size_t words> // Words of a row.
     bool matches_from_start(std::string_view text) const;
 

@@ -23,8 +23,11 @@ Expected<std::optional<Pattern>> to_pattern(std::string_view text)
         return std::nullopt;
     if (auto pattern = Pattern::parse(text))
         return pattern;
-    return std::unexpected(Error{ErrorCode::invalid,
-                                 fmt::format("a pattern has at most {} bytes", max_pattern_bytes)});
+    return std::unexpected(
+        Error{ErrorCode::invalid,
+              fmt::format("a pattern has at most {} bytes and no character class such "
+                          "as [:alpha:]",
+                          max_pattern_bytes)});
 }
 
 Error wrong_kind(const Name& name, std::string_view actual_kind, std::string_view right_function)

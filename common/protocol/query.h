@@ -54,7 +54,8 @@ struct ListObjects {
     {
         return field_list(field("pattern", &ListObjects::pattern,
                                 "Returns only names that this glob matches; * and ? do not match a "
-                                "slash. All names if absent."));
+                                "slash, and a character class such as [:alpha:] is "
+                                "invalid. All names if absent."));
     }
 };
 

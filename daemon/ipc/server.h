@@ -88,8 +88,7 @@ private:
     Reopen reopen_;
     std::optional<EventLoop::Timeout> idle_timeout_;
     int closed_since_trim_ = 0; // Connections that ended since the heap was trimmed.
-    bool is_trim_scheduled_ = false;
-    std::optional<EventLoop::Timeout> trim_timeout_;
+    std::optional<EventLoop::Timeout> trim_timeout_; // Set while a trim is due.
 };
 
 } // namespace evfd::daemon

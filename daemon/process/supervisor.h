@@ -16,7 +16,8 @@
 //   was ready.
 // - The daemon exited with success on its own: it was idle. The supervisor stops accepting, accepts
 //   the clients that had connected meanwhile, and starts another daemon for them; without any, it
-//   exits.
+//   exits. It does not wait for a client, as systemd does for a socket unit, because a daemon that
+//   was started on demand leaves no process behind.
 // - Every other end is a failure: the supervisor restarts the daemon, at first immediately, later
 //   with growing delays if the daemon keeps failing before it is ready.
 //

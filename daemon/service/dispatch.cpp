@@ -120,22 +120,6 @@ const Method* find(std::string_view interface, std::string_view name)
     return found ? found : among(varlink_methods);
 }
 
-// A pending reply that must finish, whose client wants no reply.
-class DiscardedReply : public PendingReply {
-public:
-    explicit DiscardedReply(std::unique_ptr<PendingReply> pending) : pending_{std::move(pending)} {}
-
-    Progress advance(OutputQueue&) override
-    {
-        OutputQueue discarded;
-        return pending_->advance(discarded);
-    }
-    bool must_finish() const override { return pending_->must_finish(); }
-
-private:
-    std::unique_ptr<PendingReply> pending_;
-};
-
 bool is_known_interface(std::string_view interface)
 {
     return interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name;
@@ -161,14 +145,12 @@ std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, c
 std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const Call& call,
                                        OutputQueue& output)
 {
-    if (!call.oneway)
-        return find_and_serve(service, caller, call, output);
-    OutputQueue discarded;
-    auto pending = find_and_serve(service, caller, call, discarded);
-    if (pending && pending->must_finish())
-        return std::make_unique<DiscardedReply>(std::move(pending));
-    if (pending)
-        pending->on_sent(); // The call is done, and no reply is wanted.
+    using Replies = OutputQueue::Replies;
+    output.begin_call(call.oneway ? Replies::discarded : Replies::sent);
+    auto pending = find_and_serve(service, caller, call, output);
+    if (!call.oneway || !pending || pending->must_finish())
+        return pending;
+    pending->on_sent(); // The call is done, and no reply is wanted.
     return {};
 }
 

@@ -33,10 +33,16 @@ private:
 
 class OutputQueue {
 public:
+    enum class Replies { sent, discarded };
+    // Decides about the replies that are queued until the next call begins.
+    void begin_call(Replies replies) { replies_ = replies; }
+
     // `continues`: more replies to the same call follow.
     template <Message Reply>
     void reply(Reply& reply, bool continues)
     {
+        if (replies_ == Replies::discarded)
+            return;
         const auto begin = bytes_.size();
         std::vector<PassedFd> descriptors;
         EncodeContext out{bytes_, descriptors};
@@ -52,6 +58,8 @@ public:
     template <Message Error>
     void error(Error error)
     {
+        if (replies_ == Replies::discarded)
+            return;
         std::string parameters;
         std::vector<PassedFd> none;
         EncodeContext out{parameters, none};
@@ -70,7 +78,11 @@ public:
         return frame;
     }
     // Appends a reply that text_since() returned, perhaps of another queue.
-    void append_text(std::string_view text) { (bytes_ += text) += '\0'; }
+    void append_text(std::string_view text)
+    {
+        if (replies_ == Replies::sent)
+            (bytes_ += text) += '\0';
+    }
 
     // Totals since the queue was created: bytes that were queued, and bytes that the kernel
     // accepted.
@@ -110,6 +122,7 @@ private:
         std::vector<PassedFd> descriptors;
     };
 
+    Replies replies_ = Replies::sent;
     std::string bytes_;
     std::size_t offset_ = 0; // The start of the unsent part of bytes_.
     std::uint64_t bytes_sent_ = 0;

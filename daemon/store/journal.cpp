@@ -1,8 +1,5 @@
 #include "daemon/store/journal.h"
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -12,7 +9,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <optional>
 #include <span>
 #include <unordered_set>
 #include <utility>
@@ -21,113 +17,12 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::size_t page = 4096;
+using namespace journal_format;
+
 // Memory is allocated in steps of this size, so a commit within one step cannot fail.
 constexpr std::size_t reserve_step = 256 * 1024;
 // The log may exceed twice the size of its live entries by this much before it is cleaned.
 constexpr std::size_t slack = 256 * 1024;
-
-struct FileHead {
-    char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};
-    std::uint32_t version = Journal::version;
-    std::uint32_t unused = 0;
-    // Number of the last complete commit. It is stored before any reply that depends on that
-    // commit, and no later than the next commit. A daemon that does not store it leaves 0 or an old
-    // number.
-    std::uint64_t last = 0;
-};
-
-// The shape of frames and entries never changes, so each version can read what it knows of any
-// other.
-struct FrameHead {
-    std::uint32_t magic = 0x6d617266; // "fram"
-    std::uint32_t size = 0;           // Bytes of the entries.
-    std::uint64_t number = 0;
-    std::uint64_t checksum = 0; // Covers the number and the entries.
-};
-
-struct EntryHead {
-    std::uint64_t id;
-    std::uint32_t kind;
-    std::uint32_t size; // Bytes of the text, which is padded to a multiple of 8; or `tombstone`.
-};
-constexpr std::uint32_t tombstone = UINT32_MAX;
-
-constexpr std::size_t align_up(std::size_t size)
-{
-    return (size + 7) / 8 * 8;
-}
-
-template <class T>
-T read_as(std::string_view bytes)
-{
-    T value;
-    std::memcpy(&value, bytes.data(), sizeof value);
-    return value;
-}
-
-template <class T>
-std::string_view bytes_of(const T& value)
-{
-    return {reinterpret_cast<const char*>(&value), sizeof value};
-}
-
-std::uint64_t checksum_of(std::uint64_t number, std::string_view entries)
-{
-    return XXH3_64bits_withSeed(entries.data(), entries.size(), number);
-}
-
-struct Entry {
-    Journal::Key key;
-    std::string_view text;
-    std::string_view bytes; // The whole entry with its head.
-    bool is_tombstone;
-};
-
-// Removes the first entry from `entries` and returns it; nothing if the rest holds no whole entry.
-std::optional<Entry> next_entry(std::string_view& entries)
-{
-    if (entries.size() < sizeof(EntryHead))
-        return {};
-    const auto head = read_as<EntryHead>(entries);
-    const bool is_tombstone = head.size == tombstone;
-    const std::size_t text = is_tombstone ? 0 : head.size;
-    const auto whole = sizeof head + align_up(text);
-    if (whole > entries.size())
-        return {};
-    const Entry entry{{head.id, head.kind},
-                      entries.substr(sizeof head, text),
-                      entries.substr(0, whole),
-                      is_tombstone};
-    entries.remove_prefix(whole);
-    return entry;
-}
-
-struct Frame {
-    std::uint64_t number;
-    std::string_view entries;
-    std::size_t size() const { return sizeof(FrameHead) + entries.size(); }
-};
-
-// Returns the frame at the start of `bytes`, if it is valid.
-std::optional<Frame> read_frame(std::string_view bytes)
-{
-    if (bytes.size() < sizeof(FrameHead))
-        return {};
-    const auto head = read_as<FrameHead>(bytes);
-    if (head.magic != FrameHead{}.magic || head.size > bytes.size() - sizeof head)
-        return {};
-    const auto entries = bytes.substr(sizeof head, head.size);
-    if (head.checksum != checksum_of(head.number, entries))
-        return {};
-    return Frame{head.number, entries};
-}
-
-// Distinguishes a newer frame from an older one that is left after the last valid frame.
-bool is_later(std::uint64_t number, std::uint64_t last)
-{
-    return number != 0 && (last == 0 || static_cast<std::int64_t>(number - last) > 0);
-}
 
 Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> into)
 {
@@ -157,11 +52,6 @@ Result<void> write_at(const UniqueFd& fd, std::uint64_t offset, std::string_view
         }
     }
     return {};
-}
-
-Result<void> write_zeros(const UniqueFd& fd, std::uint64_t offset, std::size_t size)
-{
-    return write_at(fd, offset, std::string(size, '\0'));
 }
 
 Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
@@ -219,100 +109,70 @@ Result<Journal> Journal::create()
 Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
 {
     Journal journal{std::move(memfd)};
-    FileHead head{};
-    if (const auto read = read_at(journal.memfd_, 0,
-                                  {reinterpret_cast<char*>(&head), offsetof(FileHead, unused)});
-        !read)
+    if (const auto read = journal.open_first_page(contents); !read)
         return std::unexpected(read.error());
-    contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
-    contents.version = head.version;
-    if (!contents.is_journal) // Writes a new head. The frames may still be valid.
-        if (const auto written = write_file_head(journal.memfd_); !written)
-            return std::unexpected(written.error());
-    if (const auto mapped = journal.map_first_page(); !mapped)
-        return std::unexpected(mapped.error());
-
-    const auto from = first_data_offset(journal.memfd_);
-    const auto bytes = read_all(journal.memfd_, from);
-    if (!bytes)
-        return std::unexpected(bytes.error());
-    journal.head_ = journal.tail_ = from;
-    journal.trimmed_ = from;
-    journal.capacity_ = from + bytes->size();
-    if (const auto mapped = journal.map(journal.capacity_); !mapped)
-        return std::unexpected(mapped.error());
-
-    // False if a hole was punched at the beginning: the rest may then begin within a frame.
-    const bool begins_with_first =
-        from == page && bytes->size() >= sizeof(FrameHead) && read_as<std::uint64_t>(*bytes) != 0;
-
-    std::unordered_map<Key, std::string_view, Hash> texts;
-    std::size_t end_of_last = 0;   // End of the last valid frame.
-    std::size_t last_not_zero = 0; // End of the last bytes that are not zero.
-    for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes->size();) {
-        const auto rest = std::string_view{*bytes}.substr(at);
-        const auto frame = read_frame(rest);
-        if (!frame || !is_later(frame->number, journal.last_)) {
-            if (read_as<std::uint64_t>(rest) != 0)
-                last_not_zero = at + sizeof(std::uint64_t);
-            at += sizeof(std::uint64_t);
-            continue;
-        }
-        // If no number is missing, the bytes between belong to a commit that was never completed.
-        if (frame->number != journal.next() && (journal.last_ > 0 || begins_with_first))
-            contents.damaged_bytes += at - end_of_last;
-        journal.last_ = frame->number;
-        auto entries = frame->entries;
-        while (const auto entry = next_entry(entries)) {
-            journal.drop_location(entry->key);
-            texts.erase(entry->key);
-            if (entry->is_tombstone)
-                continue;
-            texts.emplace(entry->key, entry->text);
-            journal.locations_.emplace(entry->key, Location{from + at, entry->bytes.size()});
-            journal.live_bytes_ += entry->bytes.size();
-        }
-        at += frame->size();
-        end_of_last = at;
-        journal.tail_ = from + at;
-    }
-    // Left there, these bytes would look like damage once a frame follows them.
-    if (last_not_zero > end_of_last) {
-        contents.truncated_bytes = last_not_zero - end_of_last;
-        if (const auto blank =
-                write_zeros(journal.memfd_, from + end_of_last, contents.truncated_bytes);
-            !blank)
-            return std::unexpected(blank.error());
-    }
-    contents.last = journal.last_;
+    if (const auto read = journal.open_log(contents); !read)
+        return std::unexpected(read.error());
     auto& committed = head_in(journal.first_page_).last;
     contents.is_missing_tail = is_later(committed, journal.last_);
     committed = journal.last_; // The loss is reported once.
-    for (const auto& [key, text] : texts)
-        contents.records.push_back({key, std::string{text}});
     return journal;
+}
+
+Result<void> Journal::open_first_page(Contents& contents)
+{
+    FileHead head{};
+    if (const auto read =
+            read_at(memfd_, 0, {reinterpret_cast<char*>(&head), offsetof(FileHead, unused)});
+        !read)
+        return read;
+    contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
+    contents.version = head.version;
+    if (!contents.is_journal) // Writes a new head. The frames may still be valid.
+        if (const auto written = write_file_head(memfd_); !written)
+            return written;
+    return map_first_page();
+}
+
+Result<void> Journal::open_log(Contents& contents)
+{
+    const auto from = first_data_offset(memfd_);
+    const auto bytes = read_all(memfd_, from);
+    if (!bytes)
+        return std::unexpected(bytes.error());
+    head_ = trimmed_ = from;
+    capacity_ = from + bytes->size();
+    if (const auto mapped = map(capacity_); !mapped)
+        return mapped;
+
+    const auto log = read_log(*bytes, from == page ? Begins::with_first_frame : Begins::anywhere);
+    // Left there, these bytes would look like damage once a frame follows them.
+    if (const auto blank = write_at(memfd_, from + log.end, std::string(log.truncated_bytes, '\0'));
+        !blank)
+        return blank;
+    last_ = log.last;
+    tail_ = from + log.end;
+    for (const auto& [key, entry] : log.live) {
+        locations_.emplace(key, Location{from + entry.frame, entry.size});
+        live_bytes_ += entry.size;
+        contents.records.push_back({key, std::string{entry.text}});
+    }
+    contents.last = log.last;
+    contents.damaged_bytes = log.damaged_bytes;
+    contents.truncated_bytes = log.truncated_bytes;
+    return {};
 }
 
 // Writing.
 
 void Journal::put(Key key, std::string_view text)
 {
-    stage(key, text, false);
+    staged_entries_.push_back({key, append_entry(staged_, key, text), false});
 }
 
 void Journal::erase(Key key)
 {
-    stage(key, {}, true);
-}
-
-void Journal::stage(Key key, std::string_view text, bool is_tombstone)
-{
-    const EntryHead head{key.id, key.kind,
-                         is_tombstone ? tombstone : static_cast<std::uint32_t>(text.size())};
-    staged_ += bytes_of(head);
-    staged_ += text;
-    staged_.append(align_up(text.size()) - text.size(), '\0');
-    staged_entries_.push_back({key, sizeof head + align_up(text.size()), is_tombstone});
+    staged_entries_.push_back({key, append_entry(staged_, key, {}), true});
 }
 
 void Journal::drop_location(const Key& key)
@@ -334,15 +194,12 @@ Result<void> Journal::commit()
     if (staged_.empty())
         return {};
     clean();
-    FrameHead head;
-    const auto frame_bytes = sizeof head + staged_.size();
+    const auto frame_bytes = sizeof(FrameHead) + staged_.size();
     if (const auto reserved = reserve(frame_bytes); !reserved) {
         compact_staged();
         return reserved;
     }
-    head.size = static_cast<std::uint32_t>(staged_.size());
-    head.number = next();
-    head.checksum = checksum_of(head.number, staged_);
+    const auto head = frame_head(next(), staged_);
     // The checksum reveals a frame that was cut short because the daemon was killed here.
     auto* frame = window_.bytes().data() + (tail_ - window_offset_);
     std::memcpy(frame, &head, sizeof head);
@@ -376,7 +233,7 @@ void Journal::compact_staged()
 {
     if (staged_.size() < 2 * compacted_bytes_ + page)
         return; // Too little has been staged since the last time.
-    std::unordered_set<Key, Hash> seen;
+    std::unordered_set<Key, Key::Hash> seen;
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {
         const auto& [key, size, is_tombstone] = staged_entries_[i];

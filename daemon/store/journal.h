@@ -31,6 +31,7 @@
 
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/store/journal_format.h"
 #include "daemon/store/memory_map.h"
 
 #include <cstdint>
@@ -43,12 +44,7 @@ namespace evfd::daemon {
 
 class Journal {
 public:
-    // Identifies a record. The owner of the journal defines the kinds.
-    struct Key {
-        std::uint64_t id;
-        std::uint32_t kind;
-        friend bool operator==(const Key&, const Key&) = default;
-    };
+    using Key = JournalKey;
     struct Record {
         Key key;
         std::string text;
@@ -66,7 +62,7 @@ public:
         bool is_journal = true; // False: the header page is damaged.
     };
 
-    static constexpr std::uint32_t version = 1;
+    static constexpr std::uint32_t version = journal_format::version;
 
     static Result<Journal> create();
     // Opens the journal that an earlier daemon left in `memfd`, and reads it to `contents`. Damaged
@@ -83,8 +79,7 @@ public:
     // Writes the staged changes, if there are any, as the commit next(). ENOSPC, ENOMEM: nothing is
     // written; the changes stay staged for the next commit.
     Result<void> commit();
-    // Commit numbers wrap around from the highest to 1; 0 is never used.
-    std::uint64_t next() const { return last_ == UINT64_MAX ? 1 : last_ + 1; }
+    std::uint64_t next() const { return journal_format::number_after(last_); }
     std::uint64_t last() const { return last_; } // 0: no commit yet.
     bool has_staged() const { return !staged_.empty(); }
     std::size_t staged_bytes() const { return staged_.size(); }
@@ -97,9 +92,6 @@ private:
         std::uint64_t frame = 0; // Offset in the file.
         std::size_t size = 0;    // Bytes of the entry.
     };
-    struct Hash {
-        std::size_t operator()(const Key& key) const { return (key.id << 3) ^ key.kind; }
-    };
     struct Staged {
         Key key;
         std::size_t size; // Bytes of the entry.
@@ -107,7 +99,8 @@ private:
     };
 
     explicit Journal(UniqueFd memfd) : memfd_{std::move(memfd)} {}
-    void stage(Key key, std::string_view text, bool is_tombstone);
+    Result<void> open_first_page(Contents& contents);
+    Result<void> open_log(Contents& contents);
     void compact_staged();
     void drop_location(const Key& key);
     void clean();
@@ -130,7 +123,7 @@ private:
     std::uint64_t trimmed_ = 0;       // Offset up to which holes were punched.
     std::uint64_t next_head_ = 0;     // Value of head_ after the current commit.
     std::size_t live_bytes_ = 0;      // Total size of the live entries.
-    std::unordered_map<Key, Location, Hash> locations_;
+    std::unordered_map<Key, Location, Key::Hash> locations_;
     std::string staged_; // Encoded entries of the next commit.
     std::vector<Staged> staged_entries_;
     // Size of staged_ after compact_staged(); 0 if the last commit succeeded.

@@ -1,6 +1,5 @@
 #include "daemon/store/state_store.h"
 
-#include "common/json.h"
 #include "daemon/base/log.h"
 #include "daemon/store/descriptor_budget.h"
 
@@ -9,7 +8,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <limits>
 #include <system_error>
 #include <unordered_set>
 
@@ -42,146 +40,6 @@ T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recove
     recovered.warnings.push_back(
         fmt::format("{} cannot be read ({}): it was recreated", what, opened.error().message()));
     return value_or_throw(T::create());
-}
-
-// Reading records.
-
-template <class Record>
-bool is_valid(const Record& record)
-{
-    if constexpr (requires { record.is_valid(); })
-        return record.is_valid();
-    return true;
-}
-
-class RecordReader {
-public:
-    explicit RecordReader(RecoveredState& recovered) : recovered_{recovered} {}
-
-    void read(const Journal::Record& record)
-    {
-        switch (static_cast<record::Kind>(record.key.kind)) {
-        case record::Kind::object: return read_into(recovered_.objects, record);
-        case record::Kind::counters: return read_into(recovered_.counters, record);
-        case record::Kind::subscription: return read_into(recovered_.subscriptions, record);
-        case record::Kind::session: return read_into(recovered_.sessions, record);
-        case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);
-        case record::Kind::process: return read_into(recovered_.processes, record);
-        case record::Kind::ids:
-            if (const auto ids = decode_record<record::Ids>(record)) {
-                recovered_.last_id = static_cast<RecoveredState::Id>(ids->last);
-                recovered_.knows_last_id = true;
-            }
-            return;
-        case record::Kind::intent:
-            if (auto intent = decode_record<record::Intent>(record))
-                recovered_.intent = *std::move(intent);
-            return;
-        }
-        ++unknown_;
-    }
-
-    void report() const
-    {
-        if (unknown_ > 0)
-            recovered_.warnings.push_back(fmt::format(
-                "{} records have kinds that only a newer evfdd knows: they are preserved",
-                unknown_));
-        if (unreadable_ > 0)
-            recovered_.warnings.push_back(
-                fmt::format("{} records cannot be decoded: their contents are lost", unreadable_));
-    }
-
-private:
-    template <class Record>
-    std::optional<Record> decode_record(const Journal::Record& record)
-    {
-        const auto text = document_.parse(record.text);
-        DecodeContext context{UnknownFields::ignore, nullptr, 0};
-        auto value = text ? decode<Record>(*text, context) : std::unexpected(BadField{});
-        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent ||
-                            Record::kind == record::Kind::ids;
-        if (value && has_id && is_valid(*value))
-            return *std::move(value);
-        ++unreadable_;
-        return {};
-    }
-
-    template <class Records>
-    void read_into(Records& records, const Journal::Record& record)
-    {
-        if (auto value = decode_record<typename Records::mapped_type>(record))
-            records.emplace(record.key.id, *std::move(value));
-    }
-
-    RecoveredState& recovered_;
-    json::Document document_;
-    int unknown_ = 0;
-    int unreadable_ = 0;
-};
-
-// Returns the id that is followed by the largest gap of unused ids. That is the highest id, unless
-// a damaged record has one that no daemon reaches by counting.
-RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
-{
-    constexpr RecoveredState::Id end = std::uint64_t{max_object_id} + 1;
-    ids.push_back(0);
-    ids.push_back(end);
-    std::ranges::sort(ids);
-    RecoveredState::Id last = 0;
-    RecoveredState::Id gap = 0;
-    for (std::size_t i = 0; ids[i] < end; ++i)
-        if (ids[i + 1] - ids[i] >= gap) {
-            last = ids[i];
-            gap = ids[i + 1] - last;
-        }
-    return last;
-}
-
-// Sets last_id from the ids of all records, and from `ids`.
-void find_last_id(const std::vector<Journal::Record>& records, std::vector<RecoveredState::Id> ids,
-                  RecoveredState& recovered)
-{
-    for (const auto& record : records)
-        ids.push_back(record.key.id);
-    // A timer's target has the id of an object that may be deleted. No new object may get that id.
-    for (const auto& [id, object] : recovered.objects)
-        if (object.timer && object.timer->target)
-            ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
-    for (const auto& [id, fd] : recovered.fds)
-        ids.push_back(id);
-    ids.push_back(recovered.last_id); // The last reserved id: its object may be deleted.
-    recovered.last_id = last_before_largest_gap(ids);
-    if (const auto highest = std::ranges::max_element(ids);
-        highest != ids.end() && *highest > recovered.last_id)
-        recovered.warnings.push_back(
-            fmt::format("the id {} is damaged, since no daemon assigns it: new ids follow {}",
-                        *highest, recovered.last_id));
-}
-
-bool has_lost_commits(const Journal::Contents& contents)
-{
-    return !contents.is_journal || contents.damaged_bytes > 0 || contents.is_missing_tail;
-}
-
-void report_defects(const Journal::Contents& contents, RecoveredState& recovered)
-{
-    if (!contents.is_journal)
-        recovered.warnings.emplace_back("the journal's header page is damaged");
-    else if (contents.version > Journal::version)
-        recovered.warnings.push_back(
-            fmt::format("the journal was written by a newer evfdd (version {}, this one knows {})",
-                        contents.version, Journal::version));
-    if (contents.damaged_bytes > 0)
-        recovered.warnings.push_back(
-            fmt::format("{} bytes within the journal are damaged: their records are lost",
-                        contents.damaged_bytes));
-    if (contents.is_missing_tail)
-        recovered.warnings.emplace_back(
-            "the end of the journal is damaged: its last commits are lost");
-    else if (contents.truncated_bytes > 0) // No reply depended on that commit.
-        log::info({}, "the journal's last {} bytes belong to an incomplete commit",
-                  contents.truncated_bytes);
 }
 
 } // namespace
@@ -226,22 +84,9 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     Parts parts{open_or_create(std::move(journal), "the journal", recovered),
                 open_or_create(std::move(stash), "the descriptor stash", recovered),
                 open_or_create(std::move(progress_page), "the progress page", recovered)};
-    report_defects(contents, recovered);
-    recovered.has_unreadable_fds = stashed.unreadable > 0;
-    if (recovered.has_unreadable_fds)
-        recovered.warnings.push_back(
-            fmt::format("{} stashed descriptors cannot be received: there is no room for them, or "
-                        "they have no label; see RLIMIT_NOFILE",
-                        stashed.unreadable));
-    RecordReader reader{recovered};
-    for (const auto& record : contents.records)
-        reader.read(record);
-    reader.report();
-    if (has_lost_commits(contents))
-        recovered.knows_last_id = false;
-    for (auto& [id, fd] : stashed.fds)
-        recovered.fds.emplace(id, std::move(fd));
-    find_last_id(contents.records, stashed.unwanted_ids, recovered);
+    read_journal(contents, recovered);
+    take_stashed_fds(stashed, recovered);
+    find_last_id(contents, stashed.unwanted_ids, recovered);
     // The intent is complete if the page belongs to a later one, which was not committed.
     if (recovered.intent &&
         static_cast<std::uint64_t>(recovered.intent->commit) != parts.progress_page.intent_commit())

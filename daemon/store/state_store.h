@@ -39,46 +39,19 @@
 #include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
 #include "daemon/store/records.h"
+#include "daemon/store/recovered_state.h"
 
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <functional>
-#include <map>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 namespace evfd::daemon {
-
-// State that an earlier daemon left, read but not yet checked for consistency.
-struct RecoveredState {
-    using Id = std::uint64_t;
-
-    std::map<Id, record::Object> objects; // In order of creation.
-    std::unordered_map<Id, record::Counters> counters;
-    std::map<Id, record::Subscription> subscriptions;
-    std::map<Id, record::Session> sessions;
-    std::unordered_map<Id, record::TakenTokens> taken_tokens;
-    std::unordered_map<Id, record::Process> processes;
-    std::optional<record::Intent> intent; // Present only if some of its tokens may be missing.
-    std::vector<TakeSlot> takes;          // Takes after the last commit.
-    std::unordered_map<Id, FdStash::Stored> fds; // The stashed descriptors.
-    std::vector<std::string> warnings;           // One sentence for each defect found.
-    // Which descriptors of StateStore::fd_names could not be read and were created again.
-    std::array<bool, 4> recreated{true, true, true, true};
-    bool has_unreadable_fds = false; // The stash has descriptors that this process cannot receive.
-    Id last_id = 0;                  // New ids follow this one.
-    // The journal has the record of reserved ids, and has lost no commit. Otherwise ids after
-    // last_id may have been assigned to objects that no longer exist.
-    bool knows_last_id = false;
-
-    bool is_complete() const { return recreated == std::array<bool, 4>{}; }
-};
 
 // Interval after which a failed commit is tried again.
 inline constexpr std::chrono::milliseconds commit_retry_interval{20};

@@ -125,6 +125,7 @@ TEST_CASE("an invalid command line ends with status 2 and changes nothing")
         {{"wait", "e", "--timeout", "1s1m"}, 2, "is not a duration"},
         {{"wait", "e", "--timeout", "9223372036854775808ns"}, 2, "is not a duration"},
         {{"list", std::string(256, '*')}, 2, "pattern"},
+        {{"monitor", "[[:alpha:]]*"}, 2, "no character class"},
         {{"wait", "e", "--timeout", ""}, 2, "--timeout: the value is empty"},
         {{"wait", "e", "--grace", "soon"}, 2, "'soon' is not a duration"},
         {{"hold", "e", "--timeout", "", "--", "true"}, 2, "--timeout"},

@@ -249,6 +249,7 @@ TEMPLATE_TEST_CASE("a request by pattern names the field that is wrong", "", Lis
 {
     check_wrong_fields<TestType>({
         {R"({"pattern":""})", "pattern"},
+        {R"({"pattern":"[[:alpha:]]"})", "pattern"},
         {R"({"pattern":1})", "pattern"},
         {R"({"pattern":["*"]})", "pattern"},
         {R"({"pattern":"*","pattern":"*"})", "pattern"},

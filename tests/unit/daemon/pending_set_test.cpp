@@ -183,6 +183,23 @@ TEST_CASE("a disconnected client's pending Set is completed, and so are its late
     CHECK(daemon.connections() == 0);
 }
 
+TEST_CASE("a oneway Set of many tokens is not answered, and the next call is")
+{
+    ServiceFixture daemon;
+    const SlowEvent slow_event{daemon};
+    auto setter = daemon.connect();
+    setter.send(framed(fmt::format(R"({{"method":"io.evfdd.Set","parameters":{},"oneway":true}})",
+                                   set_of({"s"}, many))));
+    setter.call("Show", R"({"name":"s"})");
+    run_into_set(daemon, "s");
+
+    run_until_idle(daemon.loop);
+
+    CHECK(tokens(daemon, "s") == many);
+    CHECK(setter.reply().contains(R"("object")"));
+    CHECK(setter.reply().empty());
+}
+
 TEST_CASE("a Set of many tokens is one change for events that do not count")
 {
     ServiceFixture daemon;
