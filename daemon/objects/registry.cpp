@@ -1,8 +1,7 @@
 #include "daemon/objects/registry.h"
 
 #include "common/process.h"
-
-#include <fmt/format.h>
+#include "daemon/objects/object_records.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -43,47 +42,21 @@ std::int64_t tokens_of(const protocol::SetItem& item)
     return item.count.value_or(protocol::Tokens{1}).value;
 }
 
-std::string description(std::optional<Mode> mode)
-{
-    if (!mode)
-        return "a timer";
-    return fmt::format("{} {} event", mode == Mode::automatic ? "an" : "a", to_string(*mode));
-}
-
 } // namespace
-
-std::optional<Mode> Object::mode() const
-{
-    if (timer())
-        return {};
-    const auto* event = std::get_if<Event>(&body);
-    return event ? event->mode() : Mode::pulse;
-}
-
-SubscriptionTable* Object::subscriptions()
-{
-    if (auto* followed = timer())
-        return &followed->subscriptions();
-    return pulse() ? &pulse()->subscriptions() : nullptr;
-}
-
-const SubscriptionTable* Object::subscriptions() const
-{
-    return const_cast<Object*>(this)->subscriptions();
-}
-
-std::string Object::description() const
-{
-    return daemon::description(mode());
-}
 
 Registry::Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer,
                    StateStore& state_store, EventfdIncrementer incrementer,
                    std::int64_t descriptor_budget)
     : quota_{quota}, observer_{observer}, state_store_{state_store},
-      incrementer_{std::move(incrementer)}, descriptor_budget_{descriptor_budget},
+      descriptor_budget_{descriptor_budget}, ids_{state_store},
+      tokens_{loop,
+              state_store,
+              ids_,
+              objects_,
+              std::move(incrementer),
+              [this](const Increments& increments) { signal_locally(increments); }},
       processes_{loop, state_store, [this](ProcessWatcher::Id process) { end(process); }},
-      holds_{loop, quota, *this},
+      holds_{loop, quota, tokens_},
       deadlines_{loop, [this] { deliver_edges(); }, [this] { on_clock_set(); }}, loop_{loop}
 {
     enable_edges();
@@ -103,8 +76,7 @@ const Object* Registry::find(const Name& name) const
 
 Object* Registry::find(const ObjectRef& reference)
 {
-    auto* object = find(reference.name);
-    return object && object->serial == reference.serial ? object : nullptr;
+    return daemon::find(objects_, reference);
 }
 
 bool Registry::is_allowed(const Peer& peer, const Name& name, const Object& object,
@@ -308,7 +280,7 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
     if (added->second.event())
         ++event_count_;
     if (draft.lifetime != Lifetime::permanent)
-        owned_objects_.try_emplace(owner, std::move(process)).first->second.names.insert(name);
+        owned_objects_.add(owner, name, std::move(process));
     persist(*added);
     return *added;
 }
@@ -439,9 +411,7 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!stored)
         return std::unexpected(refuse::system_failure(stored.error()));
     if (stored->is_stored()) {
-        state_store_.put(id,
-                         record::Subscription{token->text(), static_cast<record::Id>(object.serial),
-                                              static_cast<record::Id>(session.id)});
+        state_store_.put(id, record_of(*token, object, session));
         session.opened.push_back(id);
     }
     object.subscriptions()->add(*token, {id, *std::move(stored), *std::move(charged)});
@@ -507,12 +477,7 @@ void Registry::remove(Objects::iterator object)
     if (object->second.event())
         --event_count_;
     unpersist(object->second);
-    if (const auto found = owned_objects_.find(object->second.lifetime_owner);
-        found != owned_objects_.end()) {
-        found->second.names.erase(object->first);
-        if (found->second.names.empty())
-            owned_objects_.erase(found);
-    }
+    owned_objects_.remove(object->second.lifetime_owner, object->first);
     objects_.erase(object);
 }
 
@@ -526,24 +491,21 @@ void Registry::end(Session& session)
         std::ranges::move(std::exchange(session.in_doubt, {}), std::back_inserter(taken));
         state_store_.erase(session.id, record::Kind::session);
     }
-    return_tokens(taken);
+    tokens_.return_tokens(taken);
 }
 
 // Deletes a limited number in each iteration of the loop.
 void Registry::delete_owned(std::uint64_t owner)
 {
-    const auto found = owned_objects_.find(owner);
-    if (found == owned_objects_.end())
+    const auto names = owned_objects_.first(owner, max_deleted_per_iteration);
+    if (names.empty())
         return;
-    std::vector<Name> names;
-    std::ranges::copy(found->second.names | std::views::take(max_deleted_per_iteration),
-                      std::back_inserter(names));
     for (const auto& name : names)
         poll_timer(name);
     const auto delivered = deliver_edges(); // The last call of the owner may have been a set.
     for (const auto& name : names)
         erase(objects_.find(name), delivered);
-    if (owned_objects_.contains(owner))
+    if (owned_objects_.has_any(owner))
         loop_.defer([this, owner] { delete_owned(owner); });
 }
 
@@ -609,8 +571,7 @@ Outcome<void> Registry::set(const Peer& peer, const Items<protocol::SetItem>& it
     return increments ? add(peer, *increments) : std::unexpected(increments.error());
 }
 
-Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
-                                                  const Items<protocol::SetItem>& items)
+Outcome<Increments> Registry::check_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
     Increments increments;
     std::int64_t sum = 0;
@@ -630,12 +591,12 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
     return increments;
 }
 
-Registry::Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem>& items)
+Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
     Increments increments;
     for (const auto& item : items.list) {
         const auto object = find_event(peer, {item.name, item.id});
-        const bool is_recovered = object && (*object)->serial <= last_recovered_id_;
+        const bool is_recovered = object && ids_.is_recovered((*object)->serial);
         increments.push_back({&item.name, is_recovered ? *object : nullptr, tokens_of(item)});
     }
     return increments;

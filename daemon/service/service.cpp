@@ -2,6 +2,7 @@
 
 #include "common/protocol/interface.h"
 #include "daemon/base/log.h"
+#include "daemon/objects/recovery.h"
 #include "daemon/service/describe.h"
 #include "daemon/service/open_metrics.h"
 #include "daemon/service/pending_clear.h"
@@ -63,7 +64,7 @@ Service::Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
 void Service::restore(RecoveredState recovered, nanoseconds grace)
 {
     const bool history_is_complete = recovered.is_complete() && recovered.warnings.empty();
-    auto sessions = registry_.restore(recovered);
+    auto sessions = recover(registry_, quota_, recovered);
     open_descriptors_.begin(known_descriptors());
     counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
                           .subscriptions = quota_.used_by_all(Resource::subscriptions),

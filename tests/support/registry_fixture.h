@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/eventfd.h"
+#include "daemon/objects/recovery.h"
 #include "daemon/objects/registry.h"
 #include "daemon/service/reply_cache.h"
 #include "daemon/waiting/monitors.h"
@@ -133,7 +134,7 @@ struct RegistryFixture final : RegistryObserver {
         : state_store{loop, std::move(inherited), recovered}
     {
         warnings = recovered.warnings;
-        sessions = registry.restore(recovered);
+        sessions = recover(registry, quota, recovered);
         owner.id = registry.new_id();
     }
 

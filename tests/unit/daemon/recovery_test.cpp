@@ -193,7 +193,7 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     StateStore state_store{loop, std::move(stored), recovered};
     // One descriptor more.
     Registry registry{loop, quota, observer, state_store, make_incrementer(), 2};
-    registry.restore(recovered);
+    (void)recover(registry, quota, recovered);
     Session session{registry.new_id(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }
