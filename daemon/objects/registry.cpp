@@ -1,6 +1,7 @@
 #include "daemon/objects/registry.h"
 
 #include "common/process.h"
+#include "daemon/limits.h"
 #include "daemon/objects/object_records.h"
 
 #include <algorithm>
@@ -15,9 +16,6 @@ namespace {
 // The permissions that a usual umask leaves of the default for files: the caller's own umask is not
 // known to us.
 constexpr auto default_permissions = Permissions::under_umask(022);
-
-// Objects that are deleted in one iteration of the loop because their session or process ended.
-constexpr std::ptrdiff_t max_deleted_per_iteration = 256;
 
 // Reserves room for one more entry. Stale entries are erased first, so the list stays within twice
 // the number of live ones, however often its owner creates and deletes.
@@ -497,7 +495,7 @@ void Registry::end(Session& session)
 // Deletes a limited number in each iteration of the loop.
 void Registry::delete_owned(std::uint64_t owner)
 {
-    const auto names = owned_objects_.first(owner, max_deleted_per_iteration);
+    const auto names = owned_objects_.first(owner, max_objects_deleted_per_iteration);
     if (names.empty())
         return;
     for (const auto& name : names)

@@ -39,6 +39,7 @@
 #include "daemon/access/refusal.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/objects/cooldowns.h"
 #include "daemon/objects/deadline_queue.h"
 #include "daemon/objects/holds.h"
@@ -91,10 +92,6 @@ public:
 protected:
     ~RegistryObserver() = default;
 };
-
-// The shortest interval between two deliveries of edges that complete no wait. Without it, an event
-// that is written without end would keep the daemon busy.
-inline constexpr std::chrono::microseconds min_edge_interval{500};
 
 // Proof that the edges up to now were delivered. Only Registry::deliver_edges() makes one, and each
 // function demands one that makes a change which could hide edges.

@@ -2,6 +2,7 @@
 
 #include "common/eventfd.h"
 #include "common/limits.h"
+#include "daemon/limits.h"
 #include "daemon/objects/object_records.h"
 
 #include <fmt/format.h>
@@ -18,9 +19,7 @@ namespace {
 // increments.
 constexpr std::int64_t min_tokens_for_single_write = 16;
 
-// Tokens that are returned in one intent. An intent of this size fits into the space of one call.
-constexpr std::size_t max_returned_per_batch = 2'048;
-static_assert(max_returned_per_batch <= max_tokens_per_set);
+static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 
 // Returns the counter before the tokens are added, if one write(2) is to add all of them; otherwise
 // nothing. That requires that no client has the eventfd: the counter then shows after a crash
@@ -262,7 +261,7 @@ Increments TokenLog::next_returns()
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.
     for (std::size_t sum = 0; !pending_returns_.empty(); pending_returns_.pop_front()) {
         const auto& taken = pending_returns_.front();
-        if (sum > 0 && sum + taken.tokens.size() > max_returned_per_batch)
+        if (sum > 0 && sum + taken.tokens.size() > max_tokens_returned_per_intent)
             break;
         sum += taken.tokens.size();
         confirm_taken(taken);

@@ -35,13 +35,13 @@
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/store/fd_stash.h"
 #include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
 #include "daemon/store/records.h"
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -79,9 +79,6 @@ struct RecoveredState {
 
     bool is_complete() const { return recreated == std::array<bool, 4>{}; }
 };
-
-// Interval after which a failed commit is tried again.
-inline constexpr std::chrono::milliseconds commit_retry_interval{20};
 
 class StateStore {
 public:
