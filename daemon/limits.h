@@ -60,6 +60,11 @@ inline constexpr std::chrono::microseconds min_edge_interval{500};
 // time.
 inline constexpr std::chrono::milliseconds min_poll_interval{1};
 
+// What all users share. See SharedPool. The last part of a pool, 1 / pool_reserve_divisor, is for
+// users who have less than 1 / pool_small_share_divisor of it.
+inline constexpr std::int64_t pool_reserve_divisor = 8;
+inline constexpr std::int64_t pool_small_share_divisor = 64;
+
 // Descriptors. See DescriptorBudget.
 
 // Descriptors that the daemon itself needs: 0 to 2, the state store, listening sockets, event

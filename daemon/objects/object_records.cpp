@@ -76,10 +76,10 @@ bool has_eventfd(const record::Object& record)
 }
 
 Object::Body body_of(record::Object record, const record::Counters& counters,
-                     std::optional<FdStash::Stored> eventfd)
+                     std::optional<ChargedDescriptor> eventfd)
 {
     if (has_eventfd(record))
-        return Event{*record.mode, *std::move(eventfd), true};
+        return Event{*record.mode, std::move(eventfd->stored), std::move(eventfd->charge), true};
     if (!record.timer) {
         Pulse pulse;
         pulse.count(counters.pulses);

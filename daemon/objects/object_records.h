@@ -4,6 +4,7 @@
 
 #include "common/name.h"
 #include "daemon/access/policy.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/objects/object.h"
 #include "daemon/objects/session.h"
 #include "daemon/store/fd_stash.h"
@@ -31,8 +32,13 @@ Lifetime lifetime_of(const record::Object& record);
 std::uint64_t lifetime_owner_of(const record::Object& record);
 // Returns whether the object is an event with a state, which is in its eventfd.
 bool has_eventfd(const record::Object& record);
+// A descriptor of the stash, and its charge.
+struct ChargedDescriptor {
+    FdStash::Stored stored;
+    SharedPool::Charge charge;
+};
 // `eventfd`: the stashed descriptor, if has_eventfd(). The record has a mode or a timer.
 Object::Body body_of(record::Object record, const record::Counters& counters,
-                     std::optional<FdStash::Stored> eventfd);
+                     std::optional<ChargedDescriptor> eventfd);
 
 } // namespace evfd::daemon

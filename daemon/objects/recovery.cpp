@@ -82,6 +82,11 @@ Recovery::take_descriptor(Id id, bool (*has_type)(const UniqueFd&))
     return stored;
 }
 
+SharedPool::Charge Recovery::charge_descriptor(uid_t uid)
+{
+    return registry_.descriptors().take_unchecked(quota_.payer(uid));
+}
+
 Session* Recovery::find_session(std::optional<record::Id> id)
 {
     const auto found = id ? sessions_.find(static_cast<Id>(*id)) : sessions_.end();
@@ -103,12 +108,12 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id,
 {
     if (!record.timer && !record.mode)
         return std::unexpected("its mode is unknown");
-    std::optional<FdStash::Stored> eventfd;
+    std::optional<ChargedDescriptor> eventfd;
     if (has_eventfd(record)) {
         auto stored = take_descriptor(id, is_eventfd);
         if (!stored)
             return std::unexpected(stored.error());
-        eventfd.emplace(*std::move(stored));
+        eventfd.emplace(*std::move(stored), charge_descriptor(static_cast<uid_t>(record.owner)));
     }
     const auto found = recovered_.counters.find(id);
     const auto counters =
@@ -198,8 +203,13 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
         registry_.state_store().erase(id, record::Kind::subscription);
         return;
     }
-    subscriptions->add(*token, {id, *std::move(stored),
-                                quota_.charge_unchecked(owner->peer.uid, Resource::subscriptions)});
+    const auto uid = owner->peer.uid;
+    Subscription subscription{id, *std::move(stored),
+                              quota_.charge_unchecked(uid, Resource::subscriptions),
+                              charge_descriptor(uid)};
+    if (auto* pulse = found->second->second.pulse())
+        subscription.place = pulse->take_place_unchecked(quota_.payer(uid));
+    subscriptions->add(*token, std::move(subscription));
     owner->subscriptions.push_back({found->second->first, *token});
 }
 

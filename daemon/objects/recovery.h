@@ -56,6 +56,7 @@ private:
     // Fails with the reason why there is no descriptor.
     std::expected<FdStash::Stored, std::string_view>
     take_descriptor(Id id, bool (*has_type)(const UniqueFd&));
+    SharedPool::Charge charge_descriptor(uid_t uid);
     Session* find_session(std::optional<record::Id> id);
 
     void adopt();

@@ -14,7 +14,8 @@ void Recovery::restore_process(Id id, const record::Process& record)
     auto pidfd = take_descriptor(id, is_pidfd);
     const ProcessWatcher::Identity identity{static_cast<pid_t>(record.pid),
                                             static_cast<uid_t>(record.uid)};
-    auto process = pidfd ? registry_.processes().restore(id, identity, *std::move(pidfd))
+    auto process = pidfd ? registry_.processes().restore(id, identity, *std::move(pidfd),
+                                                         charge_descriptor(identity.uid))
                          : Result<ProcessWatcher::Ref>{std::unexpected(Fault{"recvmsg(2)", EBADF})};
     if (process) {
         processes_.emplace(id, *std::move(process));

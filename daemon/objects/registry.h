@@ -37,6 +37,7 @@
 #include "daemon/access/policy.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
 #include "daemon/limits.h"
@@ -208,12 +209,9 @@ public:
     // Returns that process if it is watched already.
     Outcome<std::optional<ProcessWatcher::Id>>
     find_process(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const;
-    // Returns the number of descriptors in use by events, subscriptions, wait-only handles and
-    // processes.
-    std::int64_t descriptors() const
-    {
-        return event_count_ + quota_.used_by_all(Resource::subscriptions) + processes_.count();
-    }
+    // The descriptors of events, subscriptions, wait-only handles and processes.
+    SharedPool& descriptors() { return descriptors_; }
+    const SharedPool& descriptors() const { return descriptors_; }
     // Returns an id that no object, session, subscription or process has or had, under this daemon
     // or an earlier one whose state store it has.
     std::uint64_t new_id() { return ids_.next(); }
@@ -255,8 +253,15 @@ private:
     using Entry = Objects::value_type;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
-    Outcome<Quota::Charge> charge_for_handle(const Peer& peer);
-    Outcome<Quota::Charge> charge_reclaiming_handles(Session& session);
+    Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
+    // What a private descriptor costs its user: a subscription or a wait-only handle.
+    struct PrivateDescriptorCharges {
+        Quota::Charge quota;
+        SharedPool::Charge descriptor;
+    };
+    Outcome<PrivateDescriptorCharges> charge_private_descriptor(const Peer& peer);
+    Outcome<PrivateDescriptorCharges> charge_reclaiming_handles(Session& session);
+    Outcome<std::optional<SharedPool::Charge>> take_place(const Peer& peer, Object& object);
     struct ObjectDraft {
         std::uint64_t serial;
         std::optional<Permissions> permissions;
@@ -268,7 +273,8 @@ private:
                                         std::optional<Lifetime> lifetime,
                                         std::optional<std::uint64_t> id);
     Result<FdStash::Stored> store(Result<UniqueFd> fd, std::uint64_t id, bool is_persistent);
-    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const ObjectDraft& draft);
+    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const ObjectDraft& draft,
+                                    std::optional<SharedPool::Charge> descriptor);
     Entry& add_object(Session& session, const Name& name, const ObjectDraft& draft,
                       Quota::Charge charge, Object::Body body,
                       std::optional<ProcessWatcher::Ref> process);
@@ -299,9 +305,6 @@ private:
     void remove_subscription(const Session::SubscriptionRef& subscription_ref, Object& object);
     bool is_stale(const Session::SubscriptionRef& subscription) const;
     void end_subscription(const Session::SubscriptionRef& subscription);
-    Outcome<void> check_subscriber_limit(const Peer& peer,
-                                         const SubscriptionTable& subscriptions) const;
-    Outcome<void> check_descriptor_budget(const Peer& peer, Resource resource) const;
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object, const Delivered& delivered);
@@ -332,9 +335,8 @@ private:
     RegistryObserver& observer_;
     log::Limited log_;
     StateStore& state_store_;
-    std::int64_t descriptor_budget_;
-    std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
-    Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
+    SharedPool descriptors_;
+    Cooldowns cooldowns_; // Pauses users whose timers took long to set their events.
     IdSequence ids_;
     TokenLog tokens_;
     ProcessWatcher processes_;

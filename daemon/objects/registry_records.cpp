@@ -15,13 +15,10 @@ std::vector<std::string> Registry::adopt(Inheritance inheritance)
     objects_ = std::move(inheritance.objects);
     owned_objects_ = std::move(inheritance.owned);
     std::vector<std::string> warnings;
-    for (auto& entry : objects_) {
-        if (entry.second.event())
-            ++event_count_;
+    for (auto& entry : objects_)
         if (entry.second.timer())
             adopt_timer(entry, inheritance.missed_clock_change.contains(entry.second.serial),
                         warnings);
-    }
     return warnings;
 }
 

@@ -38,9 +38,9 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
     return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
 }
 
-// Appends what a single increment each is to be made to. No client has the eventfd of an increment
-// with `count_before`, so adding its tokens cannot block. An intent that no daemon makes is
-// ignored.
+// Appends the eventfds to which the increment adds tokens one by one. If one write(2) was to add
+// all of them, adds them now, unless the counter shows that they were added. No client has such an
+// eventfd, so this cannot block.
 void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens, before] = increment;

@@ -62,7 +62,9 @@ TEST_CASE("an event gets its eventfd back, which clients may have")
     record.mode = Mode::semaphore;
     REQUIRE(has_eventfd(record));
 
-    const auto body = body_of(record, counters(0), FdStash::Stored{*std::move(eventfd)});
+    const auto body =
+        body_of(record, counters(0),
+                ChargedDescriptor{FdStash::Stored{*std::move(eventfd)}, ample_descriptor()});
 
     REQUIRE(std::holds_alternative<Event>(body));
     const auto& event = std::get<Event>(body);

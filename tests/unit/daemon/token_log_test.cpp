@@ -23,7 +23,7 @@ struct TokenLogFixture {
     {
         auto fd = Event::make_descriptor(mode, 0);
         REQUIRE(fd);
-        return {mode, FdStash::Stored{*std::move(fd)}, false};
+        return {mode, FdStash::Stored{*std::move(fd)}, ample_descriptor(), false};
     }
     Increment increment(std::string_view name, std::int64_t amount)
     {
@@ -53,7 +53,7 @@ struct TokenLogFixture {
         }};
 };
 
-TEST_CASE("increments reach all events, whoever has their eventfds")
+TEST_CASE("increments reach all events, shared or not")
 {
     TokenLogFixture fixture;
     const bool is_shared = GENERATE(false, true);
