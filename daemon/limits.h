@@ -1,6 +1,6 @@
-// The bounds of the event loop, of connections and of replies: each has its name, its unit and its
-// one home here. The limits of the wire are in common/limits.h, those of each user in
-// daemon/access/quota.h. The daemon keeps all of them so that no client can delay the others.
+// The bounds of the daemon: each has its name, its unit and its one home here. The limits of the
+// wire are in common/limits.h, those of each user in daemon/access/quota.h. The daemon keeps all of
+// them so that no client can delay the others.
 #pragma once
 
 #include <chrono>
@@ -39,6 +39,67 @@ inline constexpr int max_accepts_per_iteration = 16;
 // Children that FdCloser creates in one pass. fork(2) takes longer the more memory the daemon has.
 inline constexpr int max_closers_per_pass = 2;
 
+// Objects that are deleted because their session or process ended.
+inline constexpr std::ptrdiff_t max_objects_deleted_per_iteration = 256;
+
+// Tokens.
+
+// Tokens that are returned in one intent. An intent of this size fits into the space of one call.
+inline constexpr std::size_t max_tokens_returned_per_intent = 2'048;
+// The largest backlog of an event that a timer sets. Expirations beyond it are dropped.
+inline constexpr std::int64_t max_backlog_tokens = 10'000'000;
+// Operations in one io_submit(2).
+inline constexpr std::size_t max_increments_per_submit = 128;
+
+// Observation. The intervals bound how often a busy event or timer wakes the daemon.
+
+// The shortest interval between two deliveries of edges that complete no wait. Without it, an event
+// that is written without end would keep the daemon busy.
+inline constexpr std::chrono::microseconds min_edge_interval{500};
+// The shortest interval between two polls of a timer. Faster expirations are counted several at a
+// time.
+inline constexpr std::chrono::milliseconds min_poll_interval{1};
+
+// What all users share. See SharedPool. The last part of a pool, 1 / pool_reserve_divisor, is for
+// users who have less than 1 / pool_small_share_divisor of it.
+inline constexpr std::int64_t pool_reserve_divisor = 8;
+inline constexpr std::int64_t pool_small_share_divisor = 64;
+
+// Descriptors. See DescriptorBudget.
+
+// Descriptors that the daemon itself needs: 0 to 2, the state store, listening sockets, event
+// loops, signals and clocks.
+inline constexpr std::int64_t reserved_daemon_fds = 24;
+// The least number of descriptors left for clients and their replies. A daemon that recovers keeps
+// this many free while it reads the stash.
+inline constexpr std::int64_t reserved_client_fds = 32;
+
+// The state store.
+
+// Bytes of records for one call and its consequences. Very large calls exceed it; their replies
+// wait until everything is committed.
+inline constexpr std::size_t usual_record_bytes_per_call = 192 * 1024;
+// Memory is allocated in steps of this size, so a commit within one step cannot fail.
+inline constexpr std::size_t journal_step_bytes = 256 * 1024;
+// The journal may exceed twice the size of its live entries by this much before it is cleaned.
+inline constexpr std::size_t max_journal_slack_bytes = 256 * 1024;
+// Messages in the young generation of the stash. The smallest send buffer has room for 278
+// messages. This bound leaves room for the descriptors that one call stores, and for a few more.
+inline constexpr std::size_t max_young_messages = 128;
+
+// The configuration.
+
+inline constexpr std::size_t max_config_bytes = 1024 * 1024; // Of each file.
+// Every request compares a name with each rule.
+inline constexpr std::size_t max_policy_rules = 1'024;
+
+// The supervisor.
+
+inline constexpr std::size_t max_stored_fds = 64;
+inline constexpr std::size_t max_notify_message_bytes = 4096;
+// The longest delay before a daemon that keeps failing is restarted.
+inline constexpr std::chrono::seconds max_restart_delay{1};
+
 // Connections.
 
 inline constexpr std::size_t max_bytes_per_read = 16 * 1024;
@@ -60,6 +121,8 @@ inline constexpr int max_guaranteed_clear_slices = 4'000;
 
 // Intervals of repeated attempts. No event reports when they would succeed.
 
+// A commit that failed, and what waits for it.
+inline constexpr std::chrono::milliseconds commit_retry_interval{20};
 // Output that is blocked because other clients do not read theirs, or that cannot be committed.
 inline constexpr std::chrono::milliseconds flush_retry_interval{20};
 // Accepting clients when there is no descriptor to accept or reject one.

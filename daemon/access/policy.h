@@ -60,9 +60,6 @@ bool sees_all_quotas(const Peer& peer);
 // daemon's own capability.
 bool may_wake_machine(const Peer& peer);
 
-// Every request compares a name with each rule.
-inline constexpr std::size_t max_policy_rules = 1'024;
-
 // The administrator's rules about names. A policy only restricts: where it allows something, the
 // object's permissions still decide.
 struct Policy {

@@ -1,16 +1,10 @@
 #include "daemon/access/quota.h"
 
-#include "daemon/access/policy.h"
-
 #include <algorithm>
 
 namespace evfd::daemon {
 
 namespace {
-
-// Divisors of a shared pool: its last 1/8 is for users who have less than 1/64 of the pool.
-constexpr std::int64_t reserve_fraction = 8;
-constexpr std::int64_t small_share = 64;
 
 constexpr std::size_t index(Resource resource)
 {
@@ -92,13 +86,6 @@ std::vector<uid_t> Quota::users() const
         uids.push_back(uid);
     std::ranges::sort(uids);
     return uids;
-}
-
-bool may_use_shared_pool(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all)
-{
-    if (is_daemon_user(uid))
-        return true;
-    return free > 0 && (free > all / reserve_fraction || used < all / small_share);
 }
 
 } // namespace evfd::daemon

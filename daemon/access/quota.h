@@ -75,6 +75,12 @@ struct LimitTable {
     }
 };
 
+// A user, and the account to which its use is charged.
+struct Payer {
+    uid_t uid;
+    uid_t account;
+};
+
 class Quota {
 public:
     explicit Quota(Limits general) : Quota{LimitTable{general}} {}
@@ -121,6 +127,7 @@ public:
     void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
     // All users of an account share its quotas.
     uid_t account(uid_t uid) const { return accounts_.account_of(uid); }
+    Payer payer(uid_t uid) const { return {uid, account(uid)}; }
     // Called before a refusal; releases charges for resources that became free without a notice.
     using Reclaim = std::function<void(uid_t account)>;
     void set_reclaim(Resource resource, Reclaim reclaim);
@@ -150,10 +157,5 @@ private:
     std::unordered_map<uid_t, Counts> counts_; // Only accounts that use any resource.
     std::array<Reclaim, resource_count> reclaims_{};
 };
-
-// Decides whether a user may take more from a pool that all users share. The last part of the pool
-// is reserved for users who have little of it, so that nobody can exhaust it for the others. Root
-// and the daemon's user are not restricted.
-bool may_use_shared_pool(uid_t uid, std::int64_t used, std::int64_t free, std::int64_t all);
 
 } // namespace evfd::daemon

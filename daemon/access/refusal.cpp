@@ -205,6 +205,17 @@ Refusal reserved_for_others(const Quota::Exceeded& exceeded)
             exceeded.uid, exceeded.limit, noun, hint)};
 }
 
+Refusal out_of_descriptors()
+{
+    const auto limit = descriptor_limit();
+    return protocol::OutOfDescriptors{
+        limit,
+        fmt::format("objects, subscriptions and processes use their whole share of the daemon's {} "
+                    "descriptors; delete objects or close connections, or raise its limit of open "
+                    "files",
+                    limit)};
+}
+
 Refusal too_many_tokens_to_set(const Name& name)
 {
     return protocol::TooManyTokens{

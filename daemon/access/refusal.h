@@ -71,6 +71,8 @@ Refusal too_many_groups(const Name& event);
 // A user without a mapping in the daemon's user namespace cannot own anything.
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
+// Objects, subscriptions and processes use their whole share of the daemon's descriptors.
+Refusal out_of_descriptors();
 // The rest of the pool is reserved for users who have less. `exceeded.limit` is the user's present
 // use.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);

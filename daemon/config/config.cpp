@@ -2,6 +2,7 @@
 
 #include "common/unique_fd.h"
 #include "daemon/config/config_draft.h"
+#include "daemon/limits.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>

@@ -20,7 +20,6 @@ namespace evfd::daemon {
 
 // Path of the default file, which may be missing.
 inline constexpr const char* default_config_path = "/etc/evfdd/evfdd.json";
-inline constexpr std::size_t max_config_bytes = 1024 * 1024; // Limit for each file.
 
 // Owner and group of a declared object.
 struct DeclaredOwner {

@@ -1,6 +1,7 @@
 #include "daemon/config/config_draft.h"
 
 #include "common/limits.h"
+#include "daemon/limits.h"
 #include "daemon/objects/timer_spec.h"
 
 #include <fmt/format.h>

@@ -9,6 +9,7 @@
 #include "common/result.h"
 #include "common/time_slice.h"
 #include "common/unique_fd.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/objects/eventfd_incrementer.h"
 #include "daemon/store/fd_stash.h"
 
@@ -25,8 +26,9 @@ public:
     // Returns the eventfd for a new event; `mode` is any mode but pulse.
     static Result<UniqueFd> make_descriptor(Mode mode, std::int64_t initial);
     // `is_shared`: clients may have the eventfd, as they may after a restart.
-    Event(Mode mode, FdStash::Stored eventfd, bool is_shared)
-        : mode_{mode}, is_shared_{is_shared}, eventfd_{std::move(eventfd)}
+    Event(Mode mode, FdStash::Stored eventfd, SharedPool::Charge charge, bool is_shared)
+        : mode_{mode}, is_shared_{is_shared}, eventfd_{std::move(eventfd)},
+          charge_{std::move(charge)}
     {
     }
 
@@ -63,6 +65,7 @@ private:
     // Clients have the eventfd and can block a plain write(2) on it: see EventfdIncrementer.
     bool is_shared_ = false;
     FdStash::Stored eventfd_;
+    SharedPool::Charge charge_; // For the eventfd.
 };
 
 } // namespace evfd::daemon

@@ -35,7 +35,7 @@ Result<UniqueFd> open_zeros()
 
 Result<EventfdIncrementer> EventfdIncrementer::create()
 {
-    auto aio = Aio::create(batch);
+    auto aio = Aio::create(max_increments_per_submit);
     if (!aio)
         return std::unexpected(aio.error());
     auto zeros = open_zeros();
@@ -73,10 +73,10 @@ Result<void> EventfdIncrementer::submit(std::span<iocb*> operations) const
 Result<void> EventfdIncrementer::add(std::span<const int> eventfds,
                                      std::span<char> completion_bytes) const
 {
-    std::array<iocb, batch> operations;
-    std::array<iocb*, batch> pointers;
+    std::array<iocb, max_increments_per_submit> operations;
+    std::array<iocb*, max_increments_per_submit> pointers;
     while (!eventfds.empty()) {
-        const auto count = std::min(eventfds.size(), batch);
+        const auto count = std::min(eventfds.size(), max_increments_per_submit);
         for (std::size_t i = 0; i < count; ++i) {
             operations[i] = make_iocb(eventfds[i], completion_bytes.empty() ? discard_byte
                                                                             : completion_bytes[i]);
@@ -94,10 +94,10 @@ Result<void> EventfdIncrementer::add(std::span<const int> eventfds,
 Result<void> EventfdIncrementer::add(const UniqueFd& eventfd, std::int64_t times) const
 {
     auto operation = make_iocb(eventfd.get(), discard_byte);
-    std::array<iocb*, batch> pointers;
+    std::array<iocb*, max_increments_per_submit> pointers;
     pointers.fill(&operation);
     while (times > 0) {
-        const auto count = std::min(times, static_cast<std::int64_t>(batch));
+        const auto count = std::min(times, static_cast<std::int64_t>(max_increments_per_submit));
         if (const auto added = submit(std::span{pointers}.first(static_cast<std::size_t>(count)));
             !added)
             return added;

@@ -9,6 +9,7 @@
 #include "common/aio.h"
 #include "common/result.h"
 #include "common/unique_fd.h"
+#include "daemon/limits.h"
 
 #include <array>
 #include <memory>
@@ -31,8 +32,6 @@ public:
     Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 
 private:
-    static constexpr std::size_t batch = 128;
-
     struct Context {
         Aio aio;
         UniqueFd zeros;

@@ -1,7 +1,6 @@
 #include "daemon/objects/holds.h"
 
 #include "common/limits.h"
-#include "daemon/objects/registry.h"
 
 #include <algorithm>
 #include <array>
@@ -45,7 +44,7 @@ void Holds::record_taken(std::uint64_t session, uid_t uid, const HoldRequest& re
     if (request.process)
         processes.push_back(request.process->id());
     const HoldRecord record{request.hold, uid, !request.process, std::move(processes)};
-    registry_.record_taken(session, taken, &record);
+    tokens_.record_taken(session, taken, &record);
 }
 
 void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge)
@@ -58,7 +57,7 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
         session.held.push_back(request.hold);
     // The process has ended; another one used its connection.
     else if (request.process->has_ended())
-        return registry_.return_tokens(std::array{std::move(hold.taken)});
+        return tokens_.return_tokens(std::array{std::move(hold.taken)});
     else
         hold.processes.push_back(*std::move(request.process));
     add(request.hold, std::move(hold));
@@ -107,7 +106,7 @@ void Holds::persist(const Token& id, Hold& hold)
     for (const auto& process : hold.processes)
         processes.push_back(process.id());
     const HoldRecord record{id, hold.uid, hold.session != 0, std::move(processes)};
-    registry_.record_taken(hold.taken.session, hold.taken, &record);
+    tokens_.record_taken(hold.taken.session, hold.taken, &record);
 }
 
 bool Holds::is_holder(const Token& id, const Session& session,
@@ -131,7 +130,7 @@ TakenTokens Holds::extract(HoldMap::iterator hold)
 
 void Holds::release(const Token& id)
 {
-    registry_.return_tokens(std::array{extract(holds_.find(id))});
+    tokens_.return_tokens(std::array{extract(holds_.find(id))});
 }
 
 std::int64_t Holds::count_tokens(Session& session) const
@@ -180,7 +179,7 @@ void Holds::end(ProcessWatcher::Id process)
     }
     if (has_more())
         loop_.defer([this, process] { end(process); });
-    registry_.return_tokens(ended);
+    tokens_.return_tokens(ended);
 }
 
 } // namespace evfd::daemon

@@ -19,6 +19,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/objects/process_watcher.h"
 #include "daemon/objects/session.h"
+#include "daemon/objects/token_log.h"
 
 #include <cstdint>
 #include <map>
@@ -29,20 +30,10 @@
 
 namespace evfd::daemon {
 
-class Registry;
-
 // The hold that a wait asks for: its token and its holder.
 struct HoldRequest {
     Token hold;
     std::optional<ProcessWatcher::Ref> process = {}; // None: the session of the wait is the holder.
-};
-
-// The hold as the state store records it.
-struct HoldRecord {
-    Token hold;
-    uid_t uid; // Only processes of this user may join.
-    bool is_held_by_session;
-    std::vector<ProcessWatcher::Id> processes;
 };
 
 class Holds {
@@ -55,8 +46,8 @@ public:
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 
-    Holds(EventLoop& loop, Quota& quota, Registry& registry)
-        : loop_{loop}, quota_{quota}, registry_{registry}
+    Holds(EventLoop& loop, Quota& quota, TokenLog& tokens)
+        : loop_{loop}, quota_{quota}, tokens_{tokens}
     {
     }
     Holds(const Holds&) = delete;
@@ -95,7 +86,7 @@ private:
 
     EventLoop& loop_;
     Quota& quota_;
-    Registry& registry_;
+    TokenLog& tokens_;
     HoldMap holds_;
     std::set<std::pair<ProcessWatcher::Id, Token>> by_process_;
 };

@@ -30,35 +30,22 @@ std::optional<ProcessWatcher::Id> ProcessWatcher::find(pid_t pid) const
     return found->second;
 }
 
-Result<ProcessWatcher::Ref> ProcessWatcher::acquire(Identity identity, UniqueFd pidfd, Id new_id)
+Result<ProcessWatcher::Ref> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd,
+                                                SharedPool::Charge charge)
 {
-    if (const auto id = find(identity.pid))
-        return ref(*id);
     if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    auto stored = state_store_.store_fd(new_id, std::move(pidfd));
+    auto stored = state_store_.store_fd(id, std::move(pidfd));
     if (!stored)
         return std::unexpected(stored.error());
-    if (const auto added = add(new_id, identity, *std::move(stored)); !added)
-        return std::unexpected(added.error());
-    state_store_.put(new_id, record::Process{identity.pid, identity.uid});
-    return ref(new_id);
+    auto added = restore(id, identity, *std::move(stored), std::move(charge));
+    if (added)
+        state_store_.put(id, record::Process{identity.pid, identity.uid});
+    return added;
 }
 
-std::int64_t ProcessWatcher::count_of(uid_t uid) const
-{
-    const auto found = counts_.find(uid);
-    return found == counts_.end() ? 0 : found->second;
-}
-
-Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, FdStash::Stored pidfd)
-{
-    if (const auto added = add(id, identity, std::move(pidfd)); !added)
-        return std::unexpected(added.error());
-    return ref(id);
-}
-
-Result<void> ProcessWatcher::add(Id id, Identity identity, FdStash::Stored pidfd)
+Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, FdStash::Stored pidfd,
+                                                    SharedPool::Charge charge)
 {
     auto watch = loop_.watch(pidfd.fd(), EPOLLIN, [this, id](std::uint32_t) {
         const auto reference = ref(id);  // Keeps the process watched during the callback.
@@ -67,11 +54,13 @@ Result<void> ProcessWatcher::add(Id id, Identity identity, FdStash::Stored pidfd
     });
     if (!watch)
         return std::unexpected(watch.error());
-    processes_.emplace(id, Process{.identity = identity, .pidfd = std::move(pidfd)})
+    processes_
+        .emplace(
+            id,
+            Process{.identity = identity, .pidfd = std::move(pidfd), .charge = std::move(charge)})
         .first->second.watch.emplace(*std::move(watch));
     by_pid_.insert_or_assign(identity.pid, id);
-    ++counts_[identity.uid];
-    return {};
+    return ref(id);
 }
 
 void ProcessWatcher::release(Id id)
@@ -83,8 +72,6 @@ void ProcessWatcher::release(Id id)
     if (const auto by_pid = by_pid_.find(process->second.identity.pid);
         by_pid != by_pid_.end() && by_pid->second == id)
         by_pid_.erase(by_pid);
-    if (const auto count = counts_.find(process->second.identity.uid); --count->second == 0)
-        counts_.erase(count);
     processes_.erase(process);
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "common/unique_fd.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/store/state_store.h"
 
@@ -59,28 +60,24 @@ public:
         pid_t pid;
         uid_t uid;
     };
-    // Returns a reference to the process of `pidfd`, which has not ended. The process gets the id
-    // `new_id` if it was not watched before.
-    Result<Ref> acquire(Identity identity, UniqueFd pidfd, Id new_id);
+    // Watches the process of `pidfd`, which has not ended and is not watched yet. `id`: a new id.
+    Result<Ref> add(Id id, Identity identity, UniqueFd pidfd, SharedPool::Charge charge);
     // Restores a process of an earlier daemon. It may have ended since.
-    Result<Ref> restore(Id id, Identity identity, FdStash::Stored pidfd);
+    Result<Ref> restore(Id id, Identity identity, FdStash::Stored pidfd, SharedPool::Charge charge);
     // Returns the running process that has this pid, if it is watched.
     std::optional<Id> find(pid_t pid) const;
-    // Returns the number of watched processes. Each uses one descriptor.
-    std::int64_t count() const { return static_cast<std::int64_t>(processes_.size()); }
-    std::int64_t count_of(uid_t uid) const;
+    Ref ref(Id id); // The process must be watched.
 
 private:
     struct Process {
         Identity identity;
         FdStash::Stored pidfd;
+        SharedPool::Charge charge; // For the pidfd.
         std::int64_t refs = 0;
         // After pidfd: the watch must be destroyed first.
         std::optional<EventLoop::Watch> watch = {};
     };
 
-    Result<void> add(Id id, Identity identity, FdStash::Stored pidfd);
-    Ref ref(Id id);
     void release(Id id);
 
     EventLoop& loop_;
@@ -88,7 +85,6 @@ private:
     OnEnded on_ended_;
     std::unordered_map<Id, Process> processes_;
     std::unordered_map<pid_t, Id> by_pid_; // The process that got the pid last.
-    std::unordered_map<uid_t, std::int64_t> counts_;
 };
 
 } // namespace evfd::daemon

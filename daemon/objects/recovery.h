@@ -3,11 +3,11 @@
 //
 // The store's reader has already produced RecoveredState: records by id, the descriptors of the
 // stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
-// processes, objects, subscriptions. It then completes or undoes what the crash interrupted.
-// Increments of an intent that were not made are made (redo_intent). Tokens that were taken for a
-// call of which nothing is committed are returned to their events (roll_back). Tokens of an
-// answered call stay in doubt until the client resumes its session. Finally, unclaimed descriptors
-// are closed and the timers start.
+// processes, objects, subscriptions. The registry adopts the objects and starts the timers.
+// Recovery then completes or undoes what the crash interrupted. Increments of an intent that were
+// not made are made (redo_intent). Tokens that were taken for a call of which nothing is committed
+// are returned to their events (roll_back). Tokens of an answered call stay in doubt until the
+// client resumes its session. Finally, unclaimed descriptors are closed.
 //
 // Invariants: a valid record is restored, an invalid one is reported with its reason, and nothing
 // is guessed. Recovery never fails: the daemon always starts. A record whose descriptor could not
@@ -28,8 +28,8 @@ namespace evfd::daemon {
 
 class Recovery {
 public:
-    Recovery(Registry& registry, RecoveredState& recovered)
-        : registry_{registry}, recovered_{recovered}
+    Recovery(Registry& registry, Quota& quota, RecoveredState& recovered)
+        : registry_{registry}, quota_{quota}, recovered_{recovered}
     {
     }
 
@@ -38,10 +38,9 @@ public:
 
 private:
     using Id = RecoveredState::Id;
-    using Entry = Registry::Entry;
+    using Entry = Objects::value_type;
 
-    void continue_ids();
-    void restore_object(Id id, record::Object& record);
+    void restore_object(Id id, const record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);
     // The functions below are in recovery_holds.cpp.
@@ -50,29 +49,37 @@ private:
     bool restore_hold(Id id, const record::TakenTokens& record);
     bool has_unread_holder(const record::TakenTokens& record) const;
     std::vector<ProcessWatcher::Ref> holders(const record::TakenTokens& record) const;
-    std::expected<Object::Body, std::string_view> restore_body(Id id, record::Object& record);
+    std::expected<Object::Body, std::string_view> restore_body(Id id, const record::Object& record);
     void drop_object(Id id, const record::Object& record, std::string_view why);
+    void drop_older(const Name& name); // Of two records with the same name, the later one counts.
+    void erase_records(Id id);
     // Fails with the reason why there is no descriptor.
     std::expected<FdStash::Stored, std::string_view>
     take_descriptor(Id id, bool (*has_type)(const UniqueFd&));
+    SharedPool::Charge charge_descriptor(uid_t uid);
     Session* find_session(std::optional<record::Id> id);
 
+    void adopt();
     void redo_intent();
     void roll_back();
     std::vector<TakenTokens> taken_since_last_commit();
     Entry* find_event(Id id) const; // Null if the object is not an event.
     std::vector<TakenToken> to_taken_tokens(const std::vector<record::Id>& serials) const;
     void remove_unclaimed();
-    void start_timers();
     void warn(std::string what) { recovered_.warnings.push_back(std::move(what)); }
 
     Registry& registry_;
+    Quota& quota_;
     RecoveredState& recovered_;
+    Registry::Inheritance inheritance_{};
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
     // References that keep the recovered processes watched until everything is restored.
     std::unordered_map<Id, ProcessWatcher::Ref> processes_;
     std::set<Token> tokens_; // The tokens of all sessions.
 };
+
+// Rebuilds what an earlier daemon left. Returns its sessions as their clients left them.
+std::vector<Session> recover(Registry& registry, Quota& quota, RecoveredState& recovered);
 
 } // namespace evfd::daemon

@@ -1,8 +1,8 @@
 #include "daemon/objects/registry.h"
 
 #include "common/process.h"
-
-#include <fmt/format.h>
+#include "daemon/limits.h"
+#include "daemon/objects/object_records.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,9 +16,6 @@ namespace {
 // The permissions that a usual umask leaves of the default for files: the caller's own umask is not
 // known to us.
 constexpr auto default_permissions = Permissions::under_umask(022);
-
-// Objects that are deleted in one iteration of the loop because their session or process ended.
-constexpr std::ptrdiff_t max_deleted_per_iteration = 256;
 
 // Reserves room for one more entry. Stale entries are erased first, so the list stays within twice
 // the number of live ones, however often its owner creates and deletes.
@@ -43,47 +40,21 @@ std::int64_t tokens_of(const protocol::SetItem& item)
     return item.count.value_or(protocol::Tokens{1}).value;
 }
 
-std::string description(std::optional<Mode> mode)
-{
-    if (!mode)
-        return "a timer";
-    return fmt::format("{} {} event", mode == Mode::automatic ? "an" : "a", to_string(*mode));
-}
-
 } // namespace
-
-std::optional<Mode> Object::mode() const
-{
-    if (timer())
-        return {};
-    const auto* event = std::get_if<Event>(&body);
-    return event ? event->mode() : Mode::pulse;
-}
-
-SubscriptionTable* Object::subscriptions()
-{
-    if (auto* followed = timer())
-        return &followed->subscriptions();
-    return pulse() ? &pulse()->subscriptions() : nullptr;
-}
-
-const SubscriptionTable* Object::subscriptions() const
-{
-    return const_cast<Object*>(this)->subscriptions();
-}
-
-std::string Object::description() const
-{
-    return daemon::description(mode());
-}
 
 Registry::Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer,
                    StateStore& state_store, EventfdIncrementer incrementer,
                    std::int64_t descriptor_budget)
     : quota_{quota}, observer_{observer}, state_store_{state_store},
-      incrementer_{std::move(incrementer)}, descriptor_budget_{descriptor_budget},
+      descriptors_{descriptor_budget}, ids_{state_store},
+      tokens_{loop,
+              state_store,
+              ids_,
+              objects_,
+              std::move(incrementer),
+              [this](const Increments& increments) { signal_locally(increments); }},
       processes_{loop, state_store, [this](ProcessWatcher::Id process) { end(process); }},
-      holds_{loop, quota, *this},
+      holds_{loop, quota, tokens_},
       deadlines_{loop, [this] { deliver_edges(); }, [this] { on_clock_set(); }}, loop_{loop}
 {
     enable_edges();
@@ -103,8 +74,7 @@ const Object* Registry::find(const Name& name) const
 
 Object* Registry::find(const ObjectRef& reference)
 {
-    auto* object = find(reference.name);
-    return object && object->serial == reference.serial ? object : nullptr;
+    return daemon::find(objects_, reference);
 }
 
 bool Registry::is_allowed(const Peer& peer, const Name& name, const Object& object,
@@ -175,34 +145,29 @@ Outcome<Object*> Registry::find_event(const Peer& peer, const Item& item)
     return object;
 }
 
-Outcome<void> Registry::check_descriptor_budget(const Peer& peer, Resource resource) const
+Outcome<SharedPool::Charge> Registry::charge_descriptor(const Peer& peer, Resource resource)
 {
-    const auto free = descriptor_budget_ - descriptors();
-    if (free <= 0)
-        return std::unexpected(refuse::system_failure({"dup(2)", EMFILE}));
-    const auto used = quota_.used(peer.uid, Resource::objects) +
-                      quota_.used(peer.uid, Resource::subscriptions) +
-                      processes_.count_of(quota_.account(peer.uid));
-    if (!may_use_shared_pool(peer.uid, used, free, descriptor_budget_))
-        return std::unexpected(
-            refuse::reserved_for_others({peer.uid, resource, quota_.used(peer.uid, resource)}));
-    return {};
+    auto charge = descriptors_.take(quota_.payer(peer.uid));
+    if (charge)
+        return *std::move(charge);
+    if (charge.error() == SharedPool::Shortage::exhausted)
+        return std::unexpected(refuse::out_of_descriptors());
+    return std::unexpected(
+        refuse::reserved_for_others({peer.uid, resource, quota_.used(peer.uid, resource)}));
 }
 
-// A pulse may have as many subscribers as one call can set; with more, no call could set it.
-Outcome<void> Registry::check_subscriber_limit(const Peer& peer,
-                                               const SubscriptionTable& subscriptions) const
+// Returns nothing for a timer, which may have any number of subscribers.
+Outcome<std::optional<SharedPool::Charge>> Registry::take_place(const Peer& peer, Object& object)
 {
-    const auto free = max_tokens_per_set - static_cast<std::int64_t>(subscriptions.size());
-    if (free > 0 && may_use_shared_pool(peer.uid, max_tokens_per_set, free, max_tokens_per_set))
-        return {}; // Enough room is left, however many subscriptions the user has.
-    const auto used = std::ranges::count_if(subscriptions.all(), [&](const auto& subscription) {
-        return subscription.second.charge.account() == quota_.account(peer.uid);
-    });
-    if (free <= 0 || !may_use_shared_pool(peer.uid, used, free, max_tokens_per_set))
-        return std::unexpected(
-            refuse::reserved_for_others({peer.uid, Resource::subscriptions, used}));
-    return {};
+    auto* pulse = object.pulse();
+    if (!pulse)
+        return std::nullopt;
+    const auto payer = quota_.payer(peer.uid);
+    auto place = pulse->take_place(payer);
+    if (!place)
+        return std::unexpected(refuse::reserved_for_others(
+            {peer.uid, Resource::subscriptions, pulse->places_of(payer)}));
+    return std::optional{*std::move(place)};
 }
 
 Outcome<Quota::Charge> Registry::charge(const Peer& peer, Resource resource)
@@ -226,7 +191,8 @@ Result<FdStash::Stored> Registry::store(Result<UniqueFd> fd, std::uint64_t id, b
 }
 
 Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request,
-                                          const ObjectDraft& draft)
+                                          const ObjectDraft& draft,
+                                          std::optional<SharedPool::Charge> descriptor)
 {
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse)
@@ -235,7 +201,7 @@ Outcome<Object::Body> Registry::make_body(const protocol::CreateEvent& request,
     auto stored = store(Event::make_descriptor(mode, initial), draft.serial, draft.is_persistent);
     if (!stored)
         return std::unexpected(refuse::system_failure(stored.error()));
-    return Event{mode, *std::move(stored), false};
+    return Event{mode, *std::move(stored), *std::move(descriptor), false};
 }
 
 Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& request,
@@ -259,16 +225,20 @@ Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& re
         !permitted)
         return std::unexpected(std::move(permitted.error()));
 
-    if (mode != Mode::pulse)
-        if (auto free = check_descriptor_budget(session.peer, Resource::objects); !free)
-            return std::unexpected(std::move(free.error()));
+    std::optional<SharedPool::Charge> descriptor; // A pulse has none.
+    if (mode != Mode::pulse) {
+        auto taken = charge_descriptor(session.peer, Resource::objects);
+        if (!taken)
+            return std::unexpected(std::move(taken.error()));
+        descriptor.emplace(*std::move(taken));
+    }
     auto charged = charge(session.peer, Resource::objects);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
     const auto draft = prepare_object(session, request.permissions, request.lifetime, id);
     if (!draft)
         return std::unexpected(draft.error());
-    auto body = make_body(request, *draft);
+    auto body = make_body(request, *draft, std::move(descriptor));
     if (!body)
         return std::unexpected(std::move(body.error()));
     auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
@@ -305,10 +275,8 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
                                         session.peer.pid, draft.lifetime, owner,
                                         draft.is_persistent, std::move(charge), std::move(body))
                            .first;
-    if (added->second.event())
-        ++event_count_;
     if (draft.lifetime != Lifetime::permanent)
-        owned_objects_.try_emplace(owner, std::move(process)).first->second.names.insert(name);
+        owned_objects_.add(owner, name, std::move(process));
     persist(*added);
     return *added;
 }
@@ -378,22 +346,26 @@ Result<std::shared_ptr<const UniqueFd>> Registry::share(Entry& entry, Event& eve
     return event.share();
 }
 
-Outcome<Quota::Charge> Registry::charge_for_handle(const Peer& peer)
+Outcome<Registry::PrivateDescriptorCharges> Registry::charge_private_descriptor(const Peer& peer)
 {
-    if (auto free = check_descriptor_budget(peer, Resource::subscriptions); !free)
-        return std::unexpected(std::move(free.error()));
-    return charge(peer, Resource::subscriptions);
+    auto descriptor = charge_descriptor(peer, Resource::subscriptions);
+    if (!descriptor)
+        return std::unexpected(std::move(descriptor.error()));
+    auto charged = charge(peer, Resource::subscriptions);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
+    return PrivateDescriptorCharges{*std::move(charged), *std::move(descriptor)};
 }
 
 // Charges a wait-only handle. If the quota is used up, it first releases the handles of this
 // session. The client's open descriptors stay valid.
-Outcome<Quota::Charge> Registry::charge_reclaiming_handles(Session& session)
+Outcome<Registry::PrivateDescriptorCharges> Registry::charge_reclaiming_handles(Session& session)
 {
-    auto charged = charge_for_handle(session.peer);
+    auto charged = charge_private_descriptor(session.peer);
     if (charged)
         return charged;
     session.handles = {};
-    return charge_for_handle(session.peer);
+    return charge_private_descriptor(session.peer);
 }
 
 Outcome<std::shared_ptr<const UniqueFd>> Registry::share_wait_only(Session& session, Object& object,
@@ -409,7 +381,8 @@ Outcome<std::shared_ptr<const UniqueFd>> Registry::share_wait_only(Session& sess
         if (!fd)
             return std::unexpected(refuse::system_failure(fd.error()));
         handle = std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),
-                                                  *std::move(charged));
+                                                  std::move(charged->quota),
+                                                  std::move(charged->descriptor));
         object.handles.add(peer.uid, handle);
     }
     session.handles.add(handle);
@@ -419,14 +392,12 @@ Outcome<std::shared_ptr<const UniqueFd>> Registry::share_wait_only(Session& sess
 Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name, Object& object,
                                               Access access)
 {
-    if (auto free = check_descriptor_budget(session.peer, Resource::subscriptions); !free)
-        return std::unexpected(std::move(free.error()));
-    if (const auto* pulse = object.pulse())
-        if (auto room = check_subscriber_limit(session.peer, pulse->subscriptions()); !room)
-            return std::unexpected(std::move(room.error()));
-    auto charged = charge(session.peer, Resource::subscriptions);
+    auto charged = charge_private_descriptor(session.peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
+    auto place = take_place(session.peer, object);
+    if (!place)
+        return std::unexpected(std::move(place.error()));
     const auto token = Token::make();
     if (!token)
         return std::unexpected(refuse::system_failure(token.error()));
@@ -439,12 +410,11 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     if (!stored)
         return std::unexpected(refuse::system_failure(stored.error()));
     if (stored->is_stored()) {
-        state_store_.put(id,
-                         record::Subscription{token->text(), static_cast<record::Id>(object.serial),
-                                              static_cast<record::Id>(session.id)});
+        state_store_.put(id, record_of(*token, object, session));
         session.opened.push_back(id);
     }
-    object.subscriptions()->add(*token, {id, *std::move(stored), *std::move(charged)});
+    object.subscriptions()->add(*token, {id, *std::move(stored), std::move(charged->quota),
+                                         std::move(charged->descriptor), *std::move(place)});
     observer_.on_interest_changed(name);
     prune_and_reserve(session.subscriptions,
                       [&](const auto& subscription) { return is_stale(subscription); });
@@ -504,15 +474,8 @@ void Registry::erase(Objects::iterator object, const Delivered&)
 // Removes the object from all tables and from the state store.
 void Registry::remove(Objects::iterator object)
 {
-    if (object->second.event())
-        --event_count_;
     unpersist(object->second);
-    if (const auto found = owned_objects_.find(object->second.lifetime_owner);
-        found != owned_objects_.end()) {
-        found->second.names.erase(object->first);
-        if (found->second.names.empty())
-            owned_objects_.erase(found);
-    }
+    owned_objects_.remove(object->second.lifetime_owner, object->first);
     objects_.erase(object);
 }
 
@@ -526,24 +489,21 @@ void Registry::end(Session& session)
         std::ranges::move(std::exchange(session.in_doubt, {}), std::back_inserter(taken));
         state_store_.erase(session.id, record::Kind::session);
     }
-    return_tokens(taken);
+    tokens_.return_tokens(taken);
 }
 
 // Deletes a limited number in each iteration of the loop.
 void Registry::delete_owned(std::uint64_t owner)
 {
-    const auto found = owned_objects_.find(owner);
-    if (found == owned_objects_.end())
+    const auto names = owned_objects_.first(owner, max_objects_deleted_per_iteration);
+    if (names.empty())
         return;
-    std::vector<Name> names;
-    std::ranges::copy(found->second.names | std::views::take(max_deleted_per_iteration),
-                      std::back_inserter(names));
     for (const auto& name : names)
         poll_timer(name);
     const auto delivered = deliver_edges(); // The last call of the owner may have been a set.
     for (const auto& name : names)
         erase(objects_.find(name), delivered);
-    if (owned_objects_.contains(owner))
+    if (owned_objects_.has_any(owner))
         loop_.defer([this, owner] { delete_owned(owner); });
 }
 
@@ -559,11 +519,13 @@ Outcome<ProcessWatcher::Ref> Registry::acquire_process(const Peer& peer, const U
         return std::unexpected(pidfd.error().error == ESRCH
                                    ? refuse::no_such_process()
                                    : refuse::system_failure(pidfd.error()));
-    if (!processes_.find(peer.pid))
-        if (auto free = check_descriptor_budget(peer, needed_for); !free)
-            return std::unexpected(std::move(free.error()));
-    auto process =
-        processes_.acquire({peer.pid, quota_.account(peer.uid)}, *std::move(pidfd), new_id());
+    if (const auto known = processes_.find(peer.pid))
+        return processes_.ref(*known);
+    auto descriptor = charge_descriptor(peer, needed_for);
+    if (!descriptor)
+        return std::unexpected(std::move(descriptor.error()));
+    auto process = processes_.add(new_id(), {peer.pid, quota_.account(peer.uid)}, *std::move(pidfd),
+                                  *std::move(descriptor));
     if (!process)
         return std::unexpected(refuse::system_failure(process.error()));
     return *std::move(process);
@@ -609,8 +571,7 @@ Outcome<void> Registry::set(const Peer& peer, const Items<protocol::SetItem>& it
     return increments ? add(peer, *increments) : std::unexpected(increments.error());
 }
 
-Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
-                                                  const Items<protocol::SetItem>& items)
+Outcome<Increments> Registry::check_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
     Increments increments;
     std::int64_t sum = 0;
@@ -630,12 +591,12 @@ Outcome<Registry::Increments> Registry::check_set(const Peer& peer,
     return increments;
 }
 
-Registry::Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem>& items)
+Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
     Increments increments;
     for (const auto& item : items.list) {
         const auto object = find_event(peer, {item.name, item.id});
-        const bool is_recovered = object && (*object)->serial <= last_recovered_id_;
+        const bool is_recovered = object && ids_.is_recovered((*object)->serial);
         increments.push_back({&item.name, is_recovered ? *object : nullptr, tokens_of(item)});
     }
     return increments;

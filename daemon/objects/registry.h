@@ -14,14 +14,10 @@
 // for this while no client has its eventfd: only the daemon can set it, so signal_locally() reports
 // its edges. An object is watched only while the observer wants to know about it (is_observed()).
 //
-// Setting events is logged. apply_logged() writes the intent to the state store, has the kernel
-// make the increments (EventfdIncrementer), and ends the intent, so that a crash in between neither
-// loses nor duplicates a token. Tokens that a wait consumes are recorded afterwards: take() reads
-// into the progress page, record_taken() stages a record for the next commit, and confirm_taken()
-// or return_tokens() ends that record.
+// Tokens are added, taken and returned through the TokenLog, so that no crash loses one.
 //
 // Files: registry.cpp has the table and permissions, registry_edges.cpp the observation,
-// registry_timers.cpp the timers, registry_records.cpp the state store and logged tokens.
+// registry_timers.cpp the timers, registry_records.cpp the records in the state store.
 //
 // Invariants:
 // - Pending edges are delivered before any change that could hide them: a delete, clear, disarm
@@ -41,104 +37,32 @@
 #include "daemon/access/policy.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/objects/cooldowns.h"
 #include "daemon/objects/deadline_queue.h"
-#include "daemon/objects/edge_watch.h"
-#include "daemon/objects/event.h"
-#include "daemon/objects/eventfd_incrementer.h"
 #include "daemon/objects/holds.h"
+#include "daemon/objects/id_sequence.h"
+#include "daemon/objects/object.h"
+#include "daemon/objects/owned_objects.h"
 #include "daemon/objects/process_watcher.h"
-#include "daemon/objects/pulse.h"
 #include "daemon/objects/session.h"
 #include "daemon/objects/timer.h"
-#include "daemon/objects/wait_only_handle.h"
+#include "daemon/objects/token_log.h"
 #include "daemon/store/state_store.h"
 
-#include <array>
 #include <cstdint>
-#include <deque>
 #include <map>
 #include <memory>
 #include <optional>
 #include <set>
-#include <span>
 #include <string>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace evfd::daemon {
-
-// Returns whether each set counts. In the other modes, a set has no effect while the event is set.
-constexpr bool accumulates(Mode mode)
-{
-    return mode == Mode::semaphore || mode == Mode::pulse;
-}
-
-// The last set of an event by a call or a timer.
-struct LastSet {
-    WallTime at;
-    uid_t uid;
-    pid_t pid; // 0 if a timer set it.
-};
-
-// Ways in which a client can misuse a shared event. The event keeps working; we only warn.
-enum class Misuse { counter_full, blocking }; // The counter is full; O_NONBLOCK was switched off.
-
-struct Object {
-    // A timer is allocated separately; otherwise every event would be as large as a timer.
-    using Body = std::variant<Event, Pulse, std::unique_ptr<Timer>>;
-
-    Object(std::uint64_t object_serial, Ownership object_ownership, pid_t creator_pid,
-           Lifetime object_lifetime, std::uint64_t lifetime_owner_id, bool persistent,
-           Quota::Charge object_charge, Body object_body)
-        : serial{object_serial}, ownership{object_ownership}, creator{creator_pid},
-          lifetime_owner{lifetime_owner_id}, lifetime{object_lifetime}, is_persistent{persistent},
-          charge{std::move(object_charge)}, body{std::move(object_body)}
-    {
-    }
-    Object(const Object&) = delete; // Pinned: its watch holds its address.
-    Object& operator=(const Object&) = delete;
-
-    std::optional<Mode> mode() const;                    // None for a timer.
-    Event* event() { return std::get_if<Event>(&body); } // Null for a pulse or a timer.
-    const Event* event() const { return std::get_if<Event>(&body); }
-    Pulse* pulse() { return std::get_if<Pulse>(&body); }
-    Timer* timer() { return const_cast<Timer*>(std::as_const(*this).timer()); }
-    const Timer* timer() const
-    {
-        const auto* timer = std::get_if<std::unique_ptr<Timer>>(&body);
-        return timer ? timer->get() : nullptr;
-    }
-    SubscriptionTable* subscriptions(); // Null for an event other than a pulse.
-    const SubscriptionTable* subscriptions() const;
-    Kind kind() const { return timer() ? Kind::timer : Kind::event; }
-    std::string description() const; // For messages: "a manual event", "a timer".
-
-    std::uint64_t serial; // 1 to max_object_id. Never reused, unlike a name or an address.
-    Ownership ownership;
-    pid_t creator;
-    WallTime created = wall_now();
-    std::optional<LastSet> last_set = {}; // The last set of an event; timers have none.
-    // The session or process whose end deletes the object; 0 if it is permanent.
-    std::uint64_t lifetime_owner;
-    Lifetime lifetime;
-    bool is_persistent; // The state store has a record of the object.
-    Quota::Charge charge;
-    Body body;
-    EventHandles handles = {};
-    // After body: the watch must be destroyed before the descriptor.
-    EdgeWatch watch = {};
-    std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
-};
-
-// Returns the object's id on the wire, which is its serial.
-inline protocol::ObjectId id_of(const Object& object)
-{
-    return {static_cast<std::int64_t>(object.serial)};
-}
 
 // Receives what happens to the objects of the registry.
 class RegistryObserver {
@@ -170,10 +94,6 @@ protected:
     ~RegistryObserver() = default;
 };
 
-// The shortest interval between two deliveries of edges that complete no wait. Without it, an event
-// that is written without end would keep the daemon busy.
-inline constexpr std::chrono::microseconds min_edge_interval{500};
-
 // Proof that the edges up to now were delivered. Only Registry::deliver_edges() makes one, and each
 // function demands one that makes a change which could hide edges.
 class Delivered {
@@ -187,12 +107,6 @@ private:
 };
 
 using protocol::Item;
-
-// Identifies one object, even if its name belongs to another object by now.
-struct ObjectRef {
-    Name name;
-    std::uint64_t serial;
-};
 
 // How a call that creates an object ended.
 enum class Made : std::uint8_t { created, existed };
@@ -226,7 +140,6 @@ public:
     Outcome<void> authorize_consuming(const Peer& peer, const Name& name,
                                       const Object* object) const;
 
-    using Objects = std::map<Name, Object>;
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
     Object* find(const ObjectRef& reference);
@@ -258,15 +171,6 @@ public:
     Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items);
     // set() in two steps: check_set() returns the increments, add() makes them. In between, the
     // caller may do nothing but record that they will be made.
-    struct Increment {
-        const Name* name;
-        Object* object;
-        std::int64_t tokens; // Each subscriber of a pulse gets this number.
-        // The pulses to report to the observer. A call is reported once, even if it is done in
-        // slices. By default, `tokens`.
-        std::optional<std::int64_t> reported_pulses = {};
-    };
-    using Increments = std::vector<Increment>;
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
     // The same for a Set that an earlier daemon began, which cannot be refused any more. An
     // increment has no object (null) if the peer may not set the event now, or if that daemon did
@@ -289,25 +193,15 @@ public:
     Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
     // Returns whether there are objects that end with the session.
-    bool owns_objects(const Session& session) const { return owned_objects_.contains(session.id); }
+    bool owns_objects(const Session& session) const { return owned_objects_.has_any(session.id); }
     // Ends the session: its subscriptions, the objects that end with it, and its part in holds.
     void end(Session& session);
 
-    // Takes what one wait consumes from an auto event or a semaphore. Returns false if there was no
-    // token.
-    Result<bool> take(Object& object);
-    // Records that a call of the session took these tokens; this is certain once it is committed.
-    // The record lasts until confirm_taken(), or, with `hold`, until the hold ends.
-    void record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold = nullptr);
-    // Ends that record: the client has received the reply, so the tokens are consumed.
-    void confirm_taken(const TakenTokens& taken);
-    // Returns tokens to their events, because the client will not learn about them or holds them no
-    // longer. If they cannot be recorded now, they are returned later.
-    void return_tokens(std::span<const TakenTokens> all);
-
     // Ends the subscriptions of the session's last call, whose reply the client never received.
     void undo_open(Session& session);
+    TokenLog& tokens() { return tokens_; }
     Holds& holds() { return holds_; }
+    ProcessWatcher& processes() { return processes_; }
     // Returns a reference to the process at the other end of the socket. `accepted`: as for
     // peer_process(). `needed_for`: the resource that a refusal names if descriptors are short.
     Outcome<ProcessWatcher::Ref> acquire_process(const Peer& peer, const UniqueFd& socket,
@@ -315,19 +209,26 @@ public:
     // Returns that process if it is watched already.
     Outcome<std::optional<ProcessWatcher::Id>>
     find_process(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const;
-    // Returns the number of descriptors in use by events, subscriptions, wait-only handles and
-    // processes.
-    std::int64_t descriptors() const
-    {
-        return event_count_ + quota_.used_by_all(Resource::subscriptions) + processes_.count();
-    }
+    // The descriptors of events, subscriptions, wait-only handles and processes.
+    SharedPool& descriptors() { return descriptors_; }
+    const SharedPool& descriptors() const { return descriptors_; }
     // Returns an id that no object, session, subscription or process has or had, under this daemon
     // or an earlier one whose state store it has.
-    std::uint64_t new_id();
+    std::uint64_t new_id() { return ids_.next(); }
     StateStore& state_store() { return state_store_; }
 
-    // Rebuilds what an earlier daemon left. Returns its sessions as their clients left them.
-    std::vector<Session> restore(RecoveredState& recovered);
+    // What an earlier daemon left.
+    struct Inheritance {
+        Objects objects = {};
+        OwnedObjects owned = {};
+        // Serials of timers that miss a change of the wall clock which cancels them.
+        std::set<std::uint64_t> missed_clock_change = {};
+        std::uint64_t last_id = 0;       // New ids follow this one.
+        bool is_last_id_certain = false; // No later id was assigned.
+    };
+    // Takes over the objects, before anything else happens, and starts their timers. Returns a
+    // sentence for each timer that cannot be started. The addresses of the objects stay the same.
+    std::vector<std::string> adopt(Inheritance inheritance);
 
     // From now on the observer is called when the event is written or read, or when the timer
     // expires; earlier edges are not reported. With `readable`, an event that is set already is
@@ -350,11 +251,17 @@ public:
 
 private:
     using Entry = Objects::value_type;
-    friend class Recovery;
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
-    Outcome<Quota::Charge> charge_for_handle(const Peer& peer);
-    Outcome<Quota::Charge> charge_reclaiming_handles(Session& session);
+    Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
+    // What a private descriptor costs its user: a subscription or a wait-only handle.
+    struct PrivateDescriptorCharges {
+        Quota::Charge quota;
+        SharedPool::Charge descriptor;
+    };
+    Outcome<PrivateDescriptorCharges> charge_private_descriptor(const Peer& peer);
+    Outcome<PrivateDescriptorCharges> charge_reclaiming_handles(Session& session);
+    Outcome<std::optional<SharedPool::Charge>> take_place(const Peer& peer, Object& object);
     struct ObjectDraft {
         std::uint64_t serial;
         std::optional<Permissions> permissions;
@@ -366,7 +273,8 @@ private:
                                         std::optional<Lifetime> lifetime,
                                         std::optional<std::uint64_t> id);
     Result<FdStash::Stored> store(Result<UniqueFd> fd, std::uint64_t id, bool is_persistent);
-    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const ObjectDraft& draft);
+    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const ObjectDraft& draft,
+                                    std::optional<SharedPool::Charge> descriptor);
     Entry& add_object(Session& session, const Name& name, const ObjectDraft& draft,
                       Quota::Charge charge, Object::Body body,
                       std::optional<ProcessWatcher::Ref> process);
@@ -387,11 +295,9 @@ private:
     Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice,
                         const Delivered& delivered);
     Result<void> apply_logged(const Increments& increments);
-    void return_pending_tokens();
-    void record_pending_returns();
-    Increments next_returns();
 
     // Functions that write and erase records in the state store.
+    void adopt_timer(Entry& entry, bool missed_clock_change, std::vector<std::string>& warnings);
     void persist(const Entry& entry);
     void persist_counters(const Object& object);
     void unpersist(const Object& object);
@@ -399,10 +305,6 @@ private:
     void remove_subscription(const Session::SubscriptionRef& subscription_ref, Object& object);
     bool is_stale(const Session::SubscriptionRef& subscription) const;
     void end_subscription(const Session::SubscriptionRef& subscription);
-    void reserve_ids();
-    Outcome<void> check_subscriber_limit(const Peer& peer,
-                                         const SubscriptionTable& subscriptions) const;
-    Outcome<void> check_descriptor_budget(const Peer& peer, Resource resource) const;
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object, const Delivered& delivered);
@@ -433,21 +335,13 @@ private:
     RegistryObserver& observer_;
     log::Limited log_;
     StateStore& state_store_;
-    EventfdIncrementer incrementer_;
-    std::int64_t descriptor_budget_;
-    std::int64_t event_count_ = 0; // Events other than pulses; each is one descriptor.
-    Cooldowns cooldowns_;          // Pauses users whose timers took long to set their events.
-    std::uint64_t last_serial_ = 0;
-    std::uint64_t reserved_ids_ = 0;      // The last id that is reserved by a record.
-    std::uint64_t last_recovered_id_ = 0; // Later ids are of objects that this daemon created.
+    SharedPool descriptors_;
+    Cooldowns cooldowns_; // Pauses users whose timers took long to set their events.
+    IdSequence ids_;
+    TokenLog tokens_;
     ProcessWatcher processes_;
     Holds holds_;
-    struct OwnedObjects {
-        std::optional<ProcessWatcher::Ref> process; // None if a session owns them.
-        std::set<Name> names;
-    };
-    // Objects that are deleted at the end of a session or process, by Object::lifetime_owner.
-    std::map<std::uint64_t, OwnedObjects> owned_objects_;
+    OwnedObjects owned_objects_; // By Object::lifetime_owner.
     bool is_delivering_ = false;
     // Events that the daemon has set since the last delivery.
     std::vector<Entry*> signalled_locally_;
@@ -459,8 +353,6 @@ private:
     MonotonicTime last_delivery_{};
     // Enables edges again; empty while they are enabled.
     std::optional<EventLoop::Timeout> edge_throttle_;
-    std::deque<TakenTokens> pending_returns_;
-    std::optional<EventLoop::Timeout> return_retry_;
 };
 
 } // namespace evfd::daemon

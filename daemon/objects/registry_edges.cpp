@@ -143,9 +143,8 @@ Delivered Registry::deliver_edges()
     // Each poll returns a batch, the longest waiting first. The number of polls is limited, because
     // busy writers could go on indefinitely.
     constexpr auto batch = EventLoop::batch;
-    const auto max_batches = edge_epoll_.watches_any()
-                                 ? 1 + static_cast<std::size_t>(event_count_) / batch
-                                 : std::size_t{0};
+    const auto max_batches =
+        edge_epoll_.watches_any() ? 1 + objects_.size() / batch : std::size_t{0};
     for (std::size_t i = 0; i < max_batches; ++i) {
         const auto polled = edge_epoll_.poll();
         if (!polled)

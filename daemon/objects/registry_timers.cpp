@@ -2,6 +2,7 @@
 #include "common/limits.h"
 #include "common/time_slice.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/objects/registry.h"
 
 #include <algorithm>
@@ -9,9 +10,6 @@
 namespace evfd::daemon {
 
 namespace {
-
-// The largest backlog of an event. Expirations beyond it are dropped.
-constexpr std::int64_t max_backlog = 10'000'000;
 
 // Returns the largest increment that fits into one intent of the state store.
 std::int64_t max_increment(const Object& event)
@@ -263,7 +261,7 @@ void Registry::fire_target(Entry& entry, std::int64_t times)
         return skip_target(entry);
     auto& event = *find(target->event);
     target->backlog =
-        accumulates(*event.mode()) ? std::min(target->backlog + times, max_backlog) : 1;
+        accumulates(*event.mode()) ? std::min(target->backlog + times, max_backlog_tokens) : 1;
     const auto owner = quota_.account(object.ownership.owner);
     nanoseconds cooldown{1};
     if (cooldowns_.remaining(owner) > nanoseconds{0})

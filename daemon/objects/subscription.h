@@ -4,6 +4,7 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/access/quota.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/store/fd_stash.h"
 
 #include <array>
@@ -32,6 +33,9 @@ struct Subscription {
     std::uint64_t id;       // Never reused, not even by an object.
     FdStash::Stored stored; // An eventfd or a timerfd; the subscriber has a duplicate.
     Quota::Charge charge;
+    SharedPool::Charge descriptor;
+    std::optional<SharedPool::Charge> place =
+        {}; // Of a pulse's subscriber: see Pulse::take_place().
 
     const UniqueFd& fd() const { return stored.fd(); }
     // Returns whether the state store has the descriptor and a record of the subscription.

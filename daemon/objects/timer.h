@@ -10,6 +10,7 @@
 #include "common/timerfd.h"
 #include "common/unique_fd.h"
 #include "daemon/access/quota.h"
+#include "daemon/limits.h"
 #include "daemon/objects/batch_sizer.h"
 #include "daemon/objects/deadline_queue.h"
 #include "daemon/objects/subscription_table.h"
@@ -21,10 +22,6 @@
 #include <optional>
 
 namespace evfd::daemon {
-
-// The shortest interval between two polls of a timer. Faster expirations are counted several at a
-// time.
-inline constexpr std::chrono::milliseconds min_poll_interval{1};
 
 class Timer {
 public:

@@ -5,6 +5,7 @@
 
 #include "common/unique_fd.h"
 #include "daemon/access/quota.h"
+#include "daemon/access/shared_pool.h"
 
 #include <algorithm>
 #include <cstddef>
@@ -19,11 +20,13 @@ struct WaitOnlyHandle {
     // Shared with replies that are not sent yet; null once the event is deleted.
     std::shared_ptr<const UniqueFd> fd;
     Quota::Charge charge;
+    SharedPool::Charge descriptor;
 
     void release()
     {
         fd.reset();
         charge.resize(0);
+        descriptor.release();
     }
 };
 

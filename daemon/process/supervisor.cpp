@@ -2,6 +2,7 @@
 
 #include "common/socket.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,11 +28,6 @@ namespace evfd::daemon {
 namespace {
 
 using namespace std::chrono_literals;
-
-constexpr std::size_t max_stored_fds = 64;
-constexpr std::size_t max_message_bytes = 4096;
-// Longest delay before a daemon that keeps failing is restarted.
-constexpr nanoseconds max_restart_delay = 1s;
 
 [[noreturn]] void fail(const char* what)
 {
@@ -89,7 +85,7 @@ struct NotifyMessage {
 // Returns nothing if no message is queued, and an empty message once the other end is closed.
 std::optional<NotifyMessage> receive_message(const UniqueFd& socket)
 {
-    NotifyMessage message{.text = std::string(max_message_bytes, '\0'), .fds = {}};
+    NotifyMessage message{.text = std::string(max_notify_message_bytes, '\0'), .fds = {}};
     const auto received = receive(socket, message.text, message.fds);
     if (received && !*received)
         return {};
@@ -291,9 +287,10 @@ void Supervisor::schedule_restart(int status)
         log_.warn({}, "the daemon failed: restarting it");
     if (!is_ready_)
         ++failed_starts_;
-    const auto delay = failed_starts_ < 4
-                           ? nanoseconds{0}
-                           : std::min(max_restart_delay, nanoseconds{10ms} * failed_starts_);
+    const auto delay =
+        failed_starts_ < 4
+            ? nanoseconds{0}
+            : std::min<nanoseconds>(max_restart_delay, nanoseconds{10ms} * failed_starts_);
     restart_at_ = monotonic_deadline(delay);
 }
 

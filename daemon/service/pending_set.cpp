@@ -9,7 +9,7 @@
 namespace evfd::daemon {
 
 PendingSet::PendingSet(EventLoop& loop, Registry& registry, Counters& counters,
-                       const Caller& caller, const Registry::Increments& increments)
+                       const Caller& caller, const Increments& increments)
     : loop_{loop}, registry_{registry}, counters_{counters}, session_{caller.session},
       reply_cache_{registry, caller.session}, wake_{caller.wake}
 {
@@ -98,9 +98,9 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
 }
 
 // The pulses of an object are reported with its last batch.
-Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
+Increments PendingSet::next_increments(std::int64_t tokens) const
 {
-    Registry::Increments increments;
+    Increments increments;
     for (const auto& target : targets_) {
         auto* object = find_incomplete(target);
         if (!object)
@@ -113,7 +113,7 @@ Registry::Increments PendingSet::next_increments(std::int64_t tokens) const
     return increments;
 }
 
-Outcome<void> PendingSet::apply_batch(const Registry::Increments& increments, std::int64_t tokens,
+Outcome<void> PendingSet::apply_batch(const Increments& increments, std::int64_t tokens,
                                       std::int64_t each)
 {
     const auto begin = monotonic_now();

@@ -23,7 +23,7 @@ class PendingSet : public PendingReply {
 public:
     // An increment without an object has all of its tokens.
     PendingSet(EventLoop& loop, Registry& registry, Counters& counters, const Caller& caller,
-               const Registry::Increments& increments);
+               const Increments& increments);
 
     Progress advance(OutputQueue& output) override;
     bool must_finish() const override { return true; }
@@ -37,9 +37,8 @@ private:
     Object* find_incomplete(const Target& target) const;
     std::int64_t increments_per_token() const;
     std::int64_t tokens_per_slice(std::int64_t each) const;
-    Registry::Increments next_increments(std::int64_t tokens) const;
-    Outcome<void> apply_batch(const Registry::Increments& increments, std::int64_t tokens,
-                              std::int64_t each);
+    Increments next_increments(std::int64_t tokens) const;
+    Outcome<void> apply_batch(const Increments& increments, std::int64_t tokens, std::int64_t each);
     Progress finish(Outcome<void> done, OutputQueue& output);
 
     EventLoop& loop_;

@@ -20,9 +20,12 @@ public:
     void on_sent() override
     {
         for (const auto& taken : std::exchange(session_.in_doubt, {}))
-            registry_.confirm_taken(taken);
+            registry_.tokens().confirm_taken(taken);
     }
-    void on_dropped() override { registry_.return_tokens(std::exchange(session_.in_doubt, {})); }
+    void on_dropped() override
+    {
+        registry_.tokens().return_tokens(std::exchange(session_.in_doubt, {}));
+    }
 
 private:
     Registry& registry_;
@@ -50,7 +53,7 @@ void ReplyCache::resume(std::int64_t acknowledged)
     std::erase_if(session_->in_doubt, [&](const TakenTokens& taken) {
         const bool is_acknowledged = taken.sequence <= acknowledged;
         if (is_acknowledged)
-            registry_->confirm_taken(taken);
+            registry_->tokens().confirm_taken(taken);
         return is_acknowledged;
     });
     if (slot().sequence == acknowledged)

@@ -2,6 +2,7 @@
 
 #include "common/protocol/interface.h"
 #include "daemon/base/log.h"
+#include "daemon/objects/recovery.h"
 #include "daemon/service/describe.h"
 #include "daemon/service/open_metrics.h"
 #include "daemon/service/pending_clear.h"
@@ -52,7 +53,7 @@ std::int64_t descriptor_limit()
 
 Service::Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
                  EventfdIncrementer incrementer, DescriptorBudget budget)
-    : loop_{loop}, budget_{budget}, quota_{std::move(limits)},
+    : loop_{loop}, connections_{budget.connections}, quota_{std::move(limits)},
       registry_{loop, quota_, *this, state_store, std::move(incrementer), budget.objects},
       sessions_{registry_},
       waits_{loop, registry_, [this](const Name& name) { on_interest_changed(name); }},
@@ -63,7 +64,7 @@ Service::Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
 void Service::restore(RecoveredState recovered, nanoseconds grace)
 {
     const bool history_is_complete = recovered.is_complete() && recovered.warnings.empty();
-    auto sessions = registry_.restore(recovered);
+    auto sessions = recover(registry_, quota_, recovered);
     open_descriptors_.begin(known_descriptors());
     counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
                           .subscriptions = quota_.used_by_all(Resource::subscriptions),
@@ -175,17 +176,20 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
     return std::optional{std::move(hold_request)};
 }
 
+// Root and the daemon's user can always connect, for example to delete what uses the descriptors.
 Outcome<ConnectionCharges> Service::admit(const Peer& peer)
 {
-    const auto used = quota_.used(peer.uid, Resource::connections);
-    const auto free = budget_.connections - quota_.used_by_all(Resource::connections);
-    if (!may_use_shared_pool(peer.uid, used, free, budget_.connections))
-        return std::unexpected(
-            refuse::reserved_for_others({peer.uid, Resource::connections, used}));
+    const auto payer = quota_.payer(peer.uid);
+    auto descriptor = connections_.take(payer);
+    if (!descriptor && is_daemon_user(peer.uid))
+        descriptor = connections_.take_unchecked(payer);
+    if (!descriptor)
+        return std::unexpected(refuse::reserved_for_others(
+            {peer.uid, Resource::connections, quota_.used(peer.uid, Resource::connections)}));
     auto connection = charge(peer, Resource::connections);
     if (!connection)
         return std::unexpected(std::move(connection.error()));
-    return ConnectionCharges{*std::move(connection),
+    return ConnectionCharges{*std::move(connection), *std::move(descriptor),
                              quota_.charge_unchecked(peer.uid, Resource::unread_bytes, 0),
                              quota_.charge_unchecked(peer.uid, Resource::unread_descriptors, 0)};
 }

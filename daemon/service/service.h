@@ -20,6 +20,7 @@
 #include "common/protocol/protocol.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/refusal.h"
+#include "daemon/access/shared_pool.h"
 #include "daemon/base/log.h"
 #include "daemon/base/open_descriptors.h"
 #include "daemon/objects/registry.h"
@@ -41,6 +42,7 @@ namespace evfd::daemon {
 // The charges of a connection itself, apart from what its calls use.
 struct ConnectionCharges {
     Quota::Charge connection;
+    SharedPool::Charge descriptor;
     Quota::Charge unread_bytes; // Resized to the actual number of bytes.
     Quota::Charge unread_descriptors;
 };
@@ -146,10 +148,10 @@ private:
     WallTime started_ = wall_now();
     FdStore fd_store_ = FdStore::none;
     EventLoop& loop_;
-    DescriptorBudget budget_;
+    SharedPool connections_; // The descriptors of connections.
     std::int64_t known_descriptors() const
     {
-        return registry_.descriptors() + quota_.used_by_all(Resource::connections);
+        return registry_.descriptors().used() + connections_.used();
     }
 
     OpenDescriptors open_descriptors_;

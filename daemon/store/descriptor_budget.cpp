@@ -20,9 +20,9 @@ namespace evfd::daemon {
 DescriptorBudget descriptor_budget(std::int64_t limit)
 {
     constexpr std::int64_t message = max_descriptors_per_message;
-    const auto free = std::max<std::int64_t>(limit - reserved_for_daemon - reserved_for_clients, 0);
+    const auto free = std::max<std::int64_t>(limit - reserved_daemon_fds - reserved_client_fds, 0);
     const auto objects = std::min(limit - limit / 4, std::max(free / 2, free - message));
-    const auto rest = std::max<std::int64_t>(limit - reserved_for_daemon - objects, 0);
+    const auto rest = std::max<std::int64_t>(limit - reserved_daemon_fds - objects, 0);
     return {.objects = objects, .connections = rest - rest / 4};
 }
 

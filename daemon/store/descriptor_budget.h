@@ -3,6 +3,8 @@
 // over.
 #pragma once
 
+#include "daemon/limits.h"
+
 #include <cstdint>
 
 namespace evfd::daemon {
@@ -11,13 +13,6 @@ struct DescriptorBudget {
     std::int64_t objects; // Events, timers and subscriptions.
     std::int64_t connections;
 };
-
-// Descriptors that the daemon itself needs: 0 to 2, the state store, listening sockets, event
-// loops, signals and clocks.
-inline constexpr std::int64_t reserved_for_daemon = 24;
-// The least number of descriptors left for clients and their replies. A daemon that recovers keeps
-// this many free while it reads the stash.
-inline constexpr std::int64_t reserved_for_clients = 32;
 
 // Divides `limit`, the value of RLIMIT_NOFILE. A limit that is too small leaves no room for
 // objects.

@@ -2,6 +2,7 @@
 
 #include "common/scm_rights.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 
 #include <sys/socket.h>
 
@@ -184,7 +185,7 @@ bool FdStash::has_room_for(std::size_t count) const
 void FdStash::compact(std::size_t count)
 {
     bool progresses = true;
-    while (progresses && (young_.messages.size() >= max_young || !has_room_for(count)))
+    while (progresses && (young_.messages.size() >= max_young_messages || !has_room_for(count)))
         progresses = rewrite(young_);
     const auto leftover = in_flight_ - live_->size();
     if (!old_.messages.empty() && leftover > batch + live_->size() / 8)
@@ -203,7 +204,8 @@ bool FdStash::rewrite(Generation& generation)
         for (const auto id : message.ids)
             if (is_live(message, id))
                 live.push_back(id);
-        if (message.has_unreadable || ids.size() + live.size() > batch || messages == max_young)
+        if (message.has_unreadable || ids.size() + live.size() > batch ||
+            messages == max_young_messages)
             break;
         ++messages;
         for (const auto id : live) {

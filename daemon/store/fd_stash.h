@@ -121,10 +121,7 @@ private:
     };
 
     explicit FdStash(std::array<UniqueFd, 2> ends) : ends_{std::move(ends)} {}
-    // The smallest send buffer has room for 278 messages. This bound leaves room for the
-    // descriptors that one call stores, and for a few more.
     static constexpr std::size_t young_capacity = max_descriptors_per_message + 7;
-    static constexpr std::size_t max_young = 128;
 
     Result<void> send(Generation& generation, const std::vector<Id>& ids, std::span<const int> fds);
     Stored add_live(Id id, UniqueFd fd, std::uint64_t message);

@@ -1,5 +1,7 @@
 #include "daemon/store/journal.h"
 
+#include "daemon/limits.h"
+
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,10 +21,7 @@ namespace {
 
 using namespace journal_format;
 
-// Memory is allocated in steps of this size, so a commit within one step cannot fail.
-constexpr std::size_t reserve_step = 256 * 1024;
-// The log may exceed twice the size of its live entries by this much before it is cleaned.
-constexpr std::size_t slack = 256 * 1024;
+constexpr std::size_t page = 4096;
 
 Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> into)
 {
@@ -256,7 +255,7 @@ Result<void> Journal::reserve(std::size_t bytes)
 {
     if (tail_ + bytes <= capacity_)
         return {};
-    const auto more = (bytes / reserve_step + 1) * reserve_step;
+    const auto more = (bytes / journal_step_bytes + 1) * journal_step_bytes;
     if (::fallocate(memfd_.get(), 0, static_cast<off_t>(tail_), static_cast<off_t>(more)) < 0)
         return std::unexpected(Fault::last("fallocate(2)"));
     if (const auto mapped = map(tail_ + more); !mapped)
@@ -302,7 +301,7 @@ void Journal::clean()
 {
     next_head_ = head_;
     const auto limit = next_head_ + 2 * staged_.size() + page;
-    if (bytes() <= 2 * live_bytes_ + slack)
+    if (bytes() <= 2 * live_bytes_ + max_journal_slack_bytes)
         return;
     std::string live;
     std::vector<Staged> keys;
@@ -340,7 +339,7 @@ void Journal::clean_frame(std::string& live, std::vector<Staged>& keys)
 void Journal::punch_hole()
 {
     const auto end = head_ / page * page;
-    if (end < trimmed_ + reserve_step / 4)
+    if (end < trimmed_ + journal_step_bytes / 4)
         return;
     if (::fallocate(memfd_.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                     static_cast<off_t>(trimmed_), static_cast<off_t>(end - trimmed_)) == 0)

@@ -1,6 +1,7 @@
 #include "daemon/store/state_store.h"
 
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/store/descriptor_budget.h"
 
 #include <fcntl.h>
@@ -14,10 +15,6 @@
 namespace evfd::daemon {
 
 namespace {
-
-// Bytes of records for one call and its consequences. Very large calls exceed it; their replies
-// wait until everything is committed.
-constexpr std::size_t max_bytes_per_call = 192 * 1024;
 
 // There is one record of an intent.
 constexpr StateStore::Id intent_key = 0;
@@ -68,7 +65,7 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     const bool has_ends = end && other_end;
     // Occupies descriptors while the stash is read, which could use all of them otherwise.
     std::vector<UniqueFd> reserved;
-    for (int i = 0; has_ends && i < reserved_for_clients; ++i)
+    for (int i = 0; has_ends && i < reserved_client_fds; ++i)
         reserved.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
     auto stash = has_ends
                      ? FdStash::open({std::move(end), std::move(other_end)}, stashed, is_wanted)
@@ -133,7 +130,7 @@ void StateStore::schedule_commit()
 
 Result<void> StateStore::prepare()
 {
-    auto prepared = journal_.prepare(max_bytes_per_call);
+    auto prepared = journal_.prepare(usual_record_bytes_per_call);
     update_fault(prepared);
     return prepared;
 }

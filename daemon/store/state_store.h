@@ -35,6 +35,7 @@
 #include "common/unique_fd.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/store/fd_stash.h"
 #include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
@@ -42,7 +43,6 @@
 #include "daemon/store/recovered_state.h"
 
 #include <array>
-#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -52,9 +52,6 @@
 #include <vector>
 
 namespace evfd::daemon {
-
-// Interval after which a failed commit is tried again.
-inline constexpr std::chrono::milliseconds commit_retry_interval{20};
 
 class StateStore {
 public:

@@ -138,7 +138,7 @@ void Wait::confirm_taken(Session& session)
         return;
     auto taken = std::exchange(taken_, {});
     if (!hold_request_)
-        return waits_.registry_.confirm_taken(taken);
+        return waits_.registry_.tokens().confirm_taken(taken);
     waits_.registry_.holds().begin(session, *std::exchange(hold_request_, {}), std::move(taken),
                                    std::move(charge_));
 }
@@ -362,7 +362,7 @@ void Waits::record_taken(Wait& wait)
         registry_.holds().record_taken(wait.session_, wait.peer_.uid, *wait.hold_request_,
                                        wait.taken_);
     else
-        registry_.record_taken(wait.session_, wait.taken_);
+        registry_.tokens().record_taken(wait.session_, wait.taken_);
 }
 
 std::int64_t Waits::waiter_count(const Name& name) const
@@ -611,7 +611,7 @@ bool Waits::try_complete_all(Wait& wait)
 
 bool Waits::take_all(Wait& wait)
 {
-    registry_.state_store().reserve_take_slots(wait.parts_.size());
+    registry_.tokens().reserve_takes(wait.parts_.size());
     for (const auto& part : wait.parts_) {
         if (part.is_satisfied)
             continue;
@@ -635,7 +635,7 @@ bool Waits::take_all(Wait& wait)
 Result<bool> Waits::take(Wait& wait, const Wait::Part& part)
 {
     auto& object = *find_object(part);
-    auto taken = registry_.take(object);
+    auto taken = registry_.tokens().take(object);
     const bool has_taken = taken && *taken;
     if (has_taken)
         wait.taken_.tokens.push_back({part.name, object.serial});
@@ -650,7 +650,7 @@ void Waits::return_tokens(Wait& wait)
 {
     if (wait.taken_.tokens.empty())
         return;
-    registry_.return_tokens(std::span{&wait.taken_, 1});
+    registry_.tokens().return_tokens(std::span{&wait.taken_, 1});
     wait.taken_.tokens.clear();
 }
 

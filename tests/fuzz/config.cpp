@@ -1,6 +1,7 @@
 // Any text is accepted as a configuration, or rejected with one sentence that names the line and
 // the error.
 #include "daemon/config/config.h"
+#include "daemon/limits.h"
 #include "tests/fuzz/input.h"
 
 #include <fmt/format.h>

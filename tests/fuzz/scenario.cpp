@@ -303,6 +303,7 @@ void Scenario::finish()
         all.list.push_back({name});
     }
     expect(registry.delete_objects({0, 0, 1, {}}, all).has_value(), "root can delete everything");
+    expect(registry.descriptors().used() == 0, "no descriptor is charged at the end");
     daemon::run_until_idle(instance_->loop);
     check_invariants(*instance_);
     check_journal_is_empty(*instance_);

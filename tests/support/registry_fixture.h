@@ -10,6 +10,7 @@
 #pragma once
 
 #include "common/eventfd.h"
+#include "daemon/objects/recovery.h"
 #include "daemon/objects/registry.h"
 #include "daemon/service/reply_cache.h"
 #include "daemon/waiting/monitors.h"
@@ -77,6 +78,13 @@ inline Items<protocol::WaitItem> wait_items(std::initializer_list<std::string_vi
     return items;
 }
 
+// Returns the charge for a descriptor in a test that has no registry.
+inline SharedPool::Charge ample_descriptor()
+{
+    static SharedPool pool{ample_budget};
+    return pool.take_unchecked({alice, alice});
+}
+
 // Adds a subscription with the descriptor `fd`, and returns the subscriber's duplicate.
 inline UniqueFd subscribe(SubscriptionTable& table, const Token& token, Result<UniqueFd> fd,
                           Quota& quota)
@@ -86,7 +94,7 @@ inline UniqueFd subscribe(SubscriptionTable& table, const Token& token, Result<U
     auto copy = duplicate(*fd);
     REQUIRE(copy);
     table.add(token, {++last_id, FdStash::Stored{*std::move(fd)},
-                      *quota.charge(alice, Resource::subscriptions)});
+                      *quota.charge(alice, Resource::subscriptions), ample_descriptor()});
     return *std::move(copy);
 }
 
@@ -133,7 +141,7 @@ struct RegistryFixture final : RegistryObserver {
         : state_store{loop, std::move(inherited), recovered}
     {
         warnings = recovered.warnings;
-        sessions = registry.restore(recovered);
+        sessions = recover(registry, quota, recovered);
         owner.id = registry.new_id();
     }
 

@@ -11,7 +11,7 @@ namespace {
 constexpr rlim_t descriptor_limit = 128;
 // The daemon reserves descriptors for clients and for its own successor.
 constexpr rlim_t max_objects =
-    (descriptor_limit - rlim_t{daemon::reserved_for_daemon + daemon::reserved_for_clients}) / 2;
+    (descriptor_limit - rlim_t{daemon::reserved_daemon_fds + daemon::reserved_client_fds}) / 2;
 
 Command limited_command()
 {

@@ -1,3 +1,4 @@
+#include "daemon/limits.h"
 #include "tests/support/config_fixture.h"
 
 #include <fmt/format.h>

@@ -1,6 +1,7 @@
 #include "daemon/config/config.h"
 
 #include "daemon/config/settings.h"
+#include "daemon/limits.h"
 #include "tests/paths.h"
 #include "tests/support/config_fixture.h"
 

@@ -21,8 +21,8 @@ TEST_CASE(
         const auto unwanted =
             std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
         if (objects > 0)
-            REQUIRE(objects + unwanted + reserved_for_daemon + reserved_for_clients <= limit);
-        REQUIRE(objects + connections + std::min(reserved_for_daemon, limit) <= limit);
+            REQUIRE(objects + unwanted + reserved_daemon_fds + reserved_client_fds <= limit);
+        REQUIRE(objects + connections + std::min(reserved_daemon_fds, limit) <= limit);
     }
 }
 

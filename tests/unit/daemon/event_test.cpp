@@ -15,7 +15,7 @@ Event make(Mode mode, std::int64_t initial = 0)
 {
     auto fd = Event::make_descriptor(mode, initial);
     REQUIRE(fd);
-    return {mode, FdStash::Stored{*std::move(fd)}, false};
+    return {mode, FdStash::Stored{*std::move(fd)}, ample_descriptor(), false};
 }
 
 void make_blocking(const UniqueFd& fd)

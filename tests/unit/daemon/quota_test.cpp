@@ -154,25 +154,6 @@ TEST_CASE("a user with limits of its own has those, and all others have the comm
     CHECK(quota.charge(bob, Resource::objects));
 }
 
-TEST_CASE("the last part of a shared pool is reserved for users with little")
-{
-    constexpr std::int64_t all = 640; // The last eighth is 80; a small share is less than 10.
-    const auto [uid, used, free, may] = GENERATE(table<uid_t, std::int64_t, std::int64_t, bool>({
-        {alice, 0, 640, true},
-        {alice, 559, 81, true},
-        {alice, 560, 80, false},
-        {alice, 10, 80, false},
-        {alice, 9, 80, true},
-        {alice, 9, 1, true},
-        {alice, 0, 0, false},
-        {0, 600, 1, true},
-        {0, 640, 0, true},
-        {::geteuid(), 600, 1, true},
-    }));
-    CAPTURE(uid, used, free);
-    CHECK(may_use_shared_pool(uid, used, free, all) == may);
-}
-
 TEST_CASE("users of one account have one limit together")
 {
     constexpr uid_t first = 100'000;

@@ -113,8 +113,8 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
     auto fixture = new_fixture();
     fixture->create("lost");
     fixture->create("persistent");
-    fixture->event("lost") =
-        Event{Mode::manual, FdStash::Stored{*make_eventfd(0, Counter::plain)}, false};
+    fixture->event("lost") = Event{Mode::manual, FdStash::Stored{*make_eventfd(0, Counter::plain)},
+                                   ample_descriptor(), false};
     // Adds and deletes objects until a compaction drops the descriptor.
     for (int i = 0; i < 1'000; ++i) {
         fixture->create("e");
@@ -193,7 +193,7 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     StateStore state_store{loop, std::move(stored), recovered};
     // One descriptor more.
     Registry registry{loop, quota, observer, state_store, make_incrementer(), 2};
-    registry.restore(recovered);
+    (void)recover(registry, quota, recovered);
     Session session{registry.new_id(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
 }

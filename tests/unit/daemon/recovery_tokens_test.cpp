@@ -145,10 +145,10 @@ TEST_CASE("a token of an unopened event that a taker did not confirm returns onc
     auto fixture = new_fixture();
     fixture->create("a", Mode::automatic);
     set(*fixture, "a");
-    REQUIRE(fixture->registry.take(object(*fixture, "a")) == true);
+    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == true);
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "a") == 1);
-    REQUIRE(fixture->registry.take(object(*fixture, "a")) == true);
+    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == true);
     fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "a") == 1); // No known call consumed it.
@@ -202,10 +202,10 @@ TEST_CASE("tokens that were consumed without a commit are returned")
     fixture->create("s", Mode::semaphore, 3);
     fixture->create("a", Mode::automatic, 1);
     fixture->state_store.commit();
-    REQUIRE(fixture->registry.take(object(*fixture, "s")) == true);
-    REQUIRE(fixture->registry.take(object(*fixture, "s")) == true);
-    REQUIRE(fixture->registry.take(object(*fixture, "a")) == true);
-    REQUIRE(fixture->registry.take(object(*fixture, "a")) == false);
+    REQUIRE(fixture->registry.tokens().take(object(*fixture, "s")) == true);
+    REQUIRE(fixture->registry.tokens().take(object(*fixture, "s")) == true);
+    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == true);
+    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == false);
     REQUIRE(tokens(*fixture, "s") == 1);
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "s") == 3);
@@ -358,7 +358,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
                     ::_exit(1);
                 ledger.set += at_once;
                 auto& s = *fixture.registry.find("s"_name);
-                if (fixture.registry.take(s) != true)
+                if (fixture.registry.tokens().take(s) != true)
                     ::_exit(2);
                 fixture.state_store.put(
                     1, record::Counters{{}, 0, 0}); // The take is committed with this record.

@@ -104,6 +104,7 @@ TEST_CASE(
         {refuse::clock_unavailable(Clock::monotonic, {"timerfd_create(2)", EMFILE}),
          "OutOfDescriptors",
          {"descriptors"}},
+        {refuse::out_of_descriptors(), "OutOfDescriptors", {"share", "delete", "raise"}},
         {refuse::system_failure({"epoll_ctl(2)", ENOSPC}),
          "SystemFailure",
          {"fs.epoll.max_user_watches", "close", "raise"}},

@@ -400,7 +400,7 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     fixture.take_recorded();
     const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
     // The edge is delivered at the end of the iteration.
-    fixture.registry.return_tokens(std::span{&taken, 1});
+    fixture.registry.tokens().return_tokens(std::span{&taken, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
     CHECK(fixture.take_recorded() == "edge e; deleted e");

@@ -261,7 +261,7 @@ TEST_CASE("tokens to be returned survive earlier commits")
         auto take = fixture->state_store.begin_take(serial);
         REQUIRE(fixture->event("s").take(take.slot()) == true);
         const TakenTokens taken{.tokens = {{"s"_name, serial}}};
-        fixture->registry.return_tokens(std::span{&taken, 1});
+        fixture->registry.tokens().return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});
         REQUIRE(fixture->state_store.commit()); // A small commit has room.
         CHECK(tokens(*fixture, "s") == 0);

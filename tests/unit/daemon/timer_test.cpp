@@ -1,5 +1,6 @@
 #include "daemon/objects/timer.h"
 
+#include "daemon/limits.h"
 #include "tests/support/service_fixture.h"
 #include "tests/support/skip.h"
 #include "tests/support/timer_fixture.h"

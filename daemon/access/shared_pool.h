@@ -1,0 +1,68 @@
+// SharedPool: something of which all users together have a fixed amount, such as descriptors.
+//
+// take() gives one unit to a user and returns a Charge, an object that gives the unit back on
+// destruction. The Charge is a member of what uses the unit. The last part of the pool is reserved
+// for users who have little of it, so that no user can exhaust it for the others. Root and the
+// daemon's user may take that part as well.
+//
+// Invariants: used() is the number of Charges. A Charge is destroyed before its pool.
+#pragma once
+
+#include "daemon/access/quota.h"
+
+#include <sys/types.h>
+
+#include <cstdint>
+#include <expected>
+#include <unordered_map>
+#include <utility>
+
+namespace evfd::daemon {
+
+class SharedPool {
+public:
+    explicit SharedPool(std::int64_t capacity) : capacity_{capacity} {}
+    SharedPool(const SharedPool&) = delete;
+    SharedPool& operator=(const SharedPool&) = delete;
+
+    // One unit of the pool.
+    class Charge {
+    public:
+        Charge(Charge&& other) noexcept
+            : pool_{std::exchange(other.pool_, nullptr)}, account_{other.account_}
+        {
+        }
+        Charge& operator=(Charge&& other) noexcept
+        {
+            std::swap(pool_, other.pool_);
+            std::swap(account_, other.account_);
+            return *this;
+        }
+        ~Charge() { release(); }
+        // Gives the unit back now.
+        void release();
+
+    private:
+        friend class SharedPool;
+        Charge(SharedPool& pool, uid_t account) : pool_{&pool}, account_{account} {}
+        SharedPool* pool_; // Null once the unit is given back.
+        uid_t account_;
+    };
+
+    // Why a user gets no unit: none is left, or the rest is reserved for users who have fewer.
+    enum class Shortage : std::uint8_t { exhausted, reserved };
+
+    std::expected<Charge, Shortage> take(const Payer& payer);
+    // Takes a unit that is in use already. The pool may get more than full.
+    Charge take_unchecked(const Payer& payer);
+
+    std::int64_t used() const { return used_; }
+    std::int64_t used_by(const Payer& payer) const;
+
+private:
+    std::int64_t capacity_;
+    std::int64_t used_ = 0;
+    std::unordered_map<uid_t, std::int64_t> used_by_account_; // Only accounts that have any.
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,97 @@
+#include "daemon/objects/object_records.h"
+
+#include <memory>
+#include <utility>
+#include <variant>
+
+namespace evfd::daemon {
+
+// Objects to records.
+
+record::Object record_of(const Name& name, const Object& object)
+{
+    record::Object record{.name = name,
+                          .mode = object.mode(),
+                          .owner = object.ownership.owner,
+                          .group = object.ownership.group,
+                          .permissions = object.ownership.permissions,
+                          .creator = object.creator,
+                          .created = object.created,
+                          .session = {},
+                          .timer = {}};
+    if (object.lifetime == Lifetime::session)
+        record.session = to_record(object.lifetime_owner);
+    if (object.lifetime == Lifetime::process)
+        record.process = to_record(object.lifetime_owner);
+    if (const auto* timer = object.timer())
+        record.timer = timer->record();
+    return record;
+}
+
+record::Counters counters_of(const Object& object)
+{
+    record::Counters counters{.expirations = {}, .backlog = 0, .pulses = 0};
+    if (const auto* timer = object.timer()) {
+        counters.expirations = timer->counted();
+        counters.backlog = timer->target() ? timer->target()->backlog : 0;
+    } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
+        counters.pulses = pulse->pulses();
+    }
+    return counters;
+}
+
+bool has_recorded_count(const Object& object)
+{
+    return object.timer() && object.timer()->persists_count();
+}
+
+record::Subscription record_of(const Token& token, const Object& object, const Session& session)
+{
+    return {token.text(), to_record(object.serial), to_record(session.id)};
+}
+
+// Records to objects.
+
+Ownership ownership_of(const record::Object& record)
+{
+    return {static_cast<uid_t>(record.owner), static_cast<gid_t>(record.group), record.permissions};
+}
+
+Lifetime lifetime_of(const record::Object& record)
+{
+    return record.session   ? Lifetime::session
+           : record.process ? Lifetime::process
+                            : Lifetime::permanent;
+}
+
+std::uint64_t lifetime_owner_of(const record::Object& record)
+{
+    const auto owner = record.session ? record.session : record.process;
+    return static_cast<std::uint64_t>(owner.value_or(0));
+}
+
+bool has_eventfd(const record::Object& record)
+{
+    return !record.timer && record.mode && record.mode != Mode::pulse;
+}
+
+Object::Body body_of(record::Object record, const record::Counters& counters,
+                     std::optional<ChargedDescriptor> eventfd)
+{
+    if (has_eventfd(record))
+        return Event{*record.mode, std::move(eventfd->stored), std::move(eventfd->charge), true};
+    if (!record.timer) {
+        Pulse pulse;
+        pulse.count(counters.pulses);
+        return pulse;
+    }
+    auto& target = record.timer->target;
+    if (target && !target->uid) { // An earlier version did not record the armer.
+        target->uid = record.owner;
+        target->gid = record.group;
+    }
+    return std::make_unique<Timer>(
+        Timer::from_record(*record.timer, counters.expirations, counters.backlog));
+}
+
+} // namespace evfd::daemon

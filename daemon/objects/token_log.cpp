@@ -1,0 +1,285 @@
+#include "daemon/objects/token_log.h"
+
+#include "common/eventfd.h"
+#include "common/limits.h"
+#include "daemon/limits.h"
+#include "daemon/objects/object_records.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <variant>
+
+namespace evfd::daemon {
+
+namespace {
+
+// From this number of tokens on, reading the counter and one write(2) cost less than single
+// increments.
+constexpr std::int64_t min_tokens_for_single_write = 16;
+
+static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
+
+// Returns the counter before the tokens are added, if one write(2) is to add all of them; otherwise
+// nothing. That requires that no client has the eventfd: the counter then shows after a crash
+// whether the tokens were added. Nobody can consume them before the intent has ended. After a
+// crash, a manual or auto event that is clear is set again.
+std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
+{
+    const auto* event = object.event();
+    if (!event || !event->is_unshared())
+        return {};
+    if (event->mode() != Mode::semaphore)
+        return 0;
+    if (tokens < min_tokens_for_single_write)
+        return {};
+    const auto count = event->count();
+    return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
+}
+
+// Appends the eventfds to which the increment adds tokens one by one. If one write(2) was to add
+// all of them, adds them now, unless the counter shows that they were added. No client has such an
+// eventfd, so this cannot block.
+void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
+{
+    const auto& [object, tokens, before] = increment;
+    if (!object)
+        return;
+    const auto* subscriptions = object->subscriptions();
+    const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
+    if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
+        return; // No intent has that many tokens.
+    auto* event = object->event();
+    if (auto* pulse = object->pulse())
+        pulse->append_targets(tokens, targets, targets);
+    else if (event && !before)
+        event->append_targets(tokens, targets);
+    else if (const auto count = event ? event->count() : std::unexpected(Fault{});
+             count && static_cast<std::int64_t>(*count) == before)
+        (void)add(event->fd(), static_cast<std::uint64_t>(tokens));
+}
+
+std::vector<Pulsed> pulsed_by(const Increments& increments)
+{
+    std::vector<Pulsed> pulsed;
+    for (const auto& [name, object, tokens, reported] : increments)
+        if (const auto times = reported.value_or(tokens); object->pulse() && times > 0)
+            pulsed.push_back({name, object, times});
+    return pulsed;
+}
+
+} // namespace
+
+// Adding.
+
+// Where the tokens go. The intent has only persistent objects: the others do not exist any more
+// when it is read.
+struct TokenLog::Targets {
+    std::vector<record::Increment> logged;
+    std::vector<int> persistent; // One for each token of the intent.
+    std::vector<int> others;
+    std::vector<std::pair<Event*, std::int64_t>> unshared; // Each gets its tokens by one write(2).
+};
+
+TokenLog::Targets TokenLog::find_targets(const Increments& increments) const
+{
+    Targets targets;
+    for (const auto& [name, object, tokens, reported] : increments) {
+        const auto before = counter_before(*object, tokens);
+        if (object->is_persistent)
+            targets.logged.push_back({to_record(object->serial), tokens, before});
+        if (const auto* pulse = object->pulse())
+            pulse->append_targets(tokens, targets.persistent, targets.others);
+        else if (before)
+            targets.unshared.emplace_back(object->event(), tokens);
+        else
+            object->event()->append_targets(tokens, object->is_persistent ? targets.persistent
+                                                                          : targets.others);
+    }
+    return targets;
+}
+
+void TokenLog::count_pulses(const Increments& increments, std::int64_t sign)
+{
+    for (const auto& [name, object, tokens, reported] : increments) {
+        auto* pulse = object->pulse();
+        if (!pulse)
+            continue;
+        pulse->count(sign * tokens);
+        if (object->is_persistent)
+            state_store_.put(object->serial, counters_of(*object));
+    }
+}
+
+Result<std::optional<StateStore::Intent>> TokenLog::begin_intent(Targets& targets)
+{
+    if (targets.logged.empty())
+        return std::nullopt;
+    auto intent = state_store_.begin_intent(std::move(targets.logged), targets.persistent.size());
+    if (!intent)
+        return std::unexpected(intent.error());
+    return std::optional{*std::move(intent)};
+}
+
+Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_bytes) const
+{
+    if (const auto added = incrementer_.add(targets.persistent, completion_bytes); !added)
+        return added;
+    if (const auto added = incrementer_.add(targets.others); !added)
+        return added;
+    for (const auto& [event, tokens] : targets.unshared)
+        if (const auto added = event->set(tokens, incrementer_); !added)
+            return added;
+    return {};
+}
+
+Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
+{
+    auto targets = find_targets(increments);
+    count_pulses(increments, 1); // Committed together with the intent.
+    auto intent = begin_intent(targets);
+    if (!intent) {
+        count_pulses(increments, -1);
+        return std::unexpected(intent.error());
+    }
+    on_begun_(increments);
+    const auto completion_bytes = *intent ? (*intent)->pending_increments() : std::span<char>{};
+    if (const auto applied = apply(targets, completion_bytes); !applied)
+        return std::unexpected(applied.error());
+    if (*intent)
+        (*intent)->complete();
+    return pulsed_by(increments);
+}
+
+std::vector<std::string> TokenLog::redo(const std::vector<InterruptedIncrement>& increments)
+{
+    const auto completion_bytes = state_store_.pending_increments();
+    const bool is_any_pending = std::ranges::count(completion_bytes, 1) > 0;
+    if (!is_any_pending && std::ranges::none_of(increments, [](const auto& increment) {
+            return increment.count_before.has_value();
+        }))
+        return {};
+    std::vector<int> targets;
+    for (const auto& increment : increments)
+        redo_or_append(increment, targets);
+    std::vector<std::string> warnings;
+    if (targets.size() != completion_bytes.size()) {
+        if (is_any_pending)
+            warnings.emplace_back("an interrupted set is not completed: its intent does not match "
+                                  "the recovered objects");
+        return warnings;
+    }
+    for (std::size_t i = 0; i < targets.size(); ++i)
+        if (completion_bytes[i] != 0)
+            if (const auto added = incrementer_.add(std::span{targets}.subspan(i, 1),
+                                                    completion_bytes.subspan(i, 1));
+                !added)
+                warnings.push_back(fmt::format("a token is lost: {}", added.error().message()));
+    state_store_.resume_intent().complete();
+    return warnings;
+}
+
+// Taking.
+
+Result<bool> TokenLog::take(Object& object)
+{
+    if (const auto prepared = state_store_.prepare(); !prepared)
+        return std::unexpected(prepared.error());
+    auto take = state_store_.begin_take(object.serial);
+    return object.event()->take(take.slot());
+}
+
+void TokenLog::record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold)
+{
+    if (taken.id == 0)
+        taken.id = ids_.next();
+    taken.session = session;
+    record::TakenTokens record{to_record(session), taken.sequence, {}};
+    if (hold) {
+        record.is_held_by_session = hold->is_held_by_session;
+        record.hold = hold->hold.text();
+        record.uid = hold->uid;
+        record.processes.emplace();
+        for (const auto process : hold->processes)
+            record.processes->push_back(to_record(process));
+    }
+    for (const auto& one : taken.tokens)
+        record.objects.push_back(to_record(one.serial));
+    state_store_.put(taken.id, std::move(record));
+}
+
+void TokenLog::confirm_taken(const TakenTokens& taken)
+{
+    if (taken.id != 0)
+        state_store_.erase(taken.id, record::Kind::taken_tokens);
+}
+
+// Returning.
+
+void TokenLog::return_tokens(std::span<const TakenTokens> all)
+{
+    pending_returns_.insert(pending_returns_.end(), all.begin(), all.end());
+    return_pending();
+}
+
+// Each batch is one intent, committed with everything else that is staged: whenever the daemon is
+// killed, the tokens return exactly once.
+void TokenLog::return_pending()
+{
+    return_retry_.reset();
+    while (!pending_returns_.empty()) {
+        if (!state_store_.prepare()) {
+            record_pending();
+            return_retry_.emplace(loop_.add_timeout(monotonic_deadline(commit_retry_interval),
+                                                    [this] { return_pending(); }));
+            return;
+        }
+        const auto increments = next_returns();
+        if (increments.empty())
+            continue;
+        if (const auto returned = add(increments); !returned)
+            log_.error({}, "tokens of '{}' and other events are lost: {}",
+                       increments.front().name->text(), returned.error().message());
+    }
+}
+
+// Records tokens that are to be returned. Without a record, a crash would lose them: the progress
+// page has taken tokens only until the next commit, and a released hold has no record any more.
+void TokenLog::record_pending()
+{
+    constexpr std::uint64_t no_session = 0;
+    for (auto& taken : pending_returns_)
+        if (taken.id == 0 || taken.session != no_session)
+            record_taken(no_session, taken);
+}
+
+// Confirms the returned tokens as taken, since the intent now accounts for them. A pulse has no
+// tokens, so nothing returns to one.
+Increments TokenLog::next_returns()
+{
+    std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.
+    for (std::size_t sum = 0; !pending_returns_.empty(); pending_returns_.pop_front()) {
+        const auto& taken = pending_returns_.front();
+        if (sum > 0 && sum + taken.tokens.size() > max_tokens_returned_per_intent)
+            break;
+        sum += taken.tokens.size();
+        confirm_taken(taken);
+        for (const auto& reference : taken.tokens) {
+            const auto entry = objects_.find(reference.name);
+            if (entry == objects_.end() || entry->second.serial != reference.serial ||
+                !entry->second.event())
+                continue; // The object was deleted; another one may have its name.
+            auto& increment = tokens[reference.serial];
+            increment.name = &entry->first;
+            increment.object = &entry->second;
+            ++increment.tokens;
+        }
+    }
+    Increments increments;
+    for (const auto& [serial, increment] : tokens)
+        increments.push_back(increment);
+    return increments;
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,126 @@
+// Adds, takes and returns tokens, so that a crash at any point neither loses nor duplicates one.
+//
+// add() writes the intent to the state store, has the kernel make the increments
+// (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
+// interrupted. Tokens that a wait consumes are recorded afterwards: take() reads into the progress
+// page, record_taken() stages a record for the next commit, and confirm_taken() or return_tokens()
+// ends that record. Tokens that cannot be returned now, because the store has no room for their
+// intent, are recorded and returned later.
+//
+// The log is the only user of EventfdIncrementer, StateStore::Intent and StateStore::Take.
+#pragma once
+
+#include "common/name.h"
+#include "common/result.h"
+#include "daemon/base/event_loop.h"
+#include "daemon/base/log.h"
+#include "daemon/objects/eventfd_incrementer.h"
+#include "daemon/objects/id_sequence.h"
+#include "daemon/objects/object.h"
+#include "daemon/objects/process_watcher.h"
+#include "daemon/objects/session.h"
+#include "daemon/store/state_store.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace evfd::daemon {
+
+// Tokens that are to be added to one event.
+struct Increment {
+    const Name* name;
+    Object* object;
+    std::int64_t tokens; // Each subscriber of a pulse gets this number.
+    // The pulses to report. A call is reported once, even if it is done in slices. By default,
+    // `tokens`.
+    std::optional<std::int64_t> reported_pulses = {};
+};
+using Increments = std::vector<Increment>;
+
+// A pulse that was set, and how often.
+struct Pulsed {
+    const Name* name;
+    Object* object;
+    std::int64_t times;
+};
+
+// An increment of an interrupted intent.
+struct InterruptedIncrement {
+    Object* object; // Null if the object was not recovered.
+    std::int64_t tokens;
+    std::optional<std::int64_t> count_before; // As for record::Increment.
+};
+
+// The hold as the state store records it.
+struct HoldRecord {
+    Token hold;
+    uid_t uid; // Only processes of this user may join.
+    bool is_held_by_session;
+    std::vector<ProcessWatcher::Id> processes;
+};
+
+class TokenLog {
+public:
+    // `on_begun` is called when increments are certain to be made, before the first of them.
+    using OnBegun = std::function<void(const Increments& increments)>;
+
+    // `objects`: the table in which the events of returned tokens are looked up.
+    TokenLog(EventLoop& loop, StateStore& state_store, IdSequence& ids, Objects& objects,
+             EventfdIncrementer incrementer, OnBegun on_begun)
+        : loop_{loop}, state_store_{state_store}, ids_{ids}, objects_{objects},
+          incrementer_{std::move(incrementer)}, on_begun_{std::move(on_begun)}
+    {
+    }
+    TokenLog(const TokenLog&) = delete;
+    TokenLog& operator=(const TokenLog&) = delete;
+
+    // Makes the increments and returns the pulses to report. If it fails before `on_begun`, no
+    // increment was made.
+    Result<std::vector<Pulsed>> add(const Increments& increments);
+    // Makes the increments of the recovered intent that were not made before the crash. Returns a
+    // sentence for each that cannot be made.
+    std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
+
+    // Makes room for the takes of one wait, which no commit may separate.
+    void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
+    // Takes what one wait consumes from an auto event or a semaphore. Returns false if there was no
+    // token.
+    Result<bool> take(Object& object);
+    // Records that a call of the session took these tokens; this is certain once it is committed.
+    // The record lasts until confirm_taken(), or, with `hold`, until the hold ends.
+    void record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold = nullptr);
+    // Ends that record: the client has received the reply, so the tokens are consumed.
+    void confirm_taken(const TakenTokens& taken);
+    // Returns tokens to their events, because the client will not learn about them or holds them no
+    // longer. If they cannot be recorded now, they are returned later.
+    void return_tokens(std::span<const TakenTokens> all);
+
+private:
+    struct Targets;
+    Targets find_targets(const Increments& increments) const;
+    void count_pulses(const Increments& increments, std::int64_t sign);
+    Result<std::optional<StateStore::Intent>> begin_intent(Targets& targets);
+    Result<void> apply(const Targets& targets, std::span<char> completion_bytes) const;
+    void return_pending();
+    void record_pending();
+    Increments next_returns();
+
+    EventLoop& loop_;
+    log::Limited log_;
+    StateStore& state_store_;
+    IdSequence& ids_;
+    Objects& objects_;
+    EventfdIncrementer incrementer_;
+    OnBegun on_begun_;
+    std::deque<TakenTokens> pending_returns_;
+    std::optional<EventLoop::Timeout> return_retry_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,109 @@
+#include "daemon/objects/object_records.h"
+
+#include "tests/support/registry_fixture.h"
+
+namespace evfd::daemon {
+namespace {
+
+Object make(Quota& quota, Lifetime lifetime, std::uint64_t owner, Object::Body body)
+{
+    return {42,   Ownership{alice, bob, "0640"_permissions},        4711,           lifetime, owner,
+            true, quota.charge_unchecked(alice, Resource::objects), std::move(body)};
+}
+
+record::Counters counters(std::int64_t pulses, std::int64_t backlog = 0)
+{
+    return {.expirations = {}, .backlog = backlog, .pulses = pulses};
+}
+
+TEST_CASE("the record of an object keeps its owner, its permissions and its lifetime")
+{
+    Quota quota{default_limits};
+    const auto [lifetime, owner] = GENERATE(table<Lifetime, std::uint64_t>(
+        {{Lifetime::permanent, 0}, {Lifetime::session, 7}, {Lifetime::process, 8}}));
+    const auto object = make(quota, lifetime, owner, Pulse{});
+
+    const auto record = record_of("p"_name, object);
+
+    CHECK(record.name == "p"_name);
+    CHECK(record.mode == Mode::pulse);
+    CHECK(record.created == object.created);
+    CHECK(record.creator == 4711);
+    const auto ownership = ownership_of(record);
+    CHECK(ownership.owner == alice);
+    CHECK(ownership.group == bob);
+    CHECK(ownership.permissions == "0640"_permissions);
+    CHECK(lifetime_of(record) == lifetime);
+    CHECK(lifetime_owner_of(record) == owner);
+    CHECK_FALSE(has_recorded_count(object));
+}
+
+TEST_CASE("a pulse keeps its count")
+{
+    Quota quota{default_limits};
+    Pulse pulse;
+    pulse.count(5);
+    const auto object = make(quota, Lifetime::permanent, 0, std::move(pulse));
+    const auto record = record_of("p"_name, object);
+    CHECK_FALSE(has_eventfd(record));
+
+    const auto body = body_of(record, counters_of(object), {});
+
+    REQUIRE(std::holds_alternative<Pulse>(body));
+    CHECK(std::get<Pulse>(body).pulses() == 5);
+}
+
+TEST_CASE("an event gets its eventfd back, which clients may have")
+{
+    Quota quota{default_limits};
+    auto eventfd = Event::make_descriptor(Mode::semaphore, 3);
+    REQUIRE(eventfd);
+    record::Object record = record_of("e"_name, make(quota, Lifetime::permanent, 0, Pulse{}));
+    record.mode = Mode::semaphore;
+    REQUIRE(has_eventfd(record));
+
+    const auto body =
+        body_of(record, counters(0),
+                ChargedDescriptor{FdStash::Stored{*std::move(eventfd)}, ample_descriptor()});
+
+    REQUIRE(std::holds_alternative<Event>(body));
+    const auto& event = std::get<Event>(body);
+    CHECK(event.mode() == Mode::semaphore);
+    CHECK(event.count() == 3U);
+    CHECK_FALSE(event.is_unshared());
+}
+
+TEST_CASE("a timer keeps its schedule and its target; a target without armer has the timer's owner")
+{
+    Quota quota{default_limits};
+    const TimerSpec spec{.clock = Clock::monotonic,
+                         .is_relative = true,
+                         .cancel_on_clock_change = false,
+                         .was_past = false,
+                         .schedule = {.clock = Clock::monotonic, .first = 1h, .interval = 1min}};
+    Timer::Target target{.event = "e"_name, .serial = 9, .armer = make_peer(bob)};
+    target.backlog = 4;
+    const auto object =
+        make(quota, Lifetime::permanent, 0, std::make_unique<Timer>(spec, std::move(target)));
+    REQUIRE(has_recorded_count(object));
+    auto record = record_of("t"_name, object);
+    CHECK_FALSE(has_eventfd(record));
+    const bool has_armer = GENERATE(true, false);
+    REQUIRE(record.timer);
+    REQUIRE(record.timer->target);
+    if (!has_armer)
+        record.timer->target->uid.reset();
+
+    const auto body = body_of(record, counters_of(object), {});
+
+    REQUIRE(std::holds_alternative<std::unique_ptr<Timer>>(body));
+    const auto& timer = *std::get<std::unique_ptr<Timer>>(body);
+    CHECK(timer.spec().schedule.interval == 1min);
+    REQUIRE(timer.target());
+    CHECK(timer.target()->event == "e"_name);
+    CHECK(timer.target()->backlog == 4);
+    CHECK(timer.target()->armer.uid == (has_armer ? bob : alice));
+}
+
+} // namespace
+} // namespace evfd::daemon
