@@ -21,8 +21,6 @@ namespace {
 
 using namespace journal_format;
 
-constexpr std::size_t page = 4096;
-
 Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> into)
 {
     for (std::size_t done = 0; done < into.size();) {
