@@ -205,8 +205,10 @@ Refusal reserved_for_others(const Quota::Exceeded& exceeded)
             exceeded.uid, exceeded.limit, noun, hint)};
 }
 
-Refusal out_of_descriptors()
+Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use)
 {
+    if (shortage == SharedPool::Shortage::reserved)
+        return reserved_for_others(use);
     const auto limit = descriptor_limit();
     return protocol::OutOfDescriptors{
         limit,

@@ -6,6 +6,7 @@
 #include "common/protocol/protocol.h"
 #include "common/result.h"
 #include "daemon/access/quota.h"
+#include "daemon/access/shared_pool.h"
 
 #include <expected>
 #include <memory>
@@ -71,8 +72,9 @@ Refusal too_many_groups(const Name& event);
 // A user without a mapping in the daemon's user namespace cannot own anything.
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
-// Objects, subscriptions and processes use their whole share of the daemon's descriptors.
-Refusal out_of_descriptors();
+// Objects, subscriptions and processes use their share of the daemon's descriptors, or the rest of
+// it is reserved. `use.limit` is the user's present use.
+Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
 // The rest of the pool is reserved for users who have less. `exceeded.limit` is the user's present
 // use.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);

@@ -2,6 +2,8 @@
 
 #include "common/process.h"
 
+#include <cerrno>
+
 namespace evfd::daemon {
 
 ProcessWatcher::Ref::~Ref()
@@ -30,11 +32,49 @@ std::optional<ProcessWatcher::Id> ProcessWatcher::find(pid_t pid) const
     return found->second;
 }
 
-Result<ProcessWatcher::Ref> ProcessWatcher::add(Id id, Identity identity, UniqueFd pidfd,
+Outcome<ProcessWatcher::Ref> ProcessWatcher::acquire(const Peer& peer, const UniqueFd& socket,
+                                                     nanoseconds accepted, Resource needed_for)
+{
+    if (peer.pid == 0)
+        return std::unexpected(refuse::no_such_process());
+    auto pidfd = open_peer_pidfd(socket, peer.pid, accepted);
+    if (!pidfd)
+        return std::unexpected(pidfd.error().error == ESRCH
+                                   ? refuse::no_such_process()
+                                   : refuse::system_failure(pidfd.error()));
+    if (const auto known = find(peer.pid))
+        return ref(*known);
+    const auto payer = quota_.payer(peer.uid);
+    auto charge = descriptors_.take(payer);
+    if (!charge)
+        return std::unexpected(refuse::descriptor_shortage(
+            charge.error(), {peer.uid, needed_for, quota_.used(peer.uid, needed_for)}));
+    auto added = add({peer.pid, payer.account}, *std::move(pidfd), *std::move(charge));
+    if (!added)
+        return std::unexpected(refuse::system_failure(added.error()));
+    return *std::move(added);
+}
+
+Outcome<std::optional<ProcessWatcher::Id>>
+ProcessWatcher::find(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const
+{
+    const auto known = peer.pid == 0 ? std::nullopt : find(peer.pid);
+    if (!known)
+        return std::nullopt;
+    if (const auto pidfd = open_peer_pidfd(socket, peer.pid, accepted); !pidfd) {
+        if (pidfd.error().error == ESRCH) // The pid belongs to another process by now.
+            return std::nullopt;
+        return std::unexpected(refuse::system_failure(pidfd.error()));
+    }
+    return known;
+}
+
+Result<ProcessWatcher::Ref> ProcessWatcher::add(Identity identity, UniqueFd pidfd,
                                                 SharedPool::Charge charge)
 {
     if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
+    const auto id = ids_.next();
     auto stored = state_store_.store_fd(id, std::move(pidfd));
     if (!stored)
         return std::unexpected(stored.error());

@@ -3,9 +3,14 @@
 // execve(2) does not change the process; its children are other processes.
 #pragma once
 
+#include "common/clock.h"
+#include "common/socket.h"
 #include "common/unique_fd.h"
+#include "daemon/access/quota.h"
+#include "daemon/access/refusal.h"
 #include "daemon/access/shared_pool.h"
 #include "daemon/base/event_loop.h"
+#include "daemon/objects/id_sequence.h"
 #include "daemon/store/state_store.h"
 
 #include <sys/types.h>
@@ -23,9 +28,12 @@ public:
     using Id = std::uint64_t; // Never reused, unlike a pid.
     using OnEnded = std::function<void(Id id)>;
 
-    // `on_ended` is called once for each process that ends while it is watched.
-    ProcessWatcher(EventLoop& loop, StateStore& state_store, OnEnded on_ended)
-        : loop_{loop}, state_store_{state_store}, on_ended_{std::move(on_ended)}
+    // `descriptors`: the pool that pays for the pidfds. `on_ended` is called once for each process
+    // that ends while it is watched.
+    ProcessWatcher(EventLoop& loop, StateStore& state_store, IdSequence& ids, const Quota& quota,
+                   SharedPool& descriptors, OnEnded on_ended)
+        : loop_{loop}, state_store_{state_store}, ids_{ids}, quota_{quota},
+          descriptors_{descriptors}, on_ended_{std::move(on_ended)}
     {
     }
     ProcessWatcher(const ProcessWatcher&) = delete;
@@ -60,13 +68,15 @@ public:
         pid_t pid;
         uid_t uid;
     };
-    // Watches the process of `pidfd`, which has not ended and is not watched yet. `id`: a new id.
-    Result<Ref> add(Id id, Identity identity, UniqueFd pidfd, SharedPool::Charge charge);
+    // Returns a reference to the process at the other end of the socket. `accepted`: as for
+    // peer_process(). `needed_for`: the resource that a refusal names if descriptors are short.
+    Outcome<Ref> acquire(const Peer& peer, const UniqueFd& socket, nanoseconds accepted,
+                         Resource needed_for);
+    // Returns that process if it is watched already.
+    Outcome<std::optional<Id>> find(const Peer& peer, const UniqueFd& socket,
+                                    nanoseconds accepted) const;
     // Restores a process of an earlier daemon. It may have ended since.
     Result<Ref> restore(Id id, Identity identity, FdStash::Stored pidfd, SharedPool::Charge charge);
-    // Returns the running process that has this pid, if it is watched.
-    std::optional<Id> find(pid_t pid) const;
-    Ref ref(Id id); // The process must be watched.
 
 private:
     struct Process {
@@ -78,10 +88,18 @@ private:
         std::optional<EventLoop::Watch> watch = {};
     };
 
+    // Watches the process of `pidfd`, which has not ended and is not watched yet.
+    Result<Ref> add(Identity identity, UniqueFd pidfd, SharedPool::Charge charge);
+    // Returns the running process that has this pid, if it is watched.
+    std::optional<Id> find(pid_t pid) const;
+    Ref ref(Id id);
     void release(Id id);
 
     EventLoop& loop_;
     StateStore& state_store_;
+    IdSequence& ids_;
+    const Quota& quota_;
+    SharedPool& descriptors_;
     OnEnded on_ended_;
     std::unordered_map<Id, Process> processes_;
     std::unordered_map<pid_t, Id> by_pid_; // The process that got the pid last.

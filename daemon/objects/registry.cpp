@@ -1,11 +1,9 @@
 #include "daemon/objects/registry.h"
 
-#include "common/process.h"
 #include "daemon/limits.h"
 #include "daemon/objects/object_records.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
 #include <ranges>
 
@@ -53,7 +51,8 @@ Registry::Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer,
               objects_,
               std::move(incrementer),
               [this](const Increments& increments) { signal_locally(increments); }},
-      processes_{loop, state_store, [this](ProcessWatcher::Id process) { end(process); }},
+      processes_{loop,  state_store,  ids_,
+                 quota, descriptors_, [this](ProcessWatcher::Id process) { end(process); }},
       holds_{loop, quota, tokens_},
       deadlines_{loop, [this] { deliver_edges(); }, [this] { on_clock_set(); }}, loop_{loop}
 {
@@ -148,12 +147,10 @@ Outcome<Object*> Registry::find_event(const Peer& peer, const Item& item)
 Outcome<SharedPool::Charge> Registry::charge_descriptor(const Peer& peer, Resource resource)
 {
     auto charge = descriptors_.take(quota_.payer(peer.uid));
-    if (charge)
-        return *std::move(charge);
-    if (charge.error() == SharedPool::Shortage::exhausted)
-        return std::unexpected(refuse::out_of_descriptors());
-    return std::unexpected(
-        refuse::reserved_for_others({peer.uid, resource, quota_.used(peer.uid, resource)}));
+    if (!charge)
+        return std::unexpected(refuse::descriptor_shortage(
+            charge.error(), {peer.uid, resource, quota_.used(peer.uid, resource)}));
+    return *std::move(charge);
 }
 
 // Returns nothing for a timer, which may have any number of subscribers.
@@ -505,44 +502,6 @@ void Registry::delete_owned(std::uint64_t owner)
         erase(objects_.find(name), delivered);
     if (owned_objects_.has_any(owner))
         loop_.defer([this, owner] { delete_owned(owner); });
-}
-
-// Processes.
-
-Outcome<ProcessWatcher::Ref> Registry::acquire_process(const Peer& peer, const UniqueFd& socket,
-                                                       nanoseconds accepted, Resource needed_for)
-{
-    if (peer.pid == 0)
-        return std::unexpected(refuse::no_such_process());
-    auto pidfd = open_peer_pidfd(socket, peer.pid, accepted);
-    if (!pidfd)
-        return std::unexpected(pidfd.error().error == ESRCH
-                                   ? refuse::no_such_process()
-                                   : refuse::system_failure(pidfd.error()));
-    if (const auto known = processes_.find(peer.pid))
-        return processes_.ref(*known);
-    auto descriptor = charge_descriptor(peer, needed_for);
-    if (!descriptor)
-        return std::unexpected(std::move(descriptor.error()));
-    auto process = processes_.add(new_id(), {peer.pid, quota_.account(peer.uid)}, *std::move(pidfd),
-                                  *std::move(descriptor));
-    if (!process)
-        return std::unexpected(refuse::system_failure(process.error()));
-    return *std::move(process);
-}
-
-Outcome<std::optional<ProcessWatcher::Id>>
-Registry::find_process(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const
-{
-    const auto known = peer.pid == 0 ? std::nullopt : processes_.find(peer.pid);
-    if (!known)
-        return std::nullopt;
-    if (const auto pidfd = open_peer_pidfd(socket, peer.pid, accepted); !pidfd) {
-        if (pidfd.error().error == ESRCH) // The pid belongs to another process by now.
-            return std::nullopt;
-        return std::unexpected(refuse::system_failure(pidfd.error()));
-    }
-    return known;
 }
 
 void Registry::end(ProcessWatcher::Id process)

@@ -202,13 +202,6 @@ public:
     TokenLog& tokens() { return tokens_; }
     Holds& holds() { return holds_; }
     ProcessWatcher& processes() { return processes_; }
-    // Returns a reference to the process at the other end of the socket. `accepted`: as for
-    // peer_process(). `needed_for`: the resource that a refusal names if descriptors are short.
-    Outcome<ProcessWatcher::Ref> acquire_process(const Peer& peer, const UniqueFd& socket,
-                                                 nanoseconds accepted, Resource needed_for);
-    // Returns that process if it is watched already.
-    Outcome<std::optional<ProcessWatcher::Id>>
-    find_process(const Peer& peer, const UniqueFd& socket, nanoseconds accepted) const;
     // The descriptors of events, subscriptions, wait-only handles and processes.
     SharedPool& descriptors() { return descriptors_; }
     const SharedPool& descriptors() const { return descriptors_; }

@@ -142,8 +142,8 @@ Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& r
 
 Outcome<ProcessWatcher::Ref> Service::acquire_process(const Caller& caller, Resource needed_for)
 {
-    return registry_.acquire_process(caller.session.peer, caller.socket, caller.accepted,
-                                     needed_for);
+    return registry_.processes().acquire(caller.session.peer, caller.socket, caller.accepted,
+                                         needed_for);
 }
 
 // Returns nothing, unless the object ends with a process.
@@ -410,7 +410,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
 {
     const auto hold = Token::parse(request.hold);
     const auto process =
-        registry_.find_process(caller.session.peer, caller.socket, caller.accepted);
+        registry_.processes().find(caller.session.peer, caller.socket, caller.accepted);
     if (!process)
         return std::unexpected(process.error());
     if (!hold || !registry_.holds().is_holder(*hold, caller.session, *process))
