@@ -132,7 +132,7 @@ void Registry::remove_subscription(const Session::SubscriptionRef& subscription_
     if (const auto* subscription = object.subscriptions()->find(subscription_ref.token))
         unpersist(*subscription);
     object.subscriptions()->remove(subscription_ref.token);
-    observer_.on_interest_changed(subscription_ref.name);
+    report({ObjectChange::Kind::subscribers, {subscription_ref.name, object.serial}});
 }
 
 void Registry::undo_open(Session& session)
@@ -198,10 +198,8 @@ Result<void> Registry::apply_logged(const Increments& increments)
         if (const auto added = unshared[i]->set(unshared_tokens[i], incrementer_); !added)
             return added;
     if (intent)
-        intent->complete(); // An observer may begin the next one.
-    for (const auto& [name, object, tokens, reported] : increments)
-        if (const auto pulses = reported.value_or(tokens); object->pulse() && pulses > 0)
-            observer_.on_pulsed(*name, *object, pulses);
+        intent->complete();
+    report_pulses(increments);
     return {};
 }
 
