@@ -59,7 +59,8 @@ bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const
 void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
 {
     queue.is_running = true; // The timerfd is programmed once, at the end.
-    read_timerfd(queue);
+    if (read_timerfd(queue))
+        on_clock_set_();
     run_due(queue);
     on_batch_done_();
     queue.is_running = false;
@@ -67,30 +68,32 @@ void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
     program(queue);
 }
 
-void DeadlineQueue::check_wall_clock()
+bool DeadlineQueue::check_wall_clock()
 {
-    report_clock_set();
+    bool was_set = std::exchange(clock_was_set_, false);
     for (const auto& queue : queues_) {
         if (!queue || queue->entries.empty() || !is_wall_clock(queue->clock))
             continue;
         queue->is_stale = true; // An expiration is read below.
-        read_timerfd(*queue);
+        was_set |= read_timerfd(*queue);
         program(*queue);
     }
+    return was_set;
 }
 
-// Only a read reports that the wall clock was set.
-void DeadlineQueue::read_timerfd(ClockQueue& queue)
+// Only a read shows that the wall clock was set. Returns whether it was.
+bool DeadlineQueue::read_timerfd(ClockQueue& queue)
 {
-    if (const auto taken = take_expirations(queue.timerfd);
-        !taken && taken.error().error == ECANCELED)
-        on_clock_set_();
+    const auto taken = take_expirations(queue.timerfd);
+    return !taken && taken.error().error == ECANCELED;
 }
 
 void DeadlineQueue::report_clock_set()
 {
-    if (std::exchange(clock_was_set_, false))
-        on_clock_set_();
+    if (!std::exchange(clock_was_set_, false))
+        return;
+    on_clock_set_();
+    on_batch_done_();
 }
 
 void DeadlineQueue::run_due(ClockQueue& queue)

@@ -33,8 +33,9 @@ class DeadlineQueue {
 public:
     using Task = std::function<void()>;
 
-    // `on_batch_done` is called after the tasks of a batch have run. `on_clock_set` is called when
-    // the wall clock was set; that is noticed only while deadlines exist on it.
+    // `on_batch_done` is called after the tasks of a batch and `on_clock_set` have run.
+    // `on_clock_set` is called when the wall clock was set; that is noticed only while deadlines
+    // exist on it.
     DeadlineQueue(EventLoop& loop, Task on_batch_done, Task on_clock_set);
     DeadlineQueue(const DeadlineQueue&) = delete; // Pinned: its watches hold its address.
     DeadlineQueue& operator=(const DeadlineQueue&) = delete;
@@ -61,8 +62,8 @@ public:
     // `when` is measured from the zero of the clock, which must have been prepared.
     Deadline add(Clock clock, nanoseconds when, Task task);
 
-    // Checks whether the wall clock was set and reports it at once.
-    void check_wall_clock();
+    // Returns whether the wall clock was set. `on_clock_set` is not called for it.
+    bool check_wall_clock();
 
 private:
     using Entries = std::multimap<nanoseconds, Entry*>;
@@ -85,7 +86,7 @@ private:
     };
 
     void on_timerfd_readable(ClockQueue& queue);
-    void read_timerfd(ClockQueue& queue);
+    bool read_timerfd(ClockQueue& queue);
     void run_due(ClockQueue& queue);
     void program(ClockQueue& queue);
     void report_clock_set();

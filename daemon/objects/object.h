@@ -8,6 +8,7 @@
 #include "daemon/access/quota.h"
 #include "daemon/objects/edge_watch.h"
 #include "daemon/objects/event.h"
+#include "daemon/objects/object_ref.h"
 #include "daemon/objects/pulse.h"
 #include "daemon/objects/timer.h"
 #include "daemon/objects/wait_only_handle.h"
@@ -85,6 +86,8 @@ struct Object {
     EventHandles handles = {};
     // After body: the watch must be destroyed before the descriptor.
     EdgeWatch watch = {};
+    std::int64_t interests = 0; // The number of Interest objects.
+    bool is_monitored = false;  // A monitor reports the object, at the last sweep at least.
     std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
 };
 
@@ -95,12 +98,6 @@ inline protocol::ObjectId id_of(const Object& object)
 }
 
 using Objects = std::map<Name, Object>;
-
-// Identifies one object, even if its name belongs to another object by now.
-struct ObjectRef {
-    Name name;
-    std::uint64_t serial;
-};
 
 // Returns the object if it still exists, otherwise null.
 Object* find(Objects& objects, const ObjectRef& reference);

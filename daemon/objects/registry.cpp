@@ -40,10 +40,10 @@ std::int64_t tokens_of(const protocol::SetItem& item)
 
 } // namespace
 
-Registry::Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer,
-                   StateStore& state_store, EventfdIncrementer incrementer,
-                   std::int64_t descriptor_budget)
-    : quota_{quota}, observer_{observer}, state_store_{state_store},
+Registry::Registry(EventLoop& loop, Quota& quota, StateStore& state_store,
+                   EventfdIncrementer incrementer, std::int64_t descriptor_budget,
+                   EdgeWatcher::Deliver deliver)
+    : quota_{quota}, state_store_{state_store},
       descriptors_{descriptor_budget}, ids_{state_store},
       tokens_{loop,
               state_store,
@@ -52,11 +52,19 @@ Registry::Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer,
               std::move(incrementer),
               [this](const Increments& increments) { signal_locally(increments); }},
       processes_{loop,  state_store,  ids_,
-                 quota, descriptors_, [this](ProcessWatcher::Id process) { end(process); }},
-      holds_{loop, quota, tokens_},
-      deadlines_{loop, [this] { deliver_edges(); }, [this] { on_clock_set(); }}, loop_{loop}
+                 quota, descriptors_,
+                 [this, deliver](ProcessWatcher::Id process) {
+                     ended_processes_.push_back(process);
+                     deliver();
+                 }},
+      holds_{loop, quota, tokens_}, edges_{loop, deliver},
+      deadlines_{loop, [deliver] { deliver(); }, [this] { on_clock_set(); }}, loop_{loop}
 {
-    enable_edges();
+}
+
+void Registry::report(ObjectChange::Kind kind, const Entry& entry, std::int64_t times)
+{
+    report({kind, {entry.first, entry.second.serial}, times});
 }
 
 Object* Registry::find(const Name& name)
@@ -238,9 +246,9 @@ Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& re
     auto body = make_body(request, *draft, std::move(descriptor));
     if (!body)
         return std::unexpected(std::move(body.error()));
-    auto& [name, object] = add_object(session, request.name, *draft, *std::move(charged),
-                                      *std::move(body), std::move(process));
-    observer_.on_created(name, object);
+    report(ObjectChange::Kind::created,
+           add_object(session, request.name, *draft, *std::move(charged), *std::move(body),
+                      std::move(process)));
     return Made::created;
 }
 
@@ -412,7 +420,7 @@ Outcome<protocol::Opened> Registry::subscribe(Session& session, const Name& name
     }
     object.subscriptions()->add(*token, {id, *std::move(stored), std::move(charged->quota),
                                          std::move(charged->descriptor), *std::move(place)});
-    observer_.on_interest_changed(name);
+    report({ObjectChange::Kind::subscribers, {name, object.serial}});
     prune_and_reserve(session.subscriptions,
                       [&](const auto& subscription) { return is_stale(subscription); });
     session.subscriptions.push_back({name, *token});
@@ -446,14 +454,12 @@ bool Registry::is_stale(const Session::SubscriptionRef& subscription) const
     return !subscriptions || !subscriptions->has(subscription.token);
 }
 
-Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& items)
+Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& items,
+                                       const Delivered& delivered)
 {
     for (const auto& item : items.list)
         if (const auto object = find_authorized(peer, item, Permission::own); !object)
             return std::unexpected(object.error());
-    for (const auto& item : items.list)
-        poll_timer(item.name);
-    const auto delivered = deliver_edges(); // Completes waits for what was set until now.
     for (const auto& item : items.list)
         erase(objects_.find(item.name), delivered);
     return {};
@@ -461,11 +467,11 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& item
 
 void Registry::erase(Objects::iterator object, const Delivered&)
 {
-    std::erase(signalled_locally_, &*object);
-    const auto name = object->first;
-    const auto ownership = object->second.ownership;
+    edges_.forget(object->second);
+    report({.kind = ObjectChange::Kind::deleted,
+            .object = {object->first, object->second.serial},
+            .before = object->second.ownership});
     remove(object);
-    observer_.on_deleted(name, ownership);
 }
 
 // Removes the object from all tables and from the state store.
@@ -480,7 +486,6 @@ void Registry::end(Session& session)
 {
     for (const auto& subscription : std::exchange(session.subscriptions, {}))
         end_subscription(subscription);
-    delete_owned(session.id);
     auto taken = holds_.end(session);
     if (session.is_resumable()) {
         std::ranges::move(std::exchange(session.in_doubt, {}), std::back_inserter(taken));
@@ -489,28 +494,35 @@ void Registry::end(Session& session)
     tokens_.return_tokens(taken);
 }
 
-// Deletes a limited number in each iteration of the loop.
-void Registry::delete_owned(std::uint64_t owner)
+std::vector<Name> Registry::next_owned(std::uint64_t owner) const
 {
-    const auto names = owned_objects_.first(owner, max_objects_deleted_per_iteration);
-    if (names.empty())
-        return;
-    for (const auto& name : names)
+    return owned_objects_.first(owner, max_objects_deleted_per_iteration);
+}
+
+void Registry::poll_owned(std::uint64_t owner)
+{
+    for (const auto& name : next_owned(owner))
         poll_timer(name);
-    const auto delivered = deliver_edges(); // The last call of the owner may have been a set.
-    for (const auto& name : names)
-        erase(objects_.find(name), delivered);
-    if (owned_objects_.has_any(owner))
-        loop_.defer([this, owner] { delete_owned(owner); });
 }
 
-void Registry::end(ProcessWatcher::Id process)
+bool Registry::delete_owned(std::uint64_t owner, const Delivered& delivered)
 {
-    delete_owned(process);
-    holds_.end(process);
+    for (const auto& name : next_owned(owner))
+        erase(objects_.find(name), delivered);
+    return owned_objects_.has_any(owner);
 }
 
-Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Permissions permissions)
+std::optional<ProcessWatcher::Id> Registry::take_ended_process()
+{
+    if (ended_processes_.empty())
+        return {};
+    const auto process = ended_processes_.back();
+    ended_processes_.pop_back();
+    return process;
+}
+
+Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Permissions permissions,
+                                        const Delivered&)
 {
     const auto object = find_authorized(peer, name, Permission::own);
     if (!object)
@@ -518,7 +530,9 @@ Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Perm
     const auto before = (*object)->ownership;
     (*object)->ownership.permissions = permissions;
     persist(*objects_.find(name));
-    observer_.on_permissions_changed(name, **object, before);
+    report({.kind = ObjectChange::Kind::permissions,
+            .object = {name, (*object)->serial},
+            .before = before});
     return {};
 }
 
@@ -571,17 +585,8 @@ Outcome<void> Registry::add(const Peer& peer, const Increments& increments)
     for (const auto& increment : increments)
         increment.object->last_set = LastSet{now, peer.uid, peer.pid};
     if (is_observed)
-        deliver_edges(); // Delivers the edges before the next request can undo the set.
+        collect_edges(); // The edges are delivered before the next request can undo the set.
     return {};
-}
-
-Outcome<void> Registry::clear(const Peer& peer, const Items<Item>& items)
-{
-    auto progress = check_clear(peer, items);
-    if (!progress)
-        return std::unexpected(std::move(progress.error()));
-    const auto is_clear = clear(*progress, TimeSlice::unlimited());
-    return is_clear ? Outcome<void>{} : std::unexpected(is_clear.error());
 }
 
 Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const Items<Item>& items)
@@ -595,11 +600,6 @@ Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const I
             progress.objects.push_back({item.name, (*object)->serial});
     }
     return progress;
-}
-
-Outcome<bool> Registry::clear(ClearProgress& progress, const TimeSlice& slice)
-{
-    return clear(progress, slice, deliver_edges()); // Completes waits for what was set until now.
 }
 
 Outcome<bool> Registry::clear(ClearProgress& progress, const TimeSlice& slice, const Delivered&)

@@ -6,17 +6,14 @@
 // checks permissions for each of these, and observes what clients do to the events that somebody
 // waits for or monitors.
 //
-// Observation works by edges. A watched eventfd is in edge_epoll_, an epoll set of its own, in
-// edge-triggered mode; each write produces an edge, and nothing needs to be read. deliver_edges()
-// takes all pending edges and reports them to the RegistryObserver: first on_edge() for each event,
-// then on_edges_delivered() once. The main loop watches edge_epoll_ as a whole, at a bounded rate
-// (min_edge_interval), because a busy writer must not keep the daemon busy. An event needs no watch
-// for this while no client has its eventfd: only the daemon can set it, so signal_locally() reports
-// its edges. An object is watched only while the observer wants to know about it (is_observed()).
+// The registry calls nobody. What happens to an object is appended to a list of ObjectChange, which
+// Delivery takes and passes to the waits and the monitors. An EdgeWatcher collects the edges of
+// watched events; collect_edges() appends them to the list. An object is watched while an Interest
+// in it lives or while it is monitored.
 //
 // Tokens are added, taken and returned through the TokenLog, so that no crash loses one.
 //
-// Files: registry.cpp has the table and permissions, registry_edges.cpp the observation,
+// Files: registry.cpp has the table and permissions, registry_edges.cpp the watches and edges,
 // registry_timers.cpp the timers, registry_records.cpp the records in the state store.
 //
 // Invariants:
@@ -25,7 +22,8 @@
 // - Everything that can be refused is checked before the first change.
 // - An object that is persistent is recorded in the same function that changes it, and nothing
 //   is sent to a client before that record is committed.
-// - deliver_edges() does not recurse: observers may call functions that call it again.
+// - The list is empty before each call of a client: what one call changed reaches the waits before
+//   the next call is done.
 //
 // The registry does not know connections: a Session stands for the client of a call.
 #pragma once
@@ -43,9 +41,12 @@
 #include "daemon/limits.h"
 #include "daemon/objects/cooldowns.h"
 #include "daemon/objects/deadline_queue.h"
+#include "daemon/objects/edge_watcher.h"
 #include "daemon/objects/holds.h"
 #include "daemon/objects/id_sequence.h"
+#include "daemon/objects/interest.h"
 #include "daemon/objects/object.h"
+#include "daemon/objects/object_change.h"
 #include "daemon/objects/owned_objects.h"
 #include "daemon/objects/process_watcher.h"
 #include "daemon/objects/session.h"
@@ -64,46 +65,16 @@
 
 namespace evfd::daemon {
 
-// Receives what happens to the objects of the registry.
-class RegistryObserver {
-public:
-    virtual void on_created(const Name& name, Object& object) = 0;
-    // A client or the daemon wrote or read a watched event. A manual event that was clear at the
-    // last edge, or when its watch began, has been set since.
-    virtual void on_edge(const Name& name, Object& object) = 0;
-    // Called after a batch of on_edge() calls. Returns whether any wait completed.
-    virtual bool on_edges_delivered() = 0;
-    virtual void on_pulsed(const Name& name, Object& object, std::int64_t times) = 0;
-    // A counting timer expired.
-    virtual void on_expired(const Name& name, Object& object, std::int64_t times) = 0;
-    // The timer was armed again or disarmed.
-    virtual void on_rearmed(const Name& name, Object& object) = 0;
-    // The timer was cancelled because the wall clock was set.
-    virtual void on_cancelled(const Name& name, Object& object) = 0;
-    // `before` is the ownership before the permissions changed.
-    virtual void on_permissions_changed(const Name& name, Object& object,
-                                        const Ownership& before) = 0;
-    // `before` is the ownership of the object, which no longer exists.
-    virtual void on_deleted(const Name& name, const Ownership& before) = 0;
-    // The object has one subscriber or waiter more, or one fewer.
-    virtual void on_interest_changed(const Name& name) = 0;
-    // Returns whether on_edge() or on_expired() is wanted for this object.
-    virtual bool is_observed(const Name& name) const = 0;
-
-protected:
-    ~RegistryObserver() = default;
-};
-
-// Proof that the edges up to now were delivered. Only Registry::deliver_edges() makes one, and each
-// function demands one that makes a change which could hide edges.
+// Proof that every change up to now was delivered. Each function demands one that makes a change
+// which could hide edges.
 class Delivered {
 public:
-    bool has_completed_wait() const { return has_completed_wait_; }
+    Delivered(const Delivered&) = delete; // A proof is used at once.
+    Delivered& operator=(const Delivered&) = delete;
 
 private:
     friend class Registry;
-    explicit Delivered(bool has_completed_wait) : has_completed_wait_{has_completed_wait} {}
-    bool has_completed_wait_;
+    Delivered() = default;
 };
 
 using protocol::Item;
@@ -114,8 +85,10 @@ enum class Made : std::uint8_t { created, existed };
 class Registry {
 public:
     // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
-    Registry(EventLoop& loop, Quota& quota, RegistryObserver& observer, StateStore& state_store,
-             EventfdIncrementer incrementer, std::int64_t descriptor_budget);
+    // `deliver` is called by the loop, never by a function of the registry, when something has
+    // happened outside a call.
+    Registry(EventLoop& loop, Quota& quota, StateStore& state_store, EventfdIncrementer incrementer,
+             std::int64_t descriptor_budget, EdgeWatcher::Deliver deliver);
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
@@ -153,12 +126,12 @@ public:
                          std::optional<ProcessWatcher::Ref> process = {},
                          std::optional<std::uint64_t> id = {});
     // Creates the timer, or arms one that existed again. `process` and `id`: as for create().
-    Outcome<Made> arm(Session& session, const protocol::Arm& request,
+    Outcome<Made> arm(Session& session, const protocol::Arm& request, const Delivered& delivered,
                       PolicyCheck policy_check = PolicyCheck::enforce,
                       std::optional<ProcessWatcher::Ref> process = {},
                       std::optional<std::uint64_t> id = {});
     // Disarms all of the timers, or none if one is refused.
-    Outcome<void> disarm(const Peer& peer, const Items<Item>& items);
+    Outcome<void> disarm(const Peer& peer, const Items<Item>& items, const Delivered& delivered);
     // Opens all of the objects, or none if one is refused. The session owns the subscriptions.
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);
     // Returns whether the session had that subscription.
@@ -177,10 +150,9 @@ public:
     // not have it.
     Increments recheck_set(const Peer& peer, const Items<protocol::SetItem>& items);
     Outcome<void> add(const Peer& peer, const Increments& increments);
-    // Clears all of the events, or none if one is refused. Pulses have nothing to clear.
-    Outcome<void> clear(const Peer& peer, const Items<Item>& items);
-    // clear() in two steps: check_clear() returns the events, clear() clears as many as
-    // fit into `slice` and returns whether it is finished. It takes at least one token.
+    // Clears all of the events, or none if one is refused, in two steps: check_clear() returns the
+    // events, clear() clears as many as fit into `slice` and returns whether it is finished. It
+    // takes at least one token. Pulses have nothing to clear.
     struct ClearProgress {
         std::vector<ObjectRef> objects;
         std::size_t cleared = 0; // The number of objects that are done.
@@ -188,14 +160,26 @@ public:
         std::optional<std::uint64_t> remaining{};
     };
     Outcome<ClearProgress> check_clear(const Peer& peer, const Items<Item>& items);
-    Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice);
+    Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice,
+                        const Delivered& delivered);
     // Deletes all of the objects, or none if one is refused. Waits for them end.
-    Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items);
-    Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions);
+    Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items,
+                                 const Delivered& delivered);
+    Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions,
+                                  const Delivered& delivered);
     // Returns whether there are objects that end with the session.
     bool owns_objects(const Session& session) const { return owned_objects_.has_any(session.id); }
-    // Ends the session: its subscriptions, the objects that end with it, and its part in holds.
+    // Polls the timers that delete_owned() deletes next.
+    void poll_owned(std::uint64_t owner);
+    // Deletes the objects that end with this session or process, or as many as one iteration of the
+    // loop may delete. Returns whether there are more.
+    bool delete_owned(std::uint64_t owner, const Delivered& delivered);
+    // Ends the session, after its objects were deleted: its subscriptions and its part in holds.
     void end(Session& session);
+    // Ends the part of a process in holds, after its objects were deleted.
+    void end(ProcessWatcher::Id process) { holds_.end(process); }
+    // Returns a process that has ended since the last call, until there are none.
+    std::optional<ProcessWatcher::Id> take_ended_process();
 
     // Ends the subscriptions of the session's last call, whose reply the client never received.
     void undo_open(Session& session);
@@ -223,18 +207,27 @@ public:
     // sentence for each timer that cannot be started. The addresses of the objects stay the same.
     std::vector<std::string> adopt(Inheritance inheritance);
 
-    // From now on the observer is called when the event is written or read, or when the timer
-    // expires; earlier edges are not reported. With `readable`, an event that is set already is
-    // reported too, but not one that is cleared before the delivery. EMFILE, ENOMEM, ENOSPC:
-    // epoll_ctl(2).
-    Result<void> watch(const Name& name, Object& object, EdgeMask edges);
+    // The changes since the last take_changes(), in the order in which they happened.
+    bool has_changes() const { return !changes_.empty(); }
+    std::vector<ObjectChange> take_changes();
+    // Appends all pending edges to the changes.
+    void collect_edges();
+    // Returns the proof. The caller has collected the edges and delivered all changes.
+    Delivered confirm_delivery() const;
+
+    // While the Interest lives, writes and reads of the event or expirations of the timer are
+    // reported as changes; earlier edges may be reported as well. With `readable`, an event that is
+    // set already is reported too, but not one that is cleared before the edges are collected.
+    // EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
+    Result<Interest> watch(const Name& name, Object& object, EdgeMask edges);
+    // The same for all monitors together: watches all edges until unmonitor().
+    Result<void> monitor(const Name& name, Object& object);
+    void unmonitor(const Name& name, Object& object);
+    // Stops watching, unless there is an Interest in the object or it is monitored.
+    void unwatch_if_unneeded(const Name& name);
     static bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
     // Logs the misuse, once for each object.
     void warn_once(const Name& name, Object& object, Misuse misuse);
-    // Stops watching, unless the observer still wants to know about the object.
-    void unwatch_if_unobserved(const Name& name);
-    // Reports all pending edges to the observer now.
-    Delivered deliver_edges();
     // Reports how often a watched timer expired since the last poll.
     void poll_timer(const Name& name);
     // Returns whether the event that a timer sets was deleted; or whether the timer's armer has
@@ -244,7 +237,11 @@ public:
 
 private:
     using Entry = Objects::value_type;
+    friend class Interest;
 
+
+    void report(ObjectChange change);
+    void report(ObjectChange::Kind kind, const Entry& entry, std::int64_t times = 0);
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
     // What a private descriptor costs its user: a subscription or a wait-only handle.
@@ -284,9 +281,6 @@ private:
     resolve_target(const Peer& peer, const protocol::Arm& request, PolicyCheck policy_check);
     Outcome<void> rearm(Entry& entry, const TimerSpec& spec, std::optional<Timer::Target> target,
                         const Delivered& delivered);
-    Outcome<void> disarm(const Items<Item>& items, const Delivered& delivered);
-    Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice,
-                        const Delivered& delivered);
     Result<void> apply_logged(const Increments& increments);
 
     // Functions that write and erase records in the state store.
@@ -302,18 +296,16 @@ private:
     void charge_ticks(Object& object);
     void erase(Objects::iterator object, const Delivered& delivered);
     void remove(Objects::iterator object);
-    void delete_owned(std::uint64_t owner);
-    void end(ProcessWatcher::Id process);
+    std::vector<Name> next_owned(std::uint64_t owner) const;
+    void end_interest(const ObjectRef& reference);
+    Result<void> watch_object(Entry& entry, EdgeMask edges);
     Result<void> watch_event(Entry& entry, const Event& event, EdgeMask edges);
-    Result<void> watch_descriptor(Entry& entry, const Event& event, EdgeMask edges);
     Result<void> watch_shared(Entry& entry, const Event& event);
     Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
     Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Object& object,
                                                              const Event& event);
     void signal_locally(const Increments& increments);
-    void on_edge(Entry& entry, std::uint32_t events);
-    void on_edges();
-    void enable_edges();
+    void report_pulses(const std::vector<Pulsed>& pulsed);
     void restart_polling(Entry& entry);
     void poll(Entry& entry);
     void schedule_poll(Entry& entry);
@@ -321,31 +313,26 @@ private:
     void skip_target(Entry& timer);
     bool drain_backlog(Entry& timer, Object& event);
     bool add_batch(Entry& timer, Object& event);
+    void check_wall_clock();
     void on_clock_set();
 
     Policy policy_;
     Quota& quota_;
-    RegistryObserver& observer_;
     log::Limited log_;
     StateStore& state_store_;
     SharedPool descriptors_;
     Cooldowns cooldowns_; // Pauses users whose timers took long to set their events.
     IdSequence ids_;
     TokenLog tokens_;
+    std::vector<ObjectChange> changes_;
+    std::vector<ProcessWatcher::Id> ended_processes_;
     ProcessWatcher processes_;
     Holds holds_;
     OwnedObjects owned_objects_; // By Object::lifetime_owner.
-    bool is_delivering_ = false;
-    // Events that the daemon has set since the last delivery.
-    std::vector<Entry*> signalled_locally_;
-    EventLoop edge_epoll_;    // Watches events alone, so that edges can be delivered at any time.
+    EdgeWatcher edges_;       // Declared before objects_: the watches of events are in it.
     DeadlineQueue deadlines_; // Declared before objects_: timers keep their deadlines in it.
     Objects objects_;
-    std::optional<EventLoop::Watch> edge_watch_; // Watches edge_epoll_ while edges are enabled.
     EventLoop& loop_;
-    MonotonicTime last_delivery_{};
-    // Enables edges again; empty while they are enabled.
-    std::optional<EventLoop::Timeout> edge_throttle_;
 };
 
 } // namespace evfd::daemon

@@ -1,11 +1,34 @@
-// The part of the registry that observes what clients do to events.
+// The part of the registry that watches objects and collects the edges of events.
 #include "daemon/objects/registry.h"
 
 #include "daemon/base/log.h"
 
+#include <cassert>
 #include <utility>
 
 namespace evfd::daemon {
+
+Interest::~Interest()
+{
+    if (registry_)
+        registry_->end_interest(object_);
+}
+
+void Registry::report(ObjectChange change)
+{
+    changes_.push_back(std::move(change));
+}
+
+std::vector<ObjectChange> Registry::take_changes()
+{
+    return std::exchange(changes_, {});
+}
+
+Delivered Registry::confirm_delivery() const
+{
+    assert(changes_.empty());
+    return Delivered{};
+}
 
 bool Registry::is_watched(const Object& object, EdgeMask edges)
 {
@@ -14,9 +37,38 @@ bool Registry::is_watched(const Object& object, EdgeMask edges)
     return object.watch.reports(edges);
 }
 
-Result<void> Registry::watch(const Name& name, Object& object, EdgeMask edges)
+Result<Interest> Registry::watch(const Name& name, Object& object, EdgeMask edges)
 {
-    auto& entry = *objects_.find(name);
+    if (const auto watched = watch_object(*objects_.find(name), edges); !watched)
+        return std::unexpected(watched.error());
+    ++object.interests;
+    return Interest{*this, {name, object.serial}};
+}
+
+Result<void> Registry::monitor(const Name& name, Object& object)
+{
+    if (const auto watched = watch_object(*objects_.find(name), EdgeMask::any); !watched)
+        return watched;
+    object.is_monitored = true;
+    return {};
+}
+
+void Registry::unmonitor(const Name& name, Object& object)
+{
+    object.is_monitored = false;
+    unwatch_if_unneeded(name);
+}
+
+void Registry::end_interest(const ObjectRef& reference)
+{
+    auto* object = find(reference);
+    if (object && --object->interests == 0)
+        unwatch_if_unneeded(reference.name);
+}
+
+Result<void> Registry::watch_object(Entry& entry, EdgeMask edges)
+{
+    auto& object = entry.second;
     if (auto* timer = object.timer()) {
         if (!timer->is_counting()) {
             timer->start_counting();
@@ -28,7 +80,7 @@ Result<void> Registry::watch(const Name& name, Object& object, EdgeMask edges)
         if (const auto watched = watch_event(entry, *event, edges); !watched)
             return watched;
     if (edges == EdgeMask::any)
-        deliver_edges(); // Delivers earlier edges and the first edge of the watch.
+        collect_edges(); // Takes earlier edges and the first edge of the watch.
     return {};
 }
 
@@ -39,35 +91,35 @@ Result<void> Registry::watch_event(Entry& entry, const Event& event, EdgeMask ed
         watch.arm_locally();
         return {};
     }
-    return watch_descriptor(entry, event, edges);
+    return edges_.watch(entry.first, entry.second, watch, event.fd(), edges);
 }
 
 // Watches an event that the daemon signalled itself and that clients can set and clear from now on.
 Result<void> Registry::watch_shared(Entry& entry, const Event& event)
 {
     const auto edges = event.mode() == Mode::manual ? EdgeMask::any : EdgeMask::readable;
-    if (const auto watched = watch_descriptor(entry, event, edges); !watched)
+    if (const auto watched =
+            edges_.watch(entry.first, entry.second, entry.second.watch, event.fd(), edges);
+        !watched)
         return watched;
-    deliver_edges(); // Delivers the first edge of the watch.
+    collect_edges(); // Takes the first edge of the watch.
     return {};
 }
 
-Result<void> Registry::watch_descriptor(Entry& entry, const Event& event, EdgeMask edges)
+void Registry::unwatch_if_unneeded(const Name& name)
 {
-    return entry.second.watch.arm(edge_epoll_, event.fd(), edges,
-                                  [this, &entry](std::uint32_t events) { on_edge(entry, events); });
-}
-
-void Registry::unwatch_if_unobserved(const Name& name)
-{
-    auto* object = find(name);
-    if (!object || !is_watched(*object) || observer_.is_observed(name))
+    const auto entry = objects_.find(name);
+    if (entry == objects_.end())
         return;
-    object->watch.release();
-    if (auto* timer = object->timer(); timer && !timer->must_count()) {
-        timer->stop_counting();
-        schedule_poll(*objects_.find(name));
+    auto& object = entry->second;
+    auto* timer = object.timer();
+    if (object.interests == 0 && !object.is_monitored) {
+        object.watch.release();
+        if (timer && !timer->must_count())
+            timer->stop_counting();
     }
+    if (timer)
+        schedule_poll(*entry);
 }
 
 void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
@@ -93,68 +145,35 @@ void Registry::warn_once(const Name& name, Object& object, Misuse misuse)
     }
 }
 
-void Registry::on_edge(Entry& entry, std::uint32_t events)
-{
-    auto& [name, object] = entry;
-    if (object.watch.shows_full_counter(events))
-        warn_once(name, object, Misuse::counter_full);
-    if (object.watch.on_edge())
-        observer_.on_edge(name, object);
-}
-
-// Edges that come meanwhile are not lost: they are delivered when edges are enabled again.
-void Registry::on_edges()
-{
-    const auto now = monotonic_now();
-    const bool is_busy = now - std::exchange(last_delivery_, now) < min_edge_interval;
-    if (deliver_edges().has_completed_wait() || !is_busy)
-        return;
-    edge_watch_.reset();
-    // Leaves as much time to others as this took.
-    const auto end = monotonic_now();
-    edge_throttle_.emplace(loop_.add_timeout(
-        end + std::max<nanoseconds>(min_edge_interval, end - now), [this] { enable_edges(); }));
-}
-
-void Registry::enable_edges()
-{
-    edge_watch_.emplace(loop_.watch(edge_epoll_, [this](std::uint32_t) { on_edges(); }));
-    last_delivery_ = monotonic_now();
-}
-
 // Marks the events that the daemon itself sets.
 void Registry::signal_locally(const Increments& increments)
 {
-    const bool is_first = signalled_locally_.empty();
     for (const auto& increment : increments)
         if (increment.object->watch.is_local())
-            signalled_locally_.push_back(&*objects_.find(*increment.name));
-    if (is_first && !signalled_locally_.empty())
-        loop_.defer([this] { deliver_edges(); }); // Unless another call delivers the edges before.
+            edges_.signal(objects_.find(*increment.name)->first, *increment.object);
 }
 
-Delivered Registry::deliver_edges()
+// Earlier waits for a pulse come first if they wait for something else, too, so earlier edges are
+// collected before.
+void Registry::report_pulses(const std::vector<Pulsed>& pulsed)
 {
-    if (is_delivering_ || (signalled_locally_.empty() && !edge_epoll_.watches_any()))
-        return Delivered{false}; // An observer may call functions that end up here again.
-    is_delivering_ = true;
-    for (auto* entry : std::exchange(signalled_locally_, {}))
-        observer_.on_edge(entry->first, entry->second);
-    // Each poll returns a batch, the longest waiting first. The number of polls is limited, because
-    // busy writers could go on indefinitely.
-    constexpr auto batch = EventLoop::batch;
-    const auto max_batches =
-        edge_epoll_.watches_any() ? 1 + objects_.size() / batch : std::size_t{0};
-    for (std::size_t i = 0; i < max_batches; ++i) {
-        const auto polled = edge_epoll_.poll();
-        if (!polled)
-            log_.error({}, "cannot poll for edges of events: {}", polled.error().message());
-        if (!polled || *polled < batch)
-            break;
+    for (const auto& [name, object, times] : pulsed) {
+        if (object->interests > 0)
+            collect_edges();
+        report({ObjectChange::Kind::pulsed, {*name, object->serial}, times});
     }
-    const bool has_completed_wait = observer_.on_edges_delivered();
-    is_delivering_ = false;
-    return Delivered{has_completed_wait};
+}
+
+void Registry::collect_edges()
+{
+    for (const auto& edge : edges_.collect(objects_.size())) {
+        const auto& name = *edge.name;
+        auto& object = *edge.object;
+        if (edge.events && object.watch.shows_full_counter(*edge.events))
+            warn_once(name, object, Misuse::counter_full);
+        if (!edge.events || object.watch.on_edge())
+            report({ObjectChange::Kind::edge, {name, object.serial}});
+    }
 }
 
 } // namespace evfd::daemon

@@ -84,7 +84,7 @@ void Registry::remove_subscription(const Session::SubscriptionRef& subscription_
     if (const auto* subscription = object.subscriptions()->find(subscription_ref.token))
         unpersist(*subscription);
     object.subscriptions()->remove(subscription_ref.token);
-    observer_.on_interest_changed(subscription_ref.name);
+    report({ObjectChange::Kind::subscribers, {subscription_ref.name, object.serial}});
 }
 
 void Registry::undo_open(Session& session)
@@ -107,8 +107,7 @@ Result<void> Registry::apply_logged(const Increments& increments)
     const auto pulsed = tokens_.add(increments);
     if (!pulsed)
         return std::unexpected(pulsed.error());
-    for (const auto& [name, object, times] : *pulsed)
-        observer_.on_pulsed(*name, *object, times);
+    report_pulses(*pulsed);
     return {};
 }
 

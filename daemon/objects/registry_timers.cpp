@@ -65,7 +65,8 @@ Registry::resolve_target(const Peer& peer, const protocol::Arm& request, PolicyC
 }
 
 Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
-                            PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
+                            const Delivered& delivered, PolicyCheck policy_check,
+                            std::optional<ProcessWatcher::Ref> process,
                             std::optional<std::uint64_t> id)
 {
     const bool exists = find(request.name) != nullptr;
@@ -97,13 +98,11 @@ Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
 
     if (spec->cancel_on_clock_change)
         // An earlier change of the wall clock does not cancel this timer.
-        deadlines_.check_wall_clock();
+        check_wall_clock();
     if (*target)
         if (auto room = check_ticks(session.peer, request.name, spec->schedule); !room)
             return std::unexpected(std::move(room.error()));
     if (exists) {
-        poll_timer(request.name); // Earlier expirations count for the earlier waiters.
-        const auto delivered = deliver_edges();
         const auto done = rearm(*objects_.find(request.name), *spec, *std::move(target), delivered);
         return done ? Outcome<Made>{Made::existed} : std::unexpected(done.error());
     }
@@ -117,8 +116,8 @@ Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
         add_object(session, request.name, *draft, *std::move(charged),
                    std::make_unique<Timer>(*spec, *std::move(target)), std::move(process));
     charge_ticks(entry.second);
-    observer_.on_created(entry.first, entry.second);
-    restart_polling(entry);
+    // Counts until the waits and monitors know the timer. Then unwatch_if_unneeded() decides.
+    report(ObjectChange::Kind::created, entry);
     return Made::created;
 }
 
@@ -154,23 +153,16 @@ Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
     const auto done = object.timer()->arm(spec, std::move(target));
     charge_ticks(object);
     persist(entry);
-    observer_.on_rearmed(name, object);
+    report(ObjectChange::Kind::rearmed, entry);
     restart_polling(entry);
     return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));
 }
 
-Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items)
+Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items, const Delivered&)
 {
     for (const auto& item : items.list)
         if (const auto timer = find_authorized_timer(peer, item); !timer)
             return std::unexpected(timer.error());
-    for (const auto& item : items.list)
-        poll_timer(item.name);
-    return disarm(items, deliver_edges());
-}
-
-Outcome<void> Registry::disarm(const Items<Item>& items, const Delivered&)
-{
     Outcome<void> disarmed;
     for (const auto& item : items.list) {
         auto& entry = *objects_.find(item.name);
@@ -178,7 +170,7 @@ Outcome<void> Registry::disarm(const Items<Item>& items, const Delivered&)
             disarmed = std::unexpected(refuse::system_failure(done.error()));
         charge_ticks(entry.second);
         persist(entry);
-        observer_.on_rearmed(entry.first, entry.second);
+        report(ObjectChange::Kind::rearmed, entry);
         restart_polling(entry);
     }
     return disarmed;
@@ -186,7 +178,7 @@ Outcome<void> Registry::disarm(const Items<Item>& items, const Delivered&)
 
 bool Registry::acknowledge(const Session& session, const Token& token)
 {
-    deadlines_.check_wall_clock(); // The subscriber may have learnt of it before us.
+    check_wall_clock(); // The subscriber may have learnt of it before us.
     const auto subscription =
         std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
     auto* object = subscription == session.subscriptions.end() ? nullptr : find(subscription->name);
@@ -205,8 +197,7 @@ bool Registry::acknowledge(const Session& session, const Token& token)
 // A timer counts from the moment it is armed, and continues only while the count is needed.
 void Registry::restart_polling(Entry& entry)
 {
-    unwatch_if_unobserved(entry.first);
-    schedule_poll(entry);
+    unwatch_if_unneeded(entry.first);
 }
 
 void Registry::schedule_poll(Entry& entry)
@@ -236,8 +227,11 @@ void Registry::poll(Entry& entry)
     // The timer's own waiters come first: some may wait for its event as well.
     if (times > 0 && !timer.target() && timer.persists_count())
         persist_counters(object);
-    if (times > 0)
-        observer_.on_expired(name, object, times);
+    if (times > 0) {
+        if (object.interests > 0)
+            collect_edges(); // Earlier waits come first if they wait for something else, too.
+        report(ObjectChange::Kind::expired, entry, times);
+    }
     fire_target(entry, times);
     schedule_poll(entry);
 }
@@ -254,7 +248,7 @@ void Registry::fire_target(Entry& entry, std::int64_t times)
         target->is_gone = true;
         target->backlog = 0;
         persist(entry);
-        unwatch_if_unobserved(name);
+        unwatch_if_unneeded(name);
         return;
     }
     if (is_target_denied(*target))
@@ -334,6 +328,12 @@ bool Registry::is_target_denied(const Timer::Target& target) const
                                                    &find(target.event)->ownership, Permission::set);
 }
 
+void Registry::check_wall_clock()
+{
+    if (deadlines_.check_wall_clock())
+        on_clock_set();
+}
+
 void Registry::on_clock_set()
 {
     for (auto& entry : objects_) {
@@ -342,7 +342,7 @@ void Registry::on_clock_set()
             continue;
         timer->cancel();
         persist(entry);
-        observer_.on_cancelled(entry.first, entry.second);
+        report(ObjectChange::Kind::cancelled, entry);
         restart_polling(entry);
     }
 }

@@ -56,6 +56,7 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     if (!request)
         return refuse(service, protocol::InvalidParameter{request.error().name}, output);
     auto answer = service.handle(caller, *request);
+    service.apply_changes();
     if (!answer)
         return refuse(service, std::move(answer.error()), output);
     caller.modifies_state = protocol::is_counted<Request>;

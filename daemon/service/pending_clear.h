@@ -7,6 +7,7 @@
 #include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
 #include "daemon/service/reply_cache.h"
+#include "daemon/waiting/delivery.h"
 
 #include <utility>
 
@@ -14,10 +15,10 @@ namespace evfd::daemon {
 
 class PendingClear : public PendingReply {
 public:
-    PendingClear(Registry& registry, Counters& counters, const Caller& caller,
+    PendingClear(Registry& registry, Delivery& delivery, Counters& counters, const Caller& caller,
                  Registry::ClearProgress progress)
-        : registry_{registry}, counters_{counters}, reply_cache_{registry, caller.session},
-          progress_{std::move(progress)}
+        : registry_{registry}, delivery_{delivery}, counters_{counters},
+          reply_cache_{registry, caller.session}, progress_{std::move(progress)}
     {
     }
 
@@ -27,6 +28,7 @@ public:
 
 private:
     Registry& registry_;
+    Delivery& delivery_;
     Counters& counters_;
     ReplyCache reply_cache_;
     Registry::ClearProgress progress_;

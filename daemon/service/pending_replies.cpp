@@ -59,6 +59,8 @@ PendingReply::Progress PendingQuotas::advance(OutputQueue& output)
 
 PendingReply::Progress PendingMonitor::advance(OutputQueue& output)
 {
+    monitor_->prepare();
+    delivery_.apply();
     auto news = monitor_->next();
     if (monitor_->fault()) {
         write_refusal(refuse::system_failure(*monitor_->fault()), counters_, output);

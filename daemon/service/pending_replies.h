@@ -7,6 +7,7 @@
 #include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
 #include "daemon/service/reply_cache.h"
+#include "daemon/waiting/delivery.h"
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 
@@ -87,9 +88,10 @@ private:
 // A Monitor call. It ends with its connection, or with an error.
 class PendingMonitor : public PendingReply {
 public:
-    PendingMonitor(Registry& registry, const Waits& waits, Counters& counters,
+    PendingMonitor(Registry& registry, const Waits& waits, Delivery& delivery, Counters& counters,
                    std::unique_ptr<Monitor> monitor)
-        : registry_{registry}, waits_{waits}, counters_{counters}, monitor_{std::move(monitor)}
+        : registry_{registry}, waits_{waits}, delivery_{delivery}, counters_{counters},
+          monitor_{std::move(monitor)}
     {
     }
 
@@ -98,6 +100,7 @@ public:
 private:
     Registry& registry_;
     const Waits& waits_;
+    Delivery& delivery_;
     Counters& counters_;
     std::unique_ptr<Monitor> monitor_;
 };

@@ -8,10 +8,10 @@
 
 namespace evfd::daemon {
 
-PendingSet::PendingSet(EventLoop& loop, Registry& registry, Counters& counters,
+PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, Counters& counters,
                        const Caller& caller, const Increments& increments)
-    : loop_{loop}, registry_{registry}, counters_{counters}, session_{caller.session},
-      reply_cache_{registry, caller.session}, wake_{caller.wake}
+    : loop_{loop}, registry_{registry}, delivery_{delivery}, counters_{counters},
+      session_{caller.session}, reply_cache_{registry, caller.session}, wake_{caller.wake}
 {
     for (const auto& increment : increments) {
         if (increment.object)
@@ -118,6 +118,7 @@ Outcome<void> PendingSet::apply_batch(const Increments& increments, std::int64_t
 {
     const auto begin = monotonic_now();
     auto done = registry_.add(session_.peer, increments);
+    delivery_.apply();
     batch_sizer_.record(tokens * each, monotonic_now() - begin);
     applied_ += tokens;
     return done;

@@ -11,6 +11,7 @@
 #include "daemon/service/counters.h"
 #include "daemon/service/pending_reply.h"
 #include "daemon/service/reply_cache.h"
+#include "daemon/waiting/delivery.h"
 
 #include <cstdint>
 #include <functional>
@@ -22,8 +23,8 @@ namespace evfd::daemon {
 class PendingSet : public PendingReply {
 public:
     // An increment without an object has all of its tokens.
-    PendingSet(EventLoop& loop, Registry& registry, Counters& counters, const Caller& caller,
-               const Increments& increments);
+    PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, Counters& counters,
+               const Caller& caller, const Increments& increments);
 
     Progress advance(OutputQueue& output) override;
     bool must_finish() const override { return true; }
@@ -43,6 +44,7 @@ private:
 
     EventLoop& loop_;
     Registry& registry_;
+    Delivery& delivery_;
     Counters& counters_;
     const Session& session_;
     ReplyCache reply_cache_;

@@ -54,10 +54,12 @@ std::int64_t descriptor_limit()
 Service::Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
                  EventfdIncrementer incrementer, DescriptorBudget budget)
     : loop_{loop}, connections_{budget.connections}, quota_{std::move(limits)},
-      registry_{loop, quota_, *this, state_store, std::move(incrementer), budget.objects},
-      sessions_{registry_},
-      waits_{loop, registry_, [this](const Name& name) { on_interest_changed(name); }},
-      monitors_{loop, registry_}
+      registry_{loop,           quota_,
+                state_store,    std::move(incrementer),
+                budget.objects, [this] { return delivery_.run(); }},
+      monitors_{loop, registry_},
+      waits_{loop, registry_, monitors_, [this](Wait& wait) { delivery_.time_out(wait); }},
+      delivery_{loop, registry_, waits_, monitors_}, sessions_{registry_, delivery_}
 {
 }
 
@@ -77,9 +79,11 @@ void Service::set_policy(Policy policy)
 {
     if (policy == registry_.policy())
         return;
+    delivery_.deliver_to_all_waits();
     const auto before = registry_.set_policy(std::move(policy));
     waits_.on_policy_changed();
     monitors_.on_policy_changed(before);
+    apply_changes();
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
@@ -88,6 +92,7 @@ void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& req
     Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
                  registry_.create(session, request, Registry::PolicyCheck::skip));
+    apply_changes();
 }
 
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
@@ -97,7 +102,9 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     log_declared(request.name, owner,
                  existing && existing->timer()
                      ? Outcome<Made>{Made::existed}
-                     : registry_.arm(session, request, Registry::PolicyCheck::skip));
+                     : registry_.arm(session, request, delivery_.deliver(request.name),
+                                     Registry::PolicyCheck::skip));
+    apply_changes();
 }
 
 // Changes of calls that are not answered yet are committed at the end of the iteration only, and
@@ -261,8 +268,8 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    const auto made = registry_.arm(caller.session, request, Registry::PolicyCheck::enforce,
-                                    *std::move(process), id);
+    const auto made = registry_.arm(caller.session, request, delivery_.deliver(request.name),
+                                    Registry::PolicyCheck::enforce, *std::move(process), id);
     if (!made)
         return std::unexpected(made.error());
     return protocol::Arm::Reply{*made == Made::created, id_of(*registry_.find(request.name))};
@@ -270,7 +277,9 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
 {
-    if (auto done = registry_.disarm(caller.session.peer, request.items); !done)
+    if (auto done =
+            registry_.disarm(caller.session.peer, request.items, delivery_.deliver(request.items));
+        !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
@@ -309,13 +318,14 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
 {
     const auto& peer = caller.session.peer;
     if (reply_cache(caller.session).has_begun())
-        return std::make_unique<PendingSet>(loop_, registry_, counters_, caller,
+        return std::make_unique<PendingSet>(loop_, registry_, delivery_, counters_, caller,
                                             registry_.recheck_set(peer, request.items));
     const auto increments = registry_.check_set(peer, request.items);
     if (!increments)
         return std::unexpected(increments.error());
     if (std::ranges::any_of(*increments, [](const auto& one) { return one.tokens > 1; }))
-        return std::make_unique<PendingSet>(loop_, registry_, counters_, caller, *increments);
+        return std::make_unique<PendingSet>(loop_, registry_, delivery_, counters_, caller,
+                                            *increments);
     // The call and the increments are committed together: from then on the call is certain to be
     // done, and done once.
     reply_cache(caller.session).commit(set_reply());
@@ -333,19 +343,23 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto progress = registry_.check_clear(caller.session.peer, request.items);
     if (!progress)
         return std::unexpected(std::move(progress.error()));
-    return std::make_unique<PendingClear>(registry_, counters_, caller, *std::move(progress));
+    return std::make_unique<PendingClear>(registry_, delivery_, counters_, caller,
+                                          *std::move(progress));
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
 {
-    if (auto done = registry_.delete_objects(caller.session.peer, request.items); !done)
+    if (auto done = registry_.delete_objects(caller.session.peer, request.items,
+                                             delivery_.deliver(request.items));
+        !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetPermissions& request)
 {
-    auto done = registry_.set_permissions(caller.session.peer, request.name, request.permissions);
+    auto done = registry_.set_permissions(caller.session.peer, request.name, request.permissions,
+                                          delivery_.deliver_to_waits_for(request.name));
     if (!done)
         return std::unexpected(std::move(done.error()));
     return {};
@@ -383,7 +397,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     if (!hold_request)
         return std::unexpected(std::move(hold_request.error()));
     auto wait = waits_.start(peer, *std::move(charged), request, caller.wake,
-                             reply_cache(caller.session).call(), *std::move(hold_request));
+                             delivery_.deliver_before(request), reply_cache(caller.session).call(),
+                             *std::move(hold_request));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
@@ -432,7 +447,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                                : MonitorScope::changes;
     auto monitor = monitors_.start(peer, *std::move(charged), request.pattern.value_or(Pattern{}),
                                    scope, caller.wake);
-    return std::make_unique<PendingMonitor>(registry_, waits_, counters_, std::move(monitor));
+    return std::make_unique<PendingMonitor>(registry_, waits_, delivery_, counters_,
+                                            std::move(monitor));
 }
 
 protocol::Status::Reply Service::status()
@@ -470,6 +486,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
 
 Outcome<protocol::Metrics::Reply> Service::handle(Caller&, const protocol::Metrics&)
 {
+    counters_.edges = delivery_.edges();
     return protocol::Metrics::Reply{
         open_metrics(counters_, status(), quota_, loop_.iteration_latency())};
 }
@@ -489,74 +506,6 @@ Service::handle(Caller&, const protocol::GetInterfaceDescription& request)
     if (!text)
         return std::unexpected(protocol::InterfaceNotFound{request.interface_name});
     return protocol::GetInterfaceDescription::Reply{*text};
-}
-
-// Notifications.
-
-void Service::on_created(const Name& name, Object& object)
-{
-    waits_.on_created(name, object);
-    monitors_.on_created(name, object);
-}
-
-void Service::on_edge(const Name& name, Object& object)
-{
-    ++counters_.edges;
-    waits_.on_edge(name, object);
-    monitors_.on_changed(name, object);
-}
-
-bool Service::on_edges_delivered()
-{
-    return waits_.on_edges_delivered();
-}
-
-void Service::on_pulsed(const Name& name, Object& object, std::int64_t times)
-{
-    waits_.on_counted(name, times);
-    monitors_.on_changed(name, object);
-}
-
-void Service::on_expired(const Name& name, Object& object, std::int64_t times)
-{
-    waits_.on_counted(name, times);
-    monitors_.on_changed(name, object);
-}
-
-void Service::on_rearmed(const Name& name, Object& object)
-{
-    monitors_.on_changed(name, object);
-}
-
-void Service::on_cancelled(const Name& name, Object& object)
-{
-    waits_.on_cancelled(name);
-    monitors_.on_changed(name, object);
-}
-
-void Service::on_permissions_changed(const Name& name, Object& object, const Ownership& before)
-{
-    waits_.on_permissions_changed(name);
-    monitors_.on_permissions_changed(name, object, before);
-}
-
-void Service::on_deleted(const Name& name, const Ownership& before)
-{
-    waits_.on_deleted(name);
-    monitors_.on_deleted(name, before);
-}
-
-void Service::on_interest_changed(const Name& name)
-{
-    monitors_.on_interest_changed(name);
-}
-
-bool Service::is_observed(const Name& name) const
-{
-    if (waits_.waiter_count(name) > 0)
-        return true;
-    const auto* object = registry_.find(name);
-    return object && monitors_.is_observing(name, *object);
 }
 
 } // namespace evfd::daemon

@@ -6,7 +6,7 @@
 // permissions: the registry does (Registry::authorize), and the service turns its decisions into
 // errors of the protocol.
 //
-// The service also observes the registry: it forwards each notification to the waits and the
+// After each handler, apply_changes() has Delivery take what it changed to the waits and the
 // monitors, in this order, so that a waiter is served before a monitor describes the object.
 //
 // A call that changes something is recorded before its effect, or in one commit with it: prepare()
@@ -30,6 +30,7 @@
 #include "daemon/service/reply_cache.h"
 #include "daemon/service/sessions.h"
 #include "daemon/store/descriptor_budget.h"
+#include "daemon/waiting/delivery.h"
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 
@@ -47,10 +48,12 @@ struct ConnectionCharges {
     Quota::Charge unread_descriptors;
 };
 
-class Service final : private RegistryObserver {
+class Service {
 public:
     Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
             EventfdIncrementer incrementer, DescriptorBudget budget);
+    Service(const Service&) = delete; // Pinned: the registry calls it.
+    Service& operator=(const Service&) = delete;
 
     void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // Sets what Status reports.
     // Recovers the state of an earlier daemon. Its sessions end if they are not resumed within
@@ -83,6 +86,8 @@ public:
     // Commits all recorded changes, so that they may be reported. Returns nothing if they are not
     // certain.
     std::optional<Committed> commit();
+    // Called after each handler.
+    void apply_changes() { delivery_.apply(); }
     ReplyCache reply_cache(Session& session) { return {registry_, session}; }
 
     // Calls `task` when the sessions that no client resumed have ended.
@@ -120,20 +125,9 @@ public:
 
     Registry& registry() { return registry_; }
     const Waits& waits() const { return waits_; }
-    bool is_observed(const Name& name) const override;
+    const Monitors& monitors() const { return monitors_; }
 
 private:
-    void on_created(const Name& name, Object& object) override;
-    void on_edge(const Name& name, Object& object) override;
-    bool on_edges_delivered() override;
-    void on_pulsed(const Name& name, Object& object, std::int64_t times) override;
-    void on_expired(const Name& name, Object& object, std::int64_t times) override;
-    void on_rearmed(const Name& name, Object& object) override;
-    void on_cancelled(const Name& name, Object& object) override;
-    void on_permissions_changed(const Name& name, Object& object, const Ownership& before) override;
-    void on_deleted(const Name& name, const Ownership& before) override;
-    void on_interest_changed(const Name& name) override;
-
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
     Outcome<ProcessWatcher::Ref> acquire_process(const Caller& caller, Resource needed_for);
@@ -159,9 +153,10 @@ private:
     log::Limited client_log_;
     Quota quota_;
     Registry registry_;
-    Sessions sessions_;
-    Waits waits_;
     Monitors monitors_;
+    Waits waits_;
+    Delivery delivery_;
+    Sessions sessions_;
 };
 
 } // namespace evfd::daemon

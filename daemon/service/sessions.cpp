@@ -23,7 +23,7 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
         // The history of a session that ended is not known any more.
         history_is_complete_ = orphans_.empty();
         for (auto& [token, session] : std::exchange(orphans_, {}))
-            registry_.end(session);
+            end_objects_and_holds(session);
         if (on_orphans_ended_)
             on_orphans_ended_();
     }));
@@ -60,9 +60,17 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
     return is_orphan || history_is_complete_;
 }
 
+void Sessions::end_objects_and_holds(Session& session)
+{
+    if (registry_.owns_objects(session))
+        delivery_.delete_owned(session.id);
+    registry_.end(session);
+    delivery_.apply();
+}
+
 void Sessions::end(Session& session)
 {
-    registry_.end(session);
+    end_objects_and_holds(session);
     if (session.is_resumable())
         in_use_.erase(*session.token);
 }

@@ -23,6 +23,7 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/objects/registry.h"
 #include "daemon/objects/session.h"
+#include "daemon/waiting/delivery.h"
 
 #include <functional>
 #include <map>
@@ -34,7 +35,7 @@ namespace evfd::daemon {
 
 class Sessions {
 public:
-    explicit Sessions(Registry& registry) : registry_{registry} {}
+    Sessions(Registry& registry, Delivery& delivery) : registry_{registry}, delivery_{delivery} {}
     Sessions(const Sessions&) = delete;
     Sessions& operator=(const Sessions&) = delete;
 
@@ -53,7 +54,10 @@ public:
     void end(Session& session);
 
 private:
+    void end_objects_and_holds(Session& session);
+
     Registry& registry_;
+    Delivery& delivery_;
     bool history_is_complete_ = false;
     std::set<Token> in_use_;
     std::map<Token, Session> orphans_;

@@ -74,32 +74,45 @@ std::optional<Monitor::MonitorEvent> Monitor::next()
     if (phase_ == Phase::resync) {
         phase_ = Phase::present;
         cursor_.reset();
+        listed_next_.reset();
         return make_event(Change::resync);
     }
     return phase_ == Phase::present ? next_present() : next_change();
 }
 
-std::optional<Monitor::MonitorEvent> Monitor::next_present()
+void Monitor::prepare()
 {
+    if (phase_ != Phase::present || listed_next_)
+        return;
     auto& objects = monitors_.registry_.objects();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int visited = 0; object != objects.end(); ++object, ++visited) {
         if (visited == max_objects_per_monitor_step)
-            return {}; // Other connections are served first; then the listing continues.
+            return; // Other connections are served first; then the listing continues.
         const auto& name = object->first;
         if (!covers(name))
             covered_up_to_ = name;
-        const bool is_reported = pattern_.matches(name) && sees(name, object->second);
-        // The watch begins first, so that no change is missed between it and the description.
-        if (is_reported)
-            if (const auto watched = monitors_.watch(name, object->second); !watched) {
+        if (pattern_.matches(name) && sees(name, object->second)) {
+            // The watch begins first, so that no change is missed between it and the description.
+            if (const auto watched = monitors_.watch(name, object->second); !watched)
                 fault_ = watched.error();
-                return {};
-            }
+            else
+                listed_next_ = name;
+            return;
+        }
         cursor_ = name;
-        if (is_reported)
-            return make_event(Change::present, name);
     }
+}
+
+std::optional<Monitor::MonitorEvent> Monitor::next_present()
+{
+    auto& objects = monitors_.registry_.objects();
+    if (listed_next_) {
+        cursor_ = std::exchange(listed_next_, {});
+        return make_event(Change::present, cursor_);
+    }
+    if (cursor_ ? objects.upper_bound(*cursor_) != objects.end() : !objects.empty())
+        return {};
     phase_ = Phase::live;
     covers_all_ = true;
     return make_event(Change::ready);
@@ -151,7 +164,7 @@ void Monitors::sweep()
     const TimeSlice slice{max_sweep_time};
     auto object = swept_up_to_ ? objects.upper_bound(*swept_up_to_) : objects.begin();
     for (; object != objects.end(); ++object) {
-        registry_.unwatch_if_unobserved(object->first);
+        unwatch_if_unobserved(object->first, object->second);
         if (slice.left())
             continue;
         swept_up_to_ = object->first;
@@ -174,9 +187,15 @@ bool Monitors::is_observing(const Name& name, const Object& object) const
 
 Result<void> Monitors::watch(const Name& name, Object& object)
 {
-    if (Registry::is_watched(object, EdgeMask::any) || !is_observing(name, object))
+    if (object.is_monitored || !is_observing(name, object))
         return {};
-    return registry_.watch(name, object, EdgeMask::any);
+    return registry_.monitor(name, object);
+}
+
+void Monitors::unwatch_if_unobserved(const Name& name, Object& object)
+{
+    if (object.is_monitored && !is_observing(name, object))
+        registry_.unmonitor(name, object);
 }
 
 void Monitors::watch_or_warn(const Name& name, Object& object)
@@ -202,7 +221,7 @@ void Monitors::on_changed(const Name& name, const Object& object)
 
 void Monitors::on_permissions_changed(const Name& name, Object& object, const Ownership& before)
 {
-    registry_.unwatch_if_unobserved(name);
+    unwatch_if_unobserved(name, object);
     watch_or_warn(name, object);
     for (auto* monitor : monitors_)
         monitor->mark_visibility(name, sees(registry_.policy(), monitor->peer_, name, before),
@@ -216,7 +235,7 @@ void Monitors::on_deleted(const Name& name, const Ownership& before)
                                  false);
 }
 
-void Monitors::on_interest_changed(const Name& name)
+void Monitors::on_waiters_changed(const Name& name)
 {
     if (waiter_monitors_ == 0 || !registry_.find(name))
         return;
@@ -252,7 +271,7 @@ void Monitors::on_policy_changed(const Policy& before)
     if (monitors_.empty())
         return;
     for (auto& [name, object] : registry_.objects()) {
-        registry_.unwatch_if_unobserved(name);
+        unwatch_if_unobserved(name, object);
         watch_or_warn(name, object);
         for (auto* monitor : monitors_) {
             const auto& peer = monitor->peer_;

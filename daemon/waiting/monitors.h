@@ -56,8 +56,11 @@ public:
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
 
-    // Returns nothing if everything is reported, or if it visited many objects without a match;
-    // then has_more() is true.
+    // Watches the object that next() lists, if any. That collects edges; the caller delivers them
+    // before next(), so that an edge before the listing is not reported as a change after it.
+    void prepare();
+    // Returns nothing if everything is reported, or if prepare() visited many objects without a
+    // match; then has_more() is true.
     std::optional<MonitorEvent> next();
     bool has_more() const { return phase_ != Phase::live; }
     // The reason why the monitor cannot continue: an object to report cannot be watched.
@@ -95,7 +98,8 @@ private:
     Wake wake_;
     std::int64_t sequence_ = 0;
     Phase phase_ = Phase::present;
-    std::optional<Name> cursor_; // The last name that was listed as present.
+    std::optional<Name> cursor_;      // The last name that was listed as present.
+    std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
     // The last name that was ever listed; the objects up to it are watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
@@ -116,7 +120,7 @@ public:
     // Returns whether a monitor wants to know when this event is set or cleared.
     bool is_observing(const Name& name, const Object& object) const;
 
-    // Called by the service, for the registry.
+    // Called by Delivery, for the registry.
     void on_created(const Name& name, Object& object);
     void on_changed(const Name& name, const Object& object); // Set, cleared or pulsed.
     void on_permissions_changed(const Name& name, Object& object, const Ownership& before);
@@ -124,12 +128,13 @@ public:
     void on_policy_changed(const Policy& before);
     // The number of waiters or subscribers has changed. It is reported in a later iteration, so
     // that a client that comes and goes many times is reported once.
-    void on_interest_changed(const Name& name);
+    void on_waiters_changed(const Name& name);
 
 private:
     friend class Monitor;
     Result<void> watch(const Name& name, Object& object);
     void watch_or_warn(const Name& name, Object& object);
+    void unwatch_if_unobserved(const Name& name, Object& object);
     // Ends the watches that an ended monitor needed; a part of them in each iteration.
     void sweep_later();
     void sweep();

@@ -110,6 +110,7 @@ Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& 
 
 Wait::~Wait()
 {
+    std::erase(waits_.started_, this);
     waits_.dequeue(*this);
 }
 
@@ -206,15 +207,14 @@ Outcome<void> Waits::authorize(const Peer& peer, const Name& name, const Object*
 
 Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge charge,
                                             const protocol::Wait& request, Wait::Wake wake,
-                                            CallId call, std::optional<HoldRequest> hold_request)
+                                            const Delivered&, CallId call,
+                                            std::optional<HoldRequest> hold_request)
 {
     if (const auto checked = check(peer, request); !checked)
         return std::unexpected(checked.error());
 
     std::unique_ptr<Wait> wait{new Wait{*this, peer, std::move(charge), request, std::move(wake),
                                         call, std::move(hold_request)}};
-    if (needs_delivery_first(*wait))
-        deliver_edges(*wait);
     count_expired(*wait);
     note_set_events(*wait);
     if (try_complete(*wait))
@@ -222,60 +222,88 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
     if (request.timeout == nanoseconds{0})
         return std::unexpected(refuse::timed_out());
 
-    // The wait enters its queues before anything is watched for it: watching may deliver edges,
-    // which may complete all earlier waits and so end the watch.
     enqueue(*wait);
     // Available tokens produce an edge; other objects that are set already do not.
     bool must_recheck = false;
     for (const auto& part : wait->parts_) {
-        auto* object = registry_.find(part.name);
-        if (!object || wait->is_done())
+        auto* object = part.queue->object;
+        if (!object)
             continue;
-        const auto edges = edges_for(*object);
-        if (const auto watched = registry_.watch(part.name, *object, edges); !watched)
+        if (const auto watched = watch(*part.queue, part.name, *object); !watched)
             return std::unexpected(refuse::system_failure(watched.error()));
-        must_recheck |= edges == EdgeMask::any;
+        must_recheck |= edges_for(*object) == EdgeMask::any;
     }
-    if (wait->is_done() || (must_recheck && recheck(*wait)))
-        return wait;
-
-    if (request.timeout) {
-        wait->timeout_.emplace(
-            loop_.add_timeout(monotonic_deadline(*request.timeout), [this, &late = *wait] {
-                // The edges of sets that were in time may not have been delivered yet.
-                deliver_edges(late);
-                if (!late.is_done())
-                    finish(late, std::unexpected(refuse::timed_out()));
-            }));
-    }
+    if (must_recheck)
+        started_.push_back(wait.get());
+    if (request.timeout)
+        wait->timeout_.emplace(loop_.add_timeout(monotonic_deadline(*request.timeout),
+                                                 [this, &late = *wait] { on_timeout_(late); }));
     return wait;
 }
 
-// Earlier waits are served first, and earlier edges are not for this wait.
-bool Waits::needs_delivery_first(const Wait& wait) const
+bool Waits::needs_edges_first(const protocol::Wait& request) const
 {
-    return std::ranges::any_of(wait.parts_, [&](const Wait::Part& part) {
-        const auto* object = registry_.find(part.name);
-        return waiter_count(part.name) > 0 ||
+    return std::ranges::any_of(request.items.list, [&](const protocol::WaitItem& item) {
+        const auto* object = registry_.find(item.name);
+        return waiter_count(item.name) > 0 ||
                (object && Registry::is_watched(*object, EdgeMask::any));
     });
 }
 
-bool Waits::recheck(Wait& wait)
+Result<void> Waits::watch(WaitQueue& queue, const Name& name, Object& object)
+{
+    auto interest = registry_.watch(name, object, edges_for(object));
+    if (!interest)
+        return std::unexpected(interest.error());
+    queue.interest.emplace(*std::move(interest));
+    return {};
+}
+
+void Waits::check_started()
+{
+    for (auto* wait : std::exchange(started_, {}))
+        if (!wait->is_done())
+            recheck(*wait);
+}
+
+void Waits::recheck(Wait& wait)
 {
     count_expired(wait);
     note_set_events(wait);
     ++epoch_;
     for (const auto& part : wait.parts_)
         part.queue->changed_in = epoch_;
-    return try_complete(wait);
+    try_complete(wait);
 }
 
-void Waits::deliver_edges(const Wait& wait)
+void Waits::time_out(Wait& wait)
+{
+    if (!wait.is_done())
+        finish(wait, std::unexpected(refuse::timed_out()));
+}
+
+void Waits::poll_timers(const Wait& wait) const
 {
     for (const auto& part : wait.parts_)
         registry_.poll_timer(part.name);
-    registry_.deliver_edges();
+}
+
+void Waits::poll_timers(const Name& name)
+{
+    const auto queue_ref = ref(name);
+    if (!queue_ref)
+        return;
+    auto& queue = queue_ref->queue();
+    ListNode marker;
+    marker.insert_after(queue.list);
+    while (const auto* wait = marker.advance(queue.list))
+        poll_timers(*wait);
+}
+
+void Waits::poll_timers() const
+{
+    for (const auto& [name, queue] : queues_)
+        registry_.poll_timer(name);
 }
 
 void Waits::count_expired(Wait& wait) const
@@ -307,7 +335,7 @@ void Waits::enqueue(Wait& wait)
         part.times = queue.times;
         if (wait.is_blocked_on(part))
             queue.blocked.emplace_hint(queue.blocked.end(), wait.position_, &wait);
-        on_interest_changed_(part.name);
+        monitors_.on_waiters_changed(part.name);
     }
 }
 
@@ -321,12 +349,12 @@ void Waits::dequeue(Wait& wait)
         part.node.unlink();
         if (wait.is_blocked_on(part))
             queue.blocked.erase(position);
-        on_interest_changed_(part.name);
+        monitors_.on_waiters_changed(part.name);
         if (--queue.length > 0)
             continue;
+        queue.interest.reset();
         if (queue.refs == 0)
             queues_.erase(part.name);
-        registry_.unwatch_if_unobserved(part.name);
     }
 }
 
@@ -389,7 +417,7 @@ void Waits::on_created(const Name& name, Object& object)
     }
     if (queue.length == 0)
         return;
-    if (const auto watched = registry_.watch(name, object, edges_for(object)); !watched) {
+    if (const auto watched = watch(queue, name, object); !watched) {
         end_all(queue, refuse::system_failure(watched.error()));
         return;
     }
@@ -427,8 +455,10 @@ bool Waits::may_be_set(const WaitQueue& queue) const
 
 // A wait for any of several changed objects is served in the order of arrival, whatever changed
 // first.
-bool Waits::on_edges_delivered()
+bool Waits::complete_after_edges()
 {
+    if (edge_queues_.empty())
+        return false;
     ++epoch_;
     struct Next {
         std::uint64_t position; // The first that is not tried yet, or a position before it.
@@ -481,8 +511,6 @@ void Waits::on_counted(const Name& name, std::int64_t times)
     const auto queue_ref = ref(name);
     if (!queue_ref)
         return;
-    // Earlier waits are served first if they wait for something else, too.
-    registry_.deliver_edges();
     queue_ref->queue().times += times;
     ++epoch_;
     try_blocked(queue_ref->queue());
@@ -500,6 +528,7 @@ void Waits::on_deleted(const Name& name)
     if (!queue_ref)
         return;
     queue_ref->queue().object = nullptr;
+    queue_ref->queue().interest.reset();
     end_all(queue_ref->queue(), refuse::deleted(name));
 }
 
@@ -524,10 +553,7 @@ void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
     marker.insert_after(queue.list);
     while (auto* wait = marker.advance(queue.list)) {
         auto permitted = authorize(*wait, name, queue.object);
-        if (permitted)
-            continue;
-        deliver_edges(*wait); // The wait still gets what was set until now.
-        if (!wait->is_done())
+        if (!permitted)
             finish(*wait, std::unexpected(std::move(permitted.error())));
     }
 }

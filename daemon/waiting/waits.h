@@ -7,7 +7,7 @@
 // of them; a wait for all is blocked on one, the last that was found unsatisfied, because it cannot
 // complete before that one is set.
 //
-// Waits complete strictly in the order of arrival. on_edges_delivered() therefore merges the
+// Waits complete strictly in the order of arrival. complete_after_edges() therefore merges the
 // blocked waits of all changed queues with a heap, by position, and tries each with try_complete().
 // A wait consumes tokens only at its very end: auto events and semaphores are checked first, and if
 // all are available, one token of each is taken. If another process took a token in between, the
@@ -17,9 +17,11 @@
 // after a token was taken. An epoch begins when new edges are delivered.
 //
 // Invariants:
-// - Pending edges are delivered before a new wait looks, so that earlier waits come first.
-// - A wait is in its queues before its objects are watched: watching may deliver edges, and that
-//   may remove the last other wait and, with it, the watch.
+// - Pending edges are delivered before a new wait looks, so that earlier waits come first. A wait
+//   whose objects have to be watched looks again later, in check_started(), once the edges are
+//   delivered that came before the watch.
+// - A queue with waits for an existing object has an Interest in it.
+// - Between the deletion of an object and on_deleted(), no function is called that looks at it.
 // - A completed wait has left all queues. Its outcome does not change any more.
 // - A queue exists while a wait is in it or a QueueRef refers to it.
 //
@@ -30,7 +32,9 @@
 #include "common/protocol/protocol.h"
 #include "daemon/base/event_loop.h"
 #include "daemon/objects/holds.h"
+#include "daemon/objects/interest.h"
 #include "daemon/objects/registry.h"
+#include "daemon/waiting/monitors.h"
 
 #include <cstdint>
 #include <functional>
@@ -73,9 +77,10 @@ struct WaitQueue {
     std::int64_t length = 0;
     // The waits to look at when the object changes, by position.
     std::map<std::uint64_t, Wait*> blocked{};
-    Object* object = nullptr; // Null while no object has this name.
-    std::int64_t sets = 0;    // The number of times a manual event was set since the queue began.
-    std::int64_t times = 0;   // The number of pulses or expirations since then.
+    Object* object = nullptr;           // Null while no object has this name.
+    std::optional<Interest> interest{}; // In the object, while waits are in the queue.
+    std::int64_t sets = 0;  // The number of times a manual event was set since the queue began.
+    std::int64_t times = 0; // The number of pulses or expirations since then.
     std::uint64_t changed_in = 0; // The epoch in which the object changed last.
     std::uint64_t checked_in = 0; // The epoch in which cached_is_set was read from the event.
     bool cached_is_set = false;
@@ -144,11 +149,12 @@ private:
 
 class Waits {
 public:
-    // Called when the name has one waiter more, or one fewer.
-    using OnInterestChanged = std::function<void(const Name&)>;
+    // Called by the loop when the time of a wait is over. It delivers what was in time, and calls
+    // time_out().
+    using OnTimeout = std::function<void(Wait&)>;
 
-    Waits(EventLoop& loop, Registry& registry, OnInterestChanged on_interest_changed)
-        : loop_{loop}, registry_{registry}, on_interest_changed_{std::move(on_interest_changed)}
+    Waits(EventLoop& loop, Registry& registry, Monitors& monitors, OnTimeout on_timeout)
+        : loop_{loop}, registry_{registry}, monitors_{monitors}, on_timeout_{std::move(on_timeout)}
     {
     }
     Waits(const Waits&) = delete;
@@ -158,15 +164,28 @@ public:
     // identifies it in records. `hold_request` is present if the request asks for a hold.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
                                          const protocol::Wait& request, Wait::Wake wake,
-                                         CallId call = {},
+                                         const Delivered& delivered, CallId call = {},
                                          std::optional<HoldRequest> hold_request = {});
+    // Returns whether pending edges may be for earlier waits for the same objects, or may have come
+    // before this wait.
+    bool needs_edges_first(const protocol::Wait& request) const;
+    // Has the waits that were started since the last call look once more.
+    void check_started();
+    // Ends the wait unless it is done.
+    void time_out(Wait& wait);
 
     std::int64_t waiter_count(const Name& name) const;
 
-    // Called by the service, for the registry.
+    // Polls the timers that this wait, or the waits for this name, or all waits wait for.
+    void poll_timers(const Wait& wait) const;
+    void poll_timers(const Name& name);
+    void poll_timers() const;
+
+    // Called by Delivery, for the registry.
     void on_created(const Name& name, Object& object);
     void on_edge(const Name& name, Object& object);
-    bool on_edges_delivered();                             // Returns whether a wait completed.
+    // Called after a batch of on_edge() calls. Returns whether a wait completed.
+    bool complete_after_edges();
     void on_counted(const Name& name, std::int64_t times); // The object was pulsed or has expired.
     void on_cancelled(const Name& name);
     void on_deleted(const Name& name);
@@ -214,9 +233,8 @@ private:
     Outcome<void> authorize(const Wait& wait, const Name& name, const Object* object) const;
     void end_all(WaitQueue& queue, const Refusal& refusal);
     void end_unauthorized(const Name& name, WaitQueue& queue);
-    bool needs_delivery_first(const Wait& wait) const;
-    void deliver_edges(const Wait& wait);
-    bool recheck(Wait& wait); // Returns whether the wait is done.
+    Result<void> watch(WaitQueue& queue, const Name& name, Object& object);
+    void recheck(Wait& wait);
     // Satisfies the parts whose timers have expired for the last time.
     void count_expired(Wait& wait) const;
     // Satisfies the parts whose manual events are set.
@@ -244,11 +262,13 @@ private:
 
     EventLoop& loop_;
     Registry& registry_;
-    OnInterestChanged on_interest_changed_;
+    Monitors& monitors_;
+    OnTimeout on_timeout_;
     std::uint64_t last_position_ = 0;
     std::uint64_t epoch_ = 1;
     Queues queues_;                     // Queues by name, including names that do not exist yet.
-    std::vector<QueueRef> edge_queues_; // Queues with edges since the last on_edges_delivered().
+    std::vector<QueueRef> edge_queues_; // Queues with edges since complete_after_edges().
+    std::vector<Wait*> started_;        // To be looked at by check_started().
 };
 
 } // namespace evfd::daemon

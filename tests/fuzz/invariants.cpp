@@ -16,8 +16,13 @@ void check_watch(DaemonInstance& instance, const Name& name, Object& object)
     if (object.pulse())
         return;
     const auto* timer = object.timer();
+    const auto& service = instance.service;
+    expect((object.interests > 0) == (service.waits().waiter_count(name) > 0),
+           "exactly the objects with waits have an interest");
+    expect(object.is_monitored == service.monitors().is_observing(name, object),
+           "exactly the observed objects are monitored");
     expect(Registry::is_watched(object) ==
-               (instance.service.is_observed(name) || (timer && timer->must_count())),
+               (object.interests > 0 || object.is_monitored || (timer && timer->must_count())),
            "exactly the needed objects are watched");
 }
 

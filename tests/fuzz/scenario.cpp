@@ -302,7 +302,11 @@ void Scenario::finish()
         expect(object.lifetime_owner == 0, "temporary objects are deleted");
         all.list.push_back({name});
     }
-    expect(registry.delete_objects({0, 0, 1, {}}, all).has_value(), "root can delete everything");
+    registry.collect_edges();
+    service.apply_changes();
+    expect(registry.delete_objects({0, 0, 1, {}}, all, registry.confirm_delivery()).has_value(),
+           "root can delete everything");
+    service.apply_changes();
     expect(registry.descriptors().used() == 0, "no descriptor is charged at the end");
     daemon::run_until_idle(instance_->loop);
     check_invariants(*instance_);

@@ -1,4 +1,4 @@
-// A registry for unit tests, with the waits and monitors that observe it.
+// A registry for unit tests, with the waits and monitors that get its changes.
 //
 // A fixture has an event loop that the test runs by hand, so nothing happens between two statements
 // of a test. Users are alice, who owns the objects of RegistryFixture, and bob. Descriptors come
@@ -16,6 +16,7 @@
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 #include "tests/support/catch.h"
+#include "tests/support/delivering_registry.h"
 #include "tests/support/literals.h"
 #include "tests/support/stored_fds.h"
 
@@ -133,8 +134,8 @@ std::string verdict(const Outcome<T>& outcome)
     return outcome ? "ok" : error_name(outcome.error());
 }
 
-// A registry whose notifications reach waits and monitors.
-struct RegistryFixture final : RegistryObserver {
+// A registry whose changes reach waits and monitors.
+struct RegistryFixture final {
     RegistryFixture() = default;
     // Recovers the state that an earlier instance left.
     explicit RegistryFixture(StateStore::Descriptors inherited)
@@ -145,51 +146,25 @@ struct RegistryFixture final : RegistryObserver {
         owner.id = registry.new_id();
     }
 
-    void on_created(const Name& name, Object& object) override
+    // Starts a wait as the service does.
+    Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
+                                         const protocol::Wait& request, Wait::Wake wake,
+                                         CallId call = {},
+                                         std::optional<HoldRequest> hold_request = {})
     {
-        waits.on_created(name, object);
-        monitors.on_created(name, object);
+        auto wait = waits.start(peer, std::move(charge), request, std::move(wake),
+                                delivery.deliver_before(request), call, std::move(hold_request));
+        delivery.apply();
+        return wait;
     }
-    void on_edge(const Name& name, Object& object) override
+    // Changes the policy as the service does.
+    void change_policy(Policy policy)
     {
-        waits.on_edge(name, object);
-        monitors.on_changed(name, object);
-    }
-    bool on_edges_delivered() override { return waits.on_edges_delivered(); }
-    void on_pulsed(const Name& name, Object& object, std::int64_t times) override
-    {
-        waits.on_counted(name, times);
-        monitors.on_changed(name, object);
-    }
-    void on_expired(const Name& name, Object& object, std::int64_t times) override
-    {
-        waits.on_counted(name, times);
-        monitors.on_changed(name, object);
-    }
-    void on_rearmed(const Name& name, Object& object) override
-    {
-        monitors.on_changed(name, object);
-    }
-    void on_cancelled(const Name& name, Object& object) override
-    {
-        waits.on_cancelled(name);
-        monitors.on_changed(name, object);
-    }
-    void on_permissions_changed(const Name& name, Object& object, const Ownership& before) override
-    {
-        waits.on_permissions_changed(name);
-        monitors.on_permissions_changed(name, object, before);
-    }
-    void on_deleted(const Name& name, const Ownership& before) override
-    {
-        waits.on_deleted(name);
-        monitors.on_deleted(name, before);
-    }
-    void on_interest_changed(const Name& name) override { monitors.on_interest_changed(name); }
-    bool is_observed(const Name& name) const override
-    {
-        const auto* object = registry.find(name);
-        return waits.waiter_count(name) > 0 || (object && monitors.is_observing(name, *object));
+        delivery.deliver_to_all_waits();
+        const auto before = registry.set_policy(std::move(policy));
+        waits.on_policy_changed();
+        monitors.on_policy_changed(before);
+        delivery.apply();
     }
 
     void create(std::string_view name, Mode mode = Mode::manual, std::int64_t initial = 0,
@@ -225,9 +200,16 @@ struct RegistryFixture final : RegistryObserver {
     Quota quota{default_limits};
     RecoveredState recovered;
     StateStore state_store{loop};
-    Registry registry{loop, quota, *this, state_store, make_incrementer(), ample_budget};
-    Waits waits{loop, registry, [this](const Name& name) { on_interest_changed(name); }};
+    DeliveringRegistry registry{loop,
+                                quota,
+                                state_store,
+                                make_incrementer(),
+                                ample_budget,
+                                [this] { return delivery.run(); },
+                                [this] { delivery.apply(); }};
     Monitors monitors{loop, registry};
+    Waits waits{loop, registry, monitors, [this](Wait& wait) { delivery.time_out(wait); }};
+    Delivery delivery{loop, registry, waits, monitors};
     Session owner{1, make_peer(alice), {}, {}};
     std::vector<std::string> warnings; // Warnings of the recovery.
     std::vector<Session> sessions;     // Recovered sessions.

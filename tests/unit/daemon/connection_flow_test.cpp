@@ -245,6 +245,7 @@ TEST_CASE("a list over many objects without a match yields to other connections"
     for (int i = 10'000; i < 25'000; ++i)
         REQUIRE(daemon.service.registry().create(
             session, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
+    daemon.service.apply_changes();
     const auto [method, end] = GENERATE(table<std::string, std::string>(
         {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));
     client.call(method, pattern, true);

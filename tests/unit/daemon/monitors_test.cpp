@@ -10,6 +10,7 @@ namespace {
 struct TestMonitor {
     std::shared_ptr<int> wakeups;
     std::unique_ptr<Monitor> monitor;
+    Delivery* delivery;
     std::int64_t last = 0;
 
     // Takes all pending events as text: "present a; ready".
@@ -17,6 +18,8 @@ struct TestMonitor {
     {
         std::string text;
         for (std::size_t i = 0; i < at_most; ++i) {
+            monitor->prepare();
+            delivery->apply();
             const auto event = monitor->next();
             if (!event)
                 break;
@@ -36,14 +39,14 @@ TestMonitor start_monitor(RegistryFixture& fixture, Pattern pattern = {}, uid_t 
     auto started =
         fixture.monitors.start(make_peer(uid), *fixture.quota.charge(uid, Resource::monitors),
                                std::move(pattern), scope, [wakeups] { ++*wakeups; });
-    return {wakeups, std::move(started)};
+    return {wakeups, std::move(started), &fixture.delivery};
 }
 
 std::unique_ptr<Wait> begin_wait(RegistryFixture& fixture,
                                  std::initializer_list<std::string_view> list)
 {
-    auto wait = fixture.waits.start(make_peer(bob), *fixture.quota.charge(bob, Resource::waits),
-                                    {.items = wait_items(list)}, [] {});
+    auto wait = fixture.start(make_peer(bob), *fixture.quota.charge(bob, Resource::waits),
+                              {.items = wait_items(list)}, [] {});
     REQUIRE(wait);
     return *std::move(wait);
 }
@@ -63,7 +66,7 @@ std::size_t occurrences(std::string_view text, std::string_view of)
 
 void change_policy(RegistryFixture& fixture, std::string_view rules)
 {
-    fixture.monitors.on_policy_changed(fixture.registry.set_policy(make_policy(rules)));
+    fixture.change_policy(make_policy(rules));
 }
 
 TEST_CASE("a monitor reports the state first, then that it is ready, then every change")
@@ -232,7 +235,7 @@ TEST_CASE("an object without access is hidden from a monitor")
     CHECK(monitor.take_events() == "ready");
     fixture.create("secret", Mode::manual, 0, "0600"_permissions);
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"secret"}, 1)));
-    fixture.monitors.on_interest_changed("secret"_name);
+    fixture.monitors.on_waiters_changed("secret"_name);
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
     CHECK(*monitor.wakeups == 0);
@@ -355,8 +358,8 @@ TEST_CASE("a new timer with a past expiration is reported as created, then as ch
     CHECK(monitor.take_events() == "ready");
     std::unique_ptr<Wait> wait;
     if (is_waited_for)
-        wait = *fixture.waits.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
-                                    {.items = wait_items({"t"})}, [] {});
+        wait = *fixture.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
+                              {.items = wait_items({"t"})}, [] {});
     REQUIRE(fixture.registry.arm(fixture.owner,
                                  {.name = "t"_name, .clock = Clock::monotonic, .first = 1ns}));
     CHECK(monitor.take_events() == "created t");

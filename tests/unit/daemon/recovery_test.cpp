@@ -174,25 +174,12 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
         fixture->state_store.commit();
         stored = crash(std::move(fixture));
     }
-    struct NullObserver final : RegistryObserver {
-        void on_created(const Name&, Object&) override {}
-        void on_edge(const Name&, Object&) override {}
-        bool on_edges_delivered() override { return false; }
-        void on_pulsed(const Name&, Object&, std::int64_t) override {}
-        void on_expired(const Name&, Object&, std::int64_t) override {}
-        void on_rearmed(const Name&, Object&) override {}
-        void on_cancelled(const Name&, Object&) override {}
-        void on_permissions_changed(const Name&, Object&, const Ownership&) override {}
-        void on_deleted(const Name&, const Ownership&) override {}
-        void on_interest_changed(const Name&) override {}
-        bool is_observed(const Name&) const override { return false; }
-    } observer;
     EventLoop loop;
     Quota quota{default_limits};
     RecoveredState recovered;
     StateStore state_store{loop, std::move(stored), recovered};
     // One descriptor more.
-    Registry registry{loop, quota, observer, state_store, make_incrementer(), 2};
+    Registry registry{loop, quota, state_store, make_incrementer(), 2, [] { return false; }};
     (void)recover(registry, quota, recovered);
     Session session{registry.new_id(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");

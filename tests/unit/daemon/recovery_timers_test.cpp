@@ -235,7 +235,7 @@ TEST_CASE("a timer of an unavailable clock is recovered and does not disturb oth
               RegistryFixture without_capability{std::move(stored)};
               if (!without_capability.registry.find("t"_name))
                   return 2;
-              const auto wait = without_capability.waits.start(
+              const auto wait = without_capability.start(
                   make_peer(alice), *without_capability.quota.charge(alice, Resource::waits),
                   {.items = wait_items({"t"})}, [] {});
               if (!wait)

@@ -219,7 +219,7 @@ Wait& wait_for(RegistryFixture& fixture, Session& session, std::string_view name
 {
     ReplyCache reply_cache{fixture.registry, session};
     reply_cache.begin(ReplyCache::Recorded::reply);
-    auto wait = fixture.waits.start(
+    auto wait = fixture.start(
         session.peer, *fixture.quota.charge(alice, Resource::waits), {.items = wait_items({name})},
         [] {}, reply_cache.call());
     REQUIRE(wait);
@@ -472,8 +472,8 @@ TEST_CASE("a wait for all that a crash interrupted returns all tokens, however m
     for (std::int64_t i = 0; i < before; ++i)
         REQUIRE(wait_for(*fixture, fixture->owner, "many").outcome().has_value());
     const auto wait =
-        fixture->waits.start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
-                             {.items = wait_items({"a", "b", "c"})}, [] {});
+        fixture->start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
+                       {.items = wait_items({"a", "b", "c"})}, [] {});
     REQUIRE(wait);
     REQUIRE((*wait)->outcome().has_value());
     fixture->started_waits.clear();

@@ -1,7 +1,7 @@
 #include "daemon/objects/registry.h"
 
+#include "tests/support/observed_registry.h"
 #include "tests/support/policy_fixture.h"
-#include "tests/support/recording_observer.h"
 #include "tests/support/resource_limits.h"
 
 namespace evfd::daemon {
@@ -260,7 +260,7 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     REQUIRE(
         fixture.create(fixture.session, {.name = "e"_name, .initial = protocol::InitialCount{1}}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    REQUIRE(fixture.watch("e", EdgeMask::any));
     fixture.take_recorded();
 
     run_until_idle(fixture.loop);
@@ -281,12 +281,15 @@ TEST_CASE("an unobserved event is no longer watched")
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
-    fixture.registry.unwatch_if_unobserved("e"_name);
-    CHECK(fixture.object("e").watch.is_in_epoll()); // An observer exists.
+    REQUIRE(fixture.watch("e", EdgeMask::any));
+    REQUIRE(fixture.registry.monitor("e"_name, fixture.object("e")));
+    fixture.unwatch();
+    CHECK(fixture.object("e").watch.is_in_epoll()); // The event is monitored still.
+    REQUIRE(fixture.watch("e", EdgeMask::readable));
+    fixture.registry.unmonitor("e"_name, fixture.object("e"));
+    CHECK(fixture.object("e").watch.is_in_epoll()); // There is an interest still.
 
-    fixture.has_observer = false;
-    fixture.registry.unwatch_if_unobserved("e"_name);
+    fixture.unwatch();
     fixture.take_recorded();
 
     REQUIRE(add(client, 1));
@@ -301,7 +304,7 @@ TEST_CASE("a watch for readable edges reports each set, also the initial one, an
         fixture.session,
         {.name = "e"_name, .mode = Mode::automatic, .initial = protocol::InitialCount{1}}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.take_recorded();
 
     run_until_idle(fixture.loop);
@@ -315,7 +318,7 @@ TEST_CASE("a watch for readable edges reports each set, also the initial one, an
 
     // A new observer of all edges does not lose the pending edge.
     REQUIRE(add(client, 1));
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    REQUIRE(fixture.watch("e", EdgeMask::any));
     CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(take(client));
     run_until_idle(fixture.loop);
@@ -327,9 +330,8 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
-    fixture.has_observer = false;
-    fixture.registry.unwatch_if_unobserved("e"_name);
+    REQUIRE(fixture.watch("e", EdgeMask::readable));
+    fixture.unwatch();
     CHECK_FALSE(Registry::is_watched(fixture.object("e")));
     CHECK(fixture.object("e")
               .watch.is_in_epoll()); // The watch is there if the event is observed again.
@@ -344,8 +346,7 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
     }
     SECTION("unless it is observed again before")
     {
-        fixture.has_observer = true;
-        REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+        REQUIRE(fixture.watch("e", EdgeMask::readable));
         REQUIRE(add(client, 1));
         run_until_idle(fixture.loop);
         CHECK(fixture.take_recorded() == "edge e");
@@ -356,7 +357,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    REQUIRE(fixture.watch("e", EdgeMask::readable));
     CHECK(Registry::is_watched(fixture.object("e")));
     CHECK_FALSE(fixture.object("e").watch.is_in_epoll());
     fixture.take_recorded();
@@ -378,7 +379,7 @@ TEST_CASE("a manual event misses no set when it is opened after a local signal")
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name, .permissions = "0666"_permissions}));
-    REQUIRE(fixture.registry.watch("a"_name, fixture.object("a"), EdgeMask::readable));
+    REQUIRE(fixture.watch("a", EdgeMask::readable));
     const auto opened = fixture.registry.open(fixture.other, names({"a"}));
     REQUIRE(opened);
     const auto fd = received_copy(*opened->front().file_descriptor);
@@ -396,7 +397,7 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::readable));
+    REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.take_recorded();
     const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
     // The edge is delivered at the end of the iteration.
@@ -412,7 +413,7 @@ TEST_CASE("a change of an event is reported before its deletion")
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .lifetime = Lifetime::session}));
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    REQUIRE(fixture.watch("e", EdgeMask::any));
     const auto client = *duplicate(*fixture.object("e").event()->share());
     fixture.take_recorded();
     REQUIRE(add(client, 1));
@@ -520,7 +521,7 @@ TEST_CASE("a misused event is logged once and keeps working")
     CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
     CHECK_FALSE(object.event()->read_fdinfo()->is_blocking);
 
-    REQUIRE(fixture.registry.watch("e"_name, object, EdgeMask::any));
+    REQUIRE(fixture.watch("e", EdgeMask::any));
     run_until_idle(fixture.loop);
     REQUIRE(add(*held->front().file_descriptor->shared, max_count));
     run_until_idle(fixture.loop);
@@ -640,7 +641,7 @@ TEST_CASE(
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::semaphore}));
-    REQUIRE(fixture.registry.watch("e"_name, fixture.object("e"), EdgeMask::any));
+    REQUIRE(fixture.watch("e", EdgeMask::any));
     const auto written = fixture.object("e").event()->share();
     run_until_idle(fixture.loop);
     const auto begin = monotonic_now();

@@ -1,6 +1,6 @@
 #include "daemon/objects/registry.h"
+#include "tests/support/observed_registry.h"
 #include "tests/support/policy_fixture.h"
-#include "tests/support/recording_observer.h"
 #include "tests/support/timer_fixture.h"
 
 #include <unistd.h>
@@ -12,11 +12,11 @@ namespace {
 
 using protocol::Arm;
 
-// A registry with a timer "t" in most tests. It has no observer unless a test sets one.
+// A registry with a timer "t" in most tests. Nothing needs a timer unless a test sets that.
 struct TimerRegistry : ObservedRegistry {
     explicit TimerRegistry(Limits limits = default_limits) : ObservedRegistry{limits, 100'000}
     {
-        has_observer = false;
+        monitors_timers = false;
     }
 
     void create(std::string_view name, Mode mode = Mode::manual,
@@ -346,9 +346,9 @@ TEST_CASE("a watched timer has a deadline and wakes nobody before it")
     CHECK(*fixture.loop.run_once(0ns) == 0);
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok"); // Without a target.
     CHECK_FALSE(fixture.timer().deadline);
-    REQUIRE(fixture.registry.watch(t, fixture.object("t"), EdgeMask::any));
+    REQUIRE(fixture.watch("t", EdgeMask::any));
     CHECK(fixture.timer().deadline);
-    fixture.registry.unwatch_if_unobserved(t);
+    fixture.unwatch();
     CHECK_FALSE(fixture.timer().deadline);
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
@@ -501,7 +501,7 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
         {{"0664", ""}, {"0666", "e bob -s"}, {"0606", "e @team -s"}}));
     CAPTURE(permissions, rules);
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     fixture.create("e", Mode::semaphore);
     Session armer{7, {bob, bob, 1, {team}}, {}, {}};
     REQUIRE(fixture.registry.arm(armer, {.name = t, .interval = 1ms, .sets = e}));
@@ -527,7 +527,7 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
 TEST_CASE("the user that armed a timer last counts, not its owner")
 {
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     fixture.create("e", Mode::semaphore, "0664"_permissions);
     REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}, bob) == "ok");
     CHECK(fixture.arm({.name = t, .interval = 1ms, .sets = e}, bob) == "NotPermitted");
@@ -585,7 +585,7 @@ TEST_CASE("an unmapped user can neither create a timer nor give it a target")
 TEST_CASE("a timer whose target was deleted keeps running and ignores a later event of that name")
 {
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     CHECK_FALSE(fixture.registry.is_target_gone(*fixture.timer().target()));
@@ -640,7 +640,7 @@ TEST_CASE(
     "a deleted timer expires no more in the daemon, and its descriptors stay with their holders")
 {
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     REQUIRE(fixture.arm({.name = t, .interval = 1ms}) == "ok");
     const auto fd = fixture.open();
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations >= 2; }));
@@ -659,7 +659,7 @@ TEST_CASE("a watched timer reports each expiration and none early")
     const auto clock = GENERATE(Clock::monotonic, Clock::boottime, Clock::realtime);
     WallClockLock wall_clock;
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     REQUIRE(fixture.arm({.name = t, .clock = clock, .interval = interval}) == "ok");
     for (int iterations = 0; iterations < 5; ++iterations) {
         REQUIRE(fixture.loop.run_once(20s));
@@ -674,7 +674,7 @@ TEST_CASE("a watched timer reports each expiration and none early")
 TEST_CASE("rearming restarts the count after earlier expirations were reported")
 {
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     REQUIRE(fixture.arm({.name = t, .after = 1ns}) == "ok");
     wait_until(Clock::monotonic, fixture.schedule().first);
     fixture.take_recorded();
@@ -689,7 +689,7 @@ TEST_CASE("rearming and disarming first report all earlier expirations")
 {
     const bool is_disarmed = GENERATE(false, true);
     TimerRegistry fixture;
-    fixture.has_observer = true;
+    fixture.monitors_timers = true;
     REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok"); // Counted in batches.
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations > 0; }));
     const auto grid = fixture.schedule();

@@ -228,9 +228,8 @@ TEST_CASE("tokens to be returned without memory return once, later or after a re
     const auto is_killed = GENERATE(false, true);
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
-    auto wait =
-        fixture->waits.start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
-                             {.items = wait_items({"s"})}, [] {});
+    auto wait = fixture->start(fixture->owner.peer, *fixture->quota.charge(alice, Resource::waits),
+                               {.items = wait_items({"s"})}, [] {});
     REQUIRE(wait);
     fixture->state_store.commit();
     {

@@ -15,9 +15,8 @@ namespace {
 std::unique_ptr<Wait> start(RegistryFixture& fixture, std::initializer_list<std::string_view> list,
                             Require require = Require::all)
 {
-    auto wait =
-        fixture.waits.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
-                            {.items = wait_items(list), .require = require}, [] {});
+    auto wait = fixture.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
+                              {.items = wait_items(list), .require = require}, [] {});
     REQUIRE(wait);
     return *std::move(wait);
 }
@@ -120,8 +119,8 @@ TEST_CASE("a wakeup may end the next wait, and the one behind it is still served
     fixture.create("m");
     std::unique_ptr<Wait> second;
     const auto first =
-        fixture.waits.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
-                            {.items = wait_items({"m"})}, [&] { second.reset(); });
+        fixture.start(fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits),
+                      {.items = wait_items({"m"})}, [&] { second.reset(); });
     REQUIRE(first);
     second = start(fixture, {"m"});
     const auto third = start(fixture, {"m"});
@@ -238,8 +237,8 @@ struct WaitModel {
             else if (name[0] != 'm' || !fixture.event(name).is_set())
                 waiter.unseen.insert(name);
         }
-        waiter.wait = *fixture.waits.start(
-            fixture.owner.peer, *fixture.quota.charge(alice, Resource::waits), request, [] {});
+        waiter.wait = *fixture.start(fixture.owner.peer,
+                                     *fixture.quota.charge(alice, Resource::waits), request, [] {});
         waiters.push_back(std::move(waiter));
     }
     void on_operation(const std::string& name)

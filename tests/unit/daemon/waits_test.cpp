@@ -38,8 +38,8 @@ Waiter start(RegistryFixture& fixture, protocol::Wait request, uid_t uid = alice
     auto charge = fixture.quota.charge(uid, Resource::waits);
     REQUIRE(charge);
     auto wakeups = std::make_shared<int>(0);
-    return {wakeups, fixture.waits.start(make_peer(uid), *std::move(charge), request,
-                                         [wakeups] { ++*wakeups; })};
+    return {wakeups,
+            fixture.start(make_peer(uid), *std::move(charge), request, [wakeups] { ++*wakeups; })};
 }
 
 Waiter start(RegistryFixture& fixture, std::initializer_list<std::string_view> list,
@@ -418,8 +418,7 @@ TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
     auto for_other = start(fixture, {"e"});
     auto by_bob = start(fixture, {.items = wait_items({"db/e"})}, bob);
 
-    fixture.registry.set_policy(make_policy("db/ alice -w"));
-    fixture.waits.on_policy_changed();
+    fixture.change_policy(make_policy("db/ alice -w"));
 
     CHECK(by_alice.state() == "NotPermitted");
     CHECK(*by_alice.wakeups == 1);
@@ -443,8 +442,7 @@ TEST_CASE("a set before a change of policy still ends the wait for it")
     auto waiter = start(fixture, {"e"});
     REQUIRE(add(client, 1)); // The edge is not delivered yet.
 
-    fixture.registry.set_policy(make_policy("default deny"));
-    fixture.waits.on_policy_changed();
+    fixture.change_policy(make_policy("default deny"));
 
     CHECK(waiter.state() == "e=1");
     CHECK(*waiter.wakeups == 1);
@@ -528,8 +526,7 @@ TEST_CASE("a policy that forbids setting ends the consuming waits, and no other"
     auto to_consume = start(fixture, {.items = wait_items({"a"})}, bob);
     auto permission_to_wait = start(fixture, {.items = wait_items({"m"})}, bob);
     auto later_wait = start(fixture, {.items = wait_items({"later"})}, bob);
-    fixture.registry.set_policy(make_policy("\"\" bob -s"));
-    fixture.waits.on_policy_changed();
+    fixture.change_policy(make_policy("\"\" bob -s"));
     CHECK(to_consume.state() == "NotPermitted");
     CHECK(permission_to_wait.state() == "waits");
     CHECK(later_wait.state() == "waits");
@@ -578,8 +575,8 @@ TEST_CASE("a wait that starts as the last earlier one ends is not forgotten")
     const auto a = fixture.open("a");
     // The wakeup of this wait sets, on the descriptor, what the earlier wait needs.
     const auto other =
-        fixture.waits.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
-                            {.items = wait_items({"b"})}, [&] { REQUIRE(add(a, 1)); });
+        fixture.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
+                      {.items = wait_items({"b"})}, [&] { REQUIRE(add(a, 1)); });
     REQUIRE(add(fixture.open("b"), 1));
 
     auto waiter = start(fixture, {"a", "c"});

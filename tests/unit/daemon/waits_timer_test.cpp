@@ -42,8 +42,8 @@ Waiter start(RegistryFixture& fixture, const protocol::Wait& request, uid_t uid 
     auto charge = fixture.quota.charge(uid, Resource::waits);
     REQUIRE(charge);
     auto wakeups = std::make_shared<int>(0);
-    return {wakeups, fixture.waits.start(make_peer(uid), *std::move(charge), request,
-                                         [wakeups] { ++*wakeups; })};
+    return {wakeups,
+            fixture.start(make_peer(uid), *std::move(charge), request, [wakeups] { ++*wakeups; })};
 }
 
 Waiter start(RegistryFixture& fixture, std::initializer_list<std::string_view> list,

@@ -1,0 +1,83 @@
+#include "daemon/objects/edge_watcher.h"
+
+#include "daemon/limits.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace evfd::daemon {
+
+EdgeWatcher::EdgeWatcher(EventLoop& loop, Deliver deliver)
+    : loop_{loop}, deliver_{std::move(deliver)}
+{
+    enable();
+}
+
+Result<void> EdgeWatcher::watch(const Name& name, Object& object, EdgeWatch& watch,
+                                const UniqueFd& eventfd, EdgeMask mask)
+{
+    return watch.arm(epoll_, eventfd, mask, [this, &name, &object](std::uint32_t events) {
+        polled_.push_back({&name, &object, events});
+    });
+}
+
+void EdgeWatcher::signal(const Name& name, Object& object)
+{
+    if (signalled_.empty())
+        loop_.defer([this] { deliver_(); }); // Unless another call delivers the edges before.
+    signalled_.push_back({&name, &object, {}});
+}
+
+void EdgeWatcher::forget(const Object& object)
+{
+    std::erase_if(signalled_, [&](const Edge& edge) { return edge.object == &object; });
+}
+
+std::vector<EdgeWatcher::Edge> EdgeWatcher::collect(std::size_t max_watched)
+{
+    auto collected = std::exchange(signalled_, {});
+    if (epoll_.watches_any())
+        poll(max_watched);
+    collected.insert(collected.end(), polled_.begin(), polled_.end());
+    polled_.clear();
+    return collected;
+}
+
+// Each poll returns a batch, the longest waiting first. The number of polls is limited, because
+// busy writers could go on indefinitely.
+void EdgeWatcher::poll(std::size_t max_watched)
+{
+    constexpr auto batch = EventLoop::batch;
+    const auto max_batches = 1 + max_watched / batch;
+    for (std::size_t i = 0; i < max_batches; ++i) {
+        const auto polled = epoll_.poll();
+        if (!polled)
+            log_.error({}, "cannot poll for edges of events: {}", polled.error().message());
+        if (!polled || *polled < batch)
+            break;
+    }
+}
+
+void EdgeWatcher::enable()
+{
+    // The loop calls deliver_ itself: no function of the watcher is active meanwhile.
+    watch_.emplace(loop_.watch(epoll_, [this](std::uint32_t) {
+        const auto now = monotonic_now();
+        const bool is_busy = now - std::exchange(last_delivery_, now) < min_edge_interval;
+        if (!deliver_() && is_busy)
+            throttle(now);
+    }));
+    last_delivery_ = monotonic_now();
+}
+
+// Edges that come meanwhile are not lost: they are delivered when the watch is enabled again.
+void EdgeWatcher::throttle(MonotonicTime begin)
+{
+    watch_.reset();
+    // Leaves as much time to others as the delivery took.
+    const auto end = monotonic_now();
+    throttle_.emplace(loop_.add_timeout(end + std::max<nanoseconds>(min_edge_interval, end - begin),
+                                        [this] { enable(); }));
+}
+
+} // namespace evfd::daemon

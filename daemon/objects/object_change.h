@@ -1,0 +1,37 @@
+// ObjectChange: one thing that happened to an object.
+//
+// The registry appends the changes to a list, in the order in which they happened, and calls
+// nobody. Delivery takes the list and passes each change to the waits and the monitors. A change
+// names its object by an ObjectRef, so it may outlive the object.
+#pragma once
+
+#include "daemon/access/policy.h"
+#include "daemon/objects/object_ref.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace evfd::daemon {
+
+struct ObjectChange {
+    enum class Kind : std::uint8_t {
+        created,
+        // A client or the daemon wrote or read a watched event. A manual event that was clear at
+        // the last edge, or when its watch began, has been set since.
+        edge,
+        pulsed,
+        expired,     // A counting timer expired.
+        rearmed,     // The timer was armed again or disarmed.
+        cancelled,   // The timer was cancelled because the wall clock was set.
+        permissions, // The permissions changed.
+        subscribers, // The object has one subscriber more, or one fewer.
+        deleted,     // The object no longer exists.
+    };
+
+    Kind kind;
+    ObjectRef object;
+    std::int64_t times = 0;               // The number of pulses or expirations.
+    std::optional<Ownership> before = {}; // The ownership before `permissions` or `deleted`.
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,142 @@
+#include "daemon/waiting/delivery.h"
+
+namespace evfd::daemon {
+
+using Kind = ObjectChange::Kind;
+
+Delivered Delivery::deliver()
+{
+    registry_.collect_edges();
+    apply();
+    return registry_.confirm_delivery();
+}
+
+Delivered Delivery::deliver(const Name& name)
+{
+    if (registry_.find(name)) {
+        registry_.poll_timer(name);
+        return deliver();
+    }
+    apply(); // A change of an object that does not exist hides no edge.
+    return registry_.confirm_delivery();
+}
+
+Delivered Delivery::deliver_before(const protocol::Wait& request)
+{
+    if (waits_.needs_edges_first(request))
+        return deliver(request.items);
+    apply();
+    return registry_.confirm_delivery();
+}
+
+Delivered Delivery::deliver_to_waits_for(const Name& name)
+{
+    waits_.poll_timers(name);
+    return deliver();
+}
+
+Delivered Delivery::deliver_to_all_waits()
+{
+    waits_.poll_timers();
+    return deliver();
+}
+
+bool Delivery::apply()
+{
+    bool has_completed_wait = false;
+    // Watching an object collects edges, and they are changes as well.
+    while (registry_.has_changes()) {
+        const auto changes = registry_.take_changes();
+        has_completed_wait |= apply_to_waits(changes);
+        for (const auto& change : changes)
+            apply_to_monitors(change);
+    }
+    waits_.check_started();
+    return has_completed_wait;
+}
+
+bool Delivery::apply_to_waits(std::span<const ObjectChange> changes)
+{
+    bool has_completed_wait = false;
+    for (const auto& change : changes) {
+        if (change.kind != Kind::edge)
+            has_completed_wait |= waits_.complete_after_edges();
+        apply_to_waits(change);
+    }
+    return waits_.complete_after_edges() || has_completed_wait;
+}
+
+void Delivery::apply_to_waits(const ObjectChange& change)
+{
+    const auto& name = change.object.name;
+    if (change.kind == Kind::deleted)
+        return waits_.on_deleted(name);
+    auto* object = registry_.find(change.object);
+    if (!object)
+        return;
+    switch (change.kind) {
+    case Kind::created: return waits_.on_created(name, *object);
+    case Kind::edge: return waits_.on_edge(name, *object);
+    case Kind::pulsed:
+    case Kind::expired: return waits_.on_counted(name, change.times);
+    case Kind::cancelled: return waits_.on_cancelled(name);
+    case Kind::permissions: return waits_.on_permissions_changed(name);
+    case Kind::rearmed:
+    case Kind::subscribers:
+    case Kind::deleted: break;
+    }
+}
+
+void Delivery::apply_to_monitors(const ObjectChange& change)
+{
+    const auto& name = change.object.name;
+    if (change.kind == Kind::deleted)
+        return monitors_.on_deleted(name, *change.before);
+    auto* object = registry_.find(change.object);
+    if (!object)
+        return;
+    switch (change.kind) {
+    case Kind::created:
+        monitors_.on_created(name, *object);
+        return registry_.unwatch_if_unneeded(name); // A timer counts since it was armed.
+    case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
+    case Kind::pulsed:
+    case Kind::expired:
+    case Kind::rearmed:
+    case Kind::cancelled: return monitors_.on_changed(name, *object);
+    case Kind::permissions: return monitors_.on_permissions_changed(name, *object, *change.before);
+    case Kind::subscribers: return monitors_.on_waiters_changed(name);
+    case Kind::deleted: break;
+    }
+}
+
+bool Delivery::run()
+{
+    registry_.collect_edges();
+    const bool has_completed_wait = apply();
+    while (const auto process = registry_.take_ended_process()) {
+        delete_owned(*process);
+        registry_.end(*process);
+    }
+    return has_completed_wait;
+}
+
+void Delivery::time_out(Wait& wait)
+{
+    // The edges of sets that were in time may not have been collected yet.
+    waits_.poll_timers(wait);
+    deliver();
+    waits_.time_out(wait);
+}
+
+void Delivery::delete_owned(std::uint64_t owner)
+{
+    registry_.poll_owned(owner);
+    // The last call of the owner may have been a set.
+    const bool has_more = registry_.delete_owned(owner, deliver());
+    apply();
+    if (has_more)
+        loop_.defer([this, owner] { delete_owned(owner); });
+}
+
+} // namespace evfd::daemon

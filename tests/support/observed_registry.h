@@ -1,0 +1,111 @@
+// A registry whose changes a test checks one by one.
+//
+// An ObservedRegistry records each change as text, "created e; edge e", until take_recorded()
+// returns and forgets it. watch() keeps an object watched until unwatch(). With `monitors_timers`,
+// each new timer is monitored.
+#pragma once
+
+#include "tests/support/registry_fixture.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace evfd::daemon {
+
+// A registry whose changes are recorded, and a session of alice and of bob.
+struct ObservedRegistry {
+    explicit ObservedRegistry(Limits limits = default_limits, std::int64_t budget = ample_budget)
+        : quota{limits}, registry{loop,
+                                  quota,
+                                  state_store,
+                                  make_incrementer(),
+                                  budget,
+                                  [this] { return deliver(); },
+                                  [this] { record_changes(); }}
+    {
+    }
+    virtual ~ObservedRegistry() = default;
+
+    Outcome<Made> create(Session& creator, const protocol::CreateEvent& request)
+    {
+        return registry.create(creator, request);
+    }
+    Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
+    Result<void> watch(std::string_view name, EdgeMask edges)
+    {
+        auto interest = registry.watch(*Name::parse(name), object(name), edges);
+        if (!interest)
+            return std::unexpected(interest.error());
+        record_changes();
+        interests.push_back(*std::move(interest));
+        return {};
+    }
+    void unwatch() { interests.clear(); }
+    std::string take_recorded() { return std::exchange(recorded, {}); }
+
+    bool monitors_timers = true;
+    std::int64_t pulses = 0;
+    std::int64_t expirations = 0;
+
+    EventLoop loop;
+    Quota quota;
+    StateStore state_store{loop};
+    DeliveringRegistry registry;
+    std::vector<Interest> interests;
+    Session session{1, make_peer(alice), {}, {}};
+    Session other{2, make_peer(bob), {}, {}};
+
+private:
+    using Kind = ObjectChange::Kind;
+
+    static std::string_view to_text(Kind kind)
+    {
+        switch (kind) {
+        case Kind::created: return "created";
+        case Kind::edge: return "edge";
+        case Kind::pulsed: return "pulsed";
+        case Kind::expired: return "expired";
+        case Kind::rearmed: return "rearmed";
+        case Kind::cancelled: return "cancelled";
+        case Kind::permissions: return "permissions";
+        case Kind::subscribers: return "subscribers";
+        case Kind::deleted: break;
+        }
+        return "deleted";
+    }
+
+    bool deliver()
+    {
+        registry.deliver_edges();
+        return false;
+    }
+    void record_changes()
+    {
+        while (registry.has_changes())
+            for (const auto& change : registry.take_changes())
+                record(change);
+    }
+    void record(const ObjectChange& change)
+    {
+        const auto& name = change.object.name;
+        pulses += change.kind == Kind::pulsed ? change.times : 0;
+        expirations += change.kind == Kind::expired ? change.times : 0;
+        recorded +=
+            (recorded.empty() ? "" : "; ") + std::string{to_text(change.kind)} + " " + name.text();
+        auto* changed = registry.find(change.object);
+        // A deletion is reported once the registry no longer finds the name.
+        CHECK((changed == nullptr) == (change.kind == Kind::deleted));
+        if (change.kind != Kind::created)
+            return;
+        if (monitors_timers && changed->timer())
+            REQUIRE(registry.monitor(name, *changed));
+        registry.unwatch_if_unneeded(name);
+    }
+
+    std::string recorded;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,102 @@
+#include "daemon/objects/edge_watcher.h"
+
+#include "common/eventfd.h"
+#include "tests/support/registry_fixture.h"
+
+#include <memory>
+
+namespace evfd::daemon {
+namespace {
+
+// An edge watcher whose deliveries the loop counts, and two objects.
+struct EdgeWatcherFixture {
+    Object make_object(std::uint64_t serial)
+    {
+        return Object{
+            serial, {alice, alice, "0600"_permissions},      1,      Lifetime::permanent, 0,
+            false,  *quota.charge(alice, Resource::objects), Pulse{}};
+    }
+    void watch(EdgeMask mask)
+    {
+        REQUIRE(watcher.watch(name, watched, watched.watch, eventfd, mask));
+        watcher.collect(1); // The first edge of a watch for all edges means nothing.
+    }
+    // Returns the names of the collected edges; a signalled one is marked by a star.
+    std::string collect()
+    {
+        std::string text;
+        for (const auto& edge : watcher.collect(1))
+            text += edge.name->text() + (edge.events ? " " : "* ");
+        return text;
+    }
+
+    EventLoop loop;
+    Quota quota{default_limits};
+    int deliveries = 0;
+    EdgeWatcher watcher{loop, [this] {
+                            ++deliveries;
+                            watcher.collect(1);
+                            return false;
+                        }};
+    Name name = "w"_name;
+    Name signalled_name = "s"_name;
+    UniqueFd eventfd = *make_eventfd(0, Counter::plain);
+    Object watched = make_object(1);
+    Object signalled = make_object(2);
+};
+
+TEST_CASE("a written eventfd has one edge until it is collected")
+{
+    EdgeWatcherFixture fixture;
+    fixture.watch(GENERATE(EdgeMask::readable, EdgeMask::any));
+    CHECK(fixture.collect().empty());
+    REQUIRE(add(fixture.eventfd, 1));
+    REQUIRE(add(fixture.eventfd, 1));
+    CHECK(fixture.collect() == "w ");
+    CHECK(fixture.collect().empty());
+    CHECK(fixture.deliveries == 0);
+}
+
+TEST_CASE("a signalled object comes before the written ones, unless it is forgotten")
+{
+    EdgeWatcherFixture fixture;
+    fixture.watch(EdgeMask::readable);
+    REQUIRE(add(fixture.eventfd, 1));
+    fixture.watcher.signal(fixture.signalled_name, fixture.signalled);
+    const bool is_forgotten = GENERATE(false, true);
+    if (is_forgotten)
+        fixture.watcher.forget(fixture.signalled);
+    CHECK(fixture.collect() == (is_forgotten ? "w " : "s* w "));
+    CHECK(fixture.collect().empty());
+}
+
+TEST_CASE("the loop delivers signals once, at the end of the iteration")
+{
+    EdgeWatcherFixture fixture;
+    fixture.watcher.signal(fixture.signalled_name, fixture.signalled);
+    fixture.watcher.signal(fixture.signalled_name, fixture.signalled);
+    CHECK(fixture.deliveries == 0);
+    REQUIRE(fixture.loop.run_once(0ns));
+    CHECK(fixture.deliveries == 1);
+    CHECK(fixture.collect().empty());
+}
+
+TEST_CASE("edges that come during the pause of a busy watcher are delivered after it")
+{
+    EdgeWatcherFixture fixture;
+    fixture.watch(EdgeMask::readable);
+    const auto write = [&] {
+        REQUIRE(take(fixture.eventfd).has_value());
+        REQUIRE(add(fixture.eventfd, 1));
+    };
+    REQUIRE(add(fixture.eventfd, 1));
+    for (int i = 1; i <= 20; ++i) {
+        while (fixture.deliveries < i)
+            REQUIRE(fixture.loop.run_once(std::nullopt));
+        write();
+    }
+    CHECK(fixture.deliveries == 20);
+}
+
+} // namespace
+} // namespace evfd::daemon
