@@ -1,7 +1,12 @@
-# Builds with sanitizers (EVFDD_SANITIZE), and builds that measure the coverage of the tests
-# (EVFDD_COVERAGE).
+# Builds with sanitizers (EVFDD_SANITIZE), builds that measure the coverage of the tests
+# (EVFDD_COVERAGE), and builds that abort when a class of the daemon is entered that is on the call
+# stack already (EVFDD_REENTRANCY_CHECK).
 set(EVFDD_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined")
 option(EVFDD_COVERAGE "Count what is reached, with clang" OFF)
+option(EVFDD_REENTRANCY_CHECK "Abort when a class is entered that is on the call stack" OFF)
+if(EVFDD_REENTRANCY_CHECK)
+    add_compile_definitions(EVFDD_REENTRANCY_CHECK)
+endif()
 if(EVFDD_SANITIZE)
     add_compile_options(-fsanitize=${EVFDD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
         # Enough for the backtraces of sanitizers, and faster to build.

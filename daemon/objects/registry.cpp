@@ -1,5 +1,6 @@
 #include "daemon/objects/registry.h"
 
+#include "daemon/base/on_stack.h"
 #include "daemon/limits.h"
 #include "daemon/objects/object_records.h"
 
@@ -213,6 +214,7 @@ Outcome<Made> Registry::create(Session& session, const protocol::CreateEvent& re
                                PolicyCheck policy_check, std::optional<ProcessWatcher::Ref> process,
                                std::optional<std::uint64_t> id)
 {
+    const OnStack<Registry> entered;
     const auto mode = request.mode.value_or(Mode::manual);
     if (mode == Mode::pulse && request.initial && request.initial->value > 0)
         return std::unexpected(protocol::InvalidParameter{"initial"});
@@ -288,6 +290,7 @@ Registry::Entry& Registry::add_object(Session& session, const Name& name, const 
 
 Outcome<std::vector<protocol::Opened>> Registry::open(Session& session, const Items<Item>& items)
 {
+    const OnStack<Registry> entered;
     std::vector<protocol::Opened> opened;
     for (const auto& item : items.list) {
         auto one = open_one(session, item);
@@ -457,6 +460,7 @@ bool Registry::is_stale(const Session::SubscriptionRef& subscription) const
 Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& items,
                                        const Delivered& delivered)
 {
+    const OnStack<Registry> entered;
     for (const auto& item : items.list)
         if (const auto object = find_authorized(peer, item, Permission::own); !object)
             return std::unexpected(object.error());
@@ -501,12 +505,14 @@ std::vector<Name> Registry::next_owned(std::uint64_t owner) const
 
 void Registry::poll_owned(std::uint64_t owner)
 {
+    const OnStack<Registry> entered;
     for (const auto& name : next_owned(owner))
         poll_timer(name);
 }
 
 bool Registry::delete_owned(std::uint64_t owner, const Delivered& delivered)
 {
+    const OnStack<Registry> entered;
     for (const auto& name : next_owned(owner))
         erase(objects_.find(name), delivered);
     return owned_objects_.has_any(owner);
@@ -514,6 +520,7 @@ bool Registry::delete_owned(std::uint64_t owner, const Delivered& delivered)
 
 std::optional<ProcessWatcher::Id> Registry::take_ended_process()
 {
+    const OnStack<Registry> entered;
     if (ended_processes_.empty())
         return {};
     const auto process = ended_processes_.back();
@@ -524,6 +531,7 @@ std::optional<ProcessWatcher::Id> Registry::take_ended_process()
 Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Permissions permissions,
                                         const Delivered&)
 {
+    const OnStack<Registry> entered;
     const auto object = find_authorized(peer, name, Permission::own);
     if (!object)
         return std::unexpected(object.error());
@@ -577,6 +585,7 @@ Increments Registry::recheck_set(const Peer& peer, const Items<protocol::SetItem
 
 Outcome<void> Registry::add(const Peer& peer, const Increments& increments)
 {
+    const OnStack<Registry> entered;
     const bool is_observed = std::ranges::any_of(
         increments, [](const Increment& one) { return is_watched(*one.object); });
     if (const auto done = apply_logged(increments); !done)
@@ -604,6 +613,7 @@ Outcome<Registry::ClearProgress> Registry::check_clear(const Peer& peer, const I
 
 Outcome<bool> Registry::clear(ClearProgress& progress, const TimeSlice& slice, const Delivered&)
 {
+    const OnStack<Registry> entered;
     for (; progress.cleared < progress.objects.size(); ++progress.cleared) {
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = find(next)) {

@@ -2,6 +2,7 @@
 #include "daemon/objects/registry.h"
 
 #include "daemon/base/log.h"
+#include "daemon/base/on_stack.h"
 
 #include <cassert>
 #include <utility>
@@ -21,6 +22,7 @@ void Registry::report(ObjectChange change)
 
 std::vector<ObjectChange> Registry::take_changes()
 {
+    const OnStack<Registry> entered;
     return std::exchange(changes_, {});
 }
 
@@ -39,6 +41,7 @@ bool Registry::is_watched(const Object& object, EdgeMask edges)
 
 Result<Interest> Registry::watch(const Name& name, Object& object, EdgeMask edges)
 {
+    const OnStack<Registry> entered;
     if (const auto watched = watch_object(*objects_.find(name), edges); !watched)
         return std::unexpected(watched.error());
     ++object.interests;
@@ -47,6 +50,7 @@ Result<Interest> Registry::watch(const Name& name, Object& object, EdgeMask edge
 
 Result<void> Registry::monitor(const Name& name, Object& object)
 {
+    const OnStack<Registry> entered;
     if (const auto watched = watch_object(*objects_.find(name), EdgeMask::any); !watched)
         return watched;
     object.is_monitored = true;
@@ -55,12 +59,14 @@ Result<void> Registry::monitor(const Name& name, Object& object)
 
 void Registry::unmonitor(const Name& name, Object& object)
 {
+    const OnStack<Registry> entered;
     object.is_monitored = false;
     unwatch_if_unneeded(name);
 }
 
 void Registry::end_interest(const ObjectRef& reference)
 {
+    const OnStack<Registry> entered;
     auto* object = find(reference);
     if (object && --object->interests == 0)
         unwatch_if_unneeded(reference.name);

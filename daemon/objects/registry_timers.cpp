@@ -2,6 +2,7 @@
 #include "common/limits.h"
 #include "common/time_slice.h"
 #include "daemon/base/log.h"
+#include "daemon/base/on_stack.h"
 #include "daemon/limits.h"
 #include "daemon/objects/registry.h"
 
@@ -69,6 +70,7 @@ Outcome<Made> Registry::arm(Session& session, const protocol::Arm& request,
                             std::optional<ProcessWatcher::Ref> process,
                             std::optional<std::uint64_t> id)
 {
+    const OnStack<Registry> entered;
     const bool exists = find(request.name) != nullptr;
     if (!exists && request.id)
         return std::unexpected(refuse::no_such_name(request.name));
@@ -160,6 +162,7 @@ Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
 
 Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items, const Delivered&)
 {
+    const OnStack<Registry> entered;
     for (const auto& item : items.list)
         if (const auto timer = find_authorized_timer(peer, item); !timer)
             return std::unexpected(timer.error());
@@ -178,6 +181,7 @@ Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items, const
 
 bool Registry::acknowledge(const Session& session, const Token& token)
 {
+    const OnStack<Registry> entered;
     check_wall_clock(); // The subscriber may have learnt of it before us.
     const auto subscription =
         std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);

@@ -1,4 +1,5 @@
 #include "daemon/service/dispatch.h"
+#include "daemon/base/on_stack.h"
 
 #include <array>
 #include <string>
@@ -55,7 +56,10 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     const auto request = decode<Request>(call.parameters);
     if (!request)
         return refuse(service, protocol::InvalidParameter{request.error().name}, output);
-    auto answer = service.handle(caller, *request);
+    auto answer = [&] {
+        const OnStack<Service> entered;
+        return service.handle(caller, *request);
+    }();
     service.apply_changes();
     if (!answer)
         return refuse(service, std::move(answer.error()), output);

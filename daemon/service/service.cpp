@@ -2,6 +2,7 @@
 
 #include "common/protocol/interface.h"
 #include "daemon/base/log.h"
+#include "daemon/base/on_stack.h"
 #include "daemon/objects/recovery.h"
 #include "daemon/service/describe.h"
 #include "daemon/service/open_metrics.h"
@@ -77,6 +78,7 @@ void Service::restore(RecoveredState recovered, nanoseconds grace)
 
 void Service::set_policy(Policy policy)
 {
+    const OnStack<Service> entered;
     if (policy == registry_.policy())
         return;
     delivery_.deliver_to_all_waits();
@@ -88,6 +90,7 @@ void Service::set_policy(Policy policy)
 
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
+    const OnStack<Service> entered;
     reserve_stash_room(1);
     Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
@@ -97,6 +100,7 @@ void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& req
 
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
 {
+    const OnStack<Service> entered;
     Session session{new_session_id(), {owner, group, ::getpid(), {}}};
     const auto* existing = registry_.find(request.name);
     log_declared(request.name, owner,

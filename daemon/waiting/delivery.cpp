@@ -1,5 +1,7 @@
 #include "daemon/waiting/delivery.h"
 
+#include "daemon/base/on_stack.h"
+
 namespace evfd::daemon {
 
 using Kind = ObjectChange::Kind;
@@ -43,6 +45,7 @@ Delivered Delivery::deliver_to_all_waits()
 
 bool Delivery::apply()
 {
+    const OnStack<Delivery> entered;
     bool has_completed_wait = false;
     // Watching an object collects edges, and they are changes as well.
     while (registry_.has_changes()) {

@@ -2,6 +2,7 @@
 
 #include "common/time_slice.h"
 #include "daemon/base/log.h"
+#include "daemon/base/on_stack.h"
 #include "daemon/limits.h"
 
 #include <algorithm>
@@ -147,6 +148,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                          MonitorScope scope, Monitor::Wake wake)
 {
+    const OnStack<Monitors> entered;
     return std::unique_ptr<Monitor>{
         new Monitor{*this, peer, std::move(charge), std::move(pattern), scope, std::move(wake)}};
 }
@@ -207,6 +209,7 @@ void Monitors::watch_or_warn(const Name& name, Object& object)
 
 void Monitors::on_created(const Name& name, Object& object)
 {
+    const OnStack<Monitors> entered;
     watch_or_warn(name, object);
     for (auto* monitor : monitors_)
         monitor->mark_visibility(name, false, monitor->sees(name, object));
@@ -214,6 +217,7 @@ void Monitors::on_created(const Name& name, Object& object)
 
 void Monitors::on_changed(const Name& name, const Object& object)
 {
+    const OnStack<Monitors> entered;
     for (auto* monitor : monitors_)
         if (monitor->may_observe(name, object))
             monitor->mark_dirty(name, true, false);
@@ -221,6 +225,7 @@ void Monitors::on_changed(const Name& name, const Object& object)
 
 void Monitors::on_permissions_changed(const Name& name, Object& object, const Ownership& before)
 {
+    const OnStack<Monitors> entered;
     unwatch_if_unobserved(name, object);
     watch_or_warn(name, object);
     for (auto* monitor : monitors_)
@@ -230,6 +235,7 @@ void Monitors::on_permissions_changed(const Name& name, Object& object, const Ow
 
 void Monitors::on_deleted(const Name& name, const Ownership& before)
 {
+    const OnStack<Monitors> entered;
     for (auto* monitor : monitors_)
         monitor->mark_visibility(name, sees(registry_.policy(), monitor->peer_, name, before),
                                  false);
@@ -237,6 +243,7 @@ void Monitors::on_deleted(const Name& name, const Ownership& before)
 
 void Monitors::on_waiters_changed(const Name& name)
 {
+    const OnStack<Monitors> entered;
     if (waiter_monitors_ == 0 || !registry_.find(name))
         return;
     const bool is_first = waiters_changed_.empty();
@@ -268,6 +275,7 @@ void Monitors::report_waiters()
 // Reports an object only to monitors whose view of it changed.
 void Monitors::on_policy_changed(const Policy& before)
 {
+    const OnStack<Monitors> entered;
     if (monitors_.empty())
         return;
     for (auto& [name, object] : registry_.objects()) {

@@ -1,5 +1,7 @@
 #include "daemon/waiting/waits.h"
 
+#include "daemon/base/on_stack.h"
+
 #include <algorithm>
 #include <utility>
 
@@ -210,6 +212,7 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
                                             const Delivered&, CallId call,
                                             std::optional<HoldRequest> hold_request)
 {
+    const OnStack<Waits> entered;
     if (const auto checked = check(peer, request); !checked)
         return std::unexpected(checked.error());
 
@@ -261,6 +264,7 @@ Result<void> Waits::watch(WaitQueue& queue, const Name& name, Object& object)
 
 void Waits::check_started()
 {
+    const OnStack<Waits> entered;
     for (auto* wait : std::exchange(started_, {}))
         if (!wait->is_done())
             recheck(*wait);
@@ -278,6 +282,7 @@ void Waits::recheck(Wait& wait)
 
 void Waits::time_out(Wait& wait)
 {
+    const OnStack<Waits> entered;
     if (!wait.is_done())
         finish(wait, std::unexpected(refuse::timed_out()));
 }
@@ -290,6 +295,7 @@ void Waits::poll_timers(const Wait& wait) const
 
 void Waits::poll_timers(const Name& name)
 {
+    const OnStack<Waits> entered;
     const auto queue_ref = ref(name);
     if (!queue_ref)
         return;
@@ -403,6 +409,7 @@ std::int64_t Waits::waiter_count(const Name& name) const
 
 void Waits::on_created(const Name& name, Object& object)
 {
+    const OnStack<Waits> entered;
     const auto queue_ref = ref(name);
     if (!queue_ref)
         return;
@@ -429,6 +436,7 @@ void Waits::on_created(const Name& name, Object& object)
 
 void Waits::on_edge(const Name& name, Object& object)
 {
+    const OnStack<Waits> entered;
     auto queue_ref = ref(name);
     if (!queue_ref)
         return;
@@ -457,6 +465,7 @@ bool Waits::may_be_set(const WaitQueue& queue) const
 // first.
 bool Waits::complete_after_edges()
 {
+    const OnStack<Waits> entered;
     if (edge_queues_.empty())
         return false;
     ++epoch_;
@@ -508,6 +517,7 @@ void Waits::try_blocked(WaitQueue& queue)
 
 void Waits::on_counted(const Name& name, std::int64_t times)
 {
+    const OnStack<Waits> entered;
     const auto queue_ref = ref(name);
     if (!queue_ref)
         return;
@@ -518,12 +528,14 @@ void Waits::on_counted(const Name& name, std::int64_t times)
 
 void Waits::on_cancelled(const Name& name)
 {
+    const OnStack<Waits> entered;
     if (const auto queue_ref = ref(name))
         end_all(queue_ref->queue(), refuse::cancelled(name));
 }
 
 void Waits::on_deleted(const Name& name)
 {
+    const OnStack<Waits> entered;
     const auto queue_ref = ref(name);
     if (!queue_ref)
         return;
@@ -534,6 +546,7 @@ void Waits::on_deleted(const Name& name)
 
 void Waits::on_policy_changed()
 {
+    const OnStack<Waits> entered;
     for (auto next = queues_.begin(); next != queues_.end();) {
         const QueueRef queue_ref{queues_, next};
         end_unauthorized(next->first, queue_ref.queue());
@@ -543,6 +556,7 @@ void Waits::on_policy_changed()
 
 void Waits::on_permissions_changed(const Name& name)
 {
+    const OnStack<Waits> entered;
     if (const auto queue_ref = ref(name))
         end_unauthorized(name, queue_ref->queue());
 }

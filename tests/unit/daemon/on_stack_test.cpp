@@ -1,0 +1,46 @@
+// The check itself, whatever the build: the classes of this file are not the daemon's.
+#ifndef EVFDD_REENTRANCY_CHECK
+#define EVFDD_REENTRANCY_CHECK
+#endif
+#include "daemon/base/on_stack.h"
+
+#include "tests/support/catch.h"
+#include "tests/support/probe.h"
+
+#include <csignal>
+
+namespace evfd::daemon {
+namespace {
+
+struct Entered {};
+struct Other {};
+
+int enter()
+{
+    const OnStack<Entered> entered;
+    const OnStack<Other> other;
+    return 0;
+}
+
+int enter_again()
+{
+    const OnStack<Entered> entered;
+    return enter();
+}
+
+TEST_CASE("a class may be entered again after it was left, and others meanwhile")
+{
+    CHECK(probe::in_child([] { return enter() + enter(); }) == 0);
+}
+
+TEST_CASE("entering a class that is on the stack aborts the process")
+{
+    constexpr int failed = -1; // The child did not exit by itself.
+    CHECK(probe::in_child([] {
+              ::signal(SIGABRT, SIG_DFL); // Not the handler of the test program.
+              return enter_again();
+          }) == failed);
+}
+
+} // namespace
+} // namespace evfd::daemon
