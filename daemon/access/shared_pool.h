@@ -53,7 +53,8 @@ public:
     enum class Shortage : std::uint8_t { exhausted, reserved };
 
     std::expected<Charge, Shortage> take(const Payer& payer);
-    // Takes a unit that is in use already. The pool may get more than full.
+    // Takes a unit without a check: for what exists already, and for connections of root and of the
+    // daemon's user. The pool may get more than full.
     Charge take_unchecked(const Payer& payer);
 
     std::int64_t used() const { return used_; }

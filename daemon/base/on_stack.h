@@ -1,8 +1,7 @@
 // OnStack: aborts when a class is entered that is on the call stack already.
 //
-// Calls go one way: service, delivery, waits, monitors, registry. A build with
-// EVFDD_REENTRANCY_CHECK checks that where one of these classes is entered; in any other build an
-// OnStack is empty.
+// A build with EVFDD_REENTRANCY_CHECK checks this in each function that has an OnStack. In any
+// other build an OnStack is empty.
 #pragma once
 
 #ifdef EVFDD_REENTRANCY_CHECK

@@ -1,8 +1,6 @@
-// ObjectChange: one thing that happened to an object.
+// ObjectChange: one thing that happened to an object, as an entry of the registry's list.
 //
-// The registry appends the changes to a list, in the order in which they happened, and calls
-// nobody. Delivery takes the list and passes each change to the waits and the monitors. A change
-// names its object by an ObjectRef, so it may outlive the object.
+// A change names its object by an ObjectRef, so it may outlive the object.
 #pragma once
 
 #include "daemon/access/policy.h"
@@ -16,8 +14,8 @@ namespace evfd::daemon {
 struct ObjectChange {
     enum class Kind : std::uint8_t {
         created,
-        // A client or the daemon wrote or read a watched event. A manual event that was clear at
-        // the last edge, or when its watch began, has been set since.
+        // A client or the daemon wrote or read a watched event. If the event is manual and was
+        // clear at the last edge, or when its watch began, it was set in between.
         edge,
         pulsed,
         expired,     // A counting timer expired.

@@ -1,3 +1,4 @@
+// ObjectRef: one object, by its name and its serial.
 #pragma once
 
 #include "common/name.h"

@@ -2,14 +2,6 @@
 
 namespace evfd::daemon {
 
-Result<void> Pulse::set(std::int64_t times, const EventfdIncrementer& incrementer)
-{
-    count(times);
-    std::vector<int> targets;
-    append_targets(times, targets, targets);
-    return incrementer.add(targets);
-}
-
 void Pulse::append_targets(std::int64_t times, std::vector<int>& persistent,
                            std::vector<int>& others) const
 {

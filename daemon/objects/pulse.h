@@ -27,11 +27,9 @@ public:
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
-    // Adds `times` to the counter of every subscriber.
-    Result<void> set(std::int64_t times, const EventfdIncrementer& incrementer);
-    // Appends a subscriber's eventfd once for each increment that set() would make. The eventfds
-    // that the state store keeps go to `persistent`, all others to `others`. The same subscribers
-    // always give the same list. The caller calls count().
+    // Appends the eventfd of each subscriber `times` times: once for each increment that a set
+    // makes. The eventfds that the state store keeps go to `persistent`, all others to `others`.
+    // The same subscribers always give the same list. The caller calls count().
     void append_targets(std::int64_t times, std::vector<int>& persistent,
                         std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }

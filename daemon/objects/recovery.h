@@ -43,7 +43,7 @@ private:
     void restore_object(Id id, const record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);
-    // The functions below are in recovery_holds.cpp.
+    // restore_process() to holders() are in recovery_holds.cpp.
     void restore_process(Id id, const record::Process& record);
     // Returns false if the hold has no holder.
     bool restore_hold(Id id, const record::TakenTokens& record);

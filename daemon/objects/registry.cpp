@@ -44,16 +44,18 @@ std::int64_t tokens_of(const protocol::SetItem& item)
 Registry::Registry(EventLoop& loop, Quota& quota, StateStore& state_store,
                    EventfdIncrementer incrementer, std::int64_t descriptor_budget,
                    EdgeWatcher::Deliver deliver)
-    : quota_{quota}, state_store_{state_store},
-      descriptors_{descriptor_budget}, ids_{state_store},
+    : quota_{quota}, state_store_{state_store}, descriptors_{descriptor_budget}, ids_{state_store},
       tokens_{loop,
               state_store,
               ids_,
               objects_,
               std::move(incrementer),
               [this](const Increments& increments) { signal_locally(increments); }},
-      processes_{loop,  state_store,  ids_,
-                 quota, descriptors_,
+      processes_{loop,
+                 state_store,
+                 ids_,
+                 quota,
+                 descriptors_,
                  [this, deliver](ProcessWatcher::Id process) {
                      ended_processes_.push_back(process);
                      deliver();
@@ -469,18 +471,13 @@ Outcome<void> Registry::delete_objects(const Peer& peer, const Items<Item>& item
     return {};
 }
 
+// Removes the object from all tables and from the state store.
 void Registry::erase(Objects::iterator object, const Delivered&)
 {
     edges_.forget(object->second);
     report({.kind = ObjectChange::Kind::deleted,
             .object = {object->first, object->second.serial},
             .before = object->second.ownership});
-    remove(object);
-}
-
-// Removes the object from all tables and from the state store.
-void Registry::remove(Objects::iterator object)
-{
     unpersist(object->second);
     owned_objects_.remove(object->second.lifetime_owner, object->first);
     objects_.erase(object);
@@ -545,12 +542,6 @@ Outcome<void> Registry::set_permissions(const Peer& peer, const Name& name, Perm
 }
 
 // Set and Clear.
-
-Outcome<void> Registry::set(const Peer& peer, const Items<protocol::SetItem>& items)
-{
-    const auto increments = check_set(peer, items);
-    return increments ? add(peer, *increments) : std::unexpected(increments.error());
-}
 
 Outcome<Increments> Registry::check_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {

@@ -65,8 +65,8 @@
 
 namespace evfd::daemon {
 
-// Proof that every change up to now was delivered. Each function demands one that makes a change
-// which could hide edges.
+// Proof that every change up to now was delivered. Each function that makes a change which could
+// hide edges demands one.
 class Delivered {
 public:
     Delivered(const Delivered&) = delete; // A proof is used at once.
@@ -139,11 +139,9 @@ public:
     // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
     // to a timer.
     bool acknowledge(const Session& session, const Token& token);
-    // Sets all of the events, or none if one is refused. Adds the item's `count` tokens to a
-    // semaphore, and sets a pulse `count` times.
-    Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items);
-    // set() in two steps: check_set() returns the increments, add() makes them. In between, the
-    // caller may do nothing but record that they will be made.
+    // Sets events in two steps, all of them or none if one is refused: check_set() returns the
+    // increments, add() makes them. A semaphore gets the item's `count` tokens, and a pulse is set
+    // `count` times. In between, the caller may do nothing but record that they will be made.
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
     // The same for a Set that an earlier daemon began, which cannot be refused any more. An
     // increment has no object (null) if the peer may not set the event now, or if that daemon did
@@ -174,11 +172,12 @@ public:
     // Deletes the objects that end with this session or process, or as many as one iteration of the
     // loop may delete. Returns whether there are more.
     bool delete_owned(std::uint64_t owner, const Delivered& delivered);
-    // Ends the session, after its objects were deleted: its subscriptions and its part in holds.
+    // Ends the subscriptions of the session and its part in holds. delete_owned() deletes its
+    // objects.
     void end(Session& session);
-    // Ends the part of a process in holds, after its objects were deleted.
+    // Ends the part of a process in holds. delete_owned() deletes its objects.
     void end(ProcessWatcher::Id process) { holds_.end(process); }
-    // Returns a process that has ended since the last call, until there are none.
+    // Returns an ended process that it has not returned yet; nothing if there is none.
     std::optional<ProcessWatcher::Id> take_ended_process();
 
     // Ends the subscriptions of the session's last call, whose reply the client never received.
@@ -212,7 +211,8 @@ public:
     std::vector<ObjectChange> take_changes();
     // Appends all pending edges to the changes.
     void collect_edges();
-    // Returns the proof. The caller has collected the edges and delivered all changes.
+    // Returns the proof. The caller has collected the edges that its change could hide, and has
+    // delivered all changes.
     Delivered confirm_delivery() const;
 
     // While the Interest lives, writes and reads of the event or expirations of the timer are
@@ -238,7 +238,6 @@ public:
 private:
     using Entry = Objects::value_type;
     friend class Interest;
-
 
     void report(ObjectChange change);
     void report(ObjectChange::Kind kind, const Entry& entry, std::int64_t times = 0);
@@ -295,7 +294,6 @@ private:
     Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
     void charge_ticks(Object& object);
     void erase(Objects::iterator object, const Delivered& delivered);
-    void remove(Objects::iterator object);
     std::vector<Name> next_owned(std::uint64_t owner) const;
     void end_interest(const ObjectRef& reference);
     Result<void> watch_object(Entry& entry, EdgeMask edges);
@@ -306,7 +304,6 @@ private:
                                                              const Event& event);
     void signal_locally(const Increments& increments);
     void report_pulses(const std::vector<Pulsed>& pulsed);
-    void restart_polling(Entry& entry);
     void poll(Entry& entry);
     void schedule_poll(Entry& entry);
     void fire_target(Entry& timer, std::int64_t times);
@@ -329,8 +326,8 @@ private:
     ProcessWatcher processes_;
     Holds holds_;
     OwnedObjects owned_objects_; // By Object::lifetime_owner.
-    EdgeWatcher edges_;       // Declared before objects_: the watches of events are in it.
-    DeadlineQueue deadlines_; // Declared before objects_: timers keep their deadlines in it.
+    EdgeWatcher edges_;          // Declared before objects_: the watches of events are in it.
+    DeadlineQueue deadlines_;    // Declared before objects_: timers keep their deadlines in it.
     Objects objects_;
     EventLoop& loop_;
 };

@@ -42,7 +42,7 @@ void Registry::adopt_timer(Entry& entry, bool missed_clock_change,
         warnings.push_back(fmt::format("cannot program a subscriber's timerfd of '{}': {}",
                                        name.text(), checked.error().message()));
     charge_ticks(object);
-    restart_polling(entry);
+    unwatch_if_unneeded(entry.first);
 }
 
 void Registry::persist(const Entry& entry)

@@ -156,7 +156,7 @@ Outcome<void> Registry::rearm(Entry& entry, const TimerSpec& spec,
     charge_ticks(object);
     persist(entry);
     report(ObjectChange::Kind::rearmed, entry);
-    restart_polling(entry);
+    unwatch_if_unneeded(entry.first);
     return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));
 }
 
@@ -174,7 +174,7 @@ Outcome<void> Registry::disarm(const Peer& peer, const Items<Item>& items, const
         charge_ticks(entry.second);
         persist(entry);
         report(ObjectChange::Kind::rearmed, entry);
-        restart_polling(entry);
+        unwatch_if_unneeded(entry.first);
     }
     return disarmed;
 }
@@ -197,12 +197,6 @@ bool Registry::acknowledge(const Session& session, const Token& token)
 }
 
 // Expiring.
-
-// A timer counts from the moment it is armed, and continues only while the count is needed.
-void Registry::restart_polling(Entry& entry)
-{
-    unwatch_if_unneeded(entry.first);
-}
 
 void Registry::schedule_poll(Entry& entry)
 {
@@ -347,7 +341,7 @@ void Registry::on_clock_set()
         timer->cancel();
         persist(entry);
         report(ObjectChange::Kind::cancelled, entry);
-        restart_polling(entry);
+        unwatch_if_unneeded(entry.first);
     }
 }
 

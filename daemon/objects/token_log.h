@@ -7,7 +7,7 @@
 // ends that record. Tokens that cannot be returned now, because the store has no room for their
 // intent, are recorded and returned later.
 //
-// The log is the only user of EventfdIncrementer, StateStore::Intent and StateStore::Take.
+// Only the log owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
 #pragma once
 
 #include "common/name.h"

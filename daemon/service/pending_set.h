@@ -53,7 +53,7 @@ private:
     std::vector<Target> targets_;
     std::int64_t tokens_ = 0;  // The largest number in the call.
     std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.
-    // Tokens that an earlier daemon applied; it reported those pulses to its own monitors.
+    // Tokens that an earlier daemon applied. This daemon does not report their pulses.
     std::int64_t applied_before_ = 0;
     BatchSizer batch_sizer_; // Sizes the batches of increments.
 };

@@ -227,9 +227,9 @@ bool Service::is_idle() const
            quota_.used_by_all(Resource::connections) == 0;
 }
 
-// Records the reply before the object is created, because its creation may complete waits, and when
-// they have taken many tokens everything is committed. If the creation fails, another reply
-// replaces this one.
+// Records the reply before the object is created: after the handler, apply_changes() may complete
+// waits for the object, and commits everything when they have taken many tokens. If the creation
+// fails, another reply replaces this one.
 template <class Request>
 std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {

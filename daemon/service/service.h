@@ -52,7 +52,7 @@ class Service {
 public:
     Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
             EventfdIncrementer incrementer, DescriptorBudget budget);
-    Service(const Service&) = delete; // Pinned: the registry calls it.
+    Service(const Service&) = delete; // Pinned: callbacks hold its address.
     Service& operator=(const Service&) = delete;
 
     void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // Sets what Status reports.
@@ -60,7 +60,6 @@ public:
     // `grace`.
     void restore(RecoveredState recovered, nanoseconds grace);
 
-    std::int64_t objects() const { return quota_.used_by_all(Resource::objects); }
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
     log::Limited& client_log() { return client_log_; }

@@ -10,7 +10,7 @@
 namespace evfd::daemon {
 
 struct DescriptorBudget {
-    std::int64_t objects; // Events, timers and subscriptions.
+    std::int64_t objects; // Events, subscriptions, wait-only handles and processes.
     std::int64_t connections;
 };
 

@@ -1,4 +1,4 @@
-// RecoveredState: what the state store's parts had, read and decoded, before the registry checks
+// RecoveredState: what the state store's parts had, read and decoded, before Recovery checks
 // that it fits together.
 //
 // Reading never fails: what cannot be decoded is left out, and a warning says so.
@@ -19,7 +19,6 @@
 
 namespace evfd::daemon {
 
-// State that an earlier daemon left, read but not yet checked for consistency.
 struct RecoveredState {
     using Id = std::uint64_t;
 

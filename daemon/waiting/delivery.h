@@ -5,8 +5,8 @@
 // stack twice.
 //
 // deliver() is called before each function of the registry that demands a Delivered; apply() is
-// called after each handler of a call, so that a wait which completes takes its token before the
-// next call is done; run() is called by the loop.
+// called after each step that may have changed an object, so that a wait which completes takes its
+// token before the next step; run() is called by the loop.
 //
 // Edges that follow each other in the list are one batch: all of them are noted before the first
 // wait is looked at, since waits are served in the order of arrival, whatever changed first.

@@ -120,7 +120,8 @@ public:
     // Returns whether a monitor wants to know when this event is set or cleared.
     bool is_observing(const Name& name, const Object& object) const;
 
-    // Called by Delivery, for the registry.
+    // Called by Delivery for each change; on_policy_changed() by Service after the policy has
+    // changed.
     void on_created(const Name& name, Object& object);
     void on_changed(const Name& name, const Object& object); // Set, cleared or pulsed.
     void on_permissions_changed(const Name& name, Object& object, const Ownership& before);

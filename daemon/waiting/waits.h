@@ -181,7 +181,8 @@ public:
     void poll_timers(const Name& name);
     void poll_timers() const;
 
-    // Called by Delivery, for the registry.
+    // Called by Delivery for each change; on_policy_changed() by Service after the policy has
+    // changed.
     void on_created(const Name& name, Object& object);
     void on_edge(const Name& name, Object& object);
     // Called after a batch of on_edge() calls. Returns whether a wait completed.

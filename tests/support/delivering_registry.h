@@ -65,7 +65,8 @@ public:
     }
     Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items)
     {
-        return applied(Registry::set(peer, items));
+        const auto increments = check_set(peer, items);
+        return applied(increments ? add(peer, *increments) : std::unexpected(increments.error()));
     }
     Outcome<void> clear(const Peer& peer, const Items<Item>& items)
     {

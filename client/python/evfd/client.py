@@ -299,7 +299,10 @@ class Client:
         return types.Object.from_wire(reply.parameters["object"])
 
     def list(self, pattern: str | None = None) -> Iterator[types.Object]:
-        """Return all objects whose name matches a glob, by name; * and ? do not match a slash."""
+        """Return all objects whose name matches a glob, by name.
+
+        * and ? do not match a slash.  A character class such as [:alpha:] is invalid.
+        """
         listed = self._stream("List", {"pattern": pattern or None}, "objects", "name")
         return (types.Object.from_wire(fields) for fields in listed)
 

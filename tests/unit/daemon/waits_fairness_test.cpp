@@ -332,7 +332,7 @@ TEST_CASE("no wait stays pending while its objects are set, whatever is set and 
             model.cancel(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
-            continue; // Several operations are delivered at once.
+            continue; // Several writes and reads by clients are delivered at once.
         INFO("step " << step);
         fixture.registry.deliver_edges();
         released += model.check();
