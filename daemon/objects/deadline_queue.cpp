@@ -13,8 +13,9 @@
 
 namespace evfd::daemon {
 
-DeadlineQueue::DeadlineQueue(EventLoop& loop, Task on_batch_done, Task on_clock_set)
-    : loop_{loop}, on_batch_done_{std::move(on_batch_done)}, on_clock_set_{std::move(on_clock_set)}
+DeadlineQueue::DeadlineQueue(EventLoop& loop, Task deliver, Charge charge, Task on_clock_set)
+    : loop_{loop}, deliver_{std::move(deliver)}, charge_{std::move(charge)},
+      on_clock_set_{std::move(on_clock_set)}
 {
 }
 
@@ -34,10 +35,10 @@ Result<void> DeadlineQueue::prepare(Clock clock)
     return {};
 }
 
-DeadlineQueue::Deadline DeadlineQueue::add(Clock clock, nanoseconds when, Task task)
+DeadlineQueue::Deadline DeadlineQueue::add(Clock clock, nanoseconds when, uid_t payer, Task task)
 {
     auto& queue = *queues_[static_cast<std::size_t>(clock)];
-    auto entry = std::make_unique<Entry>(*this, queue, std::move(task), std::nullopt);
+    auto entry = std::make_unique<Entry>(*this, queue, payer, std::move(task), std::nullopt);
     entry->position = queue.entries.emplace(when, entry.get());
     program(queue);
     return Deadline{std::move(entry)};
@@ -59,10 +60,11 @@ bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const
 void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
 {
     queue.is_running = true; // The timerfd is programmed once, at the end.
-    if (read_timerfd(queue))
+    if (read_timerfd(queue)) {
         on_clock_set_();
+        deliver_();
+    }
     run_due(queue);
-    on_batch_done_();
     queue.is_running = false;
     queue.is_stale = true; // The timerfd has expired; it may or may not be armed still.
     program(queue);
@@ -93,7 +95,7 @@ void DeadlineQueue::report_clock_set()
     if (!std::exchange(clock_was_set_, false))
         return;
     on_clock_set_();
-    on_batch_done_();
+    deliver_();
 }
 
 void DeadlineQueue::run_due(ClockQueue& queue)
@@ -104,8 +106,12 @@ void DeadlineQueue::run_due(ClockQueue& queue)
         auto& entry = *queue.entries.begin()->second;
         queue.entries.erase(queue.entries.begin());
         entry.position.reset();
+        const auto payer = entry.payer;
         const auto task = std::move(entry.task); // The task may destroy its Deadline.
+        const auto begin = monotonic_now();
         task();
+        deliver_();
+        charge_(payer, monotonic_now() - begin);
     }
 }
 

@@ -19,6 +19,8 @@
 #include "daemon/base/event_loop.h"
 #include "daemon/base/log.h"
 
+#include <sys/types.h>
+
 #include <array>
 #include <functional>
 #include <map>
@@ -33,10 +35,12 @@ class DeadlineQueue {
 public:
     using Task = std::function<void()>;
 
-    // `on_batch_done` is called after the tasks of a batch and `on_clock_set` have run.
-    // `on_clock_set` is called when the wall clock was set; that is noticed only while deadlines
-    // exist on it.
-    DeadlineQueue(EventLoop& loop, Task on_batch_done, Task on_clock_set);
+    using Charge = std::function<void(uid_t payer, nanoseconds used)>;
+
+    // `deliver` is called after each task, and after `on_clock_set`. `charge` is called after each
+    // task: the payer pays for the task and for what was delivered. `on_clock_set` is called when
+    // the wall clock was set; that is noticed only while deadlines exist on it.
+    DeadlineQueue(EventLoop& loop, Task deliver, Charge charge, Task on_clock_set);
     DeadlineQueue(const DeadlineQueue&) = delete; // Pinned: its watches hold its address.
     DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
@@ -60,7 +64,7 @@ public:
     };
     bool has(Clock clock) const { return queues_[static_cast<std::size_t>(clock)] != nullptr; }
     // `when` is measured from the zero of the clock, which must have been prepared.
-    Deadline add(Clock clock, nanoseconds when, Task task);
+    Deadline add(Clock clock, nanoseconds when, uid_t payer, Task task);
 
     // Returns whether the wall clock was set. `on_clock_set` is not called for it.
     bool check_wall_clock();
@@ -81,6 +85,7 @@ private:
     struct Entry {
         DeadlineQueue& owner;
         ClockQueue& queue;
+        uid_t payer;
         Task task;
         std::optional<Entries::iterator> position; // Empty once the task has run.
     };
@@ -93,7 +98,8 @@ private:
 
     EventLoop& loop_;
     log::Limited log_;
-    Task on_batch_done_;
+    Task deliver_;
+    Charge charge_;
     Task on_clock_set_;
     bool clock_was_set_ = false; // The wall clock was set, and that is not reported yet.
     // The queues by clock; null until the clock is prepared.

@@ -61,7 +61,10 @@ Registry::Registry(EventLoop& loop, Quota& quota, StateStore& state_store,
                      deliver();
                  }},
       holds_{loop, quota, tokens_}, edges_{loop, deliver},
-      deadlines_{loop, [deliver] { deliver(); }, [this] { on_clock_set(); }}, loop_{loop}
+      deadlines_{loop, [deliver] { deliver(); },
+                 [this](uid_t payer, nanoseconds used) { cooldowns_.charge(payer, used); },
+                 [this] { on_clock_set(); }},
+      loop_{loop}
 {
 }
 

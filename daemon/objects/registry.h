@@ -116,6 +116,9 @@ public:
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
     Object* find(const ObjectRef& reference);
+    // Returns the object. Refuses a name that does not exist, a missing permission, and an object
+    // that has another id than the item.
+    Outcome<Object*> find_authorized(const Peer& peer, const Item& item, Permission permission);
     Objects& objects() { return objects_; }
 
     // Creates the event. It may have existed only with `if_missing`. `process`: the process whose
@@ -272,8 +275,6 @@ private:
                                         Access access);
     Outcome<Object*> find_authorized(const Peer& peer, const Name& name, Permission permission,
                                      PolicyCheck policy_check = PolicyCheck::enforce);
-    // The same, but refuses the call if the item has an id and the object has another one.
-    Outcome<Object*> find_authorized(const Peer& peer, const Item& item, Permission permission);
     Outcome<Object*> find_event(const Peer& peer, const Item& item);
     Outcome<Timer*> find_authorized_timer(const Peer& peer, const Item& item);
     Outcome<std::optional<Timer::Target>>

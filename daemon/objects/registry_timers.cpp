@@ -207,7 +207,9 @@ void Registry::schedule_poll(Entry& entry)
         return;
     timer.deadline.reset();
     if (when && deadlines_.has(clock)) // An earlier daemon may have used a clock that we may not.
-        timer.deadline.emplace(deadlines_.add(clock, *when, [this, &entry] { poll(entry); }));
+        timer.deadline.emplace(deadlines_.add(clock, *when,
+                                              quota_.account(entry.second.ownership.owner),
+                                              [this, &entry] { poll(entry); }));
 }
 
 void Registry::poll_timer(const Name& name)

@@ -268,6 +268,12 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
 {
+    const auto& peer = caller.session.peer;
+    if (registry_.find(request.name))
+        if (auto object =
+                registry_.find_authorized(peer, {request.name, request.id}, Permission::set);
+            !object)
+            return std::unexpected(std::move(object.error()));
     const auto id = precommit_reply<protocol::Arm>(caller, request.name);
     auto process = acquire_process(caller, request.lifetime);
     if (!process)
@@ -279,11 +285,21 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
     return protocol::Arm::Reply{*made == Made::created, id_of(*registry_.find(request.name))};
 }
 
+// A call that is refused delivers nothing, because that costs time and polls timers of others.
+Outcome<void> Service::authorize(const Peer& peer, const Items<Item>& items, Permission permission)
+{
+    for (const auto& item : items.list)
+        if (auto object = registry_.find_authorized(peer, item, permission); !object)
+            return std::unexpected(std::move(object.error()));
+    return {};
+}
+
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
 {
-    if (auto done =
-            registry_.disarm(caller.session.peer, request.items, delivery_.deliver(request.items));
-        !done)
+    const auto& peer = caller.session.peer;
+    if (auto permitted = authorize(peer, request.items, Permission::set); !permitted)
+        return std::unexpected(std::move(permitted.error()));
+    if (auto done = registry_.disarm(peer, request.items, delivery_.deliver(request.items)); !done)
         return std::unexpected(std::move(done.error()));
     return {};
 }
@@ -353,8 +369,10 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
 {
-    if (auto done = registry_.delete_objects(caller.session.peer, request.items,
-                                             delivery_.deliver(request.items));
+    const auto& peer = caller.session.peer;
+    if (auto permitted = authorize(peer, request.items, Permission::own); !permitted)
+        return std::unexpected(std::move(permitted.error()));
+    if (auto done = registry_.delete_objects(peer, request.items, delivery_.deliver(request.items));
         !done)
         return std::unexpected(std::move(done.error()));
     return {};
@@ -362,7 +380,10 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delet
 
 Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetPermissions& request)
 {
-    auto done = registry_.set_permissions(caller.session.peer, request.name, request.permissions,
+    const auto& peer = caller.session.peer;
+    if (auto object = registry_.find_authorized(peer, Item{request.name}, Permission::own); !object)
+        return std::unexpected(std::move(object.error()));
+    auto done = registry_.set_permissions(peer, request.name, request.permissions,
                                           delivery_.deliver_to_waits_for(request.name));
     if (!done)
         return std::unexpected(std::move(done.error()));
@@ -401,8 +422,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     if (!hold_request)
         return std::unexpected(std::move(hold_request.error()));
     auto wait = waits_.start(peer, *std::move(charged), request, caller.wake,
-                             delivery_.deliver_before(request), reply_cache(caller.session).call(),
-                             *std::move(hold_request));
+                             delivery_.deliver_before(request, peer),
+                             reply_cache(caller.session).call(), *std::move(hold_request));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =

@@ -129,6 +129,7 @@ public:
 private:
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
+    Outcome<void> authorize(const Peer& peer, const Items<Item>& items, Permission permission);
     Outcome<ProcessWatcher::Ref> acquire_process(const Caller& caller, Resource needed_for);
     Outcome<std::optional<ProcessWatcher::Ref>> acquire_process(const Caller& caller,
                                                                 std::optional<Lifetime> lifetime);

@@ -23,9 +23,9 @@ Delivered Delivery::deliver(const Name& name)
     return registry_.confirm_delivery();
 }
 
-Delivered Delivery::deliver_before(const protocol::Wait& request)
+Delivered Delivery::deliver_before(const protocol::Wait& request, const Peer& peer)
 {
-    if (waits_.needs_edges_first(request))
+    if (waits_.needs_edges_first(request) && waits_.check(peer, request))
         return deliver(request.items);
     apply();
     return registry_.confirm_delivery();

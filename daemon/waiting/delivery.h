@@ -43,8 +43,9 @@ public:
         return deliver();
     }
     Delivered deliver(const Name& name);
-    // The same, but collects edges only if they could matter to this new wait.
-    Delivered deliver_before(const protocol::Wait& request);
+    // The same, but collects edges only if they could matter to this new wait, which may be
+    // refused.
+    Delivered deliver_before(const protocol::Wait& request, const Peer& peer);
     // The same before a change that ends waits for this object, or any waits: they still get what
     // their other objects have for them.
     Delivered deliver_to_waits_for(const Name& name);

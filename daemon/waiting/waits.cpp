@@ -604,10 +604,19 @@ bool Waits::may_be_taken(const Wait::Part& part) const
     return object && has_tokens(*object) && (!part.queue || may_be_set(*part.queue));
 }
 
-bool Waits::can_be_taken(const Wait::Part& part) const
+// Returns whether an earlier wait is blocked on the object although the object has not changed in
+// this epoch. If the object is set, its edge has not been delivered yet, and that wait is first.
+bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
+{
+    const auto* queue = part.queue;
+    return queue && queue->changed_in != epoch_ && !queue->blocked.empty() &&
+           queue->blocked.begin()->first < wait.position_;
+}
+
+bool Waits::can_be_taken(const Wait& wait, const Wait::Part& part) const
 {
     auto* object = find_object(part);
-    if (!object || !has_tokens(*object))
+    if (!object || !has_tokens(*object) || is_behind_others(wait, part))
         return false;
     return part.queue ? is_set(*part.queue) : object->event()->is_set();
 }
@@ -641,7 +650,7 @@ bool Waits::try_complete_all(Wait& wait)
         const auto index = (wait.blocked_on_ + i) % count;
         auto& part = wait.parts_[index];
         wait.catch_up(part);
-        if (part.is_satisfied || can_be_taken(part))
+        if (part.is_satisfied || can_be_taken(wait, part))
             continue;
         block_on(wait, index);
         return false;

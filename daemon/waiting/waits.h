@@ -169,6 +169,8 @@ public:
     // Returns whether pending edges may be for earlier waits for the same objects, or may have come
     // before this wait.
     bool needs_edges_first(const protocol::Wait& request) const;
+    // Returns the refusal if the peer may not wait so.
+    Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
     // Has the waits that were started since the last call look once more.
     void check_started();
     // Ends the wait unless it is done.
@@ -220,7 +222,6 @@ private:
     void end(Wait& wait); // Ends the wait, whose outcome is known.
     void record_taken(Wait& wait);
 
-    Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
     // The properties of a wait that decide about its permission.
     struct WaitOptions {
         std::int64_t count;
@@ -248,7 +249,8 @@ private:
     bool may_be_set(const WaitQueue& queue) const;
     Object* find_object(const Wait::Part& part) const;
     // Returns whether a read of the event shows a token.
-    bool can_be_taken(const Wait::Part& part) const;
+    bool can_be_taken(const Wait& wait, const Wait::Part& part) const;
+    bool is_behind_others(const Wait& wait, const Wait::Part& part) const;
     // Returns whether a token may be available: no read in this epoch has shown that there is none.
     bool may_be_taken(const Wait::Part& part) const;
 

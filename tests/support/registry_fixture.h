@@ -152,8 +152,9 @@ struct RegistryFixture final {
                                          CallId call = {},
                                          std::optional<HoldRequest> hold_request = {})
     {
-        auto wait = waits.start(peer, std::move(charge), request, std::move(wake),
-                                delivery.deliver_before(request), call, std::move(hold_request));
+        auto wait =
+            waits.start(peer, std::move(charge), request, std::move(wake),
+                        delivery.deliver_before(request, peer), call, std::move(hold_request));
         delivery.apply();
         return wait;
     }

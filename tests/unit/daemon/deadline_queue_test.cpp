@@ -4,10 +4,13 @@
 
 #include <cerrno>
 #include <deque>
+#include <functional>
 #include <string>
 
 namespace evfd::daemon {
 namespace {
+
+constexpr uid_t payer = 4711;
 
 struct DeadlineQueueFixture {
     explicit DeadlineQueueFixture(std::initializer_list<Clock> clocks = {Clock::monotonic})
@@ -18,7 +21,7 @@ struct DeadlineQueueFixture {
     // Adds a deadline that records its name when it runs.
     DeadlineQueue::Deadline add(nanoseconds when, std::string what, Clock clock = Clock::monotonic)
     {
-        return queue.add(clock, when, [this, when, clock, what] {
+        return queue.add(clock, when, payer, [this, when, clock, what] {
             CHECK(now_on(clock) >= when); // Never early.
             ran += what;
         });
@@ -29,10 +32,16 @@ struct DeadlineQueueFixture {
     }
 
     EventLoop loop;
-    int batches = 0;
+    std::function<void()> deliver = [] {};
     int clock_sets = 0;
     std::string ran;
-    DeadlineQueue queue{loop, [this] { ++batches; }, [this] { ++clock_sets; }};
+    nanoseconds charged{0};
+    DeadlineQueue queue{loop, [this] { deliver(); },
+                        [this](uid_t who, nanoseconds used) {
+                            CHECK(who == payer);
+                            charged += used;
+                        },
+                        [this] { ++clock_sets; }};
 };
 
 nanoseconds soon(nanoseconds span, Clock clock = Clock::monotonic)
@@ -145,7 +154,7 @@ TEST_CASE("a task may cancel its own deadline and others that are due with it or
     DeadlineQueueFixture fixture{Clock::monotonic, Clock::boottime};
     std::deque<std::optional<DeadlineQueue::Deadline>> all(5);
     const auto when = soon(1ms);
-    all[0].emplace(fixture.queue.add(Clock::monotonic, when, [&] {
+    all[0].emplace(fixture.queue.add(Clock::monotonic, when, payer, [&] {
         fixture.ran += "0";
         for (const std::size_t i : {0U, 1U, 3U, 4U})
             all[i].reset();
@@ -166,9 +175,9 @@ TEST_CASE("a task may add the next deadline, which runs in its turn")
     int times = 0;
     const std::function<void()> again = [&] {
         if (++times < 20)
-            next.emplace(fixture.queue.add(Clock::monotonic, soon(50us), again));
+            next.emplace(fixture.queue.add(Clock::monotonic, soon(50us), payer, again));
     };
-    next.emplace(fixture.queue.add(Clock::monotonic, soon(50us), again));
+    next.emplace(fixture.queue.add(Clock::monotonic, soon(50us), payer, again));
     CHECK(run_until(fixture.loop, [&] { return times == 20; }));
 }
 
@@ -180,7 +189,7 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
     std::deque<DeadlineQueue::Deadline> all;
     const auto when = soon(1ms);
     for (int i = 0; i < many; ++i)
-        all.push_back(fixture.queue.add(Clock::monotonic, when, [&] {
+        all.push_back(fixture.queue.add(Clock::monotonic, when, payer, [&] {
             ++ran_count;
             wait_until(Clock::monotonic, soon(max_due_tasks_time / 10));
         }));
@@ -192,6 +201,30 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
         all.pop_back();
     CHECK(run_until(fixture.loop, [&] { return ran_count == 100; }));
     CHECK(*fixture.loop.run_once(0ns) == 0);
+}
+
+TEST_CASE("a payer is charged for its task and for what is delivered after it")
+{
+    DeadlineQueueFixture fixture;
+    const auto spend_a_millisecond = [] { wait_until(Clock::monotonic, soon(1ms)); };
+    fixture.deliver = spend_a_millisecond;
+    const auto task = fixture.queue.add(Clock::monotonic, soon(0ns), payer, spend_a_millisecond);
+    CHECK(run_until(fixture.loop, [&] { return fixture.charged > 0ns; }));
+    CHECK(fixture.charged >= 2ms);
+}
+
+TEST_CASE("a delivery counts as time of the tasks that are due together")
+{
+    DeadlineQueueFixture fixture;
+    int ran_count = 0;
+    fixture.deliver = [] { wait_until(Clock::monotonic, soon(max_due_tasks_time)); };
+    std::deque<DeadlineQueue::Deadline> all;
+    const auto when = soon(0ns);
+    for (int i = 0; i < 10; ++i)
+        all.push_back(fixture.queue.add(Clock::monotonic, when, payer, [&] { ++ran_count; }));
+    wait_until(Clock::monotonic, when);
+    CHECK(*fixture.loop.run_once(0ns) == 1);
+    CHECK(ran_count == 1);
 }
 
 TEST_CASE("a clock is prepared once, and not without the capability")
@@ -206,7 +239,7 @@ TEST_CASE("a clock is prepared once, and not without the capability")
         if (::geteuid() == 0 && ::setresuid(65534, 65534, 65534) != 0)
             return -1;
         EventLoop loop;
-        DeadlineQueue table{loop, [] {}, [] {}};
+        DeadlineQueue table{loop, [] {}, [](uid_t, nanoseconds) {}, [] {}};
         const auto prepared = table.prepare(Clock::boottime_alarm);
         return prepared ? 0 : prepared.error().error;
     });
@@ -273,25 +306,25 @@ TEST_CASE("no timer stays armed when a change of the wall clock cancels the last
     const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     EventLoop loop;
-    int batches_run = 0;
+    int deliveries = 0;
     std::optional<DeadlineQueue> table;
     // Declared after the queue, since it must be destroyed first.
     std::optional<DeadlineQueue::Deadline> only;
-    table.emplace(loop, [&] { ++batches_run; }, [&] { only.reset(); });
+    table.emplace(loop, [&] { ++deliveries; }, [](uid_t, nanoseconds) {}, [&] { only.reset(); });
     REQUIRE(table->prepare(Clock::realtime));
     const auto when = soon(20ms, Clock::realtime);
-    only.emplace(table->add(Clock::realtime, when, [] {}));
+    only.emplace(table->add(Clock::realtime, when, payer, [] {}));
     wall_clock.shift(1000ns);
     if (is_polled && table->check_wall_clock())
         only.reset();
     REQUIRE(loop.run_once(0ns));
     CHECK_FALSE(only);
-    batches_run = 0;
+    deliveries = 0;
 
     wait_until(Clock::realtime, when + 1ms);
 
     CHECK(*loop.run_once(0ns) == 0);
-    CHECK(batches_run == 0);
+    CHECK(deliveries == 0);
 }
 
 TEST_CASE(

@@ -1,6 +1,7 @@
 #include "daemon/service/dispatch.h"
 
 #include "tests/support/service_fixture.h"
+#include "tests/support/timer_fixture.h"
 
 namespace evfd::daemon {
 namespace {
@@ -121,6 +122,37 @@ TEST_CASE("a refusal is sent as its error with all of its fields")
     const auto reply = daemon.request(client, "Set", R"({"items":[{"name":"x"}]})");
     CHECK(reply.starts_with(
         R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"x","message":"there is no)"));
+}
+
+TEST_CASE("a refused call polls no timer")
+{
+    ServiceFixture daemon;
+    auto& service = daemon.service;
+    const UniqueFd no_socket;
+    Session owner{service.new_session_id(), make_peer(alice)};
+    Session stranger{service.new_session_id(), make_peer(bob)};
+    const auto as = [&](Session& session) { return Caller{session, [] {}, no_socket, 0ns}; };
+    auto by_owner = as(owner);
+    auto by_stranger = as(stranger);
+    REQUIRE(service.handle(by_owner, protocol::CreateEvent{"a"_name, Mode::automatic}));
+    const auto begin = now_on(Clock::monotonic);
+    REQUIRE(service.handle(by_owner, protocol::Arm{.name = "t"_name,
+                                                   .clock = Clock::monotonic,
+                                                   .after = 1ms,
+                                                   .sets = "a"_name,
+                                                   .permissions = "0600"_permissions}));
+    wait_until(Clock::monotonic, begin + 10ms); // The loop does not run.
+    auto& event = *service.registry().find("a"_name)->event();
+
+    CHECK_FALSE(service.handle(by_stranger, protocol::Disarm{names({"t"})}));
+    CHECK_FALSE(service.handle(by_stranger, protocol::Delete{names({"t"})}));
+    CHECK_FALSE(
+        service.handle(by_stranger, protocol::SetPermissions{"t"_name, "0666"_permissions}));
+    CHECK_FALSE(service.handle(by_stranger, protocol::Arm{.name = "t"_name, .after = 1ms}));
+    CHECK_FALSE(event.is_set());
+
+    CHECK(service.handle(by_owner, protocol::Disarm{names({"t"})}));
+    CHECK(event.is_set());
 }
 
 } // namespace

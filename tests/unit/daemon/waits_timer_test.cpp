@@ -292,6 +292,20 @@ TEST_CASE("a timer that sets an event releases the waits for both, in the order 
     CHECK(of_event.state() == "waits");
 }
 
+TEST_CASE("a wait for a timer and its event takes no token before an earlier wait for the event")
+{
+    RegistryFixture fixture;
+    fixture.create("a", Mode::automatic);
+    arm(fixture, {.name = t, .after = 1ms, .sets = "a"_name});
+    auto of_event = start(fixture, {"a"});
+    auto both = start(fixture, {"t", "a"});
+    REQUIRE(completes(fixture, of_event));
+    CHECK(of_event.state() == "a");
+    CHECK(both.state() == "waits");
+    set(fixture, "a");
+    CHECK(completes(fixture, both));
+}
+
 TEST_CASE("a wait counts the pulses that a timer sets")
 {
     RegistryFixture fixture;
