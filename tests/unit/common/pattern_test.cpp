@@ -84,7 +84,7 @@ TEST_CASE("a pattern with a character class, a collating symbol or an equivalenc
     CHECK_FALSE(Pattern::parse(text));
 }
 
-TEST_CASE("outside of brackets [: is the start of a bracket expression")
+TEST_CASE("a colon at the start of a bracket expression is a member of the set")
 {
     CHECK(Pattern::parse("[:a]")->matches(*Name::parse(":")));
     CHECK(Pattern::parse("\\[:a")); // No name matches it.
