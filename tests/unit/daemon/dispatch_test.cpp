@@ -130,10 +130,10 @@ TEST_CASE("a refused call polls no timer")
     auto& service = daemon.service;
     const UniqueFd no_socket;
     Session owner{service.new_session_id(), make_peer(alice)};
-    Session stranger{service.new_session_id(), make_peer(bob)};
+    Session other{service.new_session_id(), make_peer(bob)};
     const auto as = [&](Session& session) { return Caller{session, [] {}, no_socket, 0ns}; };
     auto by_owner = as(owner);
-    auto by_stranger = as(stranger);
+    auto by_other = as(other);
     REQUIRE(service.handle(by_owner, protocol::CreateEvent{"a"_name, Mode::automatic}));
     const auto begin = now_on(Clock::monotonic);
     REQUIRE(service.handle(by_owner, protocol::Arm{.name = "t"_name,
@@ -144,11 +144,10 @@ TEST_CASE("a refused call polls no timer")
     wait_until(Clock::monotonic, begin + 10ms); // The loop does not run.
     auto& event = *service.registry().find("a"_name)->event();
 
-    CHECK_FALSE(service.handle(by_stranger, protocol::Disarm{names({"t"})}));
-    CHECK_FALSE(service.handle(by_stranger, protocol::Delete{names({"t"})}));
-    CHECK_FALSE(
-        service.handle(by_stranger, protocol::SetPermissions{"t"_name, "0666"_permissions}));
-    CHECK_FALSE(service.handle(by_stranger, protocol::Arm{.name = "t"_name, .after = 1ms}));
+    CHECK_FALSE(service.handle(by_other, protocol::Disarm{names({"t"})}));
+    CHECK_FALSE(service.handle(by_other, protocol::Delete{names({"t"})}));
+    CHECK_FALSE(service.handle(by_other, protocol::SetPermissions{"t"_name, "0666"_permissions}));
+    CHECK_FALSE(service.handle(by_other, protocol::Arm{.name = "t"_name, .after = 1ms}));
     CHECK_FALSE(event.is_set());
 
     CHECK(service.handle(by_owner, protocol::Disarm{names({"t"})}));
