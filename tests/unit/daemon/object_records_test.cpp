@@ -73,7 +73,7 @@ TEST_CASE("an event gets its eventfd back, which clients may have")
     CHECK_FALSE(event.is_unshared());
 }
 
-TEST_CASE("a timer keeps its schedule and its target; a target without armer has the timer's owner")
+TEST_CASE("a timer keeps its schedule and its target, of which the owner is the default armer")
 {
     Quota quota{default_limits};
     const TimerSpec spec{.clock = Clock::monotonic,
