@@ -1,6 +1,6 @@
 // SharedPool: something of which all users together have a fixed amount, such as descriptors.
 //
-// take() gives one unit to a user and returns a Charge, an object that gives the unit back on
+// take() gives one unit to a user and returns a Charge, an object that returns the unit on
 // destruction. The Charge is a member of what uses the unit. The last part of the pool is reserved
 // for users who have little of it, so that no user can exhaust it for the others. Root and the
 // daemon's user may take that part as well.
@@ -39,13 +39,13 @@ public:
             return *this;
         }
         ~Charge() { release(); }
-        // Gives the unit back now.
+        // Returns the unit now.
         void release();
 
     private:
         friend class SharedPool;
         Charge(SharedPool& pool, uid_t account) : pool_{&pool}, account_{account} {}
-        SharedPool* pool_; // Null once the unit is given back.
+        SharedPool* pool_; // Null once the unit is returned.
         uid_t account_;
     };
 

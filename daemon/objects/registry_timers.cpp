@@ -224,7 +224,6 @@ void Registry::poll(Entry& entry)
     auto& [name, object] = entry;
     auto& timer = *object.timer();
     const auto times = timer.take_new_expirations();
-    // The timer's own waiters come first: some may wait for its event as well.
     if (times > 0 && !timer.target() && timer.persists_count())
         persist_counters(object);
     if (times > 0) {
@@ -232,6 +231,7 @@ void Registry::poll(Entry& entry)
             collect_edges(); // Earlier waits come first if they wait for something else, too.
         report(ObjectChange::Kind::expired, entry, times);
     }
+    // Reported before its event is set: some waits may wait for both.
     fire_target(entry, times);
     schedule_poll(entry);
 }

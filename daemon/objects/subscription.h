@@ -34,8 +34,8 @@ struct Subscription {
     FdStash::Stored stored; // An eventfd or a timerfd; the subscriber has a duplicate.
     Quota::Charge charge;
     SharedPool::Charge descriptor;
-    std::optional<SharedPool::Charge> place =
-        {}; // Of a pulse's subscriber: see Pulse::take_place().
+    // Of a pulse's subscriber: see Pulse::take_place().
+    std::optional<SharedPool::Charge> place = {};
 
     const UniqueFd& fd() const { return stored.fd(); }
     // Returns whether the state store has the descriptor and a record of the subscription.

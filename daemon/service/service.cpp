@@ -81,7 +81,7 @@ void Service::set_policy(Policy policy)
     const OnStack<Service> entered;
     if (policy == registry_.policy())
         return;
-    delivery_.deliver_to_all_waits();
+    delivery_.deliver_before_ending_waits();
     const auto before = registry_.set_policy(std::move(policy));
     waits_.on_policy_changed();
     monitors_.on_policy_changed(before);
@@ -384,7 +384,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetPe
     if (auto object = registry_.find_authorized(peer, Item{request.name}, Permission::own); !object)
         return std::unexpected(std::move(object.error()));
     auto done = registry_.set_permissions(peer, request.name, request.permissions,
-                                          delivery_.deliver_to_waits_for(request.name));
+                                          delivery_.deliver_before_ending_waits(request.name));
     if (!done)
         return std::unexpected(std::move(done.error()));
     return {};

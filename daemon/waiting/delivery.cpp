@@ -31,13 +31,13 @@ Delivered Delivery::deliver_before(const protocol::Wait& request, const Peer& pe
     return registry_.confirm_delivery();
 }
 
-Delivered Delivery::deliver_to_waits_for(const Name& name)
+Delivered Delivery::deliver_before_ending_waits(const Name& name)
 {
     waits_.poll_timers(name);
     return deliver();
 }
 
-Delivered Delivery::deliver_to_all_waits()
+Delivered Delivery::deliver_before_ending_waits()
 {
     waits_.poll_timers();
     return deliver();

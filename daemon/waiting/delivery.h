@@ -48,8 +48,8 @@ public:
     Delivered deliver_before(const protocol::Wait& request, const Peer& peer);
     // The same before a change that ends waits for this object, or any waits: they still get what
     // their other objects have for them.
-    Delivered deliver_to_waits_for(const Name& name);
-    Delivered deliver_to_all_waits();
+    Delivered deliver_before_ending_waits(const Name& name);
+    Delivered deliver_before_ending_waits();
     // Delivers the changes in the list. Returns whether edges completed a wait.
     bool apply();
 

@@ -161,7 +161,7 @@ struct RegistryFixture final {
     // Changes the policy as the service does.
     void change_policy(Policy policy)
     {
-        delivery.deliver_to_all_waits();
+        delivery.deliver_before_ending_waits();
         const auto before = registry.set_policy(std::move(policy));
         waits.on_policy_changed();
         monitors.on_policy_changed(before);

@@ -148,6 +148,7 @@ TEST_CASE("a refused call polls no timer")
     CHECK_FALSE(service.handle(by_other, protocol::Delete{names({"t"})}));
     CHECK_FALSE(service.handle(by_other, protocol::SetPermissions{"t"_name, "0666"_permissions}));
     CHECK_FALSE(service.handle(by_other, protocol::Arm{.name = "t"_name, .after = 1ms}));
+    CHECK_FALSE(service.handle(by_other, protocol::Wait{.items = wait_items({"t"})}));
     CHECK_FALSE(event.is_set());
 
     CHECK(service.handle(by_owner, protocol::Disarm{names({"t"})}));
