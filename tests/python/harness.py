@@ -196,6 +196,15 @@ def sleeps(thread: int | None) -> bool:
     return call[0] in _WAITING.get(os.uname().machine, _GENERIC)
 
 
+def resume_threads_sleep() -> bool:
+    """Return whether no client's resume thread is about to replace its duplicate of a connection.
+
+    Each open of a pulse or a timer wakes it, and each end of a subscription.
+    """
+    threads = (thread for thread in threading.enumerate() if thread.name == "evfd-resume")
+    return all(sleeps(thread.native_id) for thread in threads)
+
+
 def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
     """Send a signal to the main thread until it has had its effect; return False on timeout.
 

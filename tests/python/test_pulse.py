@@ -9,7 +9,15 @@ from functools import partial
 import pytest
 
 import evfd
-from harness import TIMEOUT_S, DaemonProcess, Worker, all_wait, descriptors, poll_until
+from harness import (
+    TIMEOUT_S,
+    DaemonProcess,
+    Worker,
+    all_wait,
+    descriptors,
+    poll_until,
+    resume_threads_sleep,
+)
 
 
 def test_every_subscriber_counts_each_set(shared: evfd.Client, name: str) -> None:
@@ -66,6 +74,7 @@ def test_a_pulse_can_be_selected(shared: evfd.Client, name: str) -> None:
 def test_a_subscription_lasts_as_long_as_the_pulse_is_open(shared: evfd.Client, name: str) -> None:
     pulse = evfd.Pulse(name, client=shared)
     gc.collect()
+    assert poll_until(resume_threads_sleep)
     before = sorted(descriptors().values())
     with evfd.Pulse(name, client=shared), evfd.Pulse(name, client=shared):
         assert shared.show(name).subscribers == 3
