@@ -29,6 +29,17 @@ std::string Object::description() const
     return daemon::description(mode());
 }
 
+bool has_tokens(const Object& object)
+{
+    const auto mode = object.mode();
+    return mode == Mode::automatic || mode == Mode::semaphore;
+}
+
+bool is_watched(const Object& object, EdgeMask edges)
+{
+    return object.timer() ? object.timer()->is_counting() : object.watch.reports(edges);
+}
+
 Object* find(Objects& objects, const ObjectRef& reference)
 {
     const auto found = objects.find(reference.name);

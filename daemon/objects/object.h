@@ -91,6 +91,18 @@ struct Object {
     std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
 };
 
+// Returns whether tokens can be taken from the object, and returned.
+bool has_tokens(const Object& object);
+
+// Returns whether something waits for the object or monitors it.
+inline bool is_needed(const Object& object)
+{
+    return object.interests > 0 || object.is_monitored;
+}
+
+// Returns whether these edges of an event, or the expirations of a timer, are reported.
+bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
+
 // Returns the object's id on the wire, which is its serial.
 inline protocol::ObjectId id_of(const Object& object)
 {

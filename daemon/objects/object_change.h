@@ -1,4 +1,4 @@
-// ObjectChange: one thing that happened to an object, as an entry of the registry's list.
+// ObjectChange: one thing that happened to an object, as an entry of the object table's list.
 //
 // A change names its object by an ObjectRef, so it may outlive the object.
 #pragma once

@@ -53,7 +53,7 @@ std::vector<Session> Recovery::run()
     redo_intent();
     roll_back();
     remove_unclaimed();
-    registry_.state_store().commit();
+    registry_.state_store.commit();
 
     for (const auto& complaint : recovered_.warnings)
         log::warn({}, "{}", complaint);
@@ -84,7 +84,7 @@ Recovery::take_descriptor(Id id, bool (*has_type)(const UniqueFd&))
 
 SharedPool::Charge Recovery::charge_descriptor(uid_t uid)
 {
-    return registry_.descriptors().take_unchecked(quota_.payer(uid));
+    return registry_.descriptors.take_unchecked(quota_.payer(uid));
 }
 
 Session* Recovery::find_session(std::optional<record::Id> id)
@@ -165,8 +165,8 @@ void Recovery::drop_older(const Name& name)
 
 void Recovery::erase_records(Id id)
 {
-    registry_.state_store().erase(id, record::Kind::object);
-    registry_.state_store().erase(id, record::Kind::counters);
+    registry_.state_store.erase(id, record::Kind::object);
+    registry_.state_store.erase(id, record::Kind::counters);
 }
 
 void Recovery::adopt()
@@ -200,7 +200,7 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
                                         : "its token is already in use"));
         if (!stored && recovered_.has_unreadable_fds)
             return; // A daemon with a higher limit may find the descriptor.
-        registry_.state_store().erase(id, record::Kind::subscription);
+        registry_.state_store.erase(id, record::Kind::subscription);
         return;
     }
     const auto uid = owner->peer.uid;
@@ -221,7 +221,7 @@ void Recovery::restore_session(Id id, record::Session& record)
     if (!token || !tokens_.insert(*token).second) {
         warn(fmt::format("a session ({}) is lost: its token {}", id,
                          token ? "is already in use" : "is invalid"));
-        registry_.state_store().erase(id, record::Kind::session);
+        registry_.state_store.erase(id, record::Kind::session);
         return;
     }
     Session session{id, {static_cast<uid_t>(record.uid), 0, 0, {}}};
@@ -245,7 +245,7 @@ void Recovery::redo_intent()
         auto* object = found == entries_.end() ? nullptr : &found->second->second;
         increments.push_back({object, tokens, before});
     }
-    for (auto& warning : registry_.tokens().redo(increments))
+    for (auto& warning : registry_.tokens.redo(increments))
         warn(std::move(warning));
 }
 
@@ -265,7 +265,7 @@ void Recovery::roll_back()
         }
         to_put_back.push_back({id, record.sequence, to_taken_tokens(record.objects)});
     }
-    registry_.tokens().return_tokens(to_put_back);
+    registry_.tokens.return_tokens(to_put_back);
 }
 
 // The first commit clears the progress page, and the tokens may be returned much later. So they are
@@ -283,7 +283,7 @@ std::vector<TakenTokens> Recovery::taken_since_last_commit()
             all.back().tokens.push_back({entry->first, id});
     }
     for (auto& taken : all)
-        registry_.tokens().record_taken(no_session, taken);
+        registry_.tokens.record_taken(no_session, taken);
     return all;
 }
 

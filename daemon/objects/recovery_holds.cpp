@@ -14,8 +14,8 @@ void Recovery::restore_process(Id id, const record::Process& record)
     auto pidfd = take_descriptor(id, is_pidfd);
     const ProcessWatcher::Identity identity{static_cast<pid_t>(record.pid),
                                             static_cast<uid_t>(record.uid)};
-    auto process = pidfd ? registry_.processes().restore(id, identity, *std::move(pidfd),
-                                                         charge_descriptor(identity.uid))
+    auto process = pidfd ? registry_.processes.restore(id, identity, *std::move(pidfd),
+                                                       charge_descriptor(identity.uid))
                          : Result<ProcessWatcher::Ref>{std::unexpected(Fault{"recvmsg(2)", EBADF})};
     if (process) {
         processes_.emplace(id, *std::move(process));
@@ -25,7 +25,7 @@ void Recovery::restore_process(Id id, const record::Process& record)
                      pidfd ? process.error().message() : pidfd.error()));
     if (recovered_.has_unreadable_fds && !pidfd)
         return; // A daemon with a higher limit may find the descriptor.
-    registry_.state_store().erase(id, record::Kind::process);
+    registry_.state_store.erase(id, record::Kind::process);
 }
 
 std::vector<ProcessWatcher::Ref> Recovery::holders(const record::TakenTokens& record) const
@@ -68,11 +68,11 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     const auto uid = owner ? owner->peer.uid : static_cast<uid_t>(record.uid.value_or(0));
     TakenTokens taken{id, record.sequence, to_taken_tokens(record.objects),
                       static_cast<Id>(record.session)};
-    registry_.holds().restore(*token, {.uid = uid,
-                                       .taken = std::move(taken),
-                                       .charge = quota_.charge_unchecked(uid, Resource::waits),
-                                       .session = is_by_session ? owner->id : 0,
-                                       .processes = std::move(processes)});
+    registry_.holds.restore(*token, {.uid = uid,
+                                     .taken = std::move(taken),
+                                     .charge = quota_.charge_unchecked(uid, Resource::waits),
+                                     .session = is_by_session ? owner->id : 0,
+                                     .processes = std::move(processes)});
     if (is_by_session)
         owner->held.push_back(*token);
     return true;

@@ -97,9 +97,10 @@ public:
     bool has_expired() const;
 
     // Returns the time of the next poll; nothing if no poll is needed. The largest time of the
-    // clock means that no poll is needed, but the registry must notice that the wall clock is set.
+    // clock means that no poll is needed, but the TimerDriver must notice that the wall clock is
+    // set.
     std::optional<nanoseconds> next_poll() const;
-    std::optional<DeadlineQueue::Deadline> deadline; // The next poll by the registry.
+    std::optional<DeadlineQueue::Deadline> deadline; // The next poll by the TimerDriver.
     std::optional<Quota::Charge> ticks;              // The charge of a timer that sets an event.
 
 private:

@@ -39,8 +39,8 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
     }
     if (timer.target()) {
         described.sets = timer.target()->event;
-        described.is_target_deleted = registry.is_target_gone(*timer.target());
-        described.is_target_denied = registry.is_target_denied(*timer.target());
+        described.is_target_deleted = registry.timers.is_target_gone(*timer.target());
+        described.is_target_denied = registry.timers.is_target_denied(*timer.target());
     }
     return described;
 }
@@ -70,7 +70,7 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
         .subscribers = {},
         .timer = {},
     };
-    if (!registry.is_allowed(peer, name, object, Permission::wait))
+    if (!registry.authorization.is_allowed(peer, name, object, Permission::wait))
         return described;
     if (const auto& last = object.last_set)
         described.last_set = {last->at, last->uid,
@@ -98,9 +98,9 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
     else
         described.large_count = fmt::to_string(shown->count);
     if (shown->count >= max_count)
-        registry.warn_once(name, object, Misuse::counter_full);
+        registry.edges.warn_once(name, object, Misuse::counter_full);
     if (shown->is_blocking)
-        registry.warn_once(name, object, Misuse::blocking);
+        registry.edges.warn_once(name, object, Misuse::blocking);
     return described;
 }
 

@@ -11,7 +11,7 @@ namespace evfd::daemon {
 
 PendingReply::Progress PendingClear::advance(OutputQueue& output)
 {
-    auto is_clear = registry_.clear(progress_, TimeSlice{time_slice}, delivery_.deliver());
+    auto is_clear = registry_.setting.clear(progress_, TimeSlice{time_slice}, delivery_.deliver());
     if (is_clear && !*is_clear) {
         slices_ = std::min(slices_ + 1, max_guaranteed_clear_slices);
         return Progress::again;

@@ -16,7 +16,7 @@ namespace evfd::daemon {
 class PendingClear : public PendingReply {
 public:
     PendingClear(Registry& registry, Delivery& delivery, Counters& counters, const Caller& caller,
-                 Registry::ClearProgress progress)
+                 ClearProgress progress)
         : registry_{registry}, delivery_{delivery}, counters_{counters},
           reply_cache_{registry, caller.session}, progress_{std::move(progress)}
     {
@@ -31,7 +31,7 @@ private:
     Delivery& delivery_;
     Counters& counters_;
     ReplyCache reply_cache_;
-    Registry::ClearProgress progress_;
+    ClearProgress progress_;
     int slices_ = 0; // The number of slices so far.
 };
 

@@ -11,12 +11,13 @@ namespace evfd::daemon {
 PendingReply::Progress PendingList::advance(OutputQueue& output)
 {
     protocol::ListObjects::Reply reply;
-    auto& objects = registry_.objects();
+    auto& objects = registry_.objects.all();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (std::size_t looked_at = 0; object != objects.end() && looked_at < max_objects_per_reply;
          ++object, ++looked_at) {
         cursor_ = object->first;
-        if (pattern_.matches(object->first) && registry_.sees(peer_, object->first, object->second))
+        if (pattern_.matches(object->first) &&
+            registry_.authorization.sees(peer_, object->first, object->second))
             reply.objects.push_back(
                 describe(registry_, waits_, peer_, object->first, object->second));
     }
@@ -70,7 +71,7 @@ PendingReply::Progress PendingMonitor::advance(OutputQueue& output)
         return monitor_->has_more() ? Progress::again : Progress::blocked;
     protocol::Monitor::Reply reply{news->sequence, news->change, std::move(news->name), {}};
     if (reply.name && reply.change != Change::deleted)
-        if (auto* object = registry_.find(*reply.name))
+        if (auto* object = registry_.objects.find(*reply.name))
             reply.object = describe(registry_, waits_, monitor_->peer(), *reply.name, *object);
     output.reply(reply, true);
     return Progress::again;

@@ -37,7 +37,7 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     else
         reply_cache_.progress(applied_ + now);
     const auto before = applied_;
-    const auto& store = registry_.state_store();
+    const auto& store = registry_.state_store;
     const auto last_commit = store.last_commit();
     auto done = apply_batch(increments, now, each);
     // Without a commit, no token was added.
@@ -70,7 +70,7 @@ Object* PendingSet::find_incomplete(const Target& target) const
 {
     if (target.tokens <= applied_)
         return nullptr;
-    auto* object = registry_.find(target.object);
+    auto* object = registry_.objects.find(target.object);
     const bool is_set_already = object && applied_ > 0 && !accumulates(*object->mode());
     return is_set_already ? nullptr : object;
 }
@@ -117,7 +117,7 @@ Outcome<void> PendingSet::apply_batch(const Increments& increments, std::int64_t
                                       std::int64_t each)
 {
     const auto begin = monotonic_now();
-    auto done = registry_.add(session_.peer, increments);
+    auto done = registry_.setting.add(session_.peer, increments);
     delivery_.apply();
     batch_sizer_.record(tokens * each, monotonic_now() - begin);
     applied_ += tokens;

@@ -20,11 +20,11 @@ public:
     void on_sent() override
     {
         for (const auto& taken : std::exchange(session_.in_doubt, {}))
-            registry_.tokens().confirm_taken(taken);
+            registry_.tokens.confirm_taken(taken);
     }
     void on_dropped() override
     {
-        registry_.tokens().return_tokens(std::exchange(session_.in_doubt, {}));
+        registry_.tokens.return_tokens(std::exchange(session_.in_doubt, {}));
     }
 
 private:
@@ -53,7 +53,7 @@ void ReplyCache::resume(std::int64_t acknowledged)
     std::erase_if(session_->in_doubt, [&](const TakenTokens& taken) {
         const bool is_acknowledged = taken.sequence <= acknowledged;
         if (is_acknowledged)
-            registry_->tokens().confirm_taken(taken);
+            registry_->tokens.confirm_taken(taken);
         return is_acknowledged;
     });
     if (slot().sequence == acknowledged)
@@ -64,7 +64,7 @@ void ReplyCache::resume(std::int64_t acknowledged)
     } else if (!slot().cached_reply.empty()) {
         slot().next_is_replay = true;
     } else { // The descriptors that the call sent never arrived.
-        registry_->undo_open(*session_);
+        registry_->opening.undo(*session_);
         --slot().sequence;
     }
 }
@@ -123,7 +123,7 @@ void ReplyCache::finish(std::string_view reply)
 
 void ReplyCache::finish_refused(std::string_view reply)
 {
-    if (!is_counted() || !registry_->state_store().fault())
+    if (!is_counted() || !registry_->state_store.fault())
         return finish(reply);
     count_unrecorded();
     slot().recorded = Recorded::nothing;
@@ -159,7 +159,7 @@ void ReplyCache::persist()
         record.tokens_applied = slot().tokens_applied;
     for (const auto id : session_->opened)
         record.new_subscriptions.push_back(static_cast<record::Id>(id));
-    registry_->state_store().put(session_->id, std::move(record));
+    registry_->state_store.put(session_->id, std::move(record));
 }
 
 } // namespace evfd::daemon

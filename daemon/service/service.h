@@ -3,8 +3,8 @@
 // dispatch() decodes a call and passes it to the overload of handle() for its request type. A
 // handler returns its reply, a refusal, or a PendingReply for a reply that takes time (Wait,
 // Monitor, List, Quotas, and Set and Clear of many tokens). Handlers do not decide about
-// permissions: the registry does (Registry::authorize), and the service turns its decisions into
-// errors of the protocol.
+// permissions: Authorization does, and the service turns its decisions into errors of the
+// protocol.
 //
 // After each handler, apply_changes() has Delivery take what it changed to the waits and the
 // monitors, in this order, so that a waiter is served before a monitor describes the object.
@@ -76,7 +76,7 @@ public:
     Refusal no_reply_room(uid_t uid) const;
     // Writes the refusal as the reply to a call.
     void refuse(Refusal refusal, OutputQueue& output);
-    std::uint64_t new_session_id() { return registry_.new_id(); }
+    std::uint64_t new_session_id() { return registry_.ids.next(); }
     void end(Session& session) { sessions_.end(session); }
     // Called before a change. Returns a refusal if the change could not be recorded.
     Outcome<void> prepare();
@@ -145,7 +145,7 @@ private:
     SharedPool connections_; // The descriptors of connections.
     std::int64_t known_descriptors() const
     {
-        return registry_.descriptors().used() + connections_.used();
+        return registry_.descriptors.used() + connections_.used();
     }
 
     OpenDescriptors open_descriptors_;

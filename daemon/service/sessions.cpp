@@ -32,7 +32,7 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
 Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request)
 {
     const auto token = Token::parse(request.session);
-    const bool has_begun = session.is_resumable() || registry_.owns_objects(session) ||
+    const bool has_begun = session.is_resumable() || registry_.lifetimes.has_owned(session) ||
                            !session.subscriptions.empty() || !session.held.empty() ||
                            session.holds_requested > 0;
     if (!token || has_begun)
@@ -62,7 +62,7 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
 
 void Sessions::end_objects_and_holds(Session& session)
 {
-    if (registry_.owns_objects(session))
+    if (registry_.lifetimes.has_owned(session))
         delivery_.delete_owned(session.id);
     registry_.end(session);
     delivery_.apply();

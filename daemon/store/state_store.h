@@ -86,6 +86,11 @@ public:
     void erase(Id id, record::Kind kind);
     // Stores `fd` in the stash until the result is destroyed.
     Result<FdStash::Stored> store_fd(Id id, UniqueFd fd) { return stash_.store(id, std::move(fd)); }
+    // Stores it only if `is_persistent`; otherwise it ends with the daemon.
+    Result<FdStash::Stored> store_fd_if(bool is_persistent, Id id, UniqueFd fd)
+    {
+        return is_persistent ? store_fd(id, std::move(fd)) : FdStash::Stored{std::move(fd)};
+    }
     // Makes room to store `count` descriptors. It may commit for that, so the caller must not be in
     // the middle of a change.
     void reserve_fd_slots(std::size_t count);

@@ -8,19 +8,19 @@ using Kind = ObjectChange::Kind;
 
 Delivered Delivery::deliver()
 {
-    registry_.collect_edges();
+    registry_.edges.collect();
     apply();
-    return registry_.confirm_delivery();
+    return registry_.objects.confirm_delivery();
 }
 
 Delivered Delivery::deliver(const Name& name)
 {
-    if (registry_.find(name)) {
-        registry_.poll_timer(name);
+    if (registry_.objects.find(name)) {
+        registry_.timers.poll(name);
         return deliver();
     }
     apply(); // A change of an object that does not exist hides no edge.
-    return registry_.confirm_delivery();
+    return registry_.objects.confirm_delivery();
 }
 
 Delivered Delivery::deliver_before(const protocol::Wait& request, const Peer& peer)
@@ -28,7 +28,7 @@ Delivered Delivery::deliver_before(const protocol::Wait& request, const Peer& pe
     if (waits_.needs_edges_first(request) && waits_.check(peer, request))
         return deliver(request.items);
     apply();
-    return registry_.confirm_delivery();
+    return registry_.objects.confirm_delivery();
 }
 
 Delivered Delivery::deliver_before_ending_waits(const Name& name)
@@ -48,8 +48,8 @@ bool Delivery::apply()
     const OnStack<Delivery> entered;
     bool has_completed_wait = false;
     // Watching an object collects edges, and they are changes as well.
-    while (registry_.has_changes()) {
-        const auto changes = registry_.take_changes();
+    while (registry_.objects.has_changes()) {
+        const auto changes = registry_.objects.take_changes();
         has_completed_wait |= apply_to_waits(changes);
         for (const auto& change : changes)
             apply_to_monitors(change);
@@ -74,7 +74,7 @@ void Delivery::apply_to_waits(const ObjectChange& change)
     const auto& name = change.object.name;
     if (change.kind == Kind::deleted)
         return waits_.on_deleted(name);
-    auto* object = registry_.find(change.object);
+    auto* object = registry_.objects.find(change.object);
     if (!object)
         return;
     switch (change.kind) {
@@ -95,13 +95,13 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
     const auto& name = change.object.name;
     if (change.kind == Kind::deleted)
         return monitors_.on_deleted(name, *change.before);
-    auto* object = registry_.find(change.object);
+    auto* object = registry_.objects.find(change.object);
     if (!object)
         return;
     switch (change.kind) {
     case Kind::created:
         monitors_.on_created(name, *object);
-        return registry_.unwatch_if_unneeded(name); // A timer counts since it was armed.
+        return registry_.watches.unwatch_if_unneeded(name); // A timer counts since it was armed.
     case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
     case Kind::pulsed:
     case Kind::expired:
@@ -115,11 +115,11 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
 
 bool Delivery::run()
 {
-    registry_.collect_edges();
+    registry_.edges.collect();
     const bool has_completed_wait = apply();
     while (const auto process = registry_.take_ended_process()) {
         delete_owned(*process);
-        registry_.end(*process);
+        registry_.holds.end(*process);
     }
     return has_completed_wait;
 }
@@ -134,9 +134,10 @@ void Delivery::time_out(Wait& wait)
 
 void Delivery::delete_owned(std::uint64_t owner)
 {
-    registry_.poll_owned(owner);
+    for (const auto& name : registry_.lifetimes.next_owned(owner))
+        registry_.timers.poll(name);
     // The last call of the owner may have been a set.
-    const bool has_more = registry_.delete_owned(owner, deliver());
+    const bool has_more = registry_.lifetimes.delete_owned(owner, deliver());
     apply();
     if (has_more)
         loop_.defer([this, owner] { delete_owned(owner); });

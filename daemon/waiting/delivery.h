@@ -39,7 +39,7 @@ public:
     Delivered deliver(const Items<Item>& items)
     {
         for (const auto& item : items.list)
-            registry_.poll_timer(item.name);
+            registry_.timers.poll(item.name);
         return deliver();
     }
     Delivered deliver(const Name& name);

@@ -27,12 +27,12 @@ Monitor::~Monitor()
 
 bool Monitor::may_observe(const Name& name, const Object& object) const
 {
-    return monitors_.registry_.is_allowed(peer_, name, object, Permission::wait);
+    return monitors_.registry_.authorization.is_allowed(peer_, name, object, Permission::wait);
 }
 
 bool Monitor::sees(const Name& name, const Object& object) const
 {
-    return monitors_.registry_.sees(peer_, name, object);
+    return monitors_.registry_.authorization.sees(peer_, name, object);
 }
 
 bool Monitor::covers(const Name& name) const
@@ -85,7 +85,7 @@ void Monitor::prepare()
 {
     if (phase_ != Phase::present || listed_next_)
         return;
-    auto& objects = monitors_.registry_.objects();
+    auto& objects = monitors_.registry_.objects.all();
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int visited = 0; object != objects.end(); ++object, ++visited) {
         if (visited == max_objects_per_monitor_step)
@@ -107,7 +107,7 @@ void Monitor::prepare()
 
 std::optional<Monitor::MonitorEvent> Monitor::next_present()
 {
-    auto& objects = monitors_.registry_.objects();
+    auto& objects = monitors_.registry_.objects.all();
     if (listed_next_) {
         cursor_ = std::exchange(listed_next_, {});
         return make_event(Change::present, cursor_);
@@ -124,7 +124,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
     while (!dirty_.empty()) {
         auto first = dirty_.begin();
         auto& [name, entry] = *first;
-        const auto* object = monitors_.registry_.find(name);
+        const auto* object = monitors_.registry_.objects.find(name);
         const bool exists = object && sees(name, *object);
         if (entry.existed && entry.was_deleted) {
             auto event = make_event(Change::deleted, name);
@@ -162,7 +162,7 @@ void Monitors::sweep_later()
 
 void Monitors::sweep()
 {
-    auto& objects = registry_.objects();
+    auto& objects = registry_.objects.all();
     const TimeSlice slice{max_sweep_time};
     auto object = swept_up_to_ ? objects.upper_bound(*swept_up_to_) : objects.begin();
     for (; object != objects.end(); ++object) {
@@ -191,13 +191,13 @@ Result<void> Monitors::watch(const Name& name, Object& object)
 {
     if (object.is_monitored || !is_observing(name, object))
         return {};
-    return registry_.monitor(name, object);
+    return registry_.watches.monitor(name, object);
 }
 
 void Monitors::unwatch_if_unobserved(const Name& name, Object& object)
 {
     if (object.is_monitored && !is_observing(name, object))
-        registry_.unmonitor(name, object);
+        registry_.watches.unmonitor(name, object);
 }
 
 void Monitors::watch_or_warn(const Name& name, Object& object)
@@ -229,22 +229,23 @@ void Monitors::on_permissions_changed(const Name& name, Object& object, const Ow
     unwatch_if_unobserved(name, object);
     watch_or_warn(name, object);
     for (auto* monitor : monitors_)
-        monitor->mark_visibility(name, sees(registry_.policy(), monitor->peer_, name, before),
-                                 monitor->sees(name, object));
+        monitor->mark_visibility(
+            name, sees(registry_.authorization.policy(), monitor->peer_, name, before),
+            monitor->sees(name, object));
 }
 
 void Monitors::on_deleted(const Name& name, const Ownership& before)
 {
     const OnStack<Monitors> entered;
     for (auto* monitor : monitors_)
-        monitor->mark_visibility(name, sees(registry_.policy(), monitor->peer_, name, before),
-                                 false);
+        monitor->mark_visibility(
+            name, sees(registry_.authorization.policy(), monitor->peer_, name, before), false);
 }
 
 void Monitors::on_waiters_changed(const Name& name)
 {
     const OnStack<Monitors> entered;
-    if (waiter_monitors_ == 0 || !registry_.find(name))
+    if (waiter_monitors_ == 0 || !registry_.objects.find(name))
         return;
     const bool is_first = waiters_changed_.empty();
     waiters_changed_.insert(name);
@@ -262,7 +263,7 @@ void Monitors::report_waiters()
             next = waiters_changed_.begin();
         last_reported_ = std::move(waiters_changed_.extract(next).value());
         // A deleted object has been reported as such.
-        if (const auto* object = registry_.find(*last_reported_))
+        if (const auto* object = registry_.objects.find(*last_reported_))
             for (auto* monitor : monitors_)
                 if (monitor->scope_ == MonitorScope::with_waiters &&
                     monitor->sees(*last_reported_, *object))
@@ -278,7 +279,7 @@ void Monitors::on_policy_changed(const Policy& before)
     const OnStack<Monitors> entered;
     if (monitors_.empty())
         return;
-    for (auto& [name, object] : registry_.objects()) {
+    for (auto& [name, object] : registry_.objects.all()) {
         unwatch_if_unobserved(name, object);
         watch_or_warn(name, object);
         for (auto* monitor : monitors_) {

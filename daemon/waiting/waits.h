@@ -31,10 +31,10 @@
 #include "common/name.h"
 #include "common/protocol/protocol.h"
 #include "daemon/base/event_loop.h"
-#include "daemon/objects/holds.h"
-#include "daemon/objects/interest.h"
 #include "daemon/objects/registry.h"
 #include "daemon/waiting/monitors.h"
+#include "daemon/waiting/wait.h"
+#include "daemon/waiting/wait_queue.h"
 
 #include <cstdint>
 #include <functional>
@@ -44,108 +44,6 @@
 #include <vector>
 
 namespace evfd::daemon {
-
-class Wait;
-class Waits;
-
-// A node of a circular list of waits. A node without a wait is the head of the list or a marker of
-// an iteration.
-class ListNode {
-public:
-    explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
-    // The other node must not be in a list.
-    ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
-    ListNode& operator=(ListNode&&) = delete;
-    ~ListNode() { unlink(); }
-
-    void insert_before(ListNode& other);
-    void insert_after(ListNode& other) { insert_before(*other.next_); }
-    void unlink();
-    // Moves to after the next node that has a wait, and returns that wait; null at the end of the
-    // list.
-    Wait* advance(const ListNode& list);
-
-private:
-    Wait* wait_;
-    ListNode* previous_ = this;
-    ListNode* next_ = this;
-};
-
-// The waits for one name.
-struct WaitQueue {
-    ListNode list{}; // In the order of arrival.
-    std::int64_t length = 0;
-    // The waits to look at when the object changes, by position.
-    std::map<std::uint64_t, Wait*> blocked{};
-    Object* object = nullptr;           // Null while no object has this name.
-    std::optional<Interest> interest{}; // In the object, while waits are in the queue.
-    std::int64_t sets = 0;  // The number of times a manual event was set since the queue began.
-    std::int64_t times = 0; // The number of pulses or expirations since then.
-    std::uint64_t changed_in = 0; // The epoch in which the object changed last.
-    std::uint64_t checked_in = 0; // The epoch in which cached_is_set was read from the event.
-    bool cached_is_set = false;
-    int refs = 0; // QueueRefs that keep the queue even if no wait is in it.
-};
-
-// One Wait call, until it is answered or cancelled.
-class Wait {
-public:
-    using Wake = std::function<void()>; // Must not destroy the wait during the call.
-
-    ~Wait();
-    Wait(const Wait&) = delete;
-    Wait& operator=(const Wait&) = delete;
-
-    // Returns nothing until the wait is done.
-    std::optional<Outcome<protocol::Wait::Reply>>& outcome();
-    // Returns the tokens that the wait consumed: its outcome did not reach the waiter.
-    void return_tokens();
-    // The outcome reached the waiter: tokens to be held become a hold of the session or process.
-    void confirm_taken(Session& session);
-
-private:
-    friend class Waits;
-
-    // One of the items, whether it is satisfied, and by how many pulses or expirations. Tokens
-    // (auto events, semaphores) are taken at the very end; until then they are not recorded here.
-    struct Part {
-        Name name;
-        ListNode node;
-        std::int64_t required_count; // The pulses or expirations that satisfy the part.
-        protocol::ObjectId id{}; // The id of the object that satisfied it, once the wait is done.
-        std::int64_t count = 0;
-        bool is_satisfied = false;
-        WaitQueue* queue = nullptr; // The queue of the name, while the wait is in it.
-        std::int64_t sets = 0;      // The queue's `sets` and `times` that this part has counted.
-        std::int64_t times = 0;
-    };
-
-    Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
-         CallId call, std::optional<HoldRequest> hold_request);
-
-    bool is_done() const { return is_complete_ || outcome_.has_value(); }
-    void count(Part& part, std::int64_t times) const;
-    void catch_up(Part& part) const; // Adds what the queue has counted since.
-    bool is_blocked_on(const Part& part) const;
-
-    Waits& waits_;
-    Peer peer_;
-    Quota::Charge charge_;
-    Require require_;
-    // Present if the wait holds the tokens that it consumes.
-    std::optional<HoldRequest> hold_request_;
-    std::vector<Part> parts_;
-    std::uint64_t session_;
-    TakenTokens taken_;
-    Wake wake_;
-    std::uint64_t position_ = 0; // The same in every queue; 0 while the wait is in none.
-    // A wait for all is blocked on one part, the last that was found unsatisfied. While that part
-    // is unsatisfied, the wait cannot complete, whatever happens to the others.
-    std::size_t blocked_on_ = 0;
-    bool is_complete_ = false; // The outcome has all parts; it is built when outcome() is called.
-    std::optional<Outcome<protocol::Wait::Reply>> outcome_;
-    std::optional<EventLoop::Timeout> timeout_;
-};
 
 class Waits {
 public:

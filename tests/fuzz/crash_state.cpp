@@ -59,7 +59,7 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
     replace_fd(descriptors[1], other_dead_end);
     replace_fd(descriptors[2], fuzz::make_memfd(""));
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
-    for (auto& [name, object] : instance->service.registry().objects()) {
+    for (auto& [name, object] : instance->service.registry().objects.all()) {
         if (const auto* event_object = object.event())
             replace_fd(event_object->fd().get(), event);
         if (const auto* pulse = object.pulse())
@@ -75,7 +75,7 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
 std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& instance)
 {
     std::map<std::uint64_t, PersistedObject> persisted;
-    for (auto& [name, object] : instance.service.registry().objects()) {
+    for (auto& [name, object] : instance.service.registry().objects.all()) {
         if (!object.is_persistent)
             continue;
         std::size_t subscriptions = 0;
@@ -94,7 +94,7 @@ std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& insta
 std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance)
 {
     std::map<std::uint64_t, std::uint64_t> tokens;
-    for (auto& [name, object] : instance.service.registry().objects())
+    for (auto& [name, object] : instance.service.registry().objects.all())
         if (auto* event = object.event(); event && object.is_persistent)
             if (const auto count = event->count())
                 tokens.emplace(object.serial, *count);

@@ -21,7 +21,7 @@ void check_watch(DaemonInstance& instance, const Name& name, Object& object)
            "exactly the objects with waits have an interest");
     expect(object.is_monitored == service.monitors().is_observing(name, object),
            "exactly the observed objects are monitored");
-    expect(Registry::is_watched(object) ==
+    expect(is_watched(object) ==
                (object.interests > 0 || object.is_monitored || (timer && timer->must_count())),
            "exactly the needed objects are watched");
 }
@@ -68,7 +68,7 @@ struct JournalSnapshot {
 void check_held_tokens(DaemonInstance& instance, const RecoveredState& state)
 {
     std::set<std::uint64_t> existing;
-    for (const auto& [name, object] : instance.service.registry().objects())
+    for (const auto& [name, object] : instance.service.registry().objects.all())
         existing.insert(object.serial);
     std::int64_t held = 0;
     for (const auto& [id, record] : state.taken_tokens)
@@ -90,7 +90,7 @@ void check_invariants(DaemonInstance& instance)
     std::int64_t all = 0;
     std::int64_t subscriptions = 0;
     std::size_t stashed = 0;
-    for (auto& [name, object] : service.registry().objects()) {
+    for (auto& [name, object] : service.registry().objects.all()) {
         ++all;
         ++objects[object.ownership.owner];
         subscriptions += static_cast<std::int64_t>(object.handles.size());
@@ -119,7 +119,7 @@ void check_journal_matches(DaemonInstance& instance)
     const JournalSnapshot snapshot{instance};
     std::size_t objects = 0;
     std::size_t subscriptions = 0;
-    for (const auto& [name, object] : instance.service.registry().objects()) {
+    for (const auto& [name, object] : instance.service.registry().objects.all()) {
         const auto* table = object.subscriptions();
         static const std::map<Token, Subscription> none;
         for (const auto& [token, subscription] : table ? table->all() : none) {

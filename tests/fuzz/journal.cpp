@@ -194,7 +194,7 @@ private:
 std::vector<std::string> names_in(DaemonInstance& instance)
 {
     std::vector<std::string> names;
-    for (const auto& [name, object] : instance.service.registry().objects())
+    for (const auto& [name, object] : instance.service.registry().objects.all())
         names.push_back(name.text());
     return names;
 }
@@ -205,7 +205,7 @@ void check_accounting(DaemonInstance& instance)
     std::int64_t objects = 0;
     std::int64_t subscriptions = 0;
     std::size_t stashed = 0;
-    for (auto& [name, object] : service.registry().objects()) {
+    for (auto& [name, object] : service.registry().objects.all()) {
         ++objects;
         stashed += object.event() ? 1 : 0;
         if (const auto* table = object.subscriptions()) {
@@ -234,7 +234,7 @@ void check_recovery(const JournalScript& script)
     // The next daemon recovers the same objects, and those created meanwhile.
     Session session{instance.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
     for (const auto* name : {"new/1", "new/2"})
-        (void)instance.service.registry().create(session, {.name = *Name::parse(name)});
+        (void)instance.service.registry().lifetimes.create({session}, {.name = *Name::parse(name)});
     check_accounting(instance);
     instance.state_store.commit();
     DaemonInstance next{{}, shared_incrementer(), budget, stored_fds_of(instance.state_store), 0ns};

@@ -116,7 +116,7 @@ private:
     // Adds the id of the object with that name, the next id, or one that is out of range.
     Parameters& id(std::string_view name)
     {
-        const auto* object = registry_.find(*Name::parse(name));
+        const auto* object = registry_.objects.find(*Name::parse(name));
         const auto right = object ? id_of(*object).value : std::int64_t{1};
         const std::array<std::int64_t, 4> ids{right, right + 1, 0, max_object_id + 1};
         return add("id", std::to_string(input_.pick(ids)));

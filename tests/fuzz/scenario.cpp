@@ -298,16 +298,18 @@ void Scenario::finish()
 
     auto& registry = service.registry();
     Items<protocol::Item> all;
-    for (const auto& [name, object] : registry.objects()) {
+    for (const auto& [name, object] : registry.objects.all()) {
         expect(object.lifetime_owner == 0, "temporary objects are deleted");
         all.list.push_back({name});
     }
-    registry.collect_edges();
+    registry.edges.collect();
     service.apply_changes();
-    expect(registry.delete_objects({0, 0, 1, {}}, all, registry.confirm_delivery()).has_value(),
-           "root can delete everything");
+    expect(
+        registry.lifetimes.delete_objects({0, 0, 1, {}}, all, registry.objects.confirm_delivery())
+            .has_value(),
+        "root can delete everything");
     service.apply_changes();
-    expect(registry.descriptors().used() == 0, "no descriptor is charged at the end");
+    expect(registry.descriptors.used() == 0, "no descriptor is charged at the end");
     daemon::run_until_idle(instance_->loop);
     check_invariants(*instance_);
     check_journal_is_empty(*instance_);

@@ -16,19 +16,19 @@ namespace evfd::daemon {
 class DeliveringRegistry : public Registry {
 public:
     // `apply` passes the changes on; `deliver` is for Registry.
-    DeliveringRegistry(EventLoop& loop, Quota& quota, StateStore& state_store,
+    DeliveringRegistry(EventLoop& loop, Quota& quota, StateStore& store,
                        EventfdIncrementer incrementer, std::int64_t budget,
                        EdgeWatcher::Deliver deliver, std::function<void()> apply)
-        : Registry{loop, quota, state_store, std::move(incrementer), budget, std::move(deliver)},
+        : Registry{loop, quota, store, std::move(incrementer), budget, std::move(deliver)},
           apply_{std::move(apply)}
     {
     }
 
     Delivered deliver_edges()
     {
-        collect_edges();
+        edges.collect();
         apply_();
-        return confirm_delivery();
+        return objects.confirm_delivery();
     }
 
     Outcome<Made> create(Session& session, const protocol::CreateEvent& request,
@@ -36,67 +36,71 @@ public:
                          std::optional<ProcessWatcher::Ref> process = {},
                          std::optional<std::uint64_t> id = {})
     {
-        return applied(Registry::create(session, request, policy_check, std::move(process), id));
+        return applied(lifetimes.create({session, policy_check, std::move(process), id}, request));
     }
     Outcome<Made> arm(Session& session, const protocol::Arm& request,
                       PolicyCheck policy_check = PolicyCheck::enforce,
                       std::optional<ProcessWatcher::Ref> process = {},
                       std::optional<std::uint64_t> id = {})
     {
-        poll_timer(request.name);
+        timers.poll(request.name);
         return applied(
-            Registry::arm(session, request, deliver_edges(), policy_check, std::move(process), id));
+            arming.arm({session, policy_check, std::move(process), id}, request, deliver_edges()));
     }
     Outcome<void> disarm(const Peer& peer, const Items<Item>& items)
     {
-        return applied(Registry::disarm(peer, items, deliver_edges_of(items)));
+        return applied(arming.disarm(peer, items, deliver_edges_of(items)));
     }
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items)
     {
-        return applied(Registry::open(session, items));
+        return applied(opening.open(session, items));
     }
     bool unsubscribe(Session& session, const Token& token)
     {
-        return applied(Registry::unsubscribe(session, token));
+        return applied(opening.unsubscribe(session, token));
     }
     bool acknowledge(const Session& session, const Token& token)
     {
-        return applied(Registry::acknowledge(session, token));
+        return applied(timers.acknowledge(session, token));
     }
     Outcome<void> set(const Peer& peer, const Items<protocol::SetItem>& items)
     {
-        const auto increments = check_set(peer, items);
-        return applied(increments ? add(peer, *increments) : std::unexpected(increments.error()));
+        const auto increments = setting.check_set(peer, items);
+        return applied(increments ? setting.add(peer, *increments)
+                                  : std::unexpected(increments.error()));
     }
     Outcome<void> clear(const Peer& peer, const Items<Item>& items)
     {
-        auto progress = check_clear(peer, items);
+        auto progress = setting.check_clear(peer, items);
         if (!progress)
             return std::unexpected(std::move(progress.error()));
         const auto is_clear =
-            applied(Registry::clear(*progress, TimeSlice::unlimited(), deliver_edges()));
+            applied(setting.clear(*progress, TimeSlice::unlimited(), deliver_edges()));
         return is_clear ? Outcome<void>{} : std::unexpected(is_clear.error());
     }
     Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items)
     {
-        return applied(Registry::delete_objects(peer, items, deliver_edges_of(items)));
+        return applied(lifetimes.delete_objects(peer, items, deliver_edges_of(items)));
     }
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions)
     {
-        return applied(Registry::set_permissions(peer, name, permissions, deliver_edges()));
+        return applied(lifetimes.set_permissions(peer, name, permissions, deliver_edges()));
     }
     // Deletes what the session owns and ends it.
     void end(Session& session)
     {
-        poll_owned(session.id);
-        while (delete_owned(session.id, deliver_edges()))
-            apply_();
+        bool has_more = true;
+        while (has_more) {
+            for (const auto& name : lifetimes.next_owned(session.id))
+                timers.poll(name);
+            has_more = applied(lifetimes.delete_owned(session.id, deliver_edges()));
+        }
         Registry::end(session);
         apply_();
     }
     void undo_open(Session& session)
     {
-        Registry::undo_open(session);
+        opening.undo(session);
         apply_();
     }
 
@@ -110,7 +114,7 @@ private:
     Delivered deliver_edges_of(const Items<Item>& items)
     {
         for (const auto& item : items.list)
-            poll_timer(item.name);
+            timers.poll(item.name);
         return deliver_edges();
     }
 

@@ -33,10 +33,10 @@ struct ObservedRegistry {
     {
         return registry.create(creator, request);
     }
-    Object& object(std::string_view name) { return *registry.find(*Name::parse(name)); }
+    Object& object(std::string_view name) { return *registry.objects.find(*Name::parse(name)); }
     Result<void> watch(std::string_view name, EdgeMask edges)
     {
-        auto interest = registry.watch(*Name::parse(name), object(name), edges);
+        auto interest = registry.watches.watch(*Name::parse(name), object(name), edges);
         if (!interest)
             return std::unexpected(interest.error());
         record_changes();
@@ -84,8 +84,8 @@ private:
     }
     void record_changes()
     {
-        while (registry.has_changes())
-            for (const auto& change : registry.take_changes())
+        while (registry.objects.has_changes())
+            for (const auto& change : registry.objects.take_changes())
                 record(change);
     }
     void record(const ObjectChange& change)
@@ -95,14 +95,14 @@ private:
         expirations += change.kind == Kind::expired ? change.times : 0;
         recorded +=
             (recorded.empty() ? "" : "; ") + std::string{to_text(change.kind)} + " " + name.text();
-        auto* changed = registry.find(change.object);
+        auto* changed = registry.objects.find(change.object);
         // A deletion is reported once the registry no longer finds the name.
         CHECK((changed == nullptr) == (change.kind == Kind::deleted));
         if (change.kind != Kind::created)
             return;
         if (monitors_timers && changed->timer())
-            REQUIRE(registry.monitor(name, *changed));
-        registry.unwatch_if_unneeded(name);
+            REQUIRE(registry.watches.monitor(name, *changed));
+        registry.watches.unwatch_if_unneeded(name);
     }
 
     std::string recorded;

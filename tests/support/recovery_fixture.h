@@ -27,7 +27,7 @@ commit_crash_and_restart(std::unique_ptr<RegistryFixture> fixture)
 
 inline Object& object(RegistryFixture& fixture, std::string_view name)
 {
-    auto* found = fixture.registry.find(*Name::parse(name));
+    auto* found = fixture.registry.objects.find(*Name::parse(name));
     REQUIRE(found);
     return *found;
 }

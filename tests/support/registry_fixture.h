@@ -143,7 +143,7 @@ struct RegistryFixture final {
     {
         warnings = recovered.warnings;
         sessions = recover(registry, quota, recovered);
-        owner.id = registry.new_id();
+        owner.id = registry.ids.next();
     }
 
     // Starts a wait as the service does.
@@ -162,7 +162,7 @@ struct RegistryFixture final {
     void change_policy(Policy policy)
     {
         delivery.deliver_before_ending_waits();
-        const auto before = registry.set_policy(std::move(policy));
+        const auto before = registry.authorization.set_policy(std::move(policy));
         waits.on_policy_changed();
         monitors.on_policy_changed(before);
         delivery.apply();
@@ -176,7 +176,10 @@ struct RegistryFixture final {
                                         .initial = protocol::InitialCount{initial},
                                         .permissions = permissions}));
     }
-    Event& event(std::string_view name) { return *registry.find(*Name::parse(name))->event(); }
+    Event& event(std::string_view name)
+    {
+        return *registry.objects.find(*Name::parse(name))->event();
+    }
     // Returns the descriptor that a client gets by Open.
     UniqueFd open(std::string_view name)
     {

@@ -110,7 +110,7 @@ TEST_CASE(
     run_iterations(daemon.loop, 300);
 
     CHECK(daemon.loop.run_once(0ns) == 0); // The daemon sleeps.
-    CHECK_FALSE(daemon.service.registry().find("last"_name));
+    CHECK_FALSE(daemon.service.registry().objects.find("last"_name));
     // It still serves the client that reads.
     CHECK(daemon.request(other, "Status").contains("version"));
 
@@ -120,7 +120,7 @@ TEST_CASE(
         run_iterations(daemon.loop, 3);
     }
     CHECK(got == calls + 1);
-    CHECK(daemon.service.registry().find("last"_name));
+    CHECK(daemon.service.registry().objects.find("last"_name));
 }
 
 TEST_CASE("a client that disconnects without reading is disconnected")
@@ -243,8 +243,8 @@ TEST_CASE("a list over many objects without a match yields to other connections"
     auto other = daemon.connect(bob);
     Session session{1, make_peer(alice), {}, {}, {}};
     for (int i = 10'000; i < 25'000; ++i)
-        REQUIRE(daemon.service.registry().create(
-            session, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
+        REQUIRE(daemon.service.registry().lifetimes.create(
+            {session}, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
     daemon.service.apply_changes();
     const auto [method, end] = GENERATE(table<std::string, std::string>(
         {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));

@@ -120,7 +120,7 @@ TEST_CASE("calls of a client that shut down reading are executed")
     for (int i = 0; i < 100; ++i)
         client.call("CreateEvent", R"({"name":"n/)" + std::to_string(i) + R"("})");
     run_until_idle(daemon.loop);
-    CHECK(daemon.service.registry().objects().size() == 100);
+    CHECK(daemon.service.registry().objects.all().size() == 100);
 }
 
 TEST_CASE("a malformed call ends the connection after the replies to earlier calls")
@@ -211,7 +211,7 @@ TEST_CASE("a oneway call is executed and never answered, whatever its result")
     CHECK(client.reply().contains("\"product\""));
     CHECK(client.reply().empty());
     CHECK(client.descriptors.empty());
-    CHECK(daemon.service.registry().find("e"_name));
+    CHECK(daemon.service.registry().objects.find("e"_name));
     CHECK(daemon.request(client, "Status").contains(R"("waits":0,"monitors":0)"));
 }
 

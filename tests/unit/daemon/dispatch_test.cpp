@@ -102,7 +102,7 @@ TEST_CASE("a missing, wrong, unknown or repeated field is reported by name")
     CHECK(daemon.request(client, method, parameters) ==
           R"({"error":"org.varlink.service.InvalidParameter","parameters":{"parameter":")" + field +
               R"("}})");
-    CHECK(daemon.service.registry().objects().empty());
+    CHECK(daemon.service.registry().objects.all().empty());
 }
 
 TEST_CASE("absent parameters, null and an empty object are the same to a method")
@@ -142,7 +142,7 @@ TEST_CASE("a refused call polls no timer")
                                                    .sets = "a"_name,
                                                    .permissions = "0600"_permissions}));
     wait_until(Clock::monotonic, begin + 10ms); // The loop does not run.
-    auto& event = *service.registry().find("a"_name)->event();
+    auto& event = *service.registry().objects.find("a"_name)->event();
 
     CHECK_FALSE(service.handle(by_other, protocol::Disarm{names({"t"})}));
     CHECK_FALSE(service.handle(by_other, protocol::Delete{names({"t"})}));

@@ -32,7 +32,7 @@ std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permission
                 ->request(owner, "CreateEvent",
                           R"({"name":"odd","mode":"auto","permissions":")" + permissions + R"("})")
                 .contains("true"));
-    auto& event = *daemon->service.registry().find("odd"_name)->event();
+    auto& event = *daemon->service.registry().objects.find("odd"_name)->event();
     REQUIRE(event.share()); // The event is shared from now on.
     make_foreign(event.fd());
     return daemon;
@@ -128,7 +128,8 @@ Token subscribe_foreign(RegistryFixture& fixture, std::string_view name)
     const auto opened = fixture.registry.open(fixture.owner, names({name}));
     REQUIRE(opened);
     const auto token = *Token::parse(*opened->front().subscription);
-    make_foreign(fixture.registry.find(*Name::parse(name))->subscriptions()->find(token)->fd());
+    make_foreign(
+        fixture.registry.objects.find(*Name::parse(name))->subscriptions()->find(token)->fd());
     return token;
 }
 
@@ -142,11 +143,11 @@ TEST_CASE("a foreign descriptor among a timer's subscriptions is logged, and the
     const auto& other = others->front().file_descriptor->fd;
     CHECK(verdict(fixture.registry.disarm(make_peer(alice), names({"t"}))) == "SystemFailure");
     CHECK(time_left(other) == 0ns);
-    CHECK_FALSE(fixture.registry.find("t"_name)->timer()->is_armed());
+    CHECK_FALSE(fixture.registry.objects.find("t"_name)->timer()->is_armed());
     CHECK(verdict(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 2h})) ==
           "SystemFailure");
     CHECK(*time_left(other) > 1h);
-    CHECK(fixture.registry.find("t"_name)->timer()->is_armed());
+    CHECK(fixture.registry.objects.find("t"_name)->timer()->is_armed());
     CHECK(verdict(fixture.registry.delete_objects(make_peer(alice), names({"t"}))) == "ok");
 }
 
@@ -155,7 +156,7 @@ TEST_CASE("a subscriber with a foreign descriptor can acknowledge a cancelled ti
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
     const auto token = subscribe_foreign(fixture, "t");
-    fixture.registry.find("t"_name)->timer()->cancel();
+    fixture.registry.objects.find("t"_name)->timer()->cancel();
     CHECK(fixture.registry.acknowledge(fixture.owner, token));
 }
 
@@ -173,8 +174,8 @@ TEST_CASE("a pulse with a foreign descriptor is refused, and so is the timer tha
     REQUIRE(
         fixture.registry.arm(fixture.owner, {.name = "t"_name, .first = 1ns, .sets = "p"_name}));
     run_until_idle(fixture.loop);
-    CHECK(fixture.registry.find("t"_name)->timer()->has_expired());
-    CHECK(fixture.registry.find("t"_name)->timer()->target()->backlog == 0);
+    CHECK(fixture.registry.objects.find("t"_name)->timer()->has_expired());
+    CHECK(fixture.registry.objects.find("t"_name)->timer()->target()->backlog == 0);
 }
 
 } // namespace

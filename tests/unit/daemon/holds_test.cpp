@@ -50,7 +50,7 @@ bool has_fired(const std::string& reply, std::string_view name = "s")
 
 std::uint64_t tokens(ServiceFixture& daemon, std::string_view name = "s")
 {
-    auto* object = daemon.service.registry().find(*Name::parse(name));
+    auto* object = daemon.service.registry().objects.find(*Name::parse(name));
     REQUIRE(object);
     return *object->event()->count();
 }
@@ -271,7 +271,7 @@ TEST_CASE("a held event whose lifetime ends with its holding connection is delet
                    R"({"name":"s","mode":"semaphore","initial":1,"lifetime":"session"})");
     REQUIRE(has_fired(hold(daemon, client)));
     disconnect(daemon, client);
-    CHECK_FALSE(daemon.service.registry().find("s"_name));
+    CHECK_FALSE(daemon.service.registry().objects.find("s"_name));
     CHECK(waits(daemon) == 0);
 }
 

@@ -66,11 +66,11 @@ TEST_CASE("ids go on behind those of a whole batch, across a kill")
     auto fixture = new_fixture();
     std::uint64_t last = 0;
     for (int i = 0; i < 10'000; ++i)
-        last = fixture->registry.new_id();
+        last = fixture->registry.ids.next();
 
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK(fixture->registry.new_id() > last);
+    CHECK(fixture->registry.ids.next() > last);
 }
 
 TEST_CASE("ids are reserved long before they are used, so a failed commit repeats none")
@@ -78,14 +78,14 @@ TEST_CASE("ids are reserved long before they are used, so a failed commit repeat
     auto fixture = new_fixture();
     std::uint64_t last = 0;
     for (int i = 0; i < 3'000; ++i)
-        last = fixture->registry.new_id();
+        last = fixture->registry.ids.next();
     fixture->state_store.commit();
     for (int i = 0; i < 2'000; ++i) // More than the first record has.
-        last = fixture->registry.new_id();
+        last = fixture->registry.ids.next();
 
     fixture = crash_and_restart(std::move(fixture)); // Without another commit.
 
-    CHECK(fixture->registry.new_id() > last);
+    CHECK(fixture->registry.ids.next() > last);
 }
 
 TEST_CASE("ids that a lost commit reserved are not given again, by any later daemon")
@@ -95,7 +95,7 @@ TEST_CASE("ids that a lost commit reserved are not given again, by any later dae
     fixture->state_store.commit();
     std::uint64_t last = 0;
     for (int i = 0; i < 10'000; ++i)
-        last = fixture->registry.new_id();
+        last = fixture->registry.ids.next();
     fixture->state_store.commit();
     constexpr std::size_t header = 4096;
     const auto end = header + fixture->state_store.journal_bytes();
@@ -106,12 +106,12 @@ TEST_CASE("ids that a lost commit reserved are not given again, by any later dae
 
     CHECK(fixture->warnings ==
           std::vector<std::string>{"the end of the journal is damaged: its last commits are lost"});
-    CHECK(fixture->registry.find("e"_name));
-    CHECK(fixture->registry.new_id() > last);
+    CHECK(fixture->registry.objects.find("e"_name));
+    CHECK(fixture->registry.ids.next() > last);
     // Killed before it commits anything but its recovery.
     fixture = crash_and_restart(std::move(fixture));
     CHECK(fixture->warnings.empty());
-    CHECK(fixture->registry.new_id() > last);
+    CHECK(fixture->registry.ids.next() > last);
 }
 
 TEST_CASE("a journal without a readable record of reserved ids begins its ids at the time")
@@ -125,7 +125,7 @@ TEST_CASE("a journal without a readable record of reserved ids begins its ids at
 
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    const microseconds next{fixture->registry.new_id()};
+    const microseconds next{fixture->registry.ids.next()};
     CHECK(next >= std::chrono::duration_cast<microseconds>(before));
 }
 
@@ -134,7 +134,7 @@ TEST_CASE("a daemon without an earlier one's journal begins its ids at the time 
     using std::chrono::microseconds;
     const auto before = wall_now().time_since_epoch();
     RegistryFixture fixture{StateStore::Descriptors{}};
-    const microseconds first{fixture.registry.new_id()};
+    const microseconds first{fixture.registry.ids.next()};
     CHECK(first >= std::chrono::duration_cast<microseconds>(before));
     CHECK(first.count() < max_object_id / 4); // At least three quarters of the ids are left.
 }
@@ -155,8 +155,8 @@ TEST_CASE("an object with an id that no daemon assigns is dropped and logged, an
 
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK_FALSE(fixture->registry.find("e"_name));
-    CHECK(fixture->registry.find("kept"_name));
+    CHECK_FALSE(fixture->registry.objects.find("e"_name));
+    CHECK(fixture->registry.objects.find("kept"_name));
     CHECK(fixture->state_store.stored_fds() == 0);
     REQUIRE(fixture->recovered.warnings.size() == 2); // The first tells which ids follow.
     CHECK(fixture->recovered.warnings[1] ==
@@ -215,7 +215,7 @@ TEST_CASE("a timer is armed and disarmed by its id alone, and not created by it"
     REQUIRE(registry.delete_objects(fixture->owner.peer, names({"t"})));
 
     CHECK(verdict(registry.arm(fixture->owner, request)) == "NoSuchName");
-    CHECK_FALSE(registry.find("t"_name));
+    CHECK_FALSE(registry.objects.find("t"_name));
     arm(*fixture, {.name = "t"_name, .after = 3h});
     CHECK(verdict(registry.arm(fixture->owner, request)) == "Replaced");
     CHECK(verdict(registry.disarm(fixture->owner.peer, with_id("t", old))) == "Replaced");
@@ -234,7 +234,7 @@ TEST_CASE("an id does not tell a caller without permissions whether it is right"
     REQUIRE(fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0600"_permissions));
     const auto right = id_of(object(*fixture, "e"));
     const protocol::ObjectId wrong{right.value + 1};
-    Session other{fixture->registry.new_id(), make_peer(bob), {}, {}};
+    Session other{fixture->registry.ids.next(), make_peer(bob), {}, {}};
     for (const auto id : {right, wrong}) {
         CHECK(verdict(fixture->registry.set(other.peer, to_set("e", id))) == "NotPermitted");
         CHECK(verdict(fixture->registry.clear(other.peer, with_id("e", id))) == "NotPermitted");

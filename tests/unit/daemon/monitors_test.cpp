@@ -113,8 +113,8 @@ TEST_CASE("a monitor reports only names that match its pattern")
     fixture.create("web2");
     delete_object(fixture, "web");
     CHECK(monitor.take_events() == "created db/b");
-    CHECK_FALSE(fixture.registry.find("web2"_name)->watch.is_in_epoll());
-    CHECK(fixture.registry.find("db/b"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("web2"_name)->watch.is_in_epoll());
+    CHECK(fixture.registry.objects.find("db/b"_name)->watch.is_in_epoll());
 }
 
 TEST_CASE("a change during the initial state is reported once, as state or after it")
@@ -273,7 +273,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     fixture.create("secret", Mode::manual, 0, "0602"_permissions);
     auto monitor = start_monitor(fixture, {}, bob);
     CHECK(monitor.take_events() == "present secret; ready");
-    CHECK_FALSE(fixture.registry.find("secret"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("secret"_name)->watch.is_in_epoll());
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"secret"}, 1)));
     run_until_idle(fixture.loop);
@@ -289,7 +289,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     REQUIRE(
         fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0602"_permissions));
     CHECK(monitor.take_events() == "changed secret");
-    CHECK_FALSE(fixture.registry.find("secret"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("secret"_name)->watch.is_in_epoll());
     delete_object(fixture, "secret");
     CHECK(monitor.take_events() == "deleted secret");
 }
@@ -308,13 +308,13 @@ TEST_CASE(
     CHECK(two.take_events() == "changed a");
 
     one.monitor.reset();
-    CHECK(fixture.registry.find("a"_name)->watch.is_in_epoll());
+    CHECK(fixture.registry.objects.find("a"_name)->watch.is_in_epoll());
     REQUIRE(add(fixture.open("a"), 1));
     run_until_idle(fixture.loop);
     CHECK(two.take_events() == "changed a");
     two.monitor.reset();
     run_until_idle(fixture.loop);
-    CHECK_FALSE(fixture.registry.find("a"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("a"_name)->watch.is_in_epoll());
     CHECK(fixture.quota.used(alice, Resource::monitors) == 0);
 }
 
@@ -373,7 +373,7 @@ TEST_CASE("a timer is counted for a monitor while the monitor exists and has acc
     RegistryFixture fixture;
     REQUIRE(fixture.registry.arm(
         fixture.owner, {.name = "t"_name, .after = 1h, .permissions = "0602"_permissions}));
-    const auto is_counted = [&] { return Registry::is_watched(*fixture.registry.find("t"_name)); };
+    const auto is_counted = [&] { return is_watched(*fixture.registry.objects.find("t"_name)); };
     CHECK_FALSE(is_counted());
     auto outsider = start_monitor(fixture, {}, bob);
     CHECK(outsider.take_events() == "present t; ready");
@@ -382,7 +382,7 @@ TEST_CASE("a timer is counted for a monitor while the monitor exists and has acc
         auto monitor = start_monitor(fixture);
         CHECK(monitor.take_events() == "present t; ready");
         CHECK(is_counted());
-        CHECK(fixture.registry.find("t"_name)->timer()->deadline);
+        CHECK(fixture.registry.objects.find("t"_name)->timer()->deadline);
     }
     run_until_idle(fixture.loop);
     CHECK_FALSE(is_counted());
@@ -400,13 +400,13 @@ TEST_CASE("an object is watched for a monitor once it was reported")
     RegistryFixture fixture;
     for (const auto* name : {"a", "b", "c"})
         fixture.create(name);
-    const auto is_watched = [&](const Name& name) {
-        return Registry::is_watched(*fixture.registry.find(name));
+    const auto is_name_watched = [&](const Name& name) {
+        return is_watched(*fixture.registry.objects.find(name));
     };
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events(1) == "present a");
-    CHECK(is_watched("a"_name));
-    CHECK_FALSE(is_watched("b"_name));
+    CHECK(is_name_watched("a"_name));
+    CHECK_FALSE(is_name_watched("b"_name));
 
     REQUIRE(add(fixture.open("a"), 1)); // The listing has passed this name already.
     REQUIRE(add(fixture.open("c"), 1)); // The listing has not reached this name yet.
@@ -495,9 +495,8 @@ TEST_CASE("the watches of ended monitors are released in parts")
         REQUIRE(fixture.registry.arm(
             fixture.owner, {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
     const auto watched = [&] {
-        return std::ranges::count_if(fixture.registry.objects(), [](const auto& entry) {
-            return Registry::is_watched(entry.second);
-        });
+        return std::ranges::count_if(fixture.registry.objects.all(),
+                                     [](const auto& entry) { return is_watched(entry.second); });
     };
     auto all = start_monitor(fixture);
     auto some = start_monitor(fixture, "t/1*"_pattern);
@@ -556,7 +555,7 @@ TEST_CASE("a monitor without permission to wait by policy reports existence but 
     fixture.create("e");
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events() == "present db/e; present e; ready");
-    CHECK_FALSE(fixture.registry.find("db/e"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("db/e"_name)->watch.is_in_epoll());
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e", "e"}, 1)));
     CHECK(monitor.take_events() == "changed e");
@@ -572,7 +571,9 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     fixture.create("secret", Mode::manual, 0, "0600"_permissions);
     auto monitor = start_monitor(fixture);
     auto outsider = start_monitor(fixture, {}, bob);
-    const auto is_watched = [&] { return fixture.registry.find("db/e"_name)->watch.is_in_epoll(); };
+    const auto is_watched = [&] {
+        return fixture.registry.objects.find("db/e"_name)->watch.is_in_epoll();
+    };
     monitor.take_events();
     outsider.take_events();
 

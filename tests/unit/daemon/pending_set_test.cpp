@@ -33,7 +33,7 @@ private:
 
 Event& event(ServiceFixture& daemon, std::string_view name)
 {
-    return *daemon.service.registry().find(*Name::parse(name))->event();
+    return *daemon.service.registry().objects.find(*Name::parse(name))->event();
 }
 
 std::int64_t tokens(ServiceFixture& daemon, std::string_view name)
@@ -393,7 +393,8 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
         all.push_back(daemon.connect(bob));
         all.back().call("Open", R"({"items":[{"name":"p"}]})");
     }
-    const auto& subscriptions = daemon.service.registry().find("p"_name)->pulse()->subscriptions();
+    const auto& subscriptions =
+        daemon.service.registry().objects.find("p"_name)->pulse()->subscriptions();
     const auto max_delivered = [&] {
         std::int64_t most = 0;
         for (const auto& [token_key, subscription] : subscriptions.all())
@@ -439,7 +440,7 @@ TEST_CASE(
     auto& registry = daemon.service.registry();
     Session subscriber{daemon.service.new_session_id(), make_peer(alice), {}, {}};
     for (std::int64_t i = 0; i < subscribers; ++i)
-        REQUIRE(registry.open(subscriber, names({"p", "q", "r"})));
+        REQUIRE(registry.opening.open(subscriber, names({"p", "q", "r"})));
 
     run_until_idle(daemon.loop);
 

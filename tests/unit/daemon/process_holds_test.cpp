@@ -69,7 +69,7 @@ constexpr auto done = R"({"parameters":{}})";
 
 std::uint64_t tokens(ServiceFixture& daemon)
 {
-    auto* object = daemon.service.registry().find("s"_name);
+    auto* object = daemon.service.registry().objects.find("s"_name);
     REQUIRE(object);
     return *object->event()->count();
 }
@@ -466,9 +466,9 @@ TEST_CASE(
     CHECK(other.reply().empty());
     end(*daemon, process);
     CHECK(other.reply().contains("io.evfdd.Deleted"));
-    CHECK_FALSE(daemon->service.registry().find("o"_name));
+    CHECK_FALSE(daemon->service.registry().objects.find("o"_name));
     daemon = crash_and_recover(std::move(daemon));
-    CHECK_FALSE(daemon->service.registry().find("o"_name));
+    CHECK_FALSE(daemon->service.registry().objects.find("o"_name));
     CHECK(daemon->state_store.stored_fds() == 0);
 }
 
@@ -484,7 +484,7 @@ TEST_CASE(
     auto other = daemon.connect();
     daemon.request(other, "CreateEvent", R"({"name":"o"})");
     end(daemon, process);
-    CHECK(daemon.service.registry().find("o"_name));
+    CHECK(daemon.service.registry().objects.find("o"_name));
 }
 
 TEST_CASE("many objects of an ended process are all deleted, over several iterations")
@@ -506,7 +506,7 @@ TEST_CASE("many objects of an ended process are all deleted, over several iterat
         counts_per_iteration.push_back(objects());
     }
     CHECK(counts_per_iteration.size() >= 3);
-    CHECK(daemon.service.registry().descriptors().used() ==
+    CHECK(daemon.service.registry().descriptors.used() ==
           0); // The process is no longer watched either.
     CHECK(daemon.state_store.stored_fds() == 0);
 }
@@ -519,7 +519,7 @@ TEST_CASE("an ended process cannot own an object")
     process.kill();
     CHECK(daemon.request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})")
               .contains("io.evfdd.NoSuchProcess"));
-    CHECK_FALSE(daemon.service.registry().find("o"_name));
+    CHECK_FALSE(daemon.service.registry().objects.find("o"_name));
 }
 
 } // namespace

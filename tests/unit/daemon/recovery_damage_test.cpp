@@ -34,7 +34,7 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
     CAPTURE(what);
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     auto object = timer_record("t", every_millisecond(Clock::realtime));
     object.timer->target = record::Target{
         "p"_name, static_cast<record::Id>(evfd::daemon::object(*fixture, "p").serial), false};
@@ -56,7 +56,7 @@ TEST_CASE("a recovered timer that targets itself or another timer sets nothing")
     const auto* sets = GENERATE("t", "u");
     auto fixture = new_fixture();
     arm(*fixture, {.name = "u"_name, .after = 1h});
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     auto record = timer_record("t", every_millisecond());
     const auto serial = sets == "t"sv ? id : object(*fixture, "u").serial;
     record.timer->target =
@@ -76,7 +76,7 @@ TEST_CASE("the first of two subscriptions with one token is recovered")
     fixture->create("p", Mode::pulse);
     const auto subscriber = subscribe(*fixture, "p");
     fixture->finish_call();
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     const auto other = fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain));
     REQUIRE(other);
     fixture->state_store.put(
@@ -98,9 +98,9 @@ TEST_CASE("the earlier of two sessions with one token is recovered, and the othe
     fixture->create("p", Mode::pulse);
     subscribe(*fixture, "p");
     fixture->finish_call("the answer");
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     fixture->state_store.put(id, record::Session{fixture->owner.token->text(), bob, 7, {}, {}, {}});
-    fixture->state_store.put(fixture->registry.new_id(),
+    fixture->state_store.put(fixture->registry.ids.next(),
                              record::TakenTokens{static_cast<record::Id>(id), 7, {}});
     const auto first = fixture->owner.id;
 
@@ -137,7 +137,7 @@ TEST_CASE("ids continue below an id that no daemon reaches, and are not reused")
         CHECK(object(*fixture, name).serial > first);
     }
     fixture = commit_crash_and_restart(std::move(fixture));
-    CHECK(fixture->registry.objects().size() == 5);
+    CHECK(fixture->registry.objects.all().size() == 5);
     CHECK(tokens(*fixture, "last") == 5);
     CHECK(tokens(*fixture, "c") == 1);
 }
@@ -159,14 +159,14 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
     CAPTURE(what);
     auto fixture = new_fixture();
     fixture->create("persistent", Mode::semaphore, 3);
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     const auto stored = fixture->state_store.store_fd(id, make_fd(what));
     REQUIRE(stored);
     fixture->state_store.put(id, event_record("e", Mode::manual));
 
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK_FALSE(fixture->registry.find("e"_name));
+    CHECK_FALSE(fixture->registry.objects.find("e"_name));
     CHECK(tokens(*fixture, "persistent") == 3);
     CHECK(fixture->quota.used(alice, Resource::objects) == 1);
     CHECK(fixture->state_store.stored_fds() == 1);
@@ -175,7 +175,7 @@ TEST_CASE("an event with a foreign descriptor is dropped and logged")
                       "another type"s});
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->recovered.warnings.empty());
-    CHECK(fixture->registry.objects().size() == 1);
+    CHECK(fixture->registry.objects.all().size() == 1);
 }
 
 TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
@@ -192,7 +192,7 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     arm(*fixture, {.name = "t"_name, .clock = Clock::monotonic, .after = 1h});
     subscribe(*fixture, "p");
     fixture->finish_call();
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     const auto stored = fixture->state_store.store_fd(id, make_fd(what));
     REQUIRE(stored);
     fixture->state_store.put(

@@ -27,7 +27,7 @@ TEST_CASE("events of every mode are recovered as the same kernel objects")
     fixture = commit_crash_and_restart(std::move(fixture));
 
     CHECK(fixture->warnings.empty());
-    REQUIRE(fixture->registry.objects().size() == 4);
+    REQUIRE(fixture->registry.objects.all().size() == 4);
     CHECK(object(*fixture, "m").mode() == Mode::manual);
     CHECK(object(*fixture, "a").mode() == Mode::automatic);
     CHECK(object(*fixture, "s").mode() == Mode::semaphore);
@@ -74,7 +74,7 @@ TEST_CASE("changes after a restart survive the next restart")
     CHECK(serial > object(*fixture, "stays").serial);
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK_FALSE(fixture->registry.find("deleted"_name));
+    CHECK_FALSE(fixture->registry.objects.find("deleted"_name));
     CHECK(object(*fixture, "stays").ownership.permissions == "0600"_permissions);
     CHECK(tokens(*fixture, "new") == 2);
     CHECK(fixture->quota.used(alice, Resource::objects) == 2);
@@ -123,8 +123,8 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
         fixture->state_store.commit();
     }
     fixture = commit_crash_and_restart(std::move(fixture));
-    CHECK_FALSE(fixture->registry.find("lost"_name));
-    CHECK(fixture->registry.find("persistent"_name));
+    CHECK_FALSE(fixture->registry.objects.find("lost"_name));
+    CHECK(fixture->registry.objects.find("persistent"_name));
     fixture->create("lost", Mode::semaphore, 4);
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "lost") == 4);
@@ -145,7 +145,7 @@ TEST_CASE("the later of two objects of one name is recovered")
 {
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 1);
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     const auto other = fixture->state_store.store_fd(id, *make_eventfd(5, Counter::semaphore));
     REQUIRE(other);
     fixture->state_store.put(id, event_record("e", Mode::semaphore, bob));
@@ -166,7 +166,7 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
         auto fixture = new_fixture();
         std::vector<Result<FdStash::Stored>> eventfds;
         for (int i = 0; i < 5; ++i) {
-            const auto id = fixture->registry.new_id();
+            const auto id = fixture->registry.ids.next();
             eventfds.push_back(fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain)));
             REQUIRE(eventfds.back());
             fixture->state_store.put(id, event_record("e", Mode::manual));
@@ -181,8 +181,8 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     // One descriptor more.
     Registry registry{loop, quota, state_store, make_incrementer(), 2, [] { return false; }};
     (void)recover(registry, quota, recovered);
-    Session session{registry.new_id(), make_peer(alice), {}, {}};
-    CHECK(verdict(registry.create(session, {.name = "f"_name})) == "ok");
+    Session session{registry.ids.next(), make_peer(alice), {}, {}};
+    CHECK(verdict(registry.lifetimes.create({session}, {.name = "f"_name})) == "ok");
 }
 
 TEST_CASE("a temporary object is recovered with its session and deleted with it")
@@ -190,7 +190,7 @@ TEST_CASE("a temporary object is recovered with its session and deleted with it"
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
                                      {.name = "mine"_name, .lifetime = Lifetime::session}));
-    Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
+    Session orphaned{fixture->registry.ids.next(), make_peer(bob), {}, {}};
     REQUIRE(fixture->registry.create(orphaned,
                                      {.name = "uncounted"_name, .lifetime = Lifetime::session}));
     fixture->finish_call("the answer");
@@ -203,14 +203,14 @@ TEST_CASE("a temporary object is recovered with its session and deleted with it"
     CHECK(session.slot.sequence == 1);
     CHECK(session.slot.cached_reply == "the answer");
     CHECK(session.peer.uid == alice);
-    CHECK(fixture->registry.find("mine"_name));
-    CHECK_FALSE(fixture->registry.find("uncounted"_name));
+    CHECK(fixture->registry.objects.find("mine"_name));
+    CHECK_FALSE(fixture->registry.objects.find("uncounted"_name));
 
     fixture->registry.end(session);
-    CHECK_FALSE(fixture->registry.find("mine"_name));
+    CHECK_FALSE(fixture->registry.objects.find("mine"_name));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->sessions.empty());
-    CHECK(fixture->registry.objects().empty());
+    CHECK(fixture->registry.objects.all().empty());
     CHECK(fixture->state_store.stored_fds() == 0);
     CHECK(fixture->quota.used_by_all(Resource::objects) == 0);
 }
@@ -221,7 +221,7 @@ TEST_CASE("a temporary object without its session is dropped")
     REQUIRE(fixture->registry.create(fixture->owner,
                                      {.name = "mine"_name, .lifetime = Lifetime::session}));
     fixture = commit_crash_and_restart(std::move(fixture)); // The session has no counted call.
-    CHECK(fixture->registry.objects().empty());
+    CHECK(fixture->registry.objects.all().empty());
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->state_store.stored_fds() == 0);
 }
@@ -230,17 +230,17 @@ TEST_CASE("a session with an unreadable token is dropped, also for the next daem
 {
     auto fixture = new_fixture();
     fixture->create("e");
-    fixture->state_store.put(fixture->registry.new_id(), record::Session{.token = "no token",
-                                                                         .uid = alice,
-                                                                         .sequence = 1,
-                                                                         .cached_reply = "{}",
-                                                                         .new_subscriptions = {},
-                                                                         .tokens_applied = {}});
+    fixture->state_store.put(fixture->registry.ids.next(), record::Session{.token = "no token",
+                                                                           .uid = alice,
+                                                                           .sequence = 1,
+                                                                           .cached_reply = "{}",
+                                                                           .new_subscriptions = {},
+                                                                           .tokens_applied = {}});
     fixture = commit_crash_and_restart(std::move(fixture));
     REQUIRE(fixture->recovered.warnings.size() == 1);
     CHECK(fixture->recovered.warnings[0].contains("its token is invalid"));
     CHECK(fixture->sessions.empty());
-    CHECK(fixture->registry.find("e"_name));
+    CHECK(fixture->registry.objects.find("e"_name));
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->recovered.warnings.empty());
 }
@@ -259,7 +259,7 @@ int recover_with_few_descriptors()
         const auto next = *duplicate(stored[0]);
         const DescriptorLimit limit{static_cast<rlim_t>(next.get()) + 150};
         fixture = std::make_unique<RegistryFixture>(std::move(stored));
-        const auto object_count = fixture->registry.objects().size();
+        const auto object_count = fixture->registry.objects.all().size();
         if (object_count == 0 || object_count >= all)
             return 1;
         const auto& warnings =
@@ -272,9 +272,9 @@ int recover_with_few_descriptors()
         stored = crash(std::move(fixture));
     }
     fixture = std::make_unique<RegistryFixture>(std::move(stored));
-    if (!fixture->recovered.warnings.empty() || fixture->registry.objects().size() != all)
+    if (!fixture->recovered.warnings.empty() || fixture->registry.objects.all().size() != all)
         return 4;
-    for (const auto& [name, object] : fixture->registry.objects())
+    for (const auto& [name, object] : fixture->registry.objects.all())
         if (std::get<Event>(object.body).count() != 1U)
             return 5;
     return 0;
@@ -338,7 +338,7 @@ TEST_CASE("a subscription of a session without a reply cache is not recovered")
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
-    Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
+    Session orphaned{fixture->registry.ids.next(), make_peer(bob), {}, {}};
     const auto lost = subscribe(*fixture, orphaned, "p");
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(object(*fixture, "p").subscriptions()->size() == 0);

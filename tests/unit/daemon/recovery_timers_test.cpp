@@ -29,7 +29,7 @@ TEST_CASE("timers are recovered with their schedules and states")
                         : std::nullopt};
         if (name == "disarmed"s)
             REQUIRE(timer.disarm());
-        const auto id = fixture->registry.new_id();
+        const auto id = fixture->registry.ids.next();
         fixture->state_store.put(id, timer_record(name, timer.record()));
     }
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -45,11 +45,11 @@ TEST_CASE("timers are recovered with their schedules and states")
         REQUIRE(object(*fixture, "linked").timer()->target());
         CHECK(object(*fixture, "linked").timer()->target()->event == "e"_name);
         CHECK_FALSE(
-            fixture->registry.is_target_gone(*object(*fixture, "linked").timer()->target()));
+            fixture->registry.timers.is_target_gone(*object(*fixture, "linked").timer()->target()));
         fixture = commit_crash_and_restart(std::move(fixture));
     }
-    CHECK(fixture->registry.is_watched(object(*fixture, "linked")));
-    CHECK_FALSE(fixture->registry.is_watched(object(*fixture, "armed")));
+    CHECK(is_watched(object(*fixture, "linked")));
+    CHECK_FALSE(is_watched(object(*fixture, "armed")));
 }
 
 TEST_CASE("the user by whose permission a timer sets its event is recovered")
@@ -62,19 +62,18 @@ TEST_CASE("the user by whose permission a timer sets its event is recovered")
     Session member{7, {bob, bob, 1, {4, team}}, {}, {}};
     REQUIRE(
         fixture->registry.arm(member, {.name = "by-member"_name, .after = 1h, .sets = "e"_name}));
-    const auto declared =
-        fixture->registry.arm(member, {.name = "declared"_name, .after = 1h, .sets = "e"_name},
-                              Registry::PolicyCheck::skip);
+    const auto declared = fixture->registry.arm(
+        member, {.name = "declared"_name, .after = 1h, .sets = "e"_name}, PolicyCheck::skip);
     REQUIRE(declared);
     const auto is_denied = [&](std::string_view name) {
-        return fixture->registry.is_target_denied(*object(*fixture, name).timer()->target());
+        return fixture->registry.timers.is_target_denied(*object(*fixture, name).timer()->target());
     };
     for (int i = 0; i < 2; ++i) {
         fixture = commit_crash_and_restart(std::move(fixture));
-        fixture->registry.set_policy({});
+        fixture->registry.authorization.set_policy({});
         CHECK_FALSE(is_denied("by-member"));
         CHECK_FALSE(is_denied("declared"));
-        fixture->registry.set_policy(make_policy("e @team -s"));
+        fixture->registry.authorization.set_policy(make_policy("e @team -s"));
         CHECK(is_denied("by-member"));
         CHECK_FALSE(is_denied("declared"));
         REQUIRE(
@@ -94,12 +93,12 @@ TEST_CASE("a timer target without a recorded user has the permissions of the tim
         auto timer = timer_record(owner == alice ? "of-alice" : "of-bob", every_millisecond());
         timer.owner = owner;
         timer.timer->target = record::Target{"e"_name, serial, false};
-        fixture->state_store.put(fixture->registry.new_id(), timer);
+        fixture->state_store.put(fixture->registry.ids.next(), timer);
     }
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK_FALSE(
-        fixture->registry.is_target_denied(*object(*fixture, "of-alice").timer()->target()));
-    CHECK(fixture->registry.is_target_denied(*object(*fixture, "of-bob").timer()->target()));
+        fixture->registry.timers.is_target_denied(*object(*fixture, "of-alice").timer()->target()));
+    CHECK(fixture->registry.timers.is_target_denied(*object(*fixture, "of-bob").timer()->target()));
 }
 
 TEST_CASE("a recovered timer adds exactly the expirations that it missed to its event")
@@ -107,7 +106,7 @@ TEST_CASE("a recovered timer adds exactly the expirations that it missed to its 
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore);
     const auto first = now_on(Clock::monotonic) - 2500 * 10ms;
-    const auto id = fixture->registry.new_id();
+    const auto id = fixture->registry.ids.next();
     fixture->state_store.put(
         id, timer_record("t", {.clock = Clock::monotonic,
                                .is_relative = false,
@@ -215,7 +214,7 @@ TEST_CASE("a timer of an unavailable clock is recovered and does not disturb oth
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     auto fixture = new_fixture();
-    fixture->state_store.put(fixture->registry.new_id(),
+    fixture->state_store.put(fixture->registry.ids.next(),
                              timer_record("t", {.clock = clock,
                                                 .is_relative = false,
                                                 .cancel_on_clock_change = false,
@@ -233,7 +232,7 @@ TEST_CASE("a timer of an unavailable clock is recovered and does not disturb oth
               if (!drop_wake_capability())
                   return 1;
               RegistryFixture without_capability{std::move(stored)};
-              if (!without_capability.registry.find("t"_name))
+              if (!without_capability.registry.objects.find("t"_name))
                   return 2;
               const auto wait = without_capability.start(
                   make_peer(alice), *without_capability.quota.charge(alice, Resource::waits),

@@ -99,7 +99,7 @@ TEST_CASE("an intent with more tokens than the counter can hold is not redone")
 
     fixture = crash_and_restart(std::move(fixture));
 
-    REQUIRE(fixture->registry.objects().size() == 1);
+    REQUIRE(fixture->registry.objects.all().size() == 1);
     if (subscriber)
         CHECK(count(subscriber->fd) == 0U);
     else
@@ -145,10 +145,10 @@ TEST_CASE("a token of an unopened event that a taker did not confirm returns onc
     auto fixture = new_fixture();
     fixture->create("a", Mode::automatic);
     set(*fixture, "a");
-    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == true);
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "a")) == true);
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "a") == 1);
-    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == true);
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "a")) == true);
     fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "a") == 1); // No known call consumed it.
@@ -171,7 +171,7 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
 {
     auto fixture = new_fixture();
     fixture->create("p", Mode::pulse);
-    Session orphaned{fixture->registry.new_id(), make_peer(bob), {}, {}};
+    Session orphaned{fixture->registry.ids.next(), make_peer(bob), {}, {}};
     const auto stored = subscribe(*fixture, "p");
     const auto lost = subscribe(*fixture, orphaned, "p");
     const auto also_lost = subscribe(*fixture, orphaned, "p");
@@ -202,10 +202,10 @@ TEST_CASE("tokens that were consumed without a commit are returned")
     fixture->create("s", Mode::semaphore, 3);
     fixture->create("a", Mode::automatic, 1);
     fixture->state_store.commit();
-    REQUIRE(fixture->registry.tokens().take(object(*fixture, "s")) == true);
-    REQUIRE(fixture->registry.tokens().take(object(*fixture, "s")) == true);
-    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == true);
-    REQUIRE(fixture->registry.tokens().take(object(*fixture, "a")) == false);
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "s")) == true);
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "s")) == true);
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "a")) == true);
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "a")) == false);
     REQUIRE(tokens(*fixture, "s") == 1);
     fixture = crash_and_restart(std::move(fixture));
     CHECK(tokens(*fixture, "s") == 3);
@@ -251,7 +251,7 @@ TEST_CASE("tokens that are recorded as taken from a timer or pulse return nowher
     record::TakenTokens taken{static_cast<record::Id>(fixture->owner.id), was_counted ? 1 : 2, {}};
     for (const auto* name : {"t", "p", "s"})
         taken.objects.push_back(static_cast<record::Id>(object(*fixture, name).serial));
-    fixture->state_store.put(fixture->registry.new_id(), taken);
+    fixture->state_store.put(fixture->registry.ids.next(), taken);
 
     fixture = commit_crash_and_restart(std::move(fixture));
     REQUIRE(fixture->sessions.size() == 1);
@@ -284,7 +284,7 @@ TEST_CASE("an auto event with several unconfirmed takers is set again")
 {
     auto fixture = new_fixture();
     fixture->create("a", Mode::automatic, 1);
-    Session other{fixture->registry.new_id(), make_peer(alice), {}, {}};
+    Session other{fixture->registry.ids.next(), make_peer(alice), {}, {}};
     wait_for(*fixture, fixture->owner, "a");
     set(*fixture, "a");
     wait_for(*fixture, other, "a");
@@ -298,7 +298,7 @@ TEST_CASE("all unread tokens of one connection with several waits are returned")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
-    Session orphaned{fixture->registry.new_id(), make_peer(alice), {}, {}};
+    Session orphaned{fixture->registry.ids.next(), make_peer(alice), {}, {}};
     for (int i = 0; i < 3; ++i)
         wait_for(*fixture, orphaned, "s");
     fixture->state_store.commit();
@@ -311,7 +311,7 @@ TEST_CASE("the reply to one wait does not confirm the tokens of the next")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 3);
-    Session orphaned{fixture->registry.new_id(), make_peer(alice), {}, {}};
+    Session orphaned{fixture->registry.ids.next(), make_peer(alice), {}, {}};
     auto& first = wait_for(*fixture, orphaned, "s");
     wait_for(*fixture, orphaned, "s");
     first.confirm_taken(orphaned);
@@ -357,8 +357,8 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
                 if (!fixture.registry.set(fixture.owner.peer, set_items({"s"}, at_once)))
                     ::_exit(1);
                 ledger.set += at_once;
-                auto& s = *fixture.registry.find("s"_name);
-                if (fixture.registry.tokens().take(s) != true)
+                auto& s = *fixture.registry.objects.find("s"_name);
+                if (fixture.registry.tokens.take(s) != true)
                     ::_exit(2);
                 fixture.state_store.put(
                     1, record::Counters{{}, 0, 0}); // The take is committed with this record.
@@ -437,7 +437,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
         serials.push_back(static_cast<record::Id>(object(*fixture, name).serial));
     }
     for (std::uint64_t i = 0; i < answers; ++i)
-        fixture->state_store.put(fixture->registry.new_id(), record::TakenTokens{0, 0, serials});
+        fixture->state_store.put(fixture->registry.ids.next(), record::TakenTokens{0, 0, serials});
     fixture->state_store.commit();
     for (std::uint64_t i = 0; i < in_progress_page; ++i)
         fixture->state_store.begin_take(static_cast<std::uint64_t>(serials[0])).slot() = 1;

@@ -78,7 +78,7 @@ TEST_CASE(
     REQUIRE(fixture.create(fixture.session, {.name = "b"_name, .mode = Mode::pulse}));
 
     CHECK(verdict(fixture.create(fixture.session, {.name = "c"_name})) == "QuotaExceeded");
-    CHECK_FALSE(fixture.registry.find("c"_name));
+    CHECK_FALSE(fixture.registry.objects.find("c"_name));
     CHECK(verdict(fixture.create(fixture.other, {.name = "c"_name})) == "ok");
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"a"})));
     CHECK(verdict(fixture.create(fixture.session, {.name = "d"_name})) == "ok");
@@ -240,7 +240,7 @@ TEST_CASE("only the owner and root change permissions and delete")
     CHECK(verdict(fixture.registry.set_permissions(peer, "e"_name, "0600"_permissions)) ==
           verdict_of_both);
     CHECK(verdict(fixture.registry.delete_objects(peer, names({"e"}))) == verdict_of_both);
-    CHECK((fixture.registry.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
+    CHECK((fixture.registry.objects.find("e"_name) == nullptr) == (verdict_of_both == "ok"));
 }
 
 TEST_CASE("each change of an object is reported, a deletion after it happened")
@@ -282,11 +282,11 @@ TEST_CASE("an unobserved event is no longer watched")
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
     const auto client = *duplicate(*fixture.object("e").event()->share());
     REQUIRE(fixture.watch("e", EdgeMask::any));
-    REQUIRE(fixture.registry.monitor("e"_name, fixture.object("e")));
+    REQUIRE(fixture.registry.watches.monitor("e"_name, fixture.object("e")));
     fixture.unwatch();
     CHECK(fixture.object("e").watch.is_in_epoll()); // The event is monitored still.
     REQUIRE(fixture.watch("e", EdgeMask::readable));
-    fixture.registry.unmonitor("e"_name, fixture.object("e"));
+    fixture.registry.watches.unmonitor("e"_name, fixture.object("e"));
     CHECK(fixture.object("e").watch.is_in_epoll()); // There is an interest still.
 
     fixture.unwatch();
@@ -332,7 +332,7 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
     const auto client = *duplicate(*fixture.object("e").event()->share());
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.unwatch();
-    CHECK_FALSE(Registry::is_watched(fixture.object("e")));
+    CHECK_FALSE(is_watched(fixture.object("e")));
     CHECK(fixture.object("e")
               .watch.is_in_epoll()); // The watch is there if the event is observed again.
     fixture.take_recorded();
@@ -358,7 +358,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name, .mode = Mode::automatic}));
     REQUIRE(fixture.watch("e", EdgeMask::readable));
-    CHECK(Registry::is_watched(fixture.object("e")));
+    CHECK(is_watched(fixture.object("e")));
     CHECK_FALSE(fixture.object("e").watch.is_in_epoll());
     fixture.take_recorded();
 
@@ -401,7 +401,7 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     fixture.take_recorded();
     const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
     // The edge is delivered at the end of the iteration.
-    fixture.registry.tokens().return_tokens(std::span{&taken, 1});
+    fixture.registry.tokens.return_tokens(std::span{&taken, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
     CHECK(fixture.take_recorded() == "edge e; deleted e");
@@ -445,7 +445,7 @@ TEST_CASE("a session that ends deletes its own objects and nothing else")
     fixture.registry.end(fixture.session);
 
     std::string left;
-    for (const auto& [name, object] : fixture.registry.objects())
+    for (const auto& [name, object] : fixture.registry.objects.all())
         left += name.text() + " ";
     CHECK(left == "again others p stays ");
     CHECK(fixture.quota.used(alice, Resource::objects) == 1);
@@ -480,7 +480,7 @@ TEST_CASE("a session that creates and deletes without end does not grow")
         REQUIRE(fixture.registry.open(fixture.session, {{{name}}}));
         REQUIRE(fixture.registry.delete_objects(fixture.session.peer, {{{name}}}));
     }
-    CHECK_FALSE(fixture.registry.owns_objects(fixture.session));
+    CHECK_FALSE(fixture.registry.lifetimes.has_owned(fixture.session));
     CHECK(fixture.session.subscriptions.size() < 10);
 }
 
@@ -499,7 +499,7 @@ TEST_CASE("a growing session keeps its live entries")
 
     fixture.registry.end(fixture.session);
 
-    CHECK(fixture.registry.objects().empty());
+    CHECK(fixture.registry.objects.all().empty());
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
 }
 
@@ -702,12 +702,12 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     for (const auto* name : {"db/e", "db/f"})
         REQUIRE(fixture.create(fixture.other,
                                {.name = *Name::parse(name), .permissions = "0666"_permissions}));
-    fixture.registry.set_policy(make_policy(rules));
+    fixture.registry.authorization.set_policy(make_policy(rules));
     auto& registry = fixture.registry;
     const auto& peer = fixture.other.peer; // bob owns the events.
 
     CHECK(missing(fixture.create(fixture.other, {.name = "db/new"_name})) == create);
-    CHECK((registry.find("db/new"_name) != nullptr) == (create == "ok"));
+    CHECK((registry.objects.find("db/new"_name) != nullptr) == (create == "ok"));
     CHECK(missing(registry.open(fixture.other, names({"db/e"}))) == open);
     CHECK(missing(registry.set(peer, set_items({"db/e"}, 1))) == set);
     CHECK(fixture.object("db/e").event()->is_set() == (set == "ok"));
@@ -715,13 +715,13 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     CHECK(missing(registry.set_permissions(peer, "db/f"_name, "0600"_permissions)) == remove);
     CHECK((fixture.object("db/f").ownership.permissions == "0600"_permissions) == (remove == "ok"));
     CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
-    CHECK((registry.find("db/e"_name) == nullptr) == (remove == "ok"));
+    CHECK((registry.objects.find("db/e"_name) == nullptr) == (remove == "ok"));
     // A caller that no policy restricts and that has no permission all the same.
     const auto by_root = registry.set(make_peer(0), set_items({"db/f"}, 1));
     CHECK(by_root);
-    registry.set_policy({});
+    registry.authorization.set_policy({});
     REQUIRE(registry.set_permissions(make_peer(0), "db/f"_name, "0600"_permissions));
-    registry.set_policy(make_policy("db/ * +cwsd"));
+    registry.authorization.set_policy(make_policy("db/ * +cwsd"));
     CHECK(missing(registry.set(make_peer(alice), set_items({"db/f"}, 1))) == "permissions");
     CHECK(missing(registry.delete_objects(make_peer(alice), names({"db/f"}))) == "permissions");
 }
@@ -746,7 +746,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
     REQUIRE(fixture.create(
         fixture.session,
         {.name = "e"_name, .mode = mode, .permissions = *Permissions::parse(one.permissions)}));
-    fixture.registry.set_policy(make_policy(one.rules));
+    fixture.registry.authorization.set_policy(make_policy(one.rules));
 
     const auto opened = fixture.registry.open(fixture.other, names({"e"}));
 
@@ -763,7 +763,7 @@ TEST_CASE("a caller lacking one permission by mode and the other by policy canno
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "r"_name, .permissions = "0664"_permissions}));
     REQUIRE(fixture.create(fixture.session, {.name = "w"_name, .permissions = "0662"_permissions}));
-    fixture.registry.set_policy(make_policy("r bob -w; w bob -s"));
+    fixture.registry.authorization.set_policy(make_policy("r bob -w; w bob -s"));
     CHECK(missing(fixture.registry.open(fixture.other, names({"r"}))) == "wait");
     CHECK(missing(fixture.registry.open(fixture.other, names({"w"}))) == "permissions");
 }
@@ -772,7 +772,7 @@ TEST_CASE("an existing event is returned without a policy check for creation")
 {
     ObservedRegistry fixture;
     REQUIRE(fixture.create(fixture.session, {.name = "e"_name}));
-    fixture.registry.set_policy(make_policy("default deny"));
+    fixture.registry.authorization.set_policy(make_policy("default deny"));
     CHECK(fixture.create(fixture.session, {.name = "e"_name, .if_missing = true}) == Made::existed);
     CHECK(missing(fixture.create(fixture.session, {.name = "e"_name})) == "NameTaken");
 }
@@ -780,8 +780,8 @@ TEST_CASE("an existing event is returned without a policy check for creation")
 TEST_CASE("a declared object is created whatever the policy")
 {
     ObservedRegistry fixture;
-    fixture.registry.set_policy(make_policy("default deny"));
-    constexpr auto skip_check = Registry::PolicyCheck::skip;
+    fixture.registry.authorization.set_policy(make_policy("default deny"));
+    constexpr auto skip_check = PolicyCheck::skip;
     for (const auto* name : {"e", "user/2002/e", "user/x"})
         CHECK(fixture.registry.create(fixture.session, {.name = *Name::parse(name)}, skip_check) ==
               Made::created);
@@ -796,7 +796,7 @@ TEST_CASE("a declared object is created whatever the policy")
 TEST_CASE("each user creates and uses names of its own below user")
 {
     ObservedRegistry fixture;
-    fixture.registry.set_policy(make_policy("default deny"));
+    fixture.registry.authorization.set_policy(make_policy("default deny"));
     const auto make = [&](Session& session, const char* name) {
         const auto created_count = fixture.create(
             session,

@@ -146,7 +146,7 @@ TEST_CASE("a refused Arm neither creates nor changes anything")
         INFO(request.name.text() << " to set " << (request.sets ? request.sets->text() : "none"));
         CHECK(verdict(fixture.registry.arm(fixture.other, request)) == error);
     }
-    CHECK_FALSE(fixture.registry.find("new"_name));
+    CHECK_FALSE(fixture.registry.objects.find("new"_name));
     CHECK(fixture.schedule() == before);
     CHECK_FALSE(fixture.timer().target());
     CHECK(fixture.quota.used(bob, Resource::objects) == 0);
@@ -288,7 +288,7 @@ TEST_CASE("timers count as objects of their user and return the charge when they
     REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok");
     REQUIRE(fixture.arm({.name = "u"_name, .after = 1h}) == "ok");
     CHECK(fixture.arm({.name = "v"_name, .after = 1h}) == "QuotaExceeded");
-    CHECK_FALSE(fixture.registry.find("v"_name));
+    CHECK_FALSE(fixture.registry.objects.find("v"_name));
     CHECK(fixture.arm({.name = t, .after = 2h}) == "ok");
     fixture.delete_object("t");
     CHECK(fixture.arm({.name = "v"_name, .after = 1h}) == "ok");
@@ -309,7 +309,7 @@ TEST_CASE("a temporary timer is deleted with its connection, also subscribed, li
 
     fixture.registry.end(fixture.session);
 
-    CHECK_FALSE(fixture.registry.find(t));
+    CHECK_FALSE(fixture.registry.objects.find(t));
     CHECK(fixture.tokens("e") >= 1); // Earlier expirations keep their effect.
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 0);
     CHECK(fixture.quota.used(alice, Resource::objects) == 1);
@@ -331,7 +331,7 @@ TEST_CASE("a timer without observers has no deadline and wakes nobody")
         fd = fixture.open();
     wait_until(Clock::monotonic, fixture.schedule().first + 3ms);
     CHECK_FALSE(fixture.timer().deadline);
-    CHECK_FALSE(Registry::is_watched(fixture.object("t")));
+    CHECK_FALSE(is_watched(fixture.object("t")));
     CHECK(*fixture.loop.run_once(0ns) == 0);
     if (is_open)
         CHECK(*take_expirations(fd) >= 3);
@@ -507,19 +507,19 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
     REQUIRE(fixture.registry.arm(armer, {.name = t, .interval = 1ms, .sets = e}));
     CHECK(gets_tokens(fixture));
     CHECK(fixture.object("e").last_set->uid == bob);
-    CHECK_FALSE(fixture.registry.is_target_denied(*fixture.timer().target()));
+    CHECK_FALSE(fixture.registry.timers.is_target_denied(*fixture.timer().target()));
 
     REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e,
                                              *Permissions::parse(permissions)));
-    fixture.registry.set_policy(make_policy(rules));
-    CHECK(fixture.registry.is_target_denied(*fixture.timer().target()));
+    fixture.registry.authorization.set_policy(make_policy(rules));
+    CHECK(fixture.registry.timers.is_target_denied(*fixture.timer().target()));
     CHECK_FALSE(gets_tokens(fixture));
 
     REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e, "0666"_permissions));
-    fixture.registry.set_policy({});
+    fixture.registry.authorization.set_policy({});
     const auto before = fixture.tokens("e");
     const auto counted = *fixture.timer().counted();
-    CHECK_FALSE(fixture.registry.is_target_denied(*fixture.timer().target()));
+    CHECK_FALSE(fixture.registry.timers.is_target_denied(*fixture.timer().target()));
     CHECK(gets_tokens(fixture));
     CHECK(fixture.tokens("e") - before <= fixture.expirations_so_far() - counted);
 }
@@ -588,13 +588,13 @@ TEST_CASE("a timer whose target was deleted keeps running and ignores a later ev
     fixture.monitors_timers = true;
     fixture.create("e");
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
-    CHECK_FALSE(fixture.registry.is_target_gone(*fixture.timer().target()));
+    CHECK_FALSE(fixture.registry.timers.is_target_gone(*fixture.timer().target()));
     const auto fd = fixture.open();
 
     fixture.delete_object("e");
-    CHECK(fixture.registry.is_target_gone(*fixture.timer().target()));
+    CHECK(fixture.registry.timers.is_target_gone(*fixture.timer().target()));
     fixture.create("e");
-    CHECK(fixture.registry.is_target_gone(*fixture.timer().target()));
+    CHECK(fixture.registry.timers.is_target_gone(*fixture.timer().target()));
     const auto expirations = fixture.expirations;
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations >= expirations + 3; }));
 
@@ -612,7 +612,7 @@ TEST_CASE("a timer whose target was deleted is no longer counted without other o
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     fixture.delete_object("e");
     REQUIRE(run_until(fixture.loop, [&] { return !fixture.timer().deadline; }));
-    CHECK_FALSE(Registry::is_watched(fixture.object("t")));
+    CHECK_FALSE(is_watched(fixture.object("t")));
 }
 
 TEST_CASE("a disarmed timer sets nothing and wakes nobody until it is armed again")
@@ -750,7 +750,7 @@ TEST_CASE("only root and the daemon's own user may arm alarm timers")
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     TimerRegistry fixture;
     CHECK(fixture.arm({.name = t, .clock = clock, .after = 1h}, ::geteuid() + 1) == "NoCapability");
-    CHECK_FALSE(fixture.registry.find(t));
+    CHECK_FALSE(fixture.registry.objects.find(t));
 }
 
 TEST_CASE("root may arm alarm timers at a daemon with the capability")
@@ -893,7 +893,7 @@ TEST_CASE("timers with targets share the expirations a second of their user")
     CHECK(used() == 10);
 
     CHECK(fixture.arm({.name = "u"_name, .interval = 100ms, .sets = e}) == "QuotaExceeded");
-    CHECK_FALSE(fixture.registry.find("u"_name));
+    CHECK_FALSE(fixture.registry.objects.find("u"_name));
     CHECK(fixture.arm({.name = "u"_name, .interval = 1ms}) == "ok"); // This timer has no target.
     CHECK(used() == 10);
     CHECK(fixture.arm({.name = "u"_name, .interval = 200ms, .sets = e}) == "ok");
@@ -944,7 +944,7 @@ TEST_CASE("the policy applies to creating, arming and disarming a timer and to i
     REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}) == "ok");
     REQUIRE(fixture.arm({.name = "l"_name, .after = 1h, .permissions = "0666"_permissions}) ==
             "ok");
-    fixture.registry.set_policy(make_policy(rules));
+    fixture.registry.authorization.set_policy(make_policy(rules));
 
     CHECK(fixture.arm({.name = "new"_name, .after = 1h}) == make);
     CHECK(fixture.arm({.name = t, .after = 2h}) == arm);

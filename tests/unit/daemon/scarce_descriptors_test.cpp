@@ -12,7 +12,7 @@ namespace {
 std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
 {
     std::vector<std::int64_t> all{
-        static_cast<std::int64_t>(daemon.service.registry().objects().size())};
+        static_cast<std::int64_t>(daemon.service.registry().objects.all().size())};
     for (const auto& [resource, name] : enum_names(Resource{}))
         // The charge for unread bytes includes the last reply, which the session keeps.
         if (resource != Resource::unread_bytes)

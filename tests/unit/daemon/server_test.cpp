@@ -268,7 +268,7 @@ int connect_without_spare_descriptors()
         return 8;
     if (!fixture.request(inside, "Open", R"({"items":[{"name":"e"}]})").contains("fileDescriptor"))
         return 9; // Open passes the event's own descriptor.
-    if (fixture.service.registry().objects().size() != 1)
+    if (fixture.service.registry().objects.all().size() != 1)
         return 10;
     if (!fixture.request(inside, "Status").contains("\"connections\":5"))
         return 11;

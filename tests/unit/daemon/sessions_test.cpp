@@ -40,14 +40,14 @@ std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture
 
 std::uint64_t tokens(ServiceFixture& daemon, std::string_view name)
 {
-    const auto* object = daemon.service.registry().find(*Name::parse(name));
+    const auto* object = daemon.service.registry().objects.find(*Name::parse(name));
     REQUIRE(object);
     return *std::get<Event>(object->body).count();
 }
 
 std::size_t subscriptions(ServiceFixture& daemon, std::string_view name)
 {
-    return daemon.service.registry().find(*Name::parse(name))->subscriptions()->size();
+    return daemon.service.registry().objects.find(*Name::parse(name))->subscriptions()->size();
 }
 
 std::unique_ptr<ServiceFixture> with_semaphore(std::int64_t initial)
@@ -277,8 +277,8 @@ TEST_CASE("a commit that is torn at any byte after an Open costs the client noth
         REQUIRE(resume(*daemon, again, 4) == certain);
         CHECK(tokens(*daemon, "s") == 0);
         CHECK(subscriptions(*daemon, "p") == 1);
-        CHECK(daemon->service.registry().find("mine"_name));
-        CHECK_FALSE(daemon->service.registry().find("late"_name));
+        CHECK(daemon->service.registry().objects.find("mine"_name));
+        CHECK_FALSE(daemon->service.registry().objects.find("late"_name));
         CHECK(daemon->request(again, "CreateEvent", R"({"name":"late"})")
                   .contains(R"("created":true)"));
     }
@@ -303,7 +303,7 @@ TEST_CASE("only the lost one of several replies to Open is undone")
 std::unique_ptr<ServiceFixture> restart_with_reply_in_doubt()
 {
     auto daemon = with_semaphore(2);
-    const auto serial = daemon->service.registry().find("s"_name)->serial;
+    const auto serial = daemon->service.registry().objects.find("s"_name)->serial;
     const auto id = daemon->service.new_session_id();
     daemon->state_store.put(id, record::Session{.token = token,
                                                 .uid = alice,
@@ -311,7 +311,7 @@ std::unique_ptr<ServiceFixture> restart_with_reply_in_doubt()
                                                 .cached_reply = R"({"parameters":{"fired":[]}})",
                                                 .new_subscriptions = {},
                                                 .tokens_applied = {}});
-    daemon->state_store.put(daemon->service.registry().new_id(),
+    daemon->state_store.put(daemon->service.registry().ids.next(),
                             record::TakenTokens{.session = static_cast<record::Id>(id),
                                                 .sequence = 1,
                                                 .objects = {static_cast<record::Id>(serial)}});
@@ -376,7 +376,7 @@ TEST_CASE("subscriptions and temporary objects survive with a resumed session an
     daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"session"})");
     REQUIRE(client.descriptors.size() == 1);
     daemon = crash_and_recover(std::move(daemon));
-    CHECK(daemon->service.registry().find("mine"_name));
+    CHECK(daemon->service.registry().objects.find("mine"_name));
     {
         auto again = daemon->connect();
         REQUIRE(resume(*daemon, again, 2) == certain);
@@ -384,10 +384,10 @@ TEST_CASE("subscriptions and temporary objects survive with a resumed session an
         CHECK(count(client.descriptors.front()) == 1U);
     }
     run_until_idle(daemon->loop);
-    CHECK_FALSE(daemon->service.registry().find("mine"_name));
+    CHECK_FALSE(daemon->service.registry().objects.find("mine"_name));
     CHECK(subscriptions(*daemon, "p") == 0);
     daemon = crash_and_recover(std::move(daemon));
-    CHECK_FALSE(daemon->service.registry().find("mine"_name));
+    CHECK_FALSE(daemon->service.registry().objects.find("mine"_name));
     auto late_client = daemon->connect();
     CHECK(is_refused(resume(*daemon, late_client, 3)));
 }
@@ -400,7 +400,7 @@ TEST_CASE("a client that resumes too late gets no false certainty")
     daemon->request(client, "CreateEvent", R"({"name":"mine","lifetime":"session"})");
     ServiceFixture last{crash(std::move(daemon)), 0ns};
     run_until_idle(last.loop);
-    CHECK_FALSE(last.service.registry().find("mine"_name));
+    CHECK_FALSE(last.service.registry().objects.find("mine"_name));
     auto late_client = last.connect();
     CHECK(is_refused(resume(last, late_client, 1)));
     CHECK(resume(last, late_client, 0) == uncertain);
@@ -526,7 +526,7 @@ TEST_CASE("a daemon that lost records does not claim that calls had no effect")
     daemon->request(client, "Set", R"({"items":[{"name":"s"}]})");
     auto impossible = event_record("orphaned", Mode::automatic);
     impossible.owner = -1;
-    daemon->state_store.put(daemon->service.registry().new_id(), impossible);
+    daemon->state_store.put(daemon->service.registry().ids.next(), impossible);
     daemon->state_store.commit();
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
@@ -615,7 +615,7 @@ TEST_CASE("a wait that was pending at a crash starts again")
     daemon->request(setter, "Set", R"({"items":[{"name":"s","count":2}]})");
     run_until_idle(daemon->loop);
     CHECK_FALSE(again.reply().empty());
-    CHECK(daemon->service.registry().find("s"_name));
+    CHECK(daemon->service.registry().objects.find("s"_name));
     CHECK(tokens(*daemon, "s") == 1);
 }
 

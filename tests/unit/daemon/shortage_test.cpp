@@ -139,7 +139,7 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
     // A shared semaphore is incremented one by one.
     daemon->request(client, "Open", R"({"items":[{"name":"s"}]})");
-    const auto& event = *daemon->service.registry().find("s"_name)->event();
+    const auto& event = *daemon->service.registry().objects.find("s"_name)->event();
     const auto are_all_added = [&] {
         return *event.count() == static_cast<std::uint64_t>(max_tokens_per_set);
     };
@@ -209,7 +209,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
     fixture->finish_call();
     fixture->state_store.commit();
     {
-        MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         memory_shortage.fill_completely();
         const auto done = fixture->registry.set(fixture->owner.peer, set_items({"s", "p"}, 5));
         CHECK(verdict(done) == "SystemFailure");
@@ -233,7 +233,7 @@ TEST_CASE("tokens to be returned without memory return once, later or after a re
     REQUIRE(wait);
     fixture->state_store.commit();
     {
-        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         (*wait)->return_tokens();
         CHECK(tokens(*fixture, "s") == 2);
         if (is_killed) { // The fixture crashes with the shortage.
@@ -255,12 +255,12 @@ TEST_CASE("tokens to be returned survive earlier commits")
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 1);
     {
-        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         const auto serial = object(*fixture, "s").serial;
         auto take = fixture->state_store.begin_take(serial);
         REQUIRE(fixture->event("s").take(take.slot()) == true);
         const TakenTokens taken{.tokens = {{"s"_name, serial}}};
-        fixture->registry.tokens().return_tokens(std::span{&taken, 1});
+        fixture->registry.tokens.return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});
         REQUIRE(fixture->state_store.commit()); // A small commit has room.
         CHECK(tokens(*fixture, "s") == 0);
@@ -275,7 +275,7 @@ TEST_CASE("a timer sets its event later when memory was short")
     fixture->create("s", Mode::semaphore);
     arm(*fixture, {.name = "t"_name, .after = 1ms, .sets = "s"_name});
     {
-        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.new_id()};
+        const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         auto& timer = *object(*fixture, "t").timer();
         REQUIRE(runs_until(fixture->loop, [&] { return timer.target()->backlog == 1; }));
         CHECK(tokens(*fixture, "s") == 0);

@@ -220,14 +220,14 @@ TEST_CASE("changes are refused while memory is short, and accepted afterwards")
             CHECK(reply.contains("fallocate(2)"));
         }
         CHECK(daemon->request(client, "Status").contains("\"isJournalWritable\":false"));
-        CHECK(daemon->service.registry().objects().empty());
+        CHECK(daemon->service.registry().objects.all().empty());
         daemon->state_store.erase(id, record::Kind::session);
     }
     daemon->request(client, "Status"); // The reply to it commits all.
     CHECK(daemon->request(client, "Status").contains("\"isJournalWritable\":true"));
     CHECK(daemon->request(client, "CreateEvent", R"({"name":"e"})").contains("created\":true"));
     daemon = crash_and_restart(std::move(daemon));
-    CHECK(daemon->service.registry().find("e"_name));
+    CHECK(daemon->service.registry().objects.find("e"_name));
 }
 
 TEST_CASE("a progress page of another version is replaced")

@@ -97,8 +97,8 @@ TEST_CASE("a wait is woken once, by a set through the daemon and by one on the d
     CHECK(waiter.state() == "e=1");
     CHECK(*waiter.wakeups == 1);
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
-    CHECK_FALSE(Registry::is_watched(
-        *fixture.registry.find("e"_name))); // The event has no observer any more.
+    CHECK_FALSE(is_watched(
+        *fixture.registry.objects.find("e"_name))); // The event has no observer any more.
 }
 
 TEST_CASE("a wait for any completes with the first set name and consumes no other")
@@ -274,7 +274,7 @@ TEST_CASE("a deletion ends every wait for the name, also one for any")
     CHECK(waiter.state() == "Deleted");
     CHECK(*waiter.wakeups == 1);
     CHECK(fixture.waits.waiter_count("b"_name) == 0);
-    CHECK_FALSE(fixture.registry.find("b"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("b"_name)->watch.is_in_epoll());
 }
 
 TEST_CASE("a set on the descriptor just before the deletion still releases")
@@ -387,7 +387,7 @@ TEST_CASE("a cancelled wait leaves no trace")
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
     CHECK(fixture.waits.waiter_count("missing"_name) == 0);
     CHECK(fixture.quota.used(alice, Resource::waits) == 0);
-    CHECK_FALSE(fixture.registry.find("e"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("e"_name)->watch.is_in_epoll());
     set(fixture, "e");
     run_until_idle(fixture.loop);
     CHECK(fixture.event("e").is_set());
@@ -397,7 +397,7 @@ TEST_CASE("a wait that the policy forbids is refused at once, also for a missing
 {
     RegistryFixture fixture;
     fixture.create("db/e", Mode::manual, 1);
-    fixture.registry.set_policy(make_policy("db/ alice -w"));
+    fixture.registry.authorization.set_policy(make_policy("db/ alice -w"));
     CHECK(start(fixture, {"db/e"}).state() == "NotPermitted");
     CHECK(start(fixture, {"db/later"}).state() == "NotPermitted");
     CHECK(start(fixture, {"later", "db/later"}, any).state() == "NotPermitted");
@@ -428,7 +428,7 @@ TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
     CHECK(by_bob.state() == "waits");
     CHECK(fixture.waits.waiter_count("db/e"_name) == 1);
     CHECK(fixture.waits.waiter_count("db/later"_name) == 0);
-    CHECK(Registry::is_watched(*fixture.registry.find("db/e"_name)));
+    CHECK(is_watched(*fixture.registry.objects.find("db/e"_name)));
     set(fixture, "db/e");
     CHECK(by_bob.state() == "db/e=1");
 }
@@ -503,7 +503,7 @@ TEST_CASE(
     CAPTURE(mode, permissions, rules);
     RegistryFixture fixture;
     fixture.create("e", mode, 1, *Permissions::parse(permissions));
-    fixture.registry.set_policy(make_policy(rules));
+    fixture.registry.authorization.set_policy(make_policy(rules));
 
     CHECK(start(fixture, {.items = wait_items({"e"}), .timeout = 0ns}, bob).state() == state);
     CHECK(fixture.event("e").is_set() == (state == "NotPermitted" || mode == Mode::manual));

@@ -69,7 +69,7 @@ void set(RegistryFixture& fixture, std::string_view name, std::int64_t tokens = 
 
 Timer& timer(RegistryFixture& fixture, std::string_view name = "t")
 {
-    return *fixture.registry.find(*Name::parse(name))->timer();
+    return *fixture.registry.objects.find(*Name::parse(name))->timer();
 }
 
 std::int64_t expirations_so_far(RegistryFixture& fixture)
@@ -339,7 +339,7 @@ TEST_CASE("each item of a wait has a count of its own")
     REQUIRE(fired.size() == (require == any ? 1 : 2));
     CHECK(fired.back().index == 1);
     CHECK(fired.back().count == 2);
-    CHECK(fired.back().id == id_of(*fixture.registry.find("q"_name)));
+    CHECK(fired.back().id == id_of(*fixture.registry.objects.find("q"_name)));
     if (require == all)
         CHECK(fired.front().count == 3);
 }

@@ -1,0 +1,34 @@
+// Charges: charges a caller for what it creates or opens, or refuses it with the reason.
+#pragma once
+
+#include "common/socket.h"
+#include "daemon/access/quota.h"
+#include "daemon/access/refusal.h"
+#include "daemon/access/shared_pool.h"
+#include "daemon/objects/pulse.h"
+
+namespace evfd::daemon {
+
+class Charges {
+public:
+    // What a private descriptor costs its user: a subscription or a wait-only handle.
+    struct PrivateDescriptor {
+        Quota::Charge quota;
+        SharedPool::Charge descriptor;
+    };
+
+    Charges(Quota& quota, SharedPool& descriptors) : quota_{quota}, descriptors_{descriptors} {}
+
+    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+    // `resource`: what the descriptor is for; the refusal names it.
+    Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
+    Outcome<PrivateDescriptor> charge_private_descriptor(const Peer& peer);
+    // Charges a place among the subscribers of the pulse.
+    Outcome<SharedPool::Charge> charge_place(const Peer& peer, Pulse& pulse);
+
+private:
+    Quota& quota_;
+    SharedPool& descriptors_;
+};
+
+} // namespace evfd::daemon

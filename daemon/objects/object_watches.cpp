@@ -1,0 +1,71 @@
+#include "daemon/objects/object_watches.h"
+
+#include "daemon/base/on_stack.h"
+
+namespace evfd::daemon {
+
+Interest::~Interest()
+{
+    if (watches_)
+        watches_->end_interest(object_);
+}
+
+Result<Interest> ObjectWatches::watch(const Name& name, Object& object, EdgeMask edges)
+{
+    const OnStack<ObjectWatches> entered;
+    if (const auto begun = begin(objects_.entry(name), edges); !begun)
+        return std::unexpected(begun.error());
+    ++object.interests;
+    return Interest{*this, {name, object.serial}};
+}
+
+Result<void> ObjectWatches::monitor(const Name& name, Object& object)
+{
+    const OnStack<ObjectWatches> entered;
+    if (const auto begun = begin(objects_.entry(name), EdgeMask::any); !begun)
+        return begun;
+    object.is_monitored = true;
+    return {};
+}
+
+void ObjectWatches::unmonitor(const Name& name, Object& object)
+{
+    object.is_monitored = false;
+    unwatch_if_unneeded(name);
+}
+
+void ObjectWatches::end_interest(const ObjectRef& reference)
+{
+    auto* object = objects_.find(reference);
+    if (object && --object->interests == 0)
+        unwatch_if_unneeded(reference.name);
+}
+
+Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
+{
+    auto& object = entry.second;
+    if (object.timer()) {
+        timers_.watch(entry);
+        return {};
+    }
+    if (auto* event = object.event())
+        if (const auto watched = events_.watch(entry, *event, edges); !watched)
+            return watched;
+    if (edges == EdgeMask::any)
+        events_.collect(); // Takes earlier edges and the first edge of the watch.
+    return {};
+}
+
+void ObjectWatches::unwatch_if_unneeded(const Name& name)
+{
+    const OnStack<ObjectWatches> entered;
+    auto* object = objects_.find(name);
+    if (!object)
+        return;
+    if (object->timer())
+        timers_.unwatch_if_unneeded(objects_.entry(name));
+    else if (!is_needed(*object))
+        object->watch.release();
+}
+
+} // namespace evfd::daemon

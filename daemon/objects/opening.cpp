@@ -1,0 +1,219 @@
+#include "daemon/objects/opening.h"
+
+#include "daemon/base/on_stack.h"
+#include "daemon/objects/object_records.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace evfd::daemon {
+
+namespace {
+
+// Reserves room for one more entry. Stale entries are erased first, so the list stays within twice
+// the number of live ones, however often its owner creates and deletes.
+template <class T, class IsGone>
+void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
+{
+    if (list.size() < list.capacity())
+        return;
+    std::erase_if(list, is_stale);
+    list.reserve(2 * list.size() + 1);
+}
+
+} // namespace
+
+Outcome<std::vector<protocol::Opened>> Opening::open(Session& session, const Items<Item>& items)
+{
+    const OnStack<Opening> entered;
+    std::vector<protocol::Opened> opened;
+    for (const auto& item : items.list) {
+        auto one = open_one(session, item);
+        if (!one) { // Opens all or none of the objects.
+            for (const auto& one_opened : opened)
+                if (one_opened.subscription)
+                    unsubscribe(session, *Token::parse(*one_opened.subscription));
+            return std::unexpected(std::move(one.error()));
+        }
+        opened.push_back(*std::move(one));
+    }
+    return opened;
+}
+
+Outcome<protocol::Opened> Opening::open_one(Session& session, const Item& item)
+{
+    const auto& name = item.name;
+    auto* found = objects_.find(name);
+    if (!found)
+        return std::unexpected(refuse::no_such_name(name));
+    auto& object = *found;
+    auto may_wait = authorization_.check(session.peer, name, &object, Permission::wait);
+    const Access access{.wait = may_wait.has_value(),
+                        .set =
+                            authorization_.is_allowed(session.peer, name, object, Permission::set)};
+    if (!access.wait && !access.set)
+        return std::unexpected(std::move(may_wait.error()));
+    if (auto same = check_id(item, object); !same)
+        return std::unexpected(std::move(same.error()));
+    if (object.subscriptions() && access.wait)
+        return subscribe(session, name, object, access);
+
+    protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {},
+                            id_of(object)};
+    if (auto* event = object.event(); event && access.wait) {
+        auto fd = open_event(session, objects_.entry(name), *event, access);
+        if (!fd)
+            return std::unexpected(std::move(fd.error()));
+        opened.file_descriptor = *std::move(fd);
+    }
+    return opened;
+}
+
+Outcome<PassedFd> Opening::open_event(Session& session, Entry& entry, Event& event, Access access)
+{
+    if (!access.set) {
+        auto handle = share_wait_only(session, entry.second, event);
+        if (!handle)
+            return std::unexpected(std::move(handle.error()));
+        return PassedFd{{}, *std::move(handle)};
+    }
+    auto shared = share(entry, event);
+    if (!shared)
+        return std::unexpected(refuse::system_failure(shared.error()));
+    return PassedFd{{}, *std::move(shared)};
+}
+
+Result<std::shared_ptr<const UniqueFd>> Opening::share(Entry& entry, Event& event)
+{
+    if (const auto prepared = events_.watch_shared(entry, event); !prepared)
+        return std::unexpected(prepared.error());
+    // A new holder gets the event with O_NONBLOCK, even if an earlier holder has switched it off.
+    if (!event.is_unshared())
+        if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
+            events_.warn_once(entry.first, entry.second, Misuse::blocking);
+    return event.share();
+}
+
+Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& session, Object& object,
+                                                                  const Event& event)
+{
+    const auto& peer = session.peer;
+    auto handle = object.handles.find(peer.uid);
+    if (!handle) {
+        auto charged = charge_reclaiming_handles(session);
+        if (!charged)
+            return std::unexpected(std::move(charged.error()));
+        auto fd = event.make_wait_only();
+        if (!fd)
+            return std::unexpected(refuse::system_failure(fd.error()));
+        handle = std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),
+                                                  std::move(charged->quota),
+                                                  std::move(charged->descriptor));
+        object.handles.add(peer.uid, handle);
+    }
+    session.handles.add(handle);
+    return handle->fd;
+}
+
+// Charges a wait-only handle. If the quota is used up, it first releases the handles of this
+// session. The client's open descriptors stay valid.
+Outcome<Charges::PrivateDescriptor> Opening::charge_reclaiming_handles(Session& session)
+{
+    auto charged = charges_.charge_private_descriptor(session.peer);
+    if (charged)
+        return charged;
+    session.handles = {};
+    return charges_.charge_private_descriptor(session.peer);
+}
+
+Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name, Object& object,
+                                             Access access)
+{
+    auto charged = charges_.charge_private_descriptor(session.peer);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
+    std::optional<SharedPool::Charge> place; // A timer may have any number of subscribers.
+    if (auto* pulse = object.pulse()) {
+        auto taken = charges_.charge_place(session.peer, *pulse);
+        if (!taken)
+            return std::unexpected(std::move(taken.error()));
+        place.emplace(*std::move(taken));
+    }
+    const auto token = Token::make();
+    if (!token)
+        return std::unexpected(refuse::system_failure(token.error()));
+    auto fd = object.timer() ? object.timer()->make_descriptor() : Pulse::make_descriptor();
+    auto copy = fd ? duplicate(*fd) : std::unexpected(fd.error());
+    if (!copy)
+        return std::unexpected(refuse::system_failure(copy.error()));
+    const auto id = ids_.next();
+    auto stored = state_store_.store_fd_if(object.is_persistent && session.is_resumable(), id,
+                                           *std::move(fd));
+    if (!stored)
+        return std::unexpected(refuse::system_failure(stored.error()));
+    if (stored->is_stored()) {
+        state_store_.put(id, record_of(*token, object, session));
+        session.opened.push_back(id);
+    }
+    object.subscriptions()->add(*token, {id, *std::move(stored), std::move(charged->quota),
+                                         std::move(charged->descriptor), std::move(place)});
+    objects_.report({ObjectChange::Kind::subscribers, {name, object.serial}});
+    prune_and_reserve(session.subscriptions,
+                      [&](const auto& subscription) { return !find(subscription); });
+    session.subscriptions.push_back({name, *token});
+    return protocol::Opened{
+        object.kind(), object.mode(), access.wait, access.set, PassedFd{*std::move(copy)},
+        token->text(), id_of(object)};
+}
+
+bool Opening::unsubscribe(Session& session, const Token& token)
+{
+    const auto subscription =
+        std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
+    if (subscription == session.subscriptions.end())
+        return false;
+    end(*subscription);
+    session.subscriptions.erase(subscription);
+    return true;
+}
+
+void Opening::end(Session& session)
+{
+    const OnStack<Opening> entered;
+    for (const auto& subscription : std::exchange(session.subscriptions, {}))
+        end(subscription);
+}
+
+void Opening::undo(Session& session)
+{
+    const OnStack<Opening> entered;
+    const auto opened = std::exchange(session.opened, {});
+    std::erase_if(session.subscriptions, [&](const Session::SubscriptionRef& reference) {
+        const auto* subscription = find(reference);
+        if (!subscription || std::ranges::find(opened, subscription->id) == opened.end())
+            return false;
+        end(reference);
+        return true;
+    });
+}
+
+// The name may belong to another object by now; the token does not.
+const Subscription* Opening::find(const Session::SubscriptionRef& reference)
+{
+    auto* object = objects_.find(reference.name);
+    auto* subscriptions = object ? object->subscriptions() : nullptr;
+    return subscriptions ? subscriptions->find(reference.token) : nullptr;
+}
+
+void Opening::end(const Session::SubscriptionRef& reference)
+{
+    const auto* subscription = find(reference);
+    if (!subscription)
+        return;
+    objects_.unpersist(*subscription);
+    auto& object = *objects_.find(reference.name);
+    object.subscriptions()->remove(reference.token);
+    objects_.report({ObjectChange::Kind::subscribers, {reference.name, object.serial}});
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,67 @@
+// Opening: hands out descriptors of objects, and ends subscriptions.
+//
+// A client that may wait and set gets the eventfd itself, one that may only wait gets a descriptor
+// that cannot write, and a subscriber of a pulse or a timer gets a private descriptor. The session
+// owns the subscriptions.
+#pragma once
+
+#include "common/name.h"
+#include "common/protocol/protocol.h"
+#include "daemon/access/refusal.h"
+#include "daemon/objects/authorization.h"
+#include "daemon/objects/charges.h"
+#include "daemon/objects/event_watches.h"
+#include "daemon/objects/id_sequence.h"
+#include "daemon/objects/object_table.h"
+#include "daemon/objects/session.h"
+#include "daemon/store/state_store.h"
+
+#include <memory>
+#include <vector>
+
+namespace evfd::daemon {
+
+class Opening {
+public:
+    Opening(ObjectTable& objects, Authorization& authorization, Charges charges,
+            EventWatches& events, IdSequence& ids, StateStore& state_store)
+        : objects_{objects}, authorization_{authorization}, charges_{charges}, events_{events},
+          ids_{ids}, state_store_{state_store}
+    {
+    }
+    Opening(const Opening&) = delete;
+    Opening& operator=(const Opening&) = delete;
+
+    // Opens all of the objects, or none if one is refused.
+    Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);
+    // Returns whether the session had that subscription.
+    bool unsubscribe(Session& session, const Token& token);
+    // Ends all subscriptions of the session.
+    void end(Session& session);
+    // Ends the subscriptions of the session's last call, whose reply the client never received.
+    void undo(Session& session);
+
+private:
+    using Entry = ObjectTable::Entry;
+
+    Outcome<protocol::Opened> open_one(Session& session, const Item& item);
+    Outcome<PassedFd> open_event(Session& session, Entry& entry, Event& event, Access access);
+    Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
+    Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Object& object,
+                                                             const Event& event);
+    Outcome<Charges::PrivateDescriptor> charge_reclaiming_handles(Session& session);
+    Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
+                                        Access access);
+    // Null if the subscription has ended.
+    const Subscription* find(const Session::SubscriptionRef& reference);
+    void end(const Session::SubscriptionRef& reference);
+
+    ObjectTable& objects_;
+    Authorization& authorization_;
+    Charges charges_;
+    EventWatches& events_;
+    IdSequence& ids_;
+    StateStore& state_store_;
+};
+
+} // namespace evfd::daemon

@@ -1,0 +1,60 @@
+// TimerArming: arms and disarms timers for a call.
+//
+// Everything that can be refused is checked before the first change.
+#pragma once
+
+#include "common/name.h"
+#include "common/protocol/protocol.h"
+#include "daemon/access/quota.h"
+#include "daemon/access/refusal.h"
+#include "daemon/objects/authorization.h"
+#include "daemon/objects/lifetimes.h"
+#include "daemon/objects/object_table.h"
+#include "daemon/objects/timer_driver.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evfd::daemon {
+
+class TimerArming {
+public:
+    TimerArming(ObjectTable& objects, Authorization& authorization, Lifetimes& lifetimes,
+                TimerDriver& timers, Quota& quota)
+        : objects_{objects}, authorization_{authorization}, lifetimes_{lifetimes}, timers_{timers},
+          quota_{quota}
+    {
+    }
+    TimerArming(const TimerArming&) = delete;
+    TimerArming& operator=(const TimerArming&) = delete;
+
+    // Creates the timer, or arms one that existed again.
+    Outcome<Made> arm(Creation creation, const protocol::Arm& request, const Delivered& delivered);
+    // Disarms all of the timers, or none if one is refused.
+    Outcome<void> disarm(const Peer& peer, const Items<Item>& items, const Delivered& delivered);
+    // Starts a timer of an earlier daemon. `missed_clock_change`: the wall clock was set meanwhile.
+    // Appends a sentence for what cannot be done.
+    void adopt(ObjectTable::Entry& timer, bool missed_clock_change,
+               std::vector<std::string>& warnings);
+
+private:
+    Outcome<void> check_creation(const Creation& creation, const protocol::Arm& request);
+    Outcome<std::optional<Timer::Target>>
+    resolve_target(const Peer& peer, const protocol::Arm& request, PolicyCheck policy_check);
+    Outcome<void> check_clock(const Name& name, const Timer* timer, const TimerSpec& spec);
+    Outcome<void> check_ticks(const Peer& peer, const Name& name, const Schedule& schedule);
+    void charge_ticks(Object& object);
+    Outcome<void> rearm(ObjectTable::Entry& entry, const TimerSpec& spec,
+                        std::optional<Timer::Target> target);
+    // Charges, records and reports what arm() or disarm() has changed.
+    void apply_change(ObjectTable::Entry& entry);
+
+    ObjectTable& objects_;
+    Authorization& authorization_;
+    Lifetimes& lifetimes_;
+    TimerDriver& timers_;
+    Quota& quota_;
+};
+
+} // namespace evfd::daemon

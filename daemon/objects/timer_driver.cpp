@@ -1,0 +1,220 @@
+#include "daemon/objects/timer_driver.h"
+
+#include "common/limits.h"
+#include "common/time_slice.h"
+#include "daemon/base/on_stack.h"
+#include "daemon/limits.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace evfd::daemon {
+
+namespace {
+
+// Returns the largest increment that fits into one intent of the state store.
+std::int64_t max_increment(const Object& event)
+{
+    const auto* subscriptions = event.subscriptions();
+    const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
+    return std::max<std::int64_t>(max_tokens_per_set / std::max<std::int64_t>(each, 1), 1);
+}
+
+} // namespace
+
+TimerDriver::TimerDriver(EventLoop& loop, ObjectTable& objects, Authorization& authorization,
+                         EventWatches& events, Setting& setting, Quota& quota,
+                         StateStore& state_store, std::function<void()> deliver)
+    : objects_{objects}, authorization_{authorization}, events_{events}, setting_{setting},
+      quota_{quota}, state_store_{state_store},
+      deadlines_{loop, std::move(deliver),
+                 [this](uid_t payer, nanoseconds used) { cooldowns_.charge(payer, used); },
+                 [this] { on_clock_set(); }}
+{
+}
+
+void TimerDriver::watch(Entry& entry)
+{
+    auto& timer = *entry.second.timer();
+    if (timer.is_counting())
+        return;
+    timer.start_counting();
+    schedule_poll(entry);
+}
+
+void TimerDriver::unwatch_if_unneeded(Entry& entry)
+{
+    auto& timer = *entry.second.timer();
+    if (!is_needed(entry.second) && !timer.must_count())
+        timer.stop_counting();
+    schedule_poll(entry);
+}
+
+void TimerDriver::schedule_poll(Entry& entry)
+{
+    auto& timer = *entry.second.timer();
+    const auto clock = timer.spec().schedule.clock;
+    const auto when = timer.next_poll();
+    if (when && timer.deadline && timer.deadline->is_at(clock, *when))
+        return;
+    timer.deadline.reset();
+    if (when && deadlines_.has(clock)) // An earlier daemon may have used a clock that we may not.
+        timer.deadline.emplace(deadlines_.add(clock, *when,
+                                              quota_.account(entry.second.ownership.owner),
+                                              [this, &entry] { poll(entry); }));
+}
+
+void TimerDriver::poll(const Name& name)
+{
+    if (auto* object = objects_.find(name); object && object->timer() && is_watched(*object))
+        poll(objects_.entry(name));
+}
+
+void TimerDriver::poll(Entry& entry)
+{
+    const OnStack<TimerDriver> entered;
+    auto& object = entry.second;
+    auto& timer = *object.timer();
+    const auto times = timer.take_new_expirations();
+    if (times > 0 && !timer.target() && timer.persists_count())
+        objects_.persist_counters(object);
+    if (times > 0) {
+        if (object.interests > 0)
+            events_.collect(); // Earlier waits come first if they wait for something else, too.
+        objects_.report(ObjectChange::Kind::expired, entry, times);
+    }
+    // Reported before its event is set: some waits may wait for both.
+    fire_target(entry, times);
+    schedule_poll(entry);
+}
+
+void TimerDriver::fire_target(Entry& entry, std::int64_t times)
+{
+    auto& [name, object] = entry;
+    auto& target = object.timer()->target();
+    if (!target || target->is_gone || target->backlog + times == 0)
+        return;
+    if (is_target_gone(*target)) {
+        log_.info({.name = name.text()}, "timer '{}' no longer sets '{}': the event was deleted",
+                  name.text(), target->event.text());
+        target->is_gone = true;
+        target->backlog = 0;
+        objects_.persist(entry);
+        unwatch_if_unneeded(entry);
+        return;
+    }
+    if (is_target_denied(*target))
+        return skip_target(entry);
+    auto& event = *objects_.find(target->event);
+    target->backlog =
+        accumulates(*event.mode()) ? std::min(target->backlog + times, max_backlog_tokens) : 1;
+    const auto owner = quota_.account(object.ownership.owner);
+    nanoseconds cooldown{1};
+    if (cooldowns_.remaining(owner) > nanoseconds{0})
+        objects_.persist_counters(object);
+    else if (!drain_backlog(entry, event))
+        cooldown = commit_retry_interval;
+    target->cooldown = std::max(cooldowns_.remaining(owner), cooldown);
+}
+
+// Drops these expirations: an event that may not be set now does not get them later either.
+void TimerDriver::skip_target(Entry& timer)
+{
+    auto& [name, object] = timer;
+    auto& target = *object.timer()->target();
+    if (!std::exchange(target.has_logged_denial, true))
+        log_.info({.name = name.text(), .uid = target.armer.uid},
+                  "timer '{}' does not set '{}': uid {}, which armed it, has lost the permission",
+                  name.text(), target.event.text(), target.armer.uid);
+    target.backlog = 0;
+    objects_.persist_counters(object);
+}
+
+// Adds what fits into about one time slice; the rest follows in later iterations. Returns false if
+// the state store cannot record it.
+bool TimerDriver::drain_backlog(Entry& timer, Object& event)
+{
+    auto& object = timer.second;
+    auto& target = *object.timer()->target();
+    const TimeSlice slice{time_slice};
+    bool can_continue = true;
+    while (can_continue && target.backlog > 0) {
+        can_continue = add_batch(timer, event);
+        if (!slice.left())
+            break;
+    }
+    cooldowns_.charge(quota_.account(object.ownership.owner), slice.used());
+    return can_continue;
+}
+
+bool TimerDriver::add_batch(Entry& timer, Object& event)
+{
+    auto& [name, object] = timer;
+    auto& target = *object.timer()->target();
+    if (!state_store_.prepare())
+        return false; // After a crash these expirations are counted again.
+    const auto tokens =
+        target.batch_sizer.next_batch(std::min(target.backlog, max_increment(event)));
+    target.backlog -= tokens;
+    objects_.persist_counters(object); // Committed together with the intent to add them.
+    const auto begin = monotonic_now();
+    if (const auto done = setting_.add_for_timer({&target.event, &event, tokens}, target.armer.uid);
+        !done)
+        log_.error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
+                   target.event.text(), done.error().message());
+    target.batch_sizer.record(tokens, monotonic_now() - begin);
+    return true;
+}
+
+bool TimerDriver::is_target_gone(const Timer::Target& target) const
+{
+    const auto* event = std::as_const(objects_).find(target.event);
+    return !event || event->serial != target.serial || event->timer();
+}
+
+bool TimerDriver::is_target_denied(const Timer::Target& target) const
+{
+    const auto* policy = target.is_declared ? nullptr : &authorization_.policy();
+    return !is_target_gone(target) &&
+           check_access(policy, target.armer, target.event, &objects_.find(target.event)->ownership,
+                        Permission::set);
+}
+
+bool TimerDriver::acknowledge(const Session& session, const Token& token)
+{
+    check_wall_clock(); // The subscriber may have learnt of it before us.
+    const auto subscription =
+        std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
+    const auto* object =
+        subscription == session.subscriptions.end() ? nullptr : objects_.find(subscription->name);
+    const auto* timer = object ? object->timer() : nullptr;
+    if (!timer || !timer->subscriptions().has(token))
+        return false;
+    if (const auto done = timer->acknowledge(token); !done)
+        log_.error({.name = subscription->name.text()},
+                   "cannot disarm a subscriber's timerfd of '{}': {}", subscription->name.text(),
+                   done.error().message());
+    return true;
+}
+
+void TimerDriver::check_wall_clock()
+{
+    if (deadlines_.check_wall_clock())
+        on_clock_set();
+}
+
+void TimerDriver::on_clock_set()
+{
+    const OnStack<TimerDriver> entered;
+    for (auto& entry : objects_.all()) {
+        auto* timer = entry.second.timer();
+        if (!timer || !timer->is_cancelled_by_clock_change())
+            continue;
+        timer->cancel();
+        objects_.persist(entry);
+        objects_.report(ObjectChange::Kind::cancelled, entry);
+        unwatch_if_unneeded(entry);
+    }
+}
+
+} // namespace evfd::daemon

@@ -1,0 +1,54 @@
+// WaitQueue: the waits for one name, in the order of arrival.
+#pragma once
+
+#include "daemon/objects/interest.h"
+#include "daemon/objects/object.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+
+namespace evfd::daemon {
+
+class Wait;
+
+// A node of a circular list of waits. A node without a wait is the head of the list or a marker of
+// an iteration.
+class ListNode {
+public:
+    explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
+    // The other node must not be in a list.
+    ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
+    ListNode& operator=(ListNode&&) = delete;
+    ~ListNode() { unlink(); }
+
+    void insert_before(ListNode& other);
+    void insert_after(ListNode& other) { insert_before(*other.next_); }
+    void unlink();
+    // Moves to after the next node that has a wait, and returns that wait; null at the end of the
+    // list.
+    Wait* advance(const ListNode& list);
+
+private:
+    Wait* wait_;
+    ListNode* previous_ = this;
+    ListNode* next_ = this;
+};
+
+// The waits for one name, and what happened to the object since the queue began.
+struct WaitQueue {
+    ListNode list{}; // In the order of arrival.
+    std::int64_t length = 0;
+    // The waits to look at when the object changes, by position.
+    std::map<std::uint64_t, Wait*> blocked{};
+    Object* object = nullptr;           // Null while no object has this name.
+    std::optional<Interest> interest{}; // In the object, while waits are in the queue.
+    std::int64_t sets = 0;  // The number of times a manual event was set since the queue began.
+    std::int64_t times = 0; // The number of pulses or expirations since then.
+    std::uint64_t changed_in = 0; // The epoch in which the object changed last.
+    std::uint64_t checked_in = 0; // The epoch in which cached_is_set was read from the event.
+    bool cached_is_set = false;
+    int refs = 0; // QueueRefs that keep the queue even if no wait is in it.
+};
+
+} // namespace evfd::daemon
