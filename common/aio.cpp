@@ -13,10 +13,10 @@ namespace evfd {
 
 namespace {
 
-// Header of the completion ring.
+// The header of the completion ring in the memory of an AIO context.
 struct Ring {
     unsigned id = 0;
-    unsigned size = 0; // Capacity in completions.
+    unsigned size = 0; // The capacity of the ring in completions.
     unsigned head = 0;
     unsigned tail = 0;
     unsigned magic = 0xa10a10a1;
@@ -64,10 +64,10 @@ Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t min_events,
 
 // The completion ring is in memory that the kernel shares with this process, at the address of the
 // context. Moving the ring's head consumes completions; io_getevents(2) does the same. The kernel
-// reads the head where it makes room. fs/aio.c
+// reads the head when it makes room for further operations. fs/aio.c
 //
-// With io_getevents(2), a Set by name of an event that others hold costs the daemon 4 % more CPU
-// time (0.2 of 5 us), and the caller waits 3 % longer.
+// If this function used io_getevents(2), a Set by name of an event that other processes have open
+// would cost the daemon 4 % more CPU time (0.2 of 5 us), and the caller would wait 3 % longer.
 Result<void> Aio::discard_completions() const
 {
     auto& ring = *reinterpret_cast<Ring*>(context_);

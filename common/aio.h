@@ -1,18 +1,18 @@
 // Aio: a context of Linux kernel AIO, io_setup(2).
 //
-// Two things can be done with kernel AIO only:
+// Two things are possible with kernel AIO only:
 //
 // - Adding to an eventfd without ever blocking. O_NONBLOCK belongs to the open file, so another
-//   holder can switch it off for the daemon; an AIO write then completes later instead
-//   (EventfdIncrementer).
-// - A wait that a set followed immediately by a clear cannot miss. An IOCB_CMD_POLL completes when
-//   the eventfd becomes readable, and stays completed (the client's latched wait).
+//   process with the eventfd can switch it off for the daemon. An AIO write does not block in that
+//   case, but completes later (EventfdIncrementer).
+// - A wait that does not miss a set which is followed immediately by a clear. An IOCB_CMD_POLL
+//   completes when the eventfd becomes readable, and stays completed (the client's latched wait).
 //
 // The caller fills iocbs, submits them, and reaps their completions, or discards the completions if
 // it knows the results from elsewhere. The kernel copies the iocbs at submit(); the memory that
 // they point to must stay until the completion.
 //
-// What must hold:
+// Invariants:
 //
 // - At most as many operations are under way as the context was created for.
 // - Contexts are scarce: all processes of the machine share fs.aio-max-nr operations.
@@ -33,7 +33,7 @@ namespace evfd {
 class Aio {
 public:
     // Creates a context for `operations` operations at a time, which count against the machine's
-    // fs.aio-max-nr. EAGAIN: none are left; the fault then names set_up_call.
+    // fs.aio-max-nr. Fails with EAGAIN if no operations are left; the fault then names set_up_call.
     static constexpr std::string_view set_up_call = "io_setup(2)";
     static Result<Aio> create(unsigned operations);
     Aio(Aio&& other) noexcept : context_{std::exchange(other.context_, 0)} {}
@@ -44,11 +44,11 @@ public:
     }
     ~Aio();
 
-    // Submits operations and returns how many were accepted: fewer than given if one was refused.
-    // The kernel copies each iocb.
+    // Submits operations and returns how many were accepted: fewer than given if the kernel refused
+    // one. The kernel copies each iocb.
     Result<std::size_t> submit(std::span<iocb*> operations) const;
-    // Waits for at least `min_events` completions; returns fewer after `timeout`. Without a timeout
-    // it waits indefinitely.
+    // Waits for at least `min_events` completions; returns fewer after `timeout`. Without a
+    // timeout, reap() waits indefinitely.
     Result<std::size_t> reap(std::span<io_event> into, std::size_t min_events,
                              std::optional<std::chrono::nanoseconds> timeout) const;
     // Discards all completions, to make room for further operations.

@@ -10,13 +10,14 @@ namespace evfd {
 
 namespace {
 
-// Holds every product below before it is compared with the limit.
+// An integer that holds every product in this file before the product is compared with its limit.
 __extension__ using Wide = unsigned __int128;
 
-// The largest exponent for which the power of ten fits into 63 bits.
+// The largest n for which the power of ten 10^n fits into 63 bits.
 constexpr std::size_t max_places = 18;
 
-// Reads the digits at the front; returns nothing if there are none or they exceed 63 bits.
+// Reads the digits at the front. Returns nothing if there are no digits, or if their value exceeds
+// 63 bits.
 std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits = nullptr)
 {
     Wide value = 0;
@@ -34,7 +35,8 @@ std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits =
     return value;
 }
 
-// If one name is the beginning of another, the longer one comes first.
+// The units of a duration in nanoseconds, in ascending order. A name is listed before any name that
+// is its beginning ("ms" before "m").
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
     {{"ns", 1},
      {"us", 1'000},
@@ -82,14 +84,15 @@ MonotonicTime add_saturating(MonotonicTime instant, nanoseconds span)
 nanoseconds time_until(MonotonicTime instant)
 {
     const auto now = monotonic_now();
-    // The difference to a distant past would overflow.
+    // Compares first, because the difference to a distant past would overflow.
     return instant > now ? instant - now : nanoseconds{0};
 }
 
 std::optional<nanoseconds> parse_duration(std::string_view text)
 {
     Wide total = 0;
-    std::int64_t previous = INT64_MAX; // Units descend: "1m30s", never "30s1m" or "1s1s".
+    // The size of the previous unit. Units must descend: "1m30s", not "30s1m" or "1s1s".
+    std::int64_t previous = INT64_MAX;
     do {
         const auto whole = consume_digits(text);
         if (!whole)
@@ -101,7 +104,8 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             const auto digits = consume_digits(text, &places);
             if (!digits)
                 return {};
-            if (places > max_places) // Finer than a nanosecond in every unit, or needlessly long.
+            // The fraction is finer than a nanosecond in every unit, or needlessly long.
+            if (places > max_places)
                 return {};
             fraction = *digits;
         }
@@ -115,7 +119,8 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
         for (std::size_t i = 0; i < places; ++i)
             scale *= 10;
         const Wide scaled = fraction * static_cast<Wide>(*unit);
-        if (scaled % scale != 0) // Finer than a nanosecond.
+        // The fraction is finer than a nanosecond, so it has no exact value.
+        if (scaled % scale != 0)
             return {};
         total += *whole * static_cast<Wide>(*unit) + scaled / scale;
         if (total > INT64_MAX)
@@ -138,7 +143,8 @@ std::string to_text(nanoseconds span)
             remaining %= size;
             continue;
         }
-        text += fmt::format("{}", remaining / size); // Below a minute, one unit and its fraction.
+        // Writes a rest below a minute as one unit and its fraction.
+        text += fmt::format("{}", remaining / size);
         if (const auto fraction = remaining % size; fraction != 0) {
             auto digits = fmt::format(".{:0{}}", fraction, std::to_string(size).size() - 1);
             text += digits.erase(digits.find_last_not_of('0') + 1);

@@ -12,8 +12,8 @@
 namespace evfd {
 
 using std::chrono::nanoseconds;
-using MonotonicTime = std::chrono::steady_clock::time_point; // CLOCK_MONOTONIC
-using WallTime = std::chrono::sys_time<nanoseconds>;         // CLOCK_REALTIME
+using MonotonicTime = std::chrono::steady_clock::time_point; // A time on CLOCK_MONOTONIC.
+using WallTime = std::chrono::sys_time<nanoseconds>;         // A time on CLOCK_REALTIME.
 
 inline MonotonicTime monotonic_now()
 {
@@ -31,7 +31,7 @@ inline MonotonicTime monotonic_deadline(nanoseconds span)
 {
     return add_saturating(monotonic_now(), span);
 }
-// Returns the time from now until `instant`; zero if it has passed.
+// Returns the time from now until `instant`; zero if `instant` has passed.
 nanoseconds time_until(MonotonicTime instant);
 
 // Returns the kernel's number of a clock.

@@ -6,14 +6,15 @@
 //     static constexpr auto fields() { return field_list(field("name", &T::name, "...")); }
 //
 // decode<T>() turns a JSON value into the struct, encode() turns the struct into JSON text, and
-// describe_fields<T>() lists the fields for the interface text. They work through Codec<T>, which
-// is specialised for each kind of value and has three functions:
+// describe_fields<T>() lists the fields for the interface text. These three functions work through
+// Codec<T>, which is specialised for each kind of value and has three functions:
 //
 //     read(value, context)   -> std::optional<T>; nothing if the value is not valid
 //     write(value, context)  appends JSON text
 //     type(named)            -> the name of the type in the Varlink interface
 //
-// and, for the values of a file that people write, expected(), which describes the valid values.
+// A fourth function, expected(), describes the valid values. Only the values of a file that people
+// write need it.
 //
 // A validated type (Name, Pattern, BoundedInt, Items, an enum) has a codec that checks its value. A
 // decoded message is thus valid in each field, and handlers check only what depends on state.
@@ -23,13 +24,13 @@
 // A struct that is only decoded can list the fields of a member struct among its own (Part), and
 // have the names of an enum's values as keys (EnumMap).
 //
-// What must hold:
+// Invariants:
 //
 // - fields() lists every member, in the order of declaration: a struct is built from them in order.
 // - The decoder reports the first field that is wrong, missing, repeated or unknown: by its name to
-//   a client, and with the place and the valid values for a file that people write. The daemon
-//   refuses unknown fields and a client ignores them (UnknownFields), so either may be newer than
-//   the other.
+//   a client, and for a file that people write with the place of the field and its valid values.
+//   The daemon refuses unknown fields and a client ignores them (UnknownFields), so the daemon and
+//   a client can have different versions.
 #pragma once
 
 #include "common/codec_describe.h"

@@ -11,16 +11,17 @@
 
 namespace evfd {
 
-// Descriptions of a field and of a named type in the interface text.
+// The description of a field in the interface text.
 struct DescribedField {
     std::string name;
-    std::string type; // In Varlink's notation.
+    std::string type; // The type in Varlink's notation.
     std::string comment;
 };
+// The description of a named type in the interface text.
 struct DescribedType {
     std::string comment;
-    std::vector<DescribedField> fields; // Fields of a struct.
-    std::vector<std::string> values;    // Values of an enum.
+    std::vector<DescribedField> fields; // The fields of a struct; empty for an enum.
+    std::vector<std::string> values;    // The values of an enum; empty for a struct.
 };
 
 template <Message T>

@@ -23,8 +23,8 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
     return {name, member, comment};
 }
 
-// A member struct whose fields are keys of the same JSON object as the owner's other fields, but
-// for the optional fields that are hidden.
+// A member struct whose fields are keys of the same JSON object as the owner's other fields, except
+// for the optional fields in `hidden`.
 template <class Owner, class T, std::size_t n>
 struct Part {
     T Owner::* member;
@@ -42,8 +42,9 @@ constexpr Part<Owner, T, sizeof...(Names)> part(T Owner::* member, Names... hidd
     return {member, {hidden...}};
 }
 
-// Returns the list of a message's fields: a function that passes them to another one. A std::tuple
-// would do the same, but the tuples of all messages take the compiler a second in each source.
+// Returns the list of a message's fields: a function that passes the fields to another function. A
+// std::tuple would do the same, but the tuples of all messages take the compiler a second in each
+// source.
 template <class... Fields>
 constexpr auto field_list(Fields... fields)
 {

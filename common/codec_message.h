@@ -1,4 +1,4 @@
-// decode() and encode(): a message from JSON and to JSON.
+// decode() reads a message from JSON, and encode() writes a message as JSON.
 #pragma once
 
 #include "common/codec_field.h"
@@ -29,14 +29,15 @@ struct PassedFd {
     int number() const { return shared ? shared->get() : fd.get(); }
 };
 
-// Output of an encoder: the text, and the descriptors to send with it.
+// The output of an encoder: the text, and the descriptors to send with the text.
 struct EncodeContext {
     std::string& text;
     std::vector<PassedFd>& descriptors;
 };
 
-// How a decoder treats unknown fields. A client may be newer than the daemon, and must then get an
-// error. A daemon may be newer than the client, and then sends more than the client asked for.
+// How a decoder treats unknown fields. The daemon refuses them, because a newer client must learn
+// that they have no effect. A client ignores them, because a newer daemon sends fields that the
+// client does not know.
 enum class UnknownFields { refuse, ignore };
 
 enum class Defect { invalid, missing, repeated, unknown };
@@ -45,26 +46,27 @@ enum class Defect { invalid, missing, repeated, unknown };
 struct BadField {
     std::string name = {};
     Defect defect = Defect::invalid;
-    // The invalid value; the object that lacks the field; the key of a repeated or an unknown
-    // field. It belongs to the document.
+    // The place of the defect: the invalid value, the object that lacks the field, or the key of a
+    // repeated or an unknown field. The value belongs to the document.
     std::optional<json::Value> at = {};
     // Returns a description of the valid values; for an unknown field, the names of all fields.
     std::string (*expected)() = nullptr;
-    std::string reason = {}; // Replaces `expected` if the value is not the reason.
+    std::string reason = {}; // A reason that replaces `expected` if the defect is not in the value.
 };
 
-// Input of a decoder besides the text.
+// The input of a decoder besides the JSON value, and its report of a defect.
 struct DecodeContext {
     UnknownFields unknown = UnknownFields::refuse;
     // Received descriptors; those of the message are at the front. An empty UniqueFd means that the
     // rest of this message's descriptors could not be received.
     std::deque<UniqueFd>* descriptors = nullptr;
-    std::size_t fds_named = 0;        // Number of descriptors that the message has named so far.
-    bool is_missing_fds = false;      // The message has named one that could not be received.
-    bool accepts_null = true;         // Null is an absent value of an optional field.
-    std::optional<BadField> bad = {}; // Set by a decoder that fails.
+    std::size_t fds_named = 0;   // Number of descriptors that the message has named so far.
+    bool is_missing_fds = false; // The message has named a descriptor that could not be received.
+    bool accepts_null = true;    // Null stands for the absent value of an optional field.
+    std::optional<BadField> bad = {}; // The first defect, which is set by a decoder that fails.
 
-    // Sets `bad`. If the decoder of the value has set it already, adds the name where it has none.
+    // Sets `bad`. If the decoder of a nested value has set `bad` already, adds only the name, if
+    // `bad` has no name yet.
     void fail(std::string_view name, Defect defect, std::optional<json::Value> at,
               std::string (*expected)() = nullptr);
 };
@@ -77,7 +79,7 @@ using NamedTypes = std::map<std::string, DescribedType, std::less<>>;
 template <class... Ts>
 struct TypeList {};
 
-// Specialised for each kind of value.
+// Decodes and encodes values of the type T. Specialised for each kind of value.
 template <class T>
 struct Codec;
 
@@ -95,7 +97,7 @@ std::string expected_text()
         return "another value";
 }
 
-// Says in a sentence what is wrong and what to do. The document of `bad.at` must exist.
+// Returns a sentence that says what is wrong and what to do. The document of `bad.at` must exist.
 std::string explain(const BadField& bad);
 
 // Reads a value. If it is not valid, `context.bad` says why.
@@ -108,11 +110,11 @@ std::optional<T> read_value(json::Value value, DecodeContext& context)
     return read;
 }
 
-// Collects the members of an object, in any order, to a struct or an EnumMap.
+// Reads the members of a JSON object in any order, and builds a struct or an EnumMap from them.
 template <class T>
 class StructReader;
 
-// The place for a field, or for the fields of a part.
+// Stores the value of a field, or of the fields of a Part, while the struct is decoded.
 template <class Listed>
 class FieldSlot;
 
@@ -121,7 +123,7 @@ class FieldSlot<Field<Owner, T>> {
 public:
     explicit FieldSlot(const Field<Owner, T>& field) : name_{field.name} {}
 
-    // Reads the field that is called `key`. Returns false if this is another one.
+    // Reads the field if its name is `key`. Returns false if it has another name.
     bool read(std::string_view key, json::Value at, DecodeContext& context)
     {
         if (name_ != key)
@@ -129,7 +131,8 @@ public:
         read(at, context);
         return true;
     }
-    // Returns false if the field is missing.
+    // Gives an optional field that is missing an empty value. Returns false if a required field is
+    // missing.
     bool complete(const std::optional<json::Value>& object, DecodeContext& context)
     {
         if (value_)
@@ -201,7 +204,7 @@ struct MakeSlots {
 template <Message T>
 class StructReader<T> {
 public:
-    // Reads the field that is called `key`. Returns false if there is none.
+    // Reads the field whose name is `key`. Returns false if the struct has no such field.
     bool read(std::string_view key, json::Value at, DecodeContext& context)
     {
         return std::apply([&](auto&... slots) { return (slots.read(key, at, context) || ...); },
@@ -218,7 +221,7 @@ public:
             },
             slots_);
     }
-    // Calls `f(name)` for each field, those of parts included.
+    // Calls `f(name)` for each field, including the fields of parts.
     template <class F>
     void visit_names(F f) const
     {
@@ -239,7 +242,7 @@ std::string field_names()
     return names;
 }
 
-// Reads the members of an object; nothing is an object without members.
+// Reads the members of a JSON object. If `object` is empty, it counts as one without members.
 template <class T>
 std::optional<T> read_members(std::optional<json::Value> object, DecodeContext& context)
 {
@@ -284,7 +287,7 @@ void encode_field(std::string_view name, T& value, EncodeContext& out)
     Codec<T>::write(value, out);
 }
 
-// Omits empty optionals.
+// Appends the message as a JSON object, without the optional fields that have no value.
 template <Message T>
 void encode(T& message, EncodeContext& out)
 {

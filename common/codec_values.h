@@ -20,7 +20,7 @@
 
 namespace evfd {
 
-// Single values.
+// Codecs of single values.
 
 // An integer that is valid in [min, max] only.
 template <std::int64_t min, std::int64_t max>
@@ -77,7 +77,7 @@ struct Codec<BoundedInt<min, max>> {
     }
 };
 
-template <> // A span of time, which is never negative.
+template <> // A duration in nanoseconds, which is never negative.
 struct Codec<nanoseconds> {
     static std::optional<nanoseconds> read(json::Value value, DecodeContext&)
     {
@@ -92,7 +92,7 @@ struct Codec<nanoseconds> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-template <> // Nanoseconds since 1970.
+template <> // A time, which is encoded as nanoseconds since 1970.
 struct Codec<WallTime> {
     static std::optional<WallTime> read(json::Value value, DecodeContext& context)
     {
@@ -130,8 +130,8 @@ struct Codec<std::string> {
     static std::string type(NamedTypes&) { return "string"; }
 };
 
-// A type with parse(), which is a string on the wire: Name, Pattern, Permissions. It also has
-// text() if it is encoded.
+// A type with parse(), which is a string on the wire: Name, Pattern, Permissions. A type that is
+// encoded also has text().
 template <class T>
 concept TextType = requires(std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
@@ -163,7 +163,7 @@ struct Codec<E> {
         json::append_string(out.text, to_string(value));
     }
     static std::string type(NamedTypes& named);
-    static std::string expected() // "a, b or c".
+    static std::string expected() // Returns the names as "a, b or c".
     {
         std::string text;
         const auto names = enum_names(E{});
@@ -177,8 +177,8 @@ template <>
 struct Codec<PassedFd> {
     static std::optional<PassedFd> read(json::Value value, DecodeContext& context)
     {
-        // The indices must be 0, 1, 2 and so on, in the order of the text. Every sender that
-        // appends its descriptors writes them so.
+        // The indices must be 0, 1, 2 and so on, in the order of the text. A sender that appends
+        // each descriptor to its list writes such indices.
         if (value.kind() != json::Kind::integer || !context.descriptors ||
             value.integer() != static_cast<std::int64_t>(context.fds_named) ||
             context.descriptors->empty())
@@ -200,9 +200,9 @@ struct Codec<PassedFd> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-// Several values.
+// Codecs of values that contain other values.
 
-// An object whose keys are names of an enum's values. It is only decoded.
+// An object whose keys are names of an enum's values. It can be decoded but not encoded.
 template <NamedEnum E, class T>
 struct EnumMap {
     std::map<E, T> values;
@@ -244,7 +244,7 @@ private:
     EnumMap<E, T> map_;
 };
 
-// 1 to max_names_per_call structs that have a `name`, all with different names.
+// A list of 1 to max_names_per_call structs that have a `name`, all with different names.
 template <class Item>
 struct Items {
     std::vector<Item> list;

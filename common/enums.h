@@ -8,8 +8,9 @@
 
 namespace evfd {
 
-enum class Kind { event, timer };                        // Kind of an object.
-enum class Mode { manual, automatic, semaphore, pulse }; // How a wait changes an event.
+enum class Kind { event, timer }; // Kind of an object.
+// The mode of an event: how a set and a wait change it.
+enum class Mode { manual, automatic, semaphore, pulse };
 // Clock of a timer. clock_getres(2), timerfd_create(2)
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
 enum class TimerState { disarmed, armed, expired, cancelled }; // State of a timer.
@@ -17,7 +18,7 @@ enum class Lifetime { permanent, session, process };           // Lifetime of an
 enum class Require { any, all };                  // How many of the items a wait requires.
 enum class Until { set, clear };                  // State of an object that ends a wait.
 enum class Holder { session, process };           // Holder of the tokens that a wait consumed.
-enum class Permission { wait, set, own, create }; // An operation that may be denied.
+enum class Permission { wait, set, own, create }; // An operation that can be denied.
 // Resources that are limited for each user.
 enum class Resource {
     objects,
@@ -27,10 +28,10 @@ enum class Resource {
     monitors,
     ticks,              // Expirations per second of timers that set events.
     unread_bytes,       // Bytes of replies that the user's clients have not read yet.
-    unread_descriptors, // Descriptors in such replies.
+    unread_descriptors, // Descriptors in replies that the user's clients have not read yet.
     calls,              // Calls answered in one iteration of the daemon's loop.
 };
-// Process that holds the state store's descriptors.
+// The process that holds the state store's descriptors while the daemon does not run.
 enum class FdStore { none, supervisor, systemd };
 // Kinds of a monitor's events.
 enum class Change { present, ready, created, changed, deleted, resync };
@@ -51,7 +52,8 @@ constexpr auto enum_names(Mode)
                                {Mode::semaphore, "semaphore"},
                                {Mode::pulse, "pulse"}}};
 }
-constexpr auto enum_names(Clock) // Varlink names contain no dash.
+// The names have underscores, because Varlink names contain no dash.
+constexpr auto enum_names(Clock)
 {
     return EnumNames<Clock, 5>{{{Clock::realtime, "realtime"},
                                 {Clock::monotonic, "monotonic"},
@@ -103,7 +105,8 @@ constexpr auto enum_names(Resource)
                                    {Resource::unread_descriptors, "unreadDescriptors"},
                                    {Resource::calls, "callsPerIteration"}}};
 }
-// An enum with many values is a named type of the interface text: its name and its comment.
+// Returns the enum's name and comment in the interface text, where an enum with many values is a
+// named type.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
 {
     return {"Resource",

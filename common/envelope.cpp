@@ -63,7 +63,7 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
             return field.flag(oneway);
         if (key == "upgrade")
             return field.flag(upgrade);
-        return true; // Unknown fields may be extensions of the client.
+        return true; // Ignores unknown fields, which can be extensions of the client.
     });
     if (!is_valid)
         return std::unexpected("a repeated or malformed key in the call");

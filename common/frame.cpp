@@ -20,7 +20,7 @@ std::expected<std::optional<std::string_view>, FrameReader::TooLong> FrameReader
         return std::unexpected(TooLong{});
     if (end == std::string::npos) {
         search_ = bytes_.size();
-        if (begin_ == bytes_.size()) { // An idle connection keeps no buffer.
+        if (begin_ == bytes_.size()) { // Frees the buffer, so that an idle connection keeps none.
             std::string{}.swap(bytes_);
             begin_ = search_ = 0;
         }

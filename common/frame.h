@@ -17,12 +17,12 @@ public:
 
     void append(std::string_view bytes);
     // Returns the next complete message without its zero byte, valid until the next call of next()
-    // or append(); nothing if none is complete. Returns TooLong, from then on always, once a
-    // message exceeds the limit.
+    // or append(); nothing if no message is complete. Once a message exceeds the limit, this and
+    // all later calls return TooLong.
     std::expected<std::optional<std::string_view>, TooLong> next();
-    // Returns whether a part of a message is waiting for the rest.
+    // Returns whether bytes are buffered that next() has not returned, such as a part of a message.
     bool mid_message() const { return begin_ < bytes_.size(); }
-    // Returns the size of that part.
+    // Returns the number of buffered bytes that next() has not returned.
     std::size_t unread_bytes() const { return bytes_.size() - begin_; }
 
 private:

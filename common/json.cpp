@@ -29,10 +29,11 @@ public:
 private:
     const char* counted_;
     const char* last_;
-    std::size_t line_ = 1; // The line of counted_.
+    std::size_t line_ = 1; // The number of the line in which counted_ is.
 };
 
-// Receives the SAX events of nlohmann's parser or of PlainReader. Returning false stops the parser.
+// Builds a document from the SAX events of nlohmann's parser or of PlainReader. A function that
+// returns false stops the parser.
 class SaxBuilder {
 public:
     // Empties the document. Keeps the line of each value if `lines` is not null.
@@ -75,8 +76,8 @@ public:
     }
 
     std::string_view defect() const { return defect_; }
-    // Returns the part for people of the parser's message, which is like
-    // "[json.exception...] parse error at ...: syntax error ... - invalid literal; last read: 'x'".
+    // Returns the readable part of the parser's message, which is like "[json.exception...] parse
+    // error at ...: syntax error ... - invalid literal; last read: 'x'".
     std::string_view reason() const
     {
         const auto what = std::string_view{message_}.substr(0, message_.find("; last read: "));
@@ -85,12 +86,13 @@ public:
                 return what.substr(at + before.size());
         return what;
     }
-    // The parser stopped at a number that exceeds a double. The text may be valid JSON
-    // nevertheless.
+    // Returns whether the parser stopped at a number that exceeds a double. Such a text can be
+    // valid JSON nevertheless.
     bool has_large_number() const { return has_large_number_; }
 
 private:
-    // The contents are only checked, not stored.
+    // Returns whether the nesting is too deep here. Values at this depth are only checked, not
+    // stored.
     bool is_too_deep() const { return depth_ > open_.size(); }
     bool count() { return ++values_ <= max_values_ || fail("too many values"); }
     bool add(Node node)
@@ -142,17 +144,17 @@ private:
     Document& document_;
     std::size_t max_values_;
     LineCounter* lines_;
-    std::size_t values_ = 0;                       // Includes values that are not stored.
-    std::array<std::size_t, max_json_depth> open_; // Node of each open container.
+    std::size_t values_ = 0;                       // The number of values, stored or not.
+    std::array<std::size_t, max_json_depth> open_; // The node of each open array or object.
     std::size_t depth_ = 0;
     std::string_view defect_;
-    std::string message_; // The parser's.
+    std::string message_; // The parser's message.
     bool has_large_number_ = false;
 };
 
 namespace {
 
-// Capacity for strings that is kept for the next text.
+// The capacity for strings that a document keeps for the next text.
 constexpr std::size_t max_reused_bytes = 64 * 1024;
 
 bool is_digit(char c)
@@ -198,18 +200,20 @@ std::size_t end_of_string(std::string_view text, std::size_t at)
     return std::min(at + 1, text.size());
 }
 
-// The number may exceed a double; it is not a valid integer of the protocol in any case.
+// Returns whether the number might exceed a double. Such a number is not a valid integer of the
+// protocol in any case.
 bool may_be_large(std::string_view number)
 {
-    constexpr std::size_t max_digits = 308; // Digits of integers that fit a double.
+    constexpr std::size_t max_digits = 308; // All integers of this number of digits fit a double.
     return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 
-// Replaces each number that may exceed a double by a small one. The result is JSON if and only if
-// `text` is.
+// Replaces each number that might exceed a double by a small number. The result is JSON if and only
+// if `text` is.
 std::string without_large_numbers(std::string_view text)
 {
-    constexpr std::string_view replacement = "0.5"; // Not longer than 1e0.
+    // Not longer than 1e0, the shortest number that it replaces.
+    constexpr std::string_view replacement = "0.5";
     std::string replaced{text};
     for (std::size_t at = 0; at < text.size();) {
         if (text[at] == '"') {
@@ -226,7 +230,7 @@ std::string without_large_numbers(std::string_view text)
     return replaced;
 }
 
-// Parses a text that need not be plain.
+// Parses any text by nlohmann's parser, plainly written or not.
 bool parse_any(std::string_view text, SaxBuilder& builder)
 {
     return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
@@ -242,7 +246,7 @@ std::expected<Value, std::string_view> Document::parse(std::string_view text)
 std::expected<Value, std::string_view> Document::parse_bounded(std::string_view text,
                                                                std::size_t max_values)
 {
-    if (text.contains('\0')) // The parser would take it for the end of the text.
+    if (text.contains('\0')) // The parser would take a zero byte for the end of the text.
         return std::unexpected("not JSON");
     if (SaxBuilder builder{*this, max_values}; PlainReader{text, builder}.read())
         return Value{*this, 0};
@@ -268,8 +272,9 @@ void Document::clear()
 
 namespace {
 
-// Input iterator that tells a LineCounter what the parser reads, since the parser does not report
-// positions. It is at the end of a value, or one character after it for a number.
+// An input iterator that reports to a LineCounter what the parser reads, since the parser does not
+// report positions. When the parser has a value, the iterator is at its end, or one character after
+// the end of a number.
 class Cursor {
 public:
     using iterator_category = std::input_iterator_tag;
@@ -309,7 +314,7 @@ std::expected<Value, SyntaxError> Document::parse_with_lines(std::string_view te
         return std::unexpected(SyntaxError{lines.line(), "unexpected zero byte"});
     }
     SaxBuilder builder{*this, std::numeric_limits<std::size_t>::max(), &lines};
-    constexpr bool strict = true; // Nothing may follow the value.
+    constexpr bool strict = true; // No text may follow the value.
     constexpr bool ignore_comments = true;
     if (nlohmann::json::sax_parse(Cursor{text.data(), lines},
                                   Cursor{text.data() + text.size(), lines}, &builder,
@@ -356,7 +361,7 @@ namespace {
 
 constexpr std::size_t max_summary_bytes = 60;
 
-// Shortens a text without splitting a character.
+// Shortens a text without splitting a UTF-8 character.
 std::string_view shortened(std::string_view text)
 {
     if (text.size() <= max_summary_bytes)
@@ -393,7 +398,7 @@ void append_string(std::string& out, std::string_view text)
     out += '"';
 }
 
-// In one step, because each further `+=` would cost more than the key itself.
+// Appends the key in one step, because each further `+=` would cost more than the key itself.
 void append_key(std::string& out, std::string_view key)
 {
     const auto old_size = out.size();

@@ -1,6 +1,7 @@
-// Parses JSON text in one pass to a flat list of nodes, whose memory the next text uses again.
-// Unlike a map, the list preserves repeated keys. A document of a file that people write also knows
-// the line of each value. nlohmann's parser reads the text, unless PlainReader can.
+// Parses JSON text in one pass to a flat list of nodes, whose memory is used again for the next
+// text. Unlike a map, the list preserves repeated keys. For a file that people write, the document
+// also stores the line of each value. PlainReader reads the text if it can. If it cannot,
+// nlohmann's parser reads the text.
 #pragma once
 
 #include <cstddef>
@@ -13,22 +14,23 @@
 
 namespace evfd::json {
 
-// `number`: not an integer of 63 bits and sign, but a fraction, an exponent, or too large.
-// `too_deep`: an array or object nested deeper than max_json_depth, whose contents are not stored.
+// `number`: a number that does not fit into 64 bits with a sign, because it has a fraction or an
+// exponent or is too large. `too_deep`: an array or object nested deeper than max_json_depth, whose
+// contents are not stored.
 enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object, too_deep };
 
 struct Node {
     Kind kind;
     std::uint32_t end;           // Index of the first node after this value and its contents.
-    std::int64_t integer = 0;    // Also 0 or 1 for a boolean.
-    std::uint32_t text = 0;      // Offset of a string or a number in the document's text.
-    std::uint32_t text_size = 0; // Its length.
+    std::int64_t integer = 0;    // The value of an integer; 0 or 1 for a boolean.
+    std::uint32_t text = 0;      // Offset of a string or a Kind::number in the document's text.
+    std::uint32_t text_size = 0; // The length of that text in bytes.
 };
 
 class Document;
 class SaxBuilder;
 
-// A view of one value, valid until its document parses again.
+// A view of one value, valid until its document parses another text.
 class Value {
 public:
     Value(const Document& document, std::uint32_t index) : document_{&document}, index_{index} {}
@@ -36,15 +38,16 @@ public:
     Kind kind() const { return node().kind; }
     bool boolean() const { return node().integer != 0; }
     std::int64_t integer() const { return node().integer; }
-    // A string, which may contain zero bytes, or a Kind::number as it is written.
+    // Returns a string, which can contain zero bytes, or a Kind::number as it is written.
     std::string_view string() const;
-    // The key of a member of an object.
+    // Returns the key of this value, which is the value of a member of an object.
     Value key() const { return Value{*document_, index_ - 1}; }
-    // Returns the first member of an object with this key; nothing for another value.
+    // Returns the first member with this key if this value is an object. Returns nothing if there
+    // is none.
     std::optional<Value> find(std::string_view key) const;
 
-    // Calls `each(value)` for the elements of an array, `each(key, value)` for the members of an
-    // object, in order, until a call returns false. Returns whether no call did.
+    // Calls `each(value)` for the elements of an array, in order, until a call returns false.
+    // Returns false if a call did.
     template <class Each>
     bool elements(Each each) const
     {
@@ -53,6 +56,8 @@ public:
                 return false;
         return true;
     }
+    // Calls `each(key, value)` for the members of an object, in order, until a call returns false.
+    // Returns false if a call did.
     template <class Each>
     bool members(Each each) const
     {
@@ -69,7 +74,7 @@ private:
     std::uint32_t index_;
 };
 
-// The reason why a text is not JSON.
+// The reason why a text is not JSON, and the line where parsing stopped.
 struct SyntaxError {
     std::size_t line;
     std::string reason;
@@ -77,16 +82,17 @@ struct SyntaxError {
 
 class Document {
 public:
-    // Returns the text's single value, or a short reason: not JSON, invalid UTF-8, text after the
-    // value, too many values.
+    // Returns the single value of the text, or a few words that say why the text is not valid: not
+    // JSON, invalid UTF-8, text after the value, too many values.
     std::expected<Value, std::string_view> parse(std::string_view text);
-    // The same, for a text with at most `max_values` keys and values.
+    // Parses like parse(), and fails if the text has more than `max_values` keys and values.
     std::expected<Value, std::string_view> parse_bounded(std::string_view text,
                                                          std::size_t max_values);
 
     // Parses a text in which // and /* */ are comments, and keeps the line of each value.
     std::expected<Value, SyntaxError> parse_with_lines(std::string_view text);
-    // Returns the line where a value of such a text ends, or where an array or object begins.
+    // Returns the line where a value ends, or where an array or object begins, in a text that
+    // parse_with_lines() has read.
     std::size_t line_of(Value value) const { return lines_[value.index_]; }
     // Returns the keys and positions that lead to a value, or to a key: "events[2].mode".
     std::string path_of(Value value) const;
@@ -96,7 +102,7 @@ private:
     friend class SaxBuilder;
     void clear();
     std::vector<Node> nodes_;
-    std::vector<std::size_t> lines_; // For each node, if the text was parsed with lines.
+    std::vector<std::size_t> lines_; // The line of each node, if the text was parsed with lines.
     std::string text_;
 };
 
@@ -116,7 +122,8 @@ void append_string(std::string& out, std::string_view text);
 // the first one of its object.
 void append_key(std::string& out, std::string_view key);
 void append_integer(std::string& out, std::int64_t value);
-// Returns a value in short, for a message; of an array or an object what it is.
+// Returns a short text of the value for a message. For an array or an object the text only says
+// what kind of value it is.
 std::string summary(Value value);
 
 } // namespace evfd::json

@@ -3,8 +3,8 @@
 // part of the text and allocates no memory. Together with its handler it executes less than a third
 // of the instructions that nlohmann's parser does.
 //
-// The reader gives up at the first thing that is not plain, be it JSON or not. Whether such a text
-// is JSON, only nlohmann's parser decides.
+// The reader gives up at the first character that is not written plainly, whether the text is JSON
+// or not. Only nlohmann's parser decides whether such a text is JSON.
 #pragma once
 
 #include "common/limits.h"
@@ -28,7 +28,7 @@ public:
     {
     }
 
-    // Returns whether the text is one plain value.
+    // Reads the text. Returns whether it is one value that is written plainly.
     bool read() { return value(0) && is_space_to_end(); }
 
 private:
@@ -101,13 +101,13 @@ private:
         if (error != std::errc{})
             return false;
         const auto* const digits = *next_ == '-' ? next_ + 1 : next_;
-        if (*digits == '0' && end > digits + 1) // A leading zero.
+        if (*digits == '0' && end > digits + 1) // JSON allows no leading zero.
             return false;
         next_ = end;
         return handler_.number_integer(value);
     }
 
-    // Characters. The functions return false if other characters follow.
+    // Functions that read characters. They return false if other characters are next.
     bool skip(char c)
     {
         skip_space();
@@ -135,7 +135,7 @@ private:
     }
 
     static bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-    // A character of a string that stands for itself.
+    // Returns whether the character stands for itself in a string.
     static bool is_plain(char c) { return c >= ' ' && c <= '~' && c != '"' && c != '\\'; }
 
     static constexpr auto unknown_size = static_cast<std::size_t>(-1);

@@ -10,8 +10,9 @@ namespace evfd {
 
 namespace {
 
-constexpr std::uint64_t all_ids = 0xffff'ffff;  // The last number, -1, is not an id.
-constexpr std::uint32_t usual_overflow = 65534; // user_namespaces(7)
+// The number of ids. The last number, -1, is not an id.
+constexpr std::uint64_t all_ids = 0xffff'ffff;
+constexpr std::uint32_t usual_overflow = 65534; // The kernel's default. user_namespaces(7)
 
 std::string text_of(const char* path)
 {
@@ -37,7 +38,8 @@ bool maps_all_ids(std::string_view map)
     std::uint64_t inside = 0;
     std::uint64_t outside = 0;
     std::uint64_t length = 0;
-    while (ranges >> inside >> outside >> length) // Ranges never overlap.
+    // The ranges never overlap, so their lengths add up.
+    while (ranges >> inside >> outside >> length)
         mapped += length;
     return mapped == all_ids;
 }

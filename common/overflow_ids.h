@@ -11,13 +11,14 @@
 
 namespace evfd {
 
-// Empty if all ids are mapped: then each number is one user or group.
+// An overflow id is empty if all ids are mapped. In that case, each number is one user or group.
 struct OverflowIds {
     std::optional<uid_t> uid;
     std::optional<gid_t> gid;
 };
 
-// Returns the ids of this process, read at the first call. An unreadable map counts as incomplete.
+// Returns the overflow ids that this process sees, read at the first call. An unreadable map counts
+// as one that does not map all ids.
 const OverflowIds& overflow_ids();
 
 // Returns whether the text of /proc/PID/uid_map or gid_map maps every id of the machine.

@@ -12,13 +12,13 @@ namespace evfd {
 namespace {
 
 constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                                      "0123456789._@:+-/"; // Characters of names.
-constexpr std::size_t star = alphabet.size();              // Row of `*`.
+                                      "0123456789._@:+-/"; // The characters that names can have.
+constexpr std::size_t star = alphabet.size();              // The index of the row for `*`.
 
 constexpr std::size_t word_bits = 64;
 constexpr std::size_t max_words = max_pattern_bytes / word_bits + 1;
 
-// Index of each byte in the alphabet.
+// The index of each byte in the alphabet; 0 for bytes outside of it.
 constexpr auto indices = [] {
     std::array<std::uint8_t, 256> all{};
     for (std::size_t i = 0; i < alphabet.size(); ++i)
@@ -26,7 +26,7 @@ constexpr auto indices = [] {
     return all;
 }();
 
-using Characters = std::bitset<256>; // A set of bytes. Bytes outside of the alphabet do no harm.
+using Characters = std::bitset<256>; // A set of bytes. Bytes that no name contains do no harm.
 
 Characters single_character(char c)
 {
@@ -74,8 +74,8 @@ private:
         return c;
     }
 
-    // Reads a bracket expression from after its `[`. An unclosed `[` is an ordinary character,
-    // which no name contains.
+    // Reads a bracket expression after its `[`. An unclosed `[` is an ordinary character. No name
+    // contains it, so the result is an empty set.
     Characters bracket()
     {
         const bool is_negated = skip("!") || skip("^");
@@ -121,13 +121,13 @@ private:
     bool has_class_ = false;
 };
 
-// A pattern without its stars, and where those are.
+// A pattern in two parts: the set of characters for each position, and the places of its stars.
 struct Parts {
     std::vector<Characters> sets;
-    std::vector<std::size_t> stars; // Positions in `sets`.
+    std::vector<std::size_t> stars; // The index in `sets` before which each star is.
 };
 
-// Returns nothing if the text has a character class.
+// Reads the text of a pattern. Returns nothing if the text has a character class.
 std::optional<Parts> read_parts(std::string_view text)
 {
     Parts parts;
@@ -201,7 +201,7 @@ bool Pattern::matches(const Name& name) const
 {
     static_assert(max_words == 4);
     switch (rows_.size() / (alphabet.size() + 1)) {
-    case 0: return true; // The empty pattern.
+    case 0: return true; // The empty pattern matches every name.
     case 1: return matches_from_start<1>(name.text());
     case 2: return matches_from_start<2>(name.text());
     case 3: return matches_from_start<3>(name.text());

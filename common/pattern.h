@@ -19,8 +19,8 @@ namespace evfd {
 class Pattern {
 public:
     Pattern() = default;
-    // Returns nothing if the text is empty, longer than max_pattern_bytes, contains a zero byte, or
-    // has one of `[:`, `[.` and `[=` in a bracket expression.
+    // Parses a pattern. Returns nothing if the text is empty, longer than max_pattern_bytes,
+    // contains a zero byte, or has one of `[:`, `[.` and `[=` in a bracket expression.
     static std::optional<Pattern> parse(std::string_view text);
     bool matches(const Name& name) const;
     const std::string& text() const noexcept { return text_; }
@@ -32,14 +32,14 @@ public:
 
 private:
     Pattern(std::string_view text, std::vector<std::uint64_t> rows, std::size_t end);
-    template <std::size_t words> // Words of a row.
+    template <std::size_t words> // The number of 64-bit words in a row.
     bool matches_from_start(std::string_view text) const;
 
     std::string text_;
     // A name is read once, with the set of positions in the pattern that are reachable after the
     // characters read so far: position i is after the first i characters that the pattern requires.
-    // There is a row of bits for each character of names, and one for `*`: the positions from which
-    // it advances.
+    // There is a row of bits for each character that names can have: the positions from which that
+    // character advances. One more row has the positions of each `*`, at which any character stays.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

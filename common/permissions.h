@@ -1,5 +1,5 @@
-// Permissions of an object, in the style of a file mode with `r` and `w` alone: who may wait for
-// it, who may set it and, with both, who may consume from it.
+// Permissions of an object, in the style of a file mode with `r` and `w` alone. They say which
+// users may wait for the object, set it and, with `r` and `w`, consume from it.
 #pragma once
 
 #include <sys/types.h>
@@ -10,9 +10,9 @@
 
 namespace evfd {
 
-// Octal as in chmod(1), from 0000 to 0666, for the owner, the owner's group, and everyone else. `r`
-// allows reading the state, polling, and waits that consume nothing. `w` allows setting, clearing
-// and arming. A wait that consumes requires both, as in sem_open(3).
+// Octal permissions as in chmod(1), from 0000 to 0666, for the owner, the owner's group, and
+// everyone else. `r` allows reading the state, polling, and waits that consume nothing. `w` allows
+// setting, clearing and arming. A wait that consumes requires `r` and `w`, as in sem_open(3).
 class Permissions {
 public:
     static constexpr std::string_view syntax =
@@ -36,8 +36,8 @@ private:
 
 // The access that one caller has to one object.
 struct Access {
-    bool wait = false; // `r`
-    bool set = false;  // `w`
+    bool wait = false; // The `r` permission.
+    bool set = false;  // The `w` permission.
     friend bool operator==(Access, Access) = default;
 };
 

@@ -16,7 +16,7 @@ struct Character {
     std::optional<std::uint32_t> code; // Empty if the bytes are not UTF-8.
 };
 
-// Returns the length of a character that begins with `first`; 0 if none does. utf-8(7)
+// Returns the length of a character that begins with `first`; 0 if no character does. utf-8(7)
 std::size_t sequence_length(unsigned char first)
 {
     if (first < 0x80)
@@ -43,7 +43,7 @@ Character decode_first(std::string_view text)
             return {1, {}};
         code = (code << 6) | (next & 0x3fU);
     }
-    if (code < minimum[length]) // An overlong encoding.
+    if (code < minimum[length]) // The encoding is overlong.
         return {1, {}};
     return {length, code};
 }

@@ -19,10 +19,12 @@ namespace evfd {
 
 namespace {
 
-constexpr auto id_by_pidfd = static_cast<idtype_t>(3); // P_PIDFD of newer headers.
+// The value of P_PIDFD, which older headers lack.
+constexpr auto id_by_pidfd = static_cast<idtype_t>(3);
 
-// Returns the start time on the boottime clock, rounded down to the kernel's ticks. It is the 22nd
-// field; the second is a name in parentheses that may contain any character. proc_pid_stat(5)
+// Returns the start time of the process on the boottime clock, rounded down to the kernel's ticks.
+// The start time is the 22nd field of /proc/PID/stat. The second field is a name in parentheses,
+// which can contain any character. proc_pid_stat(5)
 std::optional<nanoseconds> start_time(pid_t pid)
 {
     constexpr int fields_from_name = 20;
@@ -40,7 +42,7 @@ std::optional<nanoseconds> start_time(pid_t pid)
     return ticks * (nanoseconds{std::chrono::seconds{1}} / ::sysconf(_SC_CLK_TCK));
 }
 
-// Errors of kernels that find no process.
+// Returns whether the error means that the process has exited. Kernels differ in this error.
 bool means_exited(int error)
 {
     return error == ESRCH || error == EINVAL;
@@ -59,12 +61,12 @@ bool is_pidfd(const UniqueFd& fd)
     siginfo_t info{};
     return ::waitid(id_by_pidfd, static_cast<id_t>(fd.get()), &info,
                     WEXITED | WNOHANG | WNOWAIT) == 0 ||
-           errno == ECHILD; // A pidfd of a process that is not our child.
+           errno == ECHILD; // The descriptor is a pidfd of a process that is not our child.
 }
 
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted)
 {
-    constexpr int so_peerpidfd = 77; // SO_PEERPIDFD of newer headers.
+    constexpr int so_peerpidfd = 77; // The value of SO_PEERPIDFD, which older headers lack.
     int number = -1;
     socklen_t size = sizeof number;
     if (::getsockopt(socket.get(), SOL_SOCKET, so_peerpidfd, &number, &size) < 0) {
@@ -84,7 +86,8 @@ Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant)
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
         return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
-    // A process that has not exited still has this number.
+    // A process that has not exited still has its number, so the start time is that of this
+    // process.
     const auto start = start_time(pid);
     if (has_exited(pidfd) || (start && *start > instant))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});

@@ -10,16 +10,18 @@
 
 namespace evfd {
 
-// Returns whether the process has exited, reaped or not. execve(2) does not end a process.
+// Returns whether the process has exited, whether its parent has reaped it or not. execve(2) does
+// not end a process.
 bool has_exited(const UniqueFd& pidfd);
 bool is_pidfd(const UniqueFd& fd);
 
-// Opens the process that created the connection at whose other end `socket` is, and whose number is
-// `pid`. `accepted`: when the connection was accepted, on the boottime clock; used on kernels
-// before 6.5 only. ESRCH: the process has exited.
+// Returns a pidfd of the peer of `socket`: the process with number `pid` that created the
+// connection. `accepted` is the time when the connection was accepted, on the boottime clock; it is
+// used on kernels before 6.5 only. Fails with ESRCH if the process has exited.
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted);
-// Opens the process with number `pid`, if it existed at `instant` on the boottime clock. ESRCH: no
-// such process exists, or it started later and so has the number of one that has exited.
+// Returns a pidfd of the process with number `pid`, if it existed at `instant` on the boottime
+// clock. Fails with ESRCH if no such process exists, or if it started later and so has the number
+// of an earlier process that has exited.
 Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant);
 
 } // namespace evfd

@@ -9,7 +9,7 @@ namespace evfd {
 
 // A failed system call and its errno.
 struct Fault {
-    std::string_view call; // A literal, e.g. "timerfd_create(2)".
+    std::string_view call; // A string literal, such as "timerfd_create(2)".
     int error = 0;         // An errno value.
 
     // Returns the fault of the call that has just failed; reads errno.

@@ -1,4 +1,4 @@
-// Messages with descriptors over a Unix socket: SCM_RIGHTS. Nothing here blocks. unix(7)
+// Messages with descriptors over a Unix socket: SCM_RIGHTS. No function here blocks. unix(7)
 #pragma once
 
 #include "common/result.h"
@@ -15,16 +15,18 @@ namespace evfd::scm_rights {
 
 struct Message {
     std::size_t bytes = 0;
-    std::vector<UniqueFd> fds; // In the order of the sender, close-on-exec.
-    bool is_truncated = false; // MSG_CTRUNC: there were descriptors that could not be received.
+    std::vector<UniqueFd> fds; // In the sender's order, all close-on-exec.
+    // MSG_CTRUNC: the message had descriptors that could not be received.
+    bool is_truncated = false;
 };
 
-// Receives the bytes of one recvmsg(2) and the descriptors that came with them. With MSG_PEEK it
-// receives duplicates, and the message stays in flight. EAGAIN: there is none.
+// Receives the bytes of one recvmsg(2) and the descriptors that came with the bytes. With MSG_PEEK,
+// receive() returns duplicates, and the message stays in flight. Fails with EAGAIN if the socket
+// has no message.
 Result<Message> receive(const UniqueFd& socket, std::span<char> into, int flags = 0);
 // Sends the bytes of `data`, and with the first byte all of the descriptors: at least one, at most
-// max_descriptors_per_message. Returns how many bytes were sent. Never raises SIGPIPE. EAGAIN:
-// there is no room. ETOOMANYREFS: too many descriptors are in flight.
+// max_descriptors_per_message. Returns how many bytes were sent. Never raises SIGPIPE. Fails with
+// EAGAIN if the socket has no room, and with ETOOMANYREFS if too many descriptors are in flight.
 Result<std::size_t> send(const UniqueFd& socket, std::span<iovec> data, std::span<const int> fds);
 
 } // namespace evfd::scm_rights

@@ -16,7 +16,7 @@ namespace evfd {
 
 namespace {
 
-constexpr int so_passrights = 83; // SO_PASSRIGHTS of newer headers.
+constexpr int so_passrights = 83; // The value of SO_PASSRIGHTS, which older headers lack.
 
 bool would_block(int error)
 {
@@ -56,7 +56,7 @@ Result<Peer> peer_of(const UniqueFd& socket)
         const int result =
             ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
         const int error = errno;
-        groups.resize(size / sizeof(gid_t)); // On ERANGE, the size that is needed.
+        groups.resize(size / sizeof(gid_t)); // On ERANGE, `size` is the size that is needed.
         if (result == 0)
             return mark_unmapped_ids(
                 {credentials.uid, credentials.gid, credentials.pid, std::move(groups)},
@@ -149,11 +149,12 @@ bool end_input(const UniqueFd& socket)
 
 void prepare_to_peek(const UniqueFd& socket)
 {
-    const auto set = [&](int option, int value) { // None of them can fail on a Unix socket.
+    // None of these options can fail on a Unix socket.
+    const auto set = [&](int option, int value) {
         ::setsockopt(socket.get(), SOL_SOCKET, option, &value, sizeof value);
     };
     set(SO_OOBINLINE, 1);
-    set(SO_PASSCRED, 0); // Accepted sockets inherit it.
+    set(SO_PASSCRED, 0); // Accepted sockets inherit the option.
     set(SO_PASSSEC, 0);
 }
 

@@ -1,12 +1,13 @@
-// A bound on the time of a loop: what does not fit waits until others were served.
+// TimeSlice: limits the time of a loop. Steps that do not fit into the slice are left for later,
+// after other work.
 //
 //     const TimeSlice slice{length};
 //     do
 //         step();
 //     while (has_more() && slice.left());
 //
-// A loop that asks after each step makes progress in every slice, even in one that the scheduler
-// of the kernel interrupts.
+// A loop that calls left() after each step makes progress in every slice, even if the scheduler of
+// the kernel interrupts the slice.
 #pragma once
 
 #include "common/clock.h"
@@ -15,7 +16,7 @@ namespace evfd {
 
 class TimeSlice {
 public:
-    // Begins now.
+    // Creates a slice that begins now.
     explicit TimeSlice(nanoseconds length)
         : begin_{monotonic_now()}, end_{add_saturating(begin_, length)}
     {

@@ -72,7 +72,7 @@ std::optional<seconds> consume_time_of_day(std::string_view& text, bool needs_se
     return hours{hour} + minutes{minute} + seconds{second};
 }
 
-// Reads "Z" or "+01:00": how far local time is ahead of UTC.
+// Reads "Z" or an offset such as "+01:00". Returns how far local time is ahead of UTC.
 std::optional<seconds> consume_offset(std::string_view& text)
 {
     if (consume(text, 'Z') || consume(text, 'z'))
@@ -121,7 +121,7 @@ std::optional<nanoseconds> parse_rfc3339(std::string_view text)
 
 std::optional<nanoseconds> parse_seconds(std::string_view text)
 {
-    // Plain seconds count from the zero of the clock.
+    // Rejects a text with units: only plain seconds since the zero of the clock are valid.
     for (const char c : text)
         if ((c < '0' || c > '9') && c != '.')
             return {};

@@ -11,7 +11,7 @@ namespace evfd {
 struct Duration {
     static constexpr std::string_view syntax =
         "a duration in quotes, such as \"1.5s\" or \"1m30s\"";
-    static std::optional<Duration> parse(std::string_view text); // As parse_duration().
+    static std::optional<Duration> parse(std::string_view text); // Parses like parse_duration().
 
     nanoseconds span;
 };
@@ -25,8 +25,9 @@ struct Timestamp {
     // beyond 63 bits.
     static std::optional<Timestamp> parse(std::string_view text);
 
-    nanoseconds since_zero; // Since 1970 for the wall clock.
-    bool is_clock_neutral;  // "@12.5" is valid for every clock, since its zero.
+    nanoseconds since_zero; // The time since the clock's zero, which is 1970 for the wall clock.
+    // True for a text like "@12.5", which is a time since the zero of any clock.
+    bool is_clock_neutral;
 };
 
 // Parses "HH:MM[:SS]" to the time since midnight.

@@ -1,4 +1,4 @@
-// A file descriptor that is closed with its owner.
+// UniqueFd: owns a file descriptor, and closes it on destruction.
 #pragma once
 
 #include <unistd.h>

@@ -43,8 +43,8 @@ Config with_options(Config config, const Options& options)
     return config;
 }
 
-// Replaces a configuration that cannot be read. What that would deny is unknown, so this denies
-// all.
+// Returns a replacement for a configuration that cannot be read. It is unknown what the unreadable
+// configuration denies, so the replacement denies everything.
 Config fallback_config(const Options& options)
 {
     Config config;
@@ -139,7 +139,8 @@ void Daemon::begin(const Config& config)
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
 }
 
-// A supervisor exits after its daemon, so its end means that it was killed.
+// Watches for the end of the supervisor. A supervisor exits after its daemon, so an earlier end
+// means that it was killed.
 void Daemon::watch_supervisor()
 {
     if (!notifier_.supervisor())
@@ -162,7 +163,7 @@ void Daemon::on_supervisor_exit()
                ::getpid());
 }
 
-// STATUS= is the line that systemctl status shows.
+// Reports readiness to the supervisor or systemd. STATUS= is the line that systemctl status shows.
 void Daemon::notify_ready() const
 {
     const auto state = config_fault_.empty()
@@ -197,7 +198,7 @@ void Daemon::exit_without_teardown()
     std::exit(EXIT_SUCCESS);
 }
 
-// Configuration.
+// Functions that apply the configuration.
 
 void Daemon::declare(const Config& config)
 {
@@ -207,11 +208,11 @@ void Daemon::declare(const Config& config)
         service_.declare(timer.owner.uid, timer.owner.gid, timer.request);
 }
 
-// The mode of an inherited socket file is decided by its creator, such as systemd. Warns if it lets
-// in more users than the configuration says.
+// The mode of an inherited socket file is decided by its creator, such as systemd. Warns if that
+// mode lets in more users than the configuration says.
 void Daemon::warn_if_socket_mode_is_wider(mode_t mode) const
 {
-    constexpr mode_t to_connect = 0222; // unix(7)
+    constexpr mode_t to_connect = 0222; // A client needs write permission to connect. unix(7)
     for (const auto& path : inherited_paths_) {
         struct stat file{};
         if (::stat(path.c_str(), &file) == 0 && (file.st_mode & to_connect & ~mode) != 0)
@@ -234,7 +235,7 @@ void Daemon::apply(const Config& config)
     declare(config);
 }
 
-// sd_notify(3) describes RELOADING=1.
+// Reads the configuration again. RELOADING=1 is explained in sd_notify(3).
 void Daemon::reload()
 {
     const auto now =
@@ -251,7 +252,7 @@ void Daemon::reload()
     notify_ready();
 }
 
-// The watchdog. sd_watchdog_enabled(3)
+// Functions of the watchdog. sd_watchdog_enabled(3)
 
 void Daemon::Watchdog::begin()
 {

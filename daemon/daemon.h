@@ -6,19 +6,20 @@
 // 1. It raises the descriptor limit, and takes the inherited descriptors.
 // 2. It opens the state store, or creates one, and gives its descriptors to the fd store.
 // 3. It recovers objects, sessions and subscriptions from the state store (Service::restore()).
-// 4. It listens, declares the objects of the configuration, and admits inherited clients.
+// 4. It listens on its sockets, creates the objects that the configuration declares, and admits
+//    inherited clients.
 //
 // The members are declared in the order in which they depend on each other; destruction runs
 // backwards. Server is destroyed before Service, Service before StateStore, and all of them before
 // the EventLoop.
 //
 // run() reports readiness to the fd store's process and runs the loop. Signals stop the loop or
-// reload the configuration. An invalid configuration at a reload changes nothing; an invalid one at
-// the start of a daemon that recovers objects is replaced by one that denies (fallback_config()),
-// since those objects would be lost otherwise.
+// reload the configuration. An invalid configuration at a reload changes nothing; an invalid
+// configuration at the start of a daemon that recovers objects is replaced by one that denies
+// everything (fallback_config()), since the objects would be lost if the daemon did not start.
 //
-// What must hold: a normal exit leaves the same state as a kill. Nothing is taken apart at the end,
-// so there is one recovery path, and every restart uses it.
+// Invariant: a normal exit leaves the same state as a kill. No object is destroyed at the end, so
+// there is one recovery path, and every restart uses it.
 #pragma once
 
 #include "daemon/base/event_loop.h"
@@ -55,8 +56,9 @@ public:
 
     // Serves clients until the daemon is told to stop or is idle.
     void run();
-    // Exits with the same state as after a kill: commits, and removes the socket file. The kernel
-    // then closes what clients have sent, and a slow close delays nobody (FdCloser).
+    // Commits all changes, removes the socket file and exits. The state is then as after a kill.
+    // The kernel closes the descriptors that clients have sent, so a slow close delays nobody
+    // (FdCloser).
     [[noreturn]] void exit_without_teardown();
 
 private:
@@ -92,17 +94,18 @@ private:
     DescriptorBudget descriptor_budget_;
     InheritedFds inherited_;
     Notifier notifier_;
-    std::optional<EventLoop::Watch> supervisor_watch_; // Destroyed before notifier_.
+    // Declared after notifier_, so that the watch is destroyed first.
+    std::optional<EventLoop::Watch> supervisor_watch_;
     RecoveredState recovered_;
     StateStore state_store_;
     FdStore fd_store_;
     Service service_;
     std::optional<ListeningSocket> socket_;
-    // Paths of sockets whose files the daemon does not change.
+    // Paths of the inherited sockets, whose files the daemon does not change.
     std::vector<std::string> inherited_paths_;
     Server server_;
     Watchdog watchdog_;
-    // Error of the last attempt to read the configuration; empty after a success.
+    // The error of the last attempt to read the configuration; empty after a success.
     std::string config_fault_;
     bool stop_requested_ = false;
 };

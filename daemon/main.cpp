@@ -30,11 +30,11 @@ namespace evfd::daemon {
 
 namespace {
 
-// sysexits(3)
+// Exit codes of sysexits(3).
 constexpr int exit_already_running = 75; // EX_TEMPFAIL
 constexpr int exit_config = 78;          // EX_CONFIG
 
-// The configuration cannot be read.
+// Thrown if the configuration cannot be read.
 struct BadConfig : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
@@ -57,8 +57,8 @@ int check_config(const Options& options)
     return EXIT_SUCCESS;
 }
 
-// A new socket file at the path of a running daemon would replace that daemon's: it would run on,
-// but no client could find it.
+// Checks that no process listens at `path`. A new socket file there would replace the file of a
+// running daemon. That daemon would run on, but no client could find it.
 int check_socket(const std::string& path)
 {
     const auto listener = find_listener(path);
@@ -77,8 +77,8 @@ int check_socket(const std::string& path)
     return exit_already_running;
 }
 
-// Rejects the clients in the queues. If they stayed there, systemd would start the daemon again
-// immediately. New clients still start it.
+// Rejects the clients that wait in the queues of the inherited sockets. If they stayed there,
+// systemd would start the daemon again immediately. A new client still starts the daemon.
 void reject_clients(const InheritedFds& inherited)
 {
     const protocol::SystemFailure error{
@@ -93,15 +93,17 @@ void reject_clients(const InheritedFds& inherited)
             OutputQueue output;
             output.error(error);
             (void)output.flush_without_changes(client);
-            // Unread input may hold descriptors; the kernel closes them when we exit (FdCloser).
+            // Unread input can contain descriptors. The socket stays open, so that the kernel
+            // closes them when this process exits (see FdCloser).
             if (end_input(client))
                 (void)client.release();
         }
 }
 
-// A daemon that recovers objects starts with any configuration, since the objects would be lost
-// otherwise. Until it can read its configuration, users other than root and its own may use only
-// their names below user/UID.
+// Returns the configuration of the options. A daemon that recovers objects starts even if the
+// configuration is invalid, since the objects would be lost if it did not start. Until the daemon
+// can read its configuration, users other than root and the daemon's user may use only their names
+// below user/UID.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {
@@ -134,7 +136,7 @@ bool is_supervised_in_background()
     return mode && std::string_view{mode} == supervisor_in_background;
 }
 
-// Runs the supervisor.
+// Runs the supervisor, which starts the daemon, and returns the exit code.
 int run_supervisor(const Options& options, Daemonizer* daemonizer)
 {
     const auto config = configuration_from(options);
@@ -189,7 +191,7 @@ int start(const Options& options)
         return options.supervise ? run_supervisor(options, daemonizer.get())
                                  : run(options, daemonizer.get());
     } catch (const AlreadyRunning& error) {
-        // Not an error for a daemon started on demand: one is running.
+        // Only a warning: if a daemon is started on demand, it is no failure that one runs already.
         return give_up(error, log::Severity::warn, exit_already_running);
     } catch (const BadConfig& error) {
         return give_up(error, log::Severity::critical, exit_config);

@@ -88,7 +88,8 @@ Options parse_options(int argc, char** argv)
                    "a unit that will listen there itself")
         ->type_name("PATH");
     std::vector<std::string> features;
-    app.add_option(without_kernel_feature, features)->group(""); // For tests; not in the help.
+    // Used by tests, and not shown in the help.
+    app.add_option(without_kernel_feature, features)->group("");
     try {
         app.parse(argc, argv);
         for (const auto& name : features)
@@ -101,7 +102,8 @@ Options parse_options(int argc, char** argv)
         std::exit(code == 0 ? 0 : exit_usage);
     }
     for (auto* path : {&options.socket, &options.config})
-        if (!path->empty()) // The daemon changes its working directory.
+        // A relative path would become invalid, because the daemon changes its working directory.
+        if (!path->empty())
             *path = std::filesystem::absolute(*path);
     return options;
 }

@@ -14,21 +14,27 @@
 namespace evfd::daemon {
 
 struct Options {
-    std::string socket; // Path to listen on; empty: on the inherited sockets.
-    // Mode of the socket file, which decides who may connect. Without it, the configured mode.
+    std::string socket; // The path to listen on. If empty, the daemon listens on inherited sockets.
+    // The mode of the socket file, which decides which users can connect. If empty, the configured
+    // mode is used.
     std::optional<mode_t> socket_mode;
     std::optional<nanoseconds> idle_exit; // Exit after this time without clients and objects.
-    bool background = false;              // Continue in the background once clients can connect.
-    bool supervise = false;               // Run as the daemon's supervisor.
-    std::optional<log::Level> log_level;  // Without it, the configured level.
-    std::string config; // Path of the configuration; empty: the default file, if it exists.
-    // Only check this configuration; empty: the one that a daemon would read.
+    // Return to the caller, and continue in the background, once clients can connect.
+    bool background = false;
+    bool supervise = false; // Run as the daemon's supervisor.
+    // The lowest level to log. If empty, the configured level is used.
+    std::optional<log::Level> log_level;
+    // The path of the configuration. If empty, the default file is read, if it exists.
+    std::string config;
+    // If present, evfdd only checks the configuration at this path, or the default file if the path
+    // is empty.
     std::optional<std::string> check_config;
-    std::string check_socket; // If not empty: only check that nobody listens there.
+    // If not empty, evfdd only checks that no process listens at this path.
+    std::string check_socket;
     std::vector<KernelFeature> disabled_features; // For tests: features to treat as missing.
 };
 
-// Exits the process for --help, --version and invalid command lines.
+// Parses the command line. Exits the process for --help, --version and invalid command lines.
 Options parse_options(int argc, char** argv);
 
 } // namespace evfd::daemon

@@ -14,10 +14,11 @@ profiles=$(dirname "${LLVM_PROFILE_FILE:?use the presets, which say where counts
 begin() {
     rm -rf "$profiles"
     mkdir -p "$profiles"
-    # Each program creates its file now. A test with another uid can write to the file, but could
-    # not create it.
+    # Each program creates its file of counts now, because a test with another uid can write to the
+    # file but cannot create it.
     for program in "$@"; do
-        # A program without this option has created its file too.
+        # The exit status does not matter: a program without the option --help has created its file
+        # too.
         "$program" --help >/dev/null 2>&1 || true
     done
     chmod a+rw "$profiles"/*
@@ -31,7 +32,8 @@ report() {
         llvm-cov-19 "$1" -instr-profile="$profiles/all" "${@:2}" "${objects[@]}"
     }
     objects=("$1" "${@/#/-object=}")
-    # Each program has its own instances of the templates in common/.
+    # All programs are examined together, because each has its own instances of the templates in
+    # common/.
     : >"$profiles/unreached"
     for part in common daemon; do
         table=$(cov report -show-branch-summary=0 -show-region-summary=0 -sources "$source/$part")

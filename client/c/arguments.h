@@ -1,4 +1,4 @@
-// Conversion of C arguments to those of the C++ library.
+// Converts the arguments of C functions to arguments for the C++ library.
 #pragma once
 
 #include "client/c/error.h"
@@ -26,14 +26,15 @@ inline std::unexpected<Failure> invalid_argument(std::string message)
 
 Result<std::string_view> to_text(const char* name);
 Result<std::vector<std::string>> to_texts(const char* const* names, std::size_t count);
-// A negative timeout means no limit.
+// Returns nothing for a negative timeout, which means no limit.
 std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns);
 Result<Permissions> to_permissions(mode_t bits);
-Result<Permissions> permissions_under_umask(mode_t bits); // Removes the bits of umask(2).
+// Removes the bits that are set in the umask(2).
+Result<Permissions> permissions_under_umask(mode_t bits);
 Result<Schedule> to_schedule(const evfd_schedule* input);
 Lifetime to_lifetime(int flags);
-Result<void> check_flags(int flags, int known); // EINVAL for any flag not in `known`.
+Result<void> check_flags(int flags, int known); // Fails with EINVAL if a flag is not in `known`.
 int from_mode(Mode mode);
-Mode to_mode(int flags); // Ignores all bits that are not part of a mode.
+Mode to_mode(int flags); // Ignores the bits that are not part of a mode.
 
 } // namespace evfd::c

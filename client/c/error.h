@@ -45,12 +45,12 @@ Result<T> to_result(Expected<T> input)
         return Result<T>{*std::move(input)};
 }
 
-// Stores the message for this thread, and returns -error.
+// Stores the message for evfd_error() in this thread, and returns -error.
 int fail(int error, std::string_view message) noexcept;
 const char* last_error_message() noexcept;
 
-// Disables cancellation of the thread, which would unwind through destructors that do not expect
-// it.
+// Disables the cancellation of the thread while it lives. A cancellation unwinds the stack, and the
+// library's destructors are not written for that.
 class CancellationGuard {
 public:
     CancellationGuard() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &previous_state_); }

@@ -1,4 +1,4 @@
-// evfd.h: setting and clearing events.
+// Implements the functions of evfd.h that set and clear events.
 #include "client/c/fast_path.h"
 #include "client/c/with_handle.h"
 #include "evfd.h"

@@ -14,12 +14,14 @@ namespace evfd::c {
 
 namespace {
 
-// Returns the line of /proc/self/fdinfo that begins with `key`, or "" if there is none.
+// Returns the line of the descriptor's file in /proc/self/fdinfo that begins with `key`, or "" if
+// there is none. Returns nothing if the file cannot be read.
 std::optional<std::string> fdinfo_line(int fd, std::string_view key)
 {
     const UniqueFd info{
         ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
-    std::array<char, 1024> bytes; // Enough for the first lines; an epoll may have more.
+    // Has room for the first lines of the file. The file of an epoll can have more lines.
+    std::array<char, 1024> bytes;
     const auto length = info ? ::read(info.get(), bytes.data(), bytes.size()) : -1;
     if (length <= 0)
         return {};

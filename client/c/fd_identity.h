@@ -1,6 +1,7 @@
-// The open file behind a descriptor, to detect that its number was reused. fstat(2) distinguishes
-// our descriptors, which are anonymous inodes, from files, sockets and pipes. /proc distinguishes
-// eventfds from each other, and timerfds and epolls only from other kinds.
+// Identifies the open file behind a descriptor, to detect that the descriptor's number was reused.
+// fstat(2) distinguishes our descriptors, which are anonymous inodes, from files, sockets and
+// pipes. /proc also distinguishes an eventfd from every other eventfd, but a timerfd or an epoll
+// only from files of other kinds.
 #pragma once
 
 #include <sys/types.h>
@@ -15,18 +16,19 @@ struct Inode {
     ino_t number;
     friend bool operator==(const Inode&, const Inode&) = default;
 };
-std::optional<Inode> inode_of(int fd); // Nothing if the descriptor is not open. One system call.
+// Returns nothing if the descriptor is not open. Makes one system call.
+std::optional<Inode> inode_of(int fd);
 
-// Every part may be missing: /proc may not be mounted, or the process may have no free descriptor
-// to read it.
+// Every member can be empty: if /proc is not mounted, or if the process has no free descriptor to
+// read from /proc.
 struct FdIdentity {
     std::optional<Inode> inode;
     std::optional<std::string> link;
-    std::optional<std::string> eventfd_id; // Empty if it is not an eventfd.
+    std::optional<std::string> eventfd_id; // The text is empty if the file is not an eventfd.
 };
 FdIdentity identity_of(int fd);
 
-// Returns whether the two are known to be different files.
+// Returns whether the two identities certainly belong to different files.
 bool are_different(const FdIdentity& one, const FdIdentity& other);
 
 } // namespace evfd::c

@@ -17,7 +17,8 @@ constinit HandleTable handle_table;
 
 namespace {
 
-// fork(2) waits only briefly for the mutex: no thread that holds it waits for another one.
+// fork(2) waits only briefly for the mutex, because no thread waits for anything else while it has
+// the mutex locked.
 [[maybe_unused]] const int fork_handlers_are_registered = ::pthread_atfork(
     [] { handle_table.lock(); }, [] { handle_table.unlock(); }, [] { handle_table.unlock(); });
 
@@ -30,7 +31,8 @@ FastPath fast_path_of(const Object& object)
 {
     const auto [may_wait, may_set] = waitable_of(object).access();
     const auto* const event = std::get_if<Event>(&object);
-    if (!event) // A read reports a cancelled timer only once, so the slow path must do it.
+    // A read reports only once that a timer was cancelled, so only the slow path reads from timers.
+    if (!event)
         return {.can_poll = may_wait};
     const bool has_eventfd = may_wait && may_set;
     switch (event->mode()) {
@@ -60,8 +62,8 @@ Failure unknown_descriptor(int fd)
                                fd)};
 }
 
-// Makes a descriptor for a caller that may set but not wait. It never polls readable and cannot be
-// written.
+// Makes a descriptor for a caller who is allowed to set but not to wait. The descriptor never polls
+// readable, and nothing can be written to it.
 Result<UniqueFd> make_placeholder()
 {
     UniqueFd fd{::epoll_create1(EPOLL_CLOEXEC)};
@@ -136,7 +138,8 @@ Result<void> HandleTable::verify(const Handle& handle)
     return {};
 }
 
-// Turns off the fast path, so that the number is checked at every use.
+// Turns off the fast path of the descriptor, so that its number is checked at every use. Returns
+// the error for the caller.
 Failure HandleTable::closed_before(const Handle& handle)
 {
     if (auto* const slot = slot_of(handle.fd)) {
@@ -184,8 +187,9 @@ Result<int> HandleTable::insert(Object object)
     const std::unique_lock locked{mutex_};
     slot->handle.swap(handle);
     slot->fast_path.store(fast_path, std::memory_order_relaxed);
-    // A previous handle in this slot was closed with close(2): otherwise its number would not be
-    // free. It is destroyed after the mutex is unlocked, because that sends a call to the daemon.
+    // A previous handle in this slot is obsolete: its descriptor was closed with close(2), else its
+    // number would not be free. The previous handle is destroyed after the mutex is unlocked,
+    // because its destruction sends a call to the daemon.
     return fd;
 }
 
@@ -214,7 +218,7 @@ Result<Client> HandleTable::client()
         return std::unexpected(address.error());
     auto made = std::make_unique<Client>(*std::move(address));
     const std::lock_guard locked{mutex_};
-    if (!client_) // Otherwise another thread has made one meanwhile.
+    if (!client_) // If client_ is set, another thread has made the client meanwhile.
         client_ = made.release();
     return *client_;
 }
@@ -226,7 +230,7 @@ void HandleTable::set_client(std::unique_ptr<Client> client) noexcept
         const std::lock_guard locked{mutex_};
         std::swap(client_, last);
     }
-    delete last; // The connection stays as long as an object of it is open.
+    delete last; // The connection stays open as long as an object of the deleted client is open.
 }
 
 } // namespace evfd::c

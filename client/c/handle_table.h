@@ -1,4 +1,5 @@
-// HandleTable: the objects that evfd_open() opened, by descriptor, and the client that opens them.
+// HandleTable: maps descriptors to the objects that evfd_open() opened, and keeps the client that
+// opens them.
 //
 // evfd.h identifies an object by a plain descriptor, so that a program can poll it and pass it on.
 // The table finds the C++ object for that number. It is an array of pages, indexed by the number; a
@@ -9,13 +10,14 @@
 // What must hold:
 //   - The program owns the descriptor. A handle never closes it, and a thread that still waits with
 //     a handle does not keep it open.
-//   - The program may close a descriptor with close(2), contrary to evfd(3), and its number may be
-//     reused. find() compares the inode, with one system call; verify() compares everything that
-//     /proc shows. Both return EBADF, and turn off the fast path of the slot.
-//   - mutex_ is never locked during a call to the daemon or a wait. fork(2) locks it, so that a
-//     child finds the table consistent.
-//   - The table, its pages and its client are never destroyed: other threads may use them while the
-//     process exits.
+//   - A program can close a descriptor with close(2), contrary to evfd(3), so that its number is
+//     reused. find() compares the inode, with one system call. verify() compares everything that
+//     /proc shows. If the file is another one, find() and verify() return EBADF and turn off the
+//     fast path of the slot.
+//   - mutex_ is never locked during a call to the daemon or a wait. It is locked during fork(2), so
+//     that the child's copy of the table is consistent.
+//   - The table, its pages and its client are never destroyed, because other threads can use them
+//     while the process exits.
 #pragma once
 
 #include "client/c/error.h"
@@ -33,15 +35,16 @@ namespace evfd::c {
 
 using Object = std::variant<Event, Timer>;
 
-// Operations that need one system call on the descriptor, for a caller with this access.
+// The operations that need only one system call on a descriptor, given the object's mode and the
+// caller's access.
 struct FastPath {
-    bool can_add : 1 = false;          // write(2) sets it.
-    bool can_poll : 1 = false;         // poll(2) shows whether it is set.
+    bool can_add : 1 = false;          // A write(2) sets the event.
+    bool can_poll : 1 = false;         // poll(2) shows whether the object is set.
     bool consumes_nothing : 1 = false; // A wait only needs poll(2).
-    bool can_consume : 1 = false;      // read(2) consumes what a wait consumes.
-    bool consumes_one : 1 = false;     // A wait consumes one, whatever value was read.
-    bool can_clear : 1 = false;        // One read(2) clears it.
-    bool is_epoll : 1 = false;         // The descriptor is an epoll; otherwise it is an eventfd.
+    bool can_consume : 1 = false;      // A read(2) consumes what a wait consumes.
+    bool consumes_one : 1 = false;     // A wait reports 1, whatever value was read.
+    bool can_clear : 1 = false;        // One read(2) clears the event.
+    bool is_epoll : 1 = false;         // The descriptor is an epoll, not an eventfd.
 };
 
 // An open object. The program owns the descriptor and closes it with evfd_close().
@@ -52,8 +55,8 @@ struct Handle {
     Handle& operator=(const Handle&) = delete;
 
     const Waitable& waitable() const;
-    Result<const Event*> event() const; // EINVAL for a timer.
-    Result<const Timer*> timer() const;
+    Result<const Event*> event() const; // Fails with EINVAL for a timer.
+    Result<const Timer*> timer() const; // Fails with EINVAL for an event.
 
     int fd;
     FdIdentity identity;
@@ -61,42 +64,45 @@ struct Handle {
 };
 using HandlePtr = std::shared_ptr<const Handle>;
 
-// Used by all threads at the same time.
+// Several threads can use the table at the same time.
 class HandleTable {
 public:
-    // Takes no lock, because every set and wait calls it. A number that was closed with close(2)
-    // keeps its fast path until find() or verify() notices.
+    // Returns the fast path of a descriptor. Locks nothing, because every set and wait calls this
+    // function. A descriptor that was closed with close(2) keeps its fast path until find() or
+    // verify() detects that.
     FastPath fast_path(int fd) const noexcept
     {
         const auto* const slot = slot_of(fd);
         return slot ? slot->fast_path.load(std::memory_order_relaxed) : FastPath{};
     }
 
-    // EBADF: the number is unknown, or one system call shows that it belongs to another file.
+    // Returns the handle of a descriptor. Fails with EBADF if the number is unknown, or if one
+    // system call shows that it is closed or belongs to another file.
     Result<HandlePtr> find(int fd);
     // Adds an opened object and returns its descriptor.
     Result<int> insert(Object object);
-    // Removes the entry and returns its handle.
+    // Removes the entry of a descriptor and returns its handle.
     Result<HandlePtr> erase(int fd);
-    // EBADF: /proc shows that the number belongs to another file.
+    // Fails with EBADF if /proc shows that the descriptor's number belongs to another file.
     Result<void> verify(const Handle& handle);
 
-    // Returns the client that opens objects from now on.
+    // Returns the current client, or makes the default client at the first use.
     Result<Client> client();
     void set_client(std::unique_ptr<Client> client) noexcept;
 
-    void lock() noexcept { mutex_.lock(); } // Called around fork(2).
+    void lock() noexcept { mutex_.lock(); } // Called before fork(2); unlock() is called after it.
     void unlock() noexcept { mutex_.unlock(); }
 
 private:
     struct Slot {
         std::atomic<FastPath> fast_path{};
-        HandlePtr handle; // Protected by mutex_.
+        HandlePtr handle; // Used only with mutex_ locked.
     };
     static_assert(std::atomic<FastPath>::is_always_lock_free);
     // Pages are allocated on demand and never freed.
     static constexpr std::size_t page_slots = 1024;
-    static constexpr std::size_t max_pages = 4096; // Four times the usual value of fs.nr_open.
+    // Together the pages hold four times the usual value of fs.nr_open.
+    static constexpr std::size_t max_pages = 4096;
     using Page = std::array<Slot, page_slots>;
 
     Slot* slot_of(int fd) const noexcept
@@ -112,15 +118,15 @@ private:
 
     mutable std::mutex mutex_;
     std::array<std::atomic<Page*>, max_pages> pages_{};
-    // Null before the first use: the default client. Not destroyed at exit, when other threads may
-    // still use it.
+    // The current client, or null if the default client is not made yet. It is not destroyed at
+    // exit, when other threads can still use it.
     Client* client_ = nullptr;
 };
 
-// Returns the error for a descriptor that was not closed with evfd_close().
+// Returns the error for a descriptor that was closed by something other than evfd_close().
 Failure closed_elsewhere(int fd, bool was_reused);
 
-// The only instance.
+// The only HandleTable of the process.
 extern constinit HandleTable handle_table;
 
 } // namespace evfd::c

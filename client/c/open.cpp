@@ -1,4 +1,4 @@
-// evfd.h: connecting, opening, creating and deleting.
+// Implements the functions of evfd.h that connect, open, create and delete.
 #include "client/c/arguments.h"
 #include "client/c/fd_identity.h"
 #include "client/c/handle_table.h"
@@ -16,7 +16,8 @@ namespace evfd::c {
 namespace {
 
 constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
-constexpr int max_attempts = 16; // Other processes may create and delete the name again and again.
+// The number of attempts is limited, because other processes can delete the name again and again.
+constexpr int max_attempts = 16;
 
 Result<void> connect_to_daemon(const char* socket)
 {
@@ -62,8 +63,8 @@ bool is_event_with_mode(const Object& object, Mode mode)
     return event && event->mode() == mode;
 }
 
-// Opens the event that create() created or found. Fails if the name has been deleted and reused
-// since.
+// Opens the event that create() created or found. Fails if the name has since been deleted and
+// given to another object.
 Result<int> open_created(const Client& client, std::string_view name, Mode mode)
 {
     auto opened = client.open_either(name);

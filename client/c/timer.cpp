@@ -1,4 +1,4 @@
-// evfd.h: arming and disarming timers.
+// Implements the functions of evfd.h that arm and disarm timers.
 #include "client/c/with_handle.h"
 #include "evfd.h"
 

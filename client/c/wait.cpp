@@ -1,4 +1,4 @@
-// evfd.h: waits.
+// Implements the functions of evfd.h that wait.
 #include "client/c/fast_path.h"
 #include "client/c/with_handle.h"
 #include "evfd.h"
@@ -28,13 +28,14 @@ Result<std::int64_t> wait_for(const Handle& handle, std::optional<nanoseconds> t
         return std::unexpected(consumed.error());
     if (*consumed > 0)
         return *consumed;
-    if (timeout != nanoseconds{0}) // A wait that timed out may have waited on another file.
+    // Checks after a timeout that the wait was not on another file with the descriptor's number.
+    if (timeout != nanoseconds{0})
         if (const auto verified = handle_table.verify(handle); !verified)
             return std::unexpected(verified.error());
     return timed_out();
 }
 
-// The open objects of a wait, kept alive as long as it lasts.
+// The open objects of one wait, which are kept alive until the wait ends.
 struct HandleSet {
     std::vector<HandlePtr> handles;
     std::vector<const Waitable*> waitables;

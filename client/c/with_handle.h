@@ -1,5 +1,5 @@
-// Looks up the object or the names that a function of evfd.h is called with, and calls `call` with
-// them.
+// The functions below look up the object or check the names with which a function of evfd.h is
+// called, and pass them to `call`.
 #pragma once
 
 #include "client/c/arguments.h"

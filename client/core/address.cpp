@@ -31,20 +31,21 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto socket_name = "io.evfdd";
-constexpr auto idle_exit = "60s"; // --idle-exit of a daemon that is started on demand.
-// Longest time from the first attempt to an answering daemon.
+// The value of --idle-exit for a daemon that is started on demand.
+constexpr auto idle_exit = "60s";
+// The longest time from the first attempt to connect until a daemon answers.
 constexpr nanoseconds start_timeout = 5s;
-constexpr nanoseconds start_retry_interval =
-    10ms; // Time between attempts while another client starts the daemon.
+// The time between attempts to connect while another client starts the daemon.
+constexpr nanoseconds start_retry_interval = 10ms;
 constexpr nanoseconds connect_timeout = 5s;
-constexpr int already_running = 75; // Exit status of evfdd if another daemon has the socket.
+constexpr int already_running = 75; // The exit status of evfdd if another daemon has the socket.
 
 std::string error_text(int error)
 {
     return std::generic_category().message(error);
 }
 
-// Locations.
+// The following functions find the location of a daemon.
 
 std::unexpected<Error> unusable(const std::string& directory, std::string_view why)
 {
@@ -79,7 +80,7 @@ std::string user_directory()
 
 // Returns whether a daemon runs that created this socket itself. Such a daemon holds a lock on a
 // file next to the socket, and the file stays after its exit. A daemon that starts at this moment
-// may find the lock taken and exit; the next client starts it again.
+// can find this function's lock and exit; the next client starts it again.
 bool is_locked(std::string_view socket)
 {
     const UniqueFd file{::open(fmt::format("{}.lock", socket).c_str(),
@@ -87,14 +88,14 @@ bool is_locked(std::string_view socket)
     return file && ::flock(file.get(), LOCK_SH | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }
 
-// Starting a daemon.
+// The following functions start a daemon.
 
 bool is_program(const std::filesystem::path& path)
 {
     return ::access(path.c_str(), X_OK) == 0;
 }
 
-// Searches the directory of the running program, the installation directory and $PATH.
+// Searches for evfdd in the directory of the running program, the installation directory and $PATH.
 std::optional<std::filesystem::path> find_daemon()
 {
     std::vector<std::filesystem::path> directories;
@@ -116,8 +117,8 @@ std::optional<std::filesystem::path> find_daemon()
     return {};
 }
 
-// Runs evfdd with its supervisor in the background, which returns once clients can connect. It also
-// succeeds if another client's daemon started first.
+// Runs evfdd with its supervisor in the background, and returns once clients can connect. Also
+// succeeds if another client has started a daemon first.
 Expected<void> start_daemon(const std::string& socket)
 {
     if (!may_spawn())
@@ -155,7 +156,7 @@ Expected<void> start_daemon(const std::string& socket)
     return {};
 }
 
-// Connecting.
+// The following functions connect to a daemon.
 
 // Returns a connected socket, or an errno value.
 std::expected<CloseOnForkFd, int> try_connect(const std::string& path)
@@ -169,8 +170,8 @@ std::expected<CloseOnForkFd, int> try_connect(const std::string& path)
     auto socket = ForkGuard{}.adopt(UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)});
     if (!socket)
         return std::unexpected(errno);
-    // connect(2) blocks while the listener's queue is full. The timeout bounds that, for a daemon
-    // that does not accept.
+    // connect(2) blocks while the listener's queue is full. The timeout ends that wait if the
+    // daemon accepts no connections.
     const timeval timeout{.tv_sec = connect_timeout / 1s, .tv_usec = 0};
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
@@ -225,7 +226,8 @@ Expected<Address> Address::user()
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
 }
 
-// A connection to a systemd socket would start the daemon, so only locked sockets are used.
+// A connection to a socket of systemd would start the daemon. So the socket is used only if it is
+// locked, which shows that a daemon is running without systemd's socket.
 std::optional<Address> Address::user_on_demand()
 {
     const auto directory = user_directory();
@@ -273,7 +275,8 @@ Expected<CloseOnForkFd> connect_to(const Address& address, ConnectMode mode)
         if (!is_daemon_absent(socket.error()) || !address.starts_on_demand ||
             (was_started && monotonic_now() > start_deadline))
             return std::unexpected(connect_error(address, socket.error()));
-        // A daemon that is starting or exiting answers, or releases the socket, in a moment.
+        // A daemon that is starting answers soon, and a daemon that is exiting releases the socket
+        // soon.
         if (was_started)
             ::poll(nullptr, 0, static_cast<int>(start_retry_interval / 1ms));
         if (const auto started = start_daemon(address.path); !started)

@@ -16,14 +16,15 @@ namespace evfd {
 
 namespace {
 
-// Numbers of descriptors for which a context is created. The small size serves most waits, and uses
-// least of fs.aio-max-nr; the large one serves the largest possible wait.
+// The two sizes of AIO contexts, as numbers of descriptors. The small size suffices for most waits
+// and uses little of the machine's limit fs.aio-max-nr. The large size suffices for the largest
+// possible wait.
 constexpr std::array<std::size_t, 2> context_sizes{32, 256};
-constexpr std::size_t max_reaped = 32; // Completions per system call.
+constexpr std::size_t max_reaped = 32; // The most completions that one system call returns.
 static_assert(context_sizes.back() >= max_names_per_call);
 
-// AIO contexts that are not in use. Creating one is cheap, but destroying one takes the kernel tens
-// of milliseconds.
+// Keeps AIO contexts that are not in use. The kernel creates a context quickly, but takes tens of
+// milliseconds to destroy a context.
 class AioContextPool {
 public:
     explicit AioContextPool(const AioContextPool* parents) : inherited_{parents} {}
@@ -44,7 +45,8 @@ public:
         return made ? std::optional{*std::move(made)} : std::nullopt;
     }
 
-    // Destroys a context above `max_free`, after the mutex is unlocked.
+    // Keeps the context for the next poller, or destroys it if `max_free` contexts are kept
+    // already. It is destroyed after the mutex is unlocked, because that takes long.
     void release(Aio aio, std::size_t count)
     {
         const std::lock_guard lock{mutex_};
@@ -53,23 +55,23 @@ public:
     }
 
 private:
-    static constexpr std::size_t max_free = 16; // Per size.
+    static constexpr std::size_t max_free = 16; // The most kept contexts of each size.
 
     static std::size_t kind_for(std::size_t count)
     {
         return count <= context_sizes.front() ? 0 : 1;
     }
 
-    // Keeps the parent's pool reachable for leak checkers.
+    // The pool of the parent process, kept reachable so that leak checkers do not report it.
     [[maybe_unused]] const AioContextPool* inherited_;
     const int fork_generation_ = fork_generation();
     std::mutex mutex_;
     std::array<std::vector<Aio>, context_sizes.size()> free_;
 };
 
-// The pool is never destroyed: the kernel releases the contexts when the process exits. Contexts do
-// not survive fork(2), and another thread may use the pool at that moment, so a child makes a pool
-// of its own.
+// The pool is never destroyed: the kernel releases the contexts when the process exits. A child of
+// fork(2) makes a pool of its own: contexts do not survive a fork, and another thread of the parent
+// was possibly using the parent's pool at that moment.
 AioContextPool& contexts()
 {
     static std::atomic<AioContextPool*> all{nullptr};
@@ -113,7 +115,8 @@ AioPoller::~AioPoller()
         if (slot.is_armed)
             aio_->cancel(slot.operation);
     std::array<io_event, max_reaped> completions;
-    while (in_flight_ > 0) { // Every submitted operation completes, because all are cancelled.
+    // Every submitted operation completes, because all operations were cancelled.
+    while (in_flight_ > 0) {
         const auto reaped = aio_->reap(completions, 1, std::nullopt);
         if (reaped)
             in_flight_ -= *reaped;

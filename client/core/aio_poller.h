@@ -1,4 +1,4 @@
-// AioPoller: waits for several descriptors, and reports each one once per arm().
+// AioPoller: waits for several descriptors, and reports each of them once per arm().
 #pragma once
 
 #include "client/core/connection.h"
@@ -13,11 +13,13 @@
 namespace evfd {
 
 // A poller built on kernel AIO reports a descriptor that became readable even if it is not readable
-// any more, because the wake-up itself completes the operation. poll(2) and epoll(7) look again
-// after the wake-up, and would miss it. The poller uses poll(2) only where AIO is not available.
+// any more, because the wake-up itself completes the operation. poll(2) and epoll(7) check the
+// descriptor again after the wake-up, and would miss so short a change. The poller uses poll(2)
+// only where AIO is not available.
 class AioPoller {
 public:
-    // Makes a poller for at most 256 descriptors, which the caller identifies by index.
+    // Makes a poller for `count` descriptors, at most 256. The caller identifies each of them by
+    // its index.
     explicit AioPoller(std::size_t count);
     AioPoller(const AioPoller&) = delete;
     AioPoller& operator=(const AioPoller&) = delete;

@@ -15,11 +15,12 @@ struct OpenFds {
 
 OpenFds& open_fds()
 {
-    static auto& one = *new OpenFds; // Not destroyed: threads may use it while the process exits.
+    // The list is never destroyed, because threads can use it while the process exits.
+    static auto& one = *new OpenFds;
     return one;
 }
 
-std::atomic<int> fork_count{0}; // Number of forks between the first process and this one.
+std::atomic<int> fork_count{0}; // The number of forks between the first process and this process.
 
 void close_all()
 {
@@ -34,7 +35,7 @@ void handle_fork_in_child()
     open_fds().mutex.unlock();
 }
 
-// Registered before any other thread exists.
+// The handlers are registered before any other thread exists.
 [[maybe_unused]] const int fork_handlers_are_registered =
     (open_fds(), ::pthread_atfork([] { open_fds().mutex.lock(); },
                                   [] { open_fds().mutex.unlock(); }, handle_fork_in_child));

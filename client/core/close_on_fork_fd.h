@@ -1,5 +1,5 @@
 // CloseOnForkFd: a descriptor that a child of fork(2) closes at once. A copy in a child would keep
-// the connection open after the parent's exit, so that the daemon would not notice it.
+// the connection open after the parent's exit, so that the daemon would not notice the exit.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -14,7 +14,7 @@ namespace evfd {
 class CloseOnForkFd {
 public:
     CloseOnForkFd() noexcept = default;
-    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit. A child that exists already keeps its copy.
+    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit. A child that was forked earlier keeps its copy.
     CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
     CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {
@@ -37,8 +37,8 @@ private:
     std::optional<FdList::iterator> entry_;
 };
 
-// Returns a number that differs between a process and its forked ancestors, starting at 1. It costs
-// no system call, unlike getpid(2).
+// Returns a number that differs between a process and its forked ancestors, starting at 1. Makes no
+// system call, unlike getpid(2).
 int fork_generation() noexcept;
 
 // Prevents fork(2) in other threads while it lives, so that no child gets a descriptor that is

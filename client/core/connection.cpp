@@ -18,7 +18,7 @@ namespace evfd {
 
 namespace {
 
-// The parameters that every error of io.evfdd and InvalidParameter may have.
+// The parameters that InvalidParameter and every error of io.evfdd can have.
 struct ErrorDetails {
     std::optional<std::string> message;
     std::optional<std::string> parameter;
@@ -79,7 +79,7 @@ std::string to_message(std::string_view error, std::optional<json::Value> parame
     return fmt::format("the daemon answered {}; is it older than this program?", error);
 }
 
-// The text may come from any process with a socket, and programs print it.
+// Makes the message printable: it can come from any process with a socket, and programs print it.
 Error to_error(std::string_view error, std::optional<json::Value> parameters)
 {
     return {to_error_code(error), printable(to_message(error, parameters)), is_limit(error)};
@@ -147,7 +147,7 @@ bool Connection::is_closed() const
     return ::poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-// A relay may still have replies in transit, which SHUT_RDWR would discard.
+// A relay can still have replies in transit, which SHUT_RDWR would discard.
 void Connection::disconnect() const
 {
     ::shutdown(socket_.get(), peer_kind_ == PeerKind::daemon ? SHUT_RDWR : SHUT_WR);
@@ -184,7 +184,8 @@ Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
     while (!frame.empty()) {
         const auto sent = evfd::send(socket_.fd(), frame);
         if (!sent && sent.error().error == EPIPE)
-            return {}; // The daemon may have written a reason first, which receive() returns.
+            // Not an error: the daemon has perhaps sent a reason before, which receive() returns.
+            return {};
         if (!sent)
             return fail(sent.error());
         has_sent_ |= sent->has_value();
@@ -196,11 +197,11 @@ Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
     return {};
 }
 
-// Marks the connection unusable, because the daemon may have executed the call. A second attempt
-// needs a new connection, which resumes the session.
+// Marks the connection unusable, because it is unknown whether the daemon has executed the call. A
+// second attempt needs a new connection, on which the session is resumed.
 std::unexpected<Error> Connection::fail(const Fault& fault)
 {
-    // With these errors the program itself has closed our descriptor.
+    // EBADF and ENOTSOCK mean that the program itself has closed our descriptor.
     const bool is_open = fault.error != EBADF && fault.error != ENOTSOCK;
     if (!is_open || is_closed())
         return fail(connection_lost(socket_.fd(), fault.message()));
@@ -212,7 +213,8 @@ Expected<bool> Connection::read_more()
 {
     std::array<char, 16 * 1024> buffer;
     auto received = evfd::receive(socket_.fd(), buffer, received_fds_);
-    if (!received && !is_closed()) // Earlier input can still be read.
+    // If the daemon has not closed the connection, input from before the error can still be read.
+    if (!received && !is_closed())
         received = evfd::receive(socket_.fd(), buffer, received_fds_);
     if (!received)
         return fail(received.error());
@@ -252,8 +254,9 @@ Expected<std::optional<Reply>> Connection::try_read_reply()
     return parse_reply(**frame);
 }
 
-// Blocking in recvmsg(2) would save a system call. But when the daemon reads our call, the kernel
-// reports room to write to every sleeper on the socket, which would wake us once more.
+// Sleeps in poll(2). To sleep in recvmsg(2) would save a system call. But when the daemon reads our
+// call, the kernel reports room for output to every sleeper on the socket, which would wake this
+// thread one time too often.
 Expected<Reply> Connection::await_reply(Deadline deadline)
 {
     while (true) {

@@ -1,15 +1,15 @@
 // Connection: typed calls and replies over one socket.
 //
 // send() encodes a request and writes it; receive() waits for the next reply and decodes it.
-// Replies arrive in the order of the calls, so a caller may send several calls before it reads the
+// Replies arrive in the order of the calls, so a caller can send several calls before it reads the
 // first reply. A Connection does not reconnect and does not repeat a call: Session does.
 //
 // What must hold:
 //   - One thread at a time uses a Connection.
 //   - A caller that stops waiting for a reply must not use the Connection for another call, which
 //     would get that reply. fail() marks it unusable.
-//   - A failed write is not an error of send(). The daemon may have written the reason before it
-//     closed the connection, and receive() reports that.
+//   - A failed write is not an error of send(). The daemon has perhaps written an error reply with
+//     the reason before it closed the connection, and receive() returns that error.
 //   - Descriptors arrive in front of the reply that names them, and wait in received_fds_ until the
 //     reply is decoded.
 #pragma once
@@ -32,14 +32,14 @@
 
 namespace evfd {
 
-// A point in time, or no limit.
+// The time at which an operation gives up, or nothing for no limit.
 using Deadline = std::optional<MonotonicTime>;
 inline Deadline to_deadline(std::optional<nanoseconds> timeout)
 {
     return timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
 }
 
-// The process that reads from our socket. With a relay, the end of our output ends the connection.
+// The kind of process that reads from our socket. A relay ends the connection when our output ends.
 enum class PeerKind { daemon, relay };
 
 class Connection {
@@ -62,12 +62,13 @@ public:
     template <class T>
     struct Received {
         T reply;
-        bool continues; // More replies to the same call follow.
+        bool continues; // Whether more replies to this call follow.
     };
 
-    // Returns the next reply, which is to a call of the type Request. A descriptor that did not fit
-    // into this process arrives empty. An error reply is returned as an Error. If the deadline
-    // passes, the daemon may still answer later, so the connection becomes unusable.
+    // Returns the next reply, which must answer a call of the type Request. If this process has no
+    // room for a passed descriptor, the descriptor is empty. An error reply is returned as an
+    // Error. If the deadline passes, the connection becomes unusable, because the daemon can still
+    // answer later.
     template <Message Request>
     Expected<Received<typename Request::Reply>> receive(Deadline deadline)
     {
@@ -103,7 +104,7 @@ public:
         append_call(frame, protocol::full_name<Request>(), parameters, mode);
         return frame;
     }
-    // Like send(), for an encoded call.
+    // Like send(), for a call that is already encoded.
     Expected<void> send_frame(std::string_view frame, Deadline deadline);
 
     // Returns whether any byte of the last frame was written. If not, the daemon cannot have
@@ -111,7 +112,8 @@ public:
     bool has_sent() const { return has_sent_; }
     // Returns false after the connection was lost, a timeout, or a reply that could not be decoded.
     bool is_usable() const { return is_usable_; }
-    // Marks the connection unusable, so that the next call cannot get the reply to this one.
+    // Marks the connection unusable, so that no later call can get the reply to the failed call.
+    // Returns `error`.
     std::unexpected<Error> fail(Error error);
     // Returns the error for a reply that violates the protocol, with the detail `what`.
     static Error protocol_error(std::string_view what);
@@ -122,12 +124,14 @@ public:
     int fd() const { return socket_.get(); }
     // Returns whether part of the next reply has already been read.
     bool has_buffered_input() const { return frame_reader_.mid_message(); }
-    // Returns whether the daemon has closed the connection. Earlier replies may still be unread.
+    // Returns whether the daemon has closed the connection. Even then, earlier replies can still be
+    // unread.
     bool is_closed() const;
-    // Ends the connection in both directions. Data that the daemon sent before it notices can still
-    // be received.
+    // Ends the connection in both directions. Data that the daemon sent before it noticed the
+    // disconnect can still be received.
     void disconnect() const;
-    // Ends our output. Returns after the daemon has executed every call and closed its side.
+    // Ends our output to the daemon. Returns after the daemon has executed every call and closed
+    // the connection.
     Expected<void> close_gracefully(Deadline deadline);
 
 private:
@@ -138,7 +142,8 @@ private:
         DecodeContext context{UnknownFields::ignore, &received_fds_, 0};
         auto decoded = decode<T>(reply.parameters, context);
         if (context.is_missing_fds)
-            received_fds_.pop_front(); // An empty descriptor stands for all missing ones.
+            // Removes the empty descriptor that stands for all missing descriptors.
+            received_fds_.pop_front();
         if (!decoded)
             return fail(protocol_error(decoded.error().name));
         return Received<T>{*std::move(decoded), reply.continues};
@@ -157,7 +162,7 @@ private:
     PeerKind peer_kind_;
     FrameReader frame_reader_{max_reply_bytes};
     json::Document document_;
-    std::deque<UniqueFd> received_fds_; // Descriptors of replies that are not decoded yet.
+    std::deque<UniqueFd> received_fds_; // The descriptors of replies that are not decoded yet.
     bool is_usable_ = true;
     bool has_sent_ = false;
 };

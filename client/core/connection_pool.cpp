@@ -22,7 +22,7 @@ namespace evfd {
 namespace {
 
 constexpr std::size_t max_idle_sessions = 4;
-// Time between attempts of the auto-resume thread after fast_retry_until.
+// The time between attempts of the auto-resume thread, once the time `fast_retry_until` has passed.
 constexpr int slow_retry_ms = 1'000;
 
 Error too_many_former_users()
@@ -56,8 +56,8 @@ ConnectionPool::~ConnectionPool()
     thread_.join();
 }
 
-// In a child of fork(2) no thread would ever unlock the parent's mutex, so the first caller there
-// replaces all members.
+// Locks mutex_. If a thread of the parent had it locked at fork(2), no thread of the child would
+// ever unlock it. So the first caller in a child replaces all members.
 std::unique_lock<std::mutex> ConnectionPool::lock()
 {
     const auto ours = fork_generation();
@@ -71,8 +71,9 @@ std::unique_lock<std::mutex> ConnectionPool::lock()
     return std::unique_lock{mutex_};
 }
 
-// Makes the main session one that the caller may use. The previous one moves to former_sessions_
-// if anything belongs to it: the daemon resumes a session only for its own user.
+// Makes the main session a session that the current user is allowed to use, because the daemon
+// resumes a session only for its own user. The previous main session moves to former_sessions_ if
+// anything belongs to it.
 Expected<void> ConnectionPool::switch_to_current_user()
 {
     if (main_session_->is_of_current_user())
@@ -121,7 +122,8 @@ void ConnectionPool::update_handles(const protocol::Open& /*request*/,
             main_session_->handles().add_subscription(*one.subscription);
 }
 
-// A user may delete objects of the session of an earlier user of this process.
+// Removes the deleted objects from all sessions: the session of a user as whom this process ran
+// before can own an object that the current user deletes.
 void ConnectionPool::update_handles(const protocol::Delete& request,
                                     const protocol::Delete::Reply& /*reply*/)
 {
@@ -160,8 +162,9 @@ void ConnectionPool::reset_after_fork()
     main_session_.emplace(address_, timeout_);
 }
 
-// Overwrites the members without destroying them: in the parent other threads may have been
-// changing them at the moment of the fork. The connections are closed already (CloseOnForkFd).
+// Overwrites the members in a child of fork(2) without destroying them, because other threads of
+// the parent were possibly changing them at the moment of the fork. CloseOnForkFd has already
+// closed the child's copies of the connections.
 void ConnectionPool::abandon_inherited() noexcept
 {
     std::construct_at(&mutex_);
@@ -175,7 +178,7 @@ void ConnectionPool::abandon_inherited() noexcept
     stop_requested_ = false;
 }
 
-// Waits.
+// The following functions execute waits and other long calls.
 
 Expected<std::vector<protocol::Fired>> ConnectionPool::wait(protocol::Wait request,
                                                             Deadline deadline)
@@ -207,8 +210,8 @@ ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protoc
     return fired;
 }
 
-// The wait has a session of its own until it ends, because the main session checks meanwhile that
-// the daemon answers. It becomes the main session afterwards.
+// The wait runs on a session of its own, because the main session is needed meanwhile to check that
+// the daemon answers. When the wait has ended, its session becomes the main session.
 Expected<std::string> ConnectionPool::hold(protocol::Wait request, Holder holder, Deadline deadline)
 {
     request.hold = holder;
@@ -280,8 +283,8 @@ Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection&
     return Session::receive<Request>(connection, monotonic_deadline(timeout_));
 }
 
-// The daemon replies at the deadline at the latest. Without a deadline a daemon that does not
-// answer is detected all the same.
+// With a deadline, the daemon replies at the deadline at the latest. Without a deadline, a call to
+// GetInfo checks at intervals that the daemon still answers.
 Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline deadline)
 {
     while (true) {
@@ -292,12 +295,13 @@ Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline dead
             return std::unexpected(is_readable.error());
         if (*is_readable || deadline)
             return {};
-        if (auto alive = call(protocol::GetInfo{}); !alive) // The reply may still arrive.
+        // The reply to the long call can still arrive, so its connection becomes unusable.
+        if (auto alive = call(protocol::GetInfo{}); !alive)
             return connection.fail(std::move(alive.error()));
     }
 }
 
-// Other sessions.
+// The following functions provide sessions for long calls.
 
 Expected<Session> ConnectionPool::acquire()
 {
@@ -325,13 +329,13 @@ Expected<Session> ConnectionPool::acquire_connected()
 void ConnectionPool::release(Session session)
 {
     const auto locked = lock();
-    // A session of a former user is no use to the calls that follow.
+    // A session of a former user is not kept, because later calls cannot use it.
     if (session.is_connected() && session.has_user_of(*main_session_) &&
         idle_sessions_.size() < max_idle_sessions)
         idle_sessions_.push_back(std::move(session));
 }
 
-// Automatic resumption of the main session.
+// The following functions resume the main session automatically.
 
 void ConnectionPool::enable_auto_resume()
 {
@@ -343,22 +347,23 @@ void ConnectionPool::enable_auto_resume()
     }
     auto wakeup = make_eventfd(0, Counter::plain);
     if (!wakeup)
-        return; // The next call resumes the session.
+        return; // Without the thread, the next call resumes the session.
     wakeup_fd_ = *std::move(wakeup);
-    // Signals are delivered to the threads of the program only.
+    // Blocks all signals in the new thread, so that they are delivered only to the program's own
+    // threads.
     sigset_t all;
     sigset_t previous;
     ::sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &previous);
     try {
         thread_ = std::thread{[this] { run_auto_resume(); }};
-    } catch (const std::system_error&) { // The next call resumes the session.
+    } catch (const std::system_error&) { // Without the thread, the next call resumes the session.
     }
     ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }
 
-// Returns a descriptor that hangs up when the daemon exits, or -1, and the time to the next
-// attempt. Returns nothing when the thread is to end.
+// Resumes the main session if necessary. Returns a descriptor that reports POLLHUP when the daemon
+// exits, or -1, and the time until the next attempt. Returns nothing if the thread must end.
 std::optional<ConnectionPool::Watch>
 ConnectionPool::check_main_session(MonotonicTime& fast_retry_until)
 {
@@ -370,7 +375,8 @@ ConnectionPool::check_main_session(MonotonicTime& fast_retry_until)
     is_idle_ = !main_session_->has_session();
     watched_socket_ = {};
     if (is_up && main_session_->is_connected()) {
-        // A duplicate: the session may close its socket meanwhile, and the number may be reused.
+        // The thread watches a duplicate, because the session can close its socket meanwhile, and
+        // the number of a closed descriptor can be reused.
         watched_socket_ = ForkGuard{}.adopt(
             UniqueFd{::fcntl(main_session_->connection().fd(), F_DUPFD_CLOEXEC, 0)});
         fast_retry_until = monotonic_deadline(timeout_);
@@ -388,12 +394,13 @@ void ConnectionPool::run_auto_resume()
         std::optional<Watch> watch = Watch{-1, slow_retry_ms};
         try {
             watch = check_main_session(fast_retry_until);
-        } catch (const std::exception&) { // Out of memory: try again later.
+        } catch (const std::exception&) {
+            // Memory ran out: the loop tries again after slow_retry_ms.
         }
         if (!watch)
             return;
         std::array<pollfd, 2> polled{pollfd{wakeup_fd_.get(), POLLIN, 0},
-                                     pollfd{watch->fd, 0, 0}}; // POLLHUP is always reported.
+                                     pollfd{watch->fd, 0, 0}}; // poll(2) always reports POLLHUP.
         ::poll(polled.data(), polled.size(), watch->pause_ms);
         if ((polled[0].revents & POLLIN) != 0)
             (void)take(wakeup_fd_);

@@ -1,23 +1,23 @@
 // ConnectionPool: all sessions of one client with one daemon.
 //
 // The main session owns what must outlive a call: subscriptions, temporary objects and holds. Short
-// calls use it as well, one at a time. A call that may take long (Wait, Clear, Monitor) acquires a
-// session of its own and releases it after the last reply; up to four idle ones are kept for the
-// next call.
+// calls use it as well, one at a time. A call that can take long (Wait, Clear, Monitor) acquires a
+// session of its own and releases it after the last reply; up to four idle sessions are kept for
+// later calls.
 //
 // After enable_auto_resume() a thread watches the main session's connection and resumes the session
 // after a restart of the daemon, even if the client makes no call. A client that only waits on
-// descriptors needs that, because the daemon drops a session that is not resumed in time.
+// descriptors needs the thread, because the daemon drops a session that is not resumed in time.
 //
 // What must hold:
-//   - A session belongs to the user that began it: the daemon resumes it for no other. When the
+//   - A session belongs to the user who began it: the daemon resumes it for no other user. When the
 //     process changes its user, the main session moves to former_sessions_ and stays while
 //     something belongs to it.
-//   - After fork(2) the child uses nothing of its parent's: the first caller there replaces all
-//     members. The parent's mutex may be locked and its containers half changed, so they are
-//     overwritten and not destroyed.
-//   - Everything below mutex_ is used with mutex_ locked, but no thread waits for the reply to a
-//     long call with it locked.
+//   - After fork(2) the child uses nothing of its parent's: the first caller in the child replaces
+//     all members. The copied mutex can be locked and the copied containers can be half changed, so
+//     all of them are overwritten and not destroyed.
+//   - The members declared below mutex_ are used only with mutex_ locked. No thread keeps mutex_
+//     locked while it waits for the reply to a long call.
 #pragma once
 
 #include "client/core/address.h"
@@ -38,9 +38,10 @@
 
 namespace evfd {
 
-// Interval at which a wait without a deadline checks that the daemon still answers.
+// The interval at which a wait without a deadline checks that the daemon still answers.
 inline constexpr nanoseconds default_keepalive_interval = std::chrono::seconds{30};
-// Limit of sessions of users that this process had before. Each has a connection.
+// The most sessions that are kept for users as whom this process ran before. Each of these sessions
+// has a connection.
 inline constexpr std::size_t max_former_sessions = 64;
 
 class ConnectionPool {
@@ -48,7 +49,8 @@ public:
     ConnectionPool(Address address, nanoseconds timeout,
                    nanoseconds keepalive_interval = default_keepalive_interval);
     ~ConnectionPool();
-    ConnectionPool(const ConnectionPool&) = delete; // Pinned: sessions point to address_.
+    // A pool cannot be copied or moved, because its sessions point to address_.
+    ConnectionPool(const ConnectionPool&) = delete;
     ConnectionPool& operator=(const ConnectionPool&) = delete;
 
     // Executes one call on the main session.
@@ -64,7 +66,8 @@ public:
         return reply;
     }
 
-    // Sends a call about the handles of any main session, and does not wait for a reply.
+    // Sends a call that has no reply on the main session and on every former session, because the
+    // handle that the call is about can belong to any of them.
     template <Message Request>
     void send_oneway(const Request& request)
     {
@@ -80,27 +83,27 @@ public:
     void enable_auto_resume();
 
     // Executes Wait on a session of its own, and sets the request's timeout from the deadline.
-    // Without a deadline it checks from time to time that the daemon still answers.
+    // Without a deadline, checks from time to time that the daemon still answers.
     Expected<std::vector<protocol::Fired>> wait(protocol::Wait request, Deadline deadline);
 
-    // Executes Clear, which may take long, on a session of its own.
+    // Executes Clear, which can take long, on a session of its own.
     Expected<void> clear(const protocol::Clear& request);
 
-    // Returns `fired`. It is a protocol error unless it has all items of the request in their
-    // order, or one of them if the request is for any.
+    // Returns `fired` if it matches the request, else a protocol error. It must have all items of
+    // the request in their order, or exactly one of them if the request requires any.
     static Expected<std::vector<protocol::Fired>>
     validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired);
 
-    // Like wait(), and holds the consumed token: the holder is this process, or the main session,
-    // which is resumed automatically from then on. Returns the identifier of the hold.
+    // Like wait(), but the consumed token becomes held. Its holder is this process or the main
+    // session, which is resumed automatically from then on. Returns the identifier of the hold.
     Expected<std::string> hold(protocol::Wait request, Holder holder, Deadline deadline);
-    // Ends the main session, and returns after the daemon has done so. See Session::finish().
+    // Ends the main session, and returns after the daemon has ended it. See Session::finish().
     Expected<void> finish();
 
-    // Returns a session for a call that may take long. It may be disconnected. The caller releases
-    // it after the last reply.
+    // Returns a session for a call that can take long. The session is possibly not connected. The
+    // caller passes it to release() after the last reply.
     Expected<Session> acquire();
-    // Like acquire(), and connects it.
+    // Like acquire(), but connects the session.
     Expected<Session> acquire_connected();
     void release(Session session);
     nanoseconds timeout() const { return timeout_; }
@@ -109,15 +112,15 @@ public:
 private:
     Expected<protocol::Wait::Reply> wait_on(Session& session, protocol::Wait request,
                                             Deadline deadline);
-    // Like Session::receive(), without a limit on when the reply begins. The daemon knows the
-    // deadline.
+    // Like Session::receive(), but the pool's timeout starts only when the reply begins to arrive.
+    // The daemon knows `deadline` and ends the call at that time.
     template <Message Request>
     Expected<typename Request::Reply> receive_when_ready(Connection& connection, Deadline deadline);
     Expected<void> await_reply(Connection& connection, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     Expected<void> switch_to_current_user();
-    // Adds to the main session's handles what a completed call created, and removes from all
-    // sessions what it ended.
+    // Adds the handles that a completed call created to the main session, and removes the handles
+    // that the call ended from all sessions.
     void update_handles(const auto& /*request*/, const auto& /*reply*/) {}
     void update_handles(const protocol::CreateEvent& request,
                         const protocol::CreateEvent::Reply& reply);
@@ -131,7 +134,7 @@ private:
     void abandon_inherited() noexcept;
     void run_auto_resume();
     struct Watch {
-        int fd; // -1 is ignored by poll(2).
+        int fd; // The watched descriptor, or -1, which poll(2) ignores.
         int pause_ms;
     };
     std::optional<Watch> check_main_session(MonotonicTime& fast_retry_until);
@@ -140,19 +143,21 @@ private:
     nanoseconds timeout_;
     nanoseconds keepalive_interval_;
     std::mutex mutex_;
-    // The fork_generation() of the process that made the members. While a child replaces them, it
-    // is minus the child's.
+    // The fork_generation() of the process that made the members. While a child of fork(2) replaces
+    // the members, this is the negative of the child's fork_generation().
     std::atomic<int> fork_generation_ = fork_generation();
     std::optional<Session> main_session_;
     std::vector<Session> idle_sessions_;
-    // Main sessions of earlier users of this process, to which something belongs.
+    // The main sessions of users as whom this process ran before. Objects or subscriptions still
+    // belong to each of them.
     std::vector<Session> former_sessions_;
 
-    // The auto-resume thread watches a duplicate of the main session's socket, which hangs up when
-    // the daemon exits.
+    // A duplicate of the main session's socket. The auto-resume thread watches it, because it
+    // reports POLLHUP when the daemon exits.
     CloseOnForkFd watched_socket_;
-    UniqueFd wakeup_fd_; // An eventfd that wakes the thread.
-    // There is no session to watch; the thread sleeps until wakeup_fd_ is set.
+    UniqueFd wakeup_fd_; // An eventfd that wakes the auto-resume thread.
+    // True while there is no session to watch: the auto-resume thread sleeps until wakeup_fd_ is
+    // set.
     bool is_idle_ = false;
     bool stop_requested_ = false;
     std::thread thread_;

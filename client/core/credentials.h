@@ -9,11 +9,11 @@
 namespace evfd {
 
 struct Credentials {
-    uid_t uid = 0; // Effective user.
+    uid_t uid = 0; // The effective user.
     gid_t gid = 0;
     std::vector<gid_t> groups = {};
 
-    static Credentials now(); // Returns those of the calling thread.
+    static Credentials now(); // Returns the credentials of the calling thread.
     friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 

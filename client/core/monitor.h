@@ -14,15 +14,16 @@ namespace evfd {
 
 class Monitor {
 public:
-    // Monitors the objects that match `pattern`, or all without one. With `include_waiters` it also
-    // reports waiters and subscribers as they come and go. Connects, which may take a while.
+    // Starts to monitor the objects that match `pattern`, or all objects without a pattern. With
+    // `include_waiters`, changes of the waiters and subscribers are reported too. Connects first,
+    // which can take a while.
     static Expected<Monitor> begin(std::shared_ptr<ConnectionPool> pool,
                                    std::optional<Pattern> pattern, bool include_waiters);
 
     // Polls readable when a change has arrived.
     int fd() const { return session_.connection().fd(); }
     // Returns the next change, or nothing if none has arrived. Call it until it returns nothing.
-    // interrupted: the connection to the daemon was lost.
+    // Fails with `interrupted` if the connection to the daemon was lost.
     Expected<std::optional<protocol::Monitor::Reply>> next();
 
 private:
@@ -31,7 +32,7 @@ private:
     {
     }
 
-    std::shared_ptr<ConnectionPool> pool_; // Keeps the address that the session points to.
+    std::shared_ptr<ConnectionPool> pool_; // Keeps the address alive that the session points to.
     Session session_;
 };
 

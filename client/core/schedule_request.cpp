@@ -14,8 +14,8 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
-// Returns the first reason for which a timer cannot be armed in this way, or "". The daemon applies
-// the same rules.
+// Returns the first reason why a timer cannot have this schedule, or "" if it can. The daemon
+// applies the rules of this function, too.
 std::string_view find_error(const Schedule& schedule)
 {
     constexpr nanoseconds zero{0};
@@ -40,8 +40,8 @@ std::string_view find_error(const Schedule& schedule)
 }
 
 // Refuses a time on a clock with an offset in this time namespace. A schedule without a clock is
-// not checked: only the daemon knows the timer's clock, which is the wall clock except for an
-// existing timer.
+// not checked: only the daemon knows which clock applies. A new timer with a time has the wall
+// clock, and an existing timer keeps its clock.
 Expected<void> check_clock_offset(const Schedule& schedule)
 {
     if (!schedule.at || !schedule.clock || !has_namespace_offset(*schedule.clock))

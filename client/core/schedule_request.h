@@ -1,4 +1,4 @@
-// Conversion of a Schedule to the Arm request of the protocol.
+// Converts a Schedule to the Arm request of the protocol.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -7,7 +7,8 @@
 
 namespace evfd {
 
-// invalid: the schedule contradicts itself, or its time cannot be given to the daemon.
+// Makes the request to arm the timer `name`. Fails with `invalid` if the schedule contradicts
+// itself, or if its time has another meaning in the daemon's time namespace.
 Expected<protocol::Arm> to_arm_request(const Name& name, const Schedule& schedule);
 
 } // namespace evfd

@@ -28,15 +28,16 @@ Error lost_session()
 
 } // namespace
 
-// The first connection requires a running daemon. A daemon that was running before may be
-// restarting, which takes a moment.
+// Fails at once if the first connection finds no running daemon. A daemon that was running before
+// is possibly restarting, so this function tries again until the timeout.
 Expected<CloseOnForkFd> Session::connect_with_retry()
 {
     const auto retry_deadline = monotonic_deadline(timeout_);
     while (true) {
         auto socket =
             connect_to(*address_, was_connected_ ? ConnectMode::reconnect : ConnectMode::initial);
-        // Without a session nothing is lost, so the caller can try again itself.
+        // Do not retry if no descriptor is free and there is no session: nothing is lost if the
+        // caller tries again later.
         const bool is_hopeless =
             !socket && socket.error().code == ErrorCode::no_descriptor && session_.empty();
         if (socket || !was_connected_ || is_hopeless || monotonic_now() >= retry_deadline)
@@ -47,7 +48,8 @@ Expected<CloseOnForkFd> Session::connect_with_retry()
 
 Expected<void> Session::connect()
 {
-    // A call to a daemon that exited while the session was idle would not be executed.
+    // If the daemon exited while the session was idle, a call on the old connection would not be
+    // executed.
     if (is_connected() && connection_->is_closed())
         connection_.reset();
     return ensure_connected({}, true);
@@ -60,7 +62,8 @@ void Session::adopt_socket(CloseOnForkFd socket)
 
 Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeatable)
 {
-    // A killed daemon may accept once more before its listening socket is closed.
+    // After a kill, the daemon's listening socket can still take a connection until the kernel
+    // closes the socket. That connection is lost at once, so the loop connects again.
     const auto retry_deadline = monotonic_deadline(timeout_);
     while (!is_connected()) {
         auto socket = connect_with_retry();
@@ -76,7 +79,8 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
             sequence_ = 0;
             user_ = Credentials::now();
             user_can_change_groups_ = can_change_groups();
-            // A new session has no cached reply, so nothing is awaited.
+            // The daemon has no cached reply for a new session, so Resume is sent without awaiting
+            // a reply.
             (void)connection_->send(protocol::Resume{session_, 0}, monotonic_deadline(timeout_),
                                     ReplyMode::none);
             break;
@@ -90,7 +94,8 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
         }
         if (is_certain && *is_certain)
             break;
-        // The daemon does not know the session. The next attempt begins another one.
+        // The daemon does not know the session or its full history. The next iteration begins
+        // another session.
         end();
         if (attempt.was_sent && !is_repeatable)
             return std::unexpected(lost_session());
@@ -102,7 +107,8 @@ bool Session::resume_if_lost()
 {
     if (session_.empty() || (is_connected() && !connection_->is_closed()))
         return true;
-    // The process may change back before the daemon drops the session.
+    // Another user cannot resume the session. The session is kept, because the process can change
+    // back to its user before the daemon drops the session.
     if (!matches_user(Credentials::now()))
         return false;
     auto socket = connect_to(address_->without_autostart(), ConnectMode::reconnect);
@@ -113,12 +119,12 @@ bool Session::resume_if_lost()
     if (!is_certain && !is_connected())
         return false;
     if (!is_certain || !*is_certain)
-        end(); // Another daemon, which knows nothing of this session.
+        end(); // The daemon that answered does not know this session.
     return true;
 }
 
-// Returns whether the daemon knows exactly which calls were executed. An error without a
-// connection: the connection was lost again.
+// Resumes the session on the new connection. Returns whether the daemon knows exactly which calls
+// were executed. If it fails and is_connected() is false, the connection was lost again.
 Expected<bool> Session::resume()
 {
     const auto deadline = monotonic_deadline(timeout_);
@@ -135,13 +141,14 @@ Expected<bool> Session::resume()
 
 void Session::record_reply(bool exactly_once)
 {
-    unacknowledged_.clear(); // The daemon reads in order, so it has read them.
+    // The daemon reads calls in their order, so it has read all calls before the answered call.
+    unacknowledged_.clear();
     if (exactly_once)
         ++sequence_;
 }
 
-// Returns whether the daemon has been restarting for longer than the timeout, without a reply in
-// between.
+// Returns whether the call has been interrupted again and again for longer than the timeout, with
+// no pause of that length between two interruptions.
 bool Session::retries_exhausted(Attempt& attempt) const
 {
     const auto now = monotonic_now();
@@ -168,12 +175,13 @@ Expected<void> Session::finish()
     return finished;
 }
 
-// Called after the connection was closed. Returns whether a killed daemon closed it: the session
-// then still exists and is resumed.
+// Called after the daemon closed the connection. Returns whether the connection was closed because
+// the daemon was killed. If so, the session still exists, and this function resumes it.
 Expected<bool> Session::session_exists()
 {
     const auto retry_deadline = monotonic_deadline(timeout_);
-    while (sequence_ > 0) { // Otherwise the session has no counted call, and nothing to lose.
+    // A session without a counted call has nothing to lose, so it needs no check.
+    while (sequence_ > 0) {
         auto socket = connect_with_retry();
         if (!socket)
             return std::unexpected(socket.error());
@@ -189,7 +197,9 @@ Expected<bool> Session::session_exists()
 
 void Session::end()
 {
-    if (connection_) // A duplicate of the socket elsewhere would keep the session alive.
+    // Closing is not enough: a duplicate of the socket would keep the connection and the session
+    // alive.
+    if (connection_)
         connection_->disconnect();
     connection_.reset();
     session_.clear();

@@ -1,8 +1,8 @@
 // Session: a resumable conversation with the daemon, over one connection at a time.
 //
-// The client chooses a random token and sends it with Resume on every connection. The daemon keeps
-// the session by that token, in its state store, with what belongs to it: subscriptions, temporary
-// objects, holds, the number of executed calls and the reply to the last one.
+// The client chooses a random token and sends it with Resume on every connection. The daemon's
+// state store keeps for each token what belongs to the session: subscriptions, temporary objects,
+// holds, the number of executed calls and the reply to the last call.
 //
 // If the connection is lost during a call, the session connects again, sends Resume with the number
 // of replies that it has received, and sends the call again. The daemon compares that number with
@@ -10,14 +10,14 @@
 // with an effect is executed exactly once, however often the daemon is killed meanwhile.
 //
 // If the daemon does not know the session (its state was lost, or the session was not resumed in
-// time), a new session begins. A call that was sent before then fails with `interrupted`, unless it
-// is safe to repeat.
+// time), a new session begins. A call that was sent in the old session fails with `interrupted`,
+// unless it is safe to repeat.
 //
 // What must hold:
 //   - One thread at a time uses a Session.
 //   - sequence_ counts the replies to calls that the daemon counts, and no others.
-//   - A call that was sent and has no reply is sent again, or ends the session: the next call would
-//     otherwise get its cached reply.
+//   - A call that was sent and has no reply is sent again, or the session ends. If neither
+//     happened, the next call would get the cached reply of this call.
 //   - A one-way call stays in unacknowledged_ until a later reply proves that it was read.
 #pragma once
 
@@ -38,42 +38,44 @@ namespace evfd {
 
 class Session {
 public:
-    // `timeout`: longest time for the daemon to answer, or to restart. `was_connected`: the daemon
-    // has been running before, so connect() waits for it to restart.
+    // `timeout` is the longest time for the daemon to answer a call, or to restart. `was_connected`
+    // tells whether the daemon has been running before: if so, connect() waits for its restart.
     Session(const Address& address, nanoseconds timeout, bool was_connected = false)
         : address_{&address}, timeout_{timeout}, was_connected_{was_connected}
     {
     }
 
-    // Returns whether the connection can be used as it is.
+    // Returns whether a connection exists and can carry another call.
     bool is_connected() const { return connection_ && connection_->is_usable(); }
-    // Connects if necessary and resumes the session. Waits for a daemon that has been running
-    // before.
+    // Connects if necessary and resumes the session. If the daemon has been running before, waits
+    // for its restart.
     Expected<void> connect();
     bool was_connected() const { return was_connected_; }
-    // Returns whether anything can belong to the session.
+    // Returns whether a session has begun and not ended. Without a session, the daemon keeps
+    // nothing for this client.
     bool has_session() const { return !session_.empty(); }
-    // Returns whether a process with these credentials may use the session. A session belongs to
-    // one user for its lifetime.
+    // Returns whether a process with these credentials is allowed to use the session. A session
+    // belongs to one user for its lifetime.
     bool matches_user(const Credentials& credentials) const
     {
         return session_.empty() || user_ == credentials;
     }
     // Returns whether the session is known to be of the user that the calling thread acts as now.
-    // One system call for an ordinary process, which cannot change its groups.
+    // Makes one system call in an ordinary process, because such a process cannot change its
+    // groups.
     bool is_of_current_user() const
     {
         return has_session() && user_.uid == ::geteuid() &&
                (!user_can_change_groups_ || user_ == Credentials::now());
     }
     bool has_user_of(const Session& other) const { return user_ == other.user_; }
-    // The objects and subscriptions of the session; empty after its end.
+    // Returns the objects and subscriptions of the session, which are none after its end.
     SessionHandles& handles() { return handles_; }
     const SessionHandles& handles() const { return handles_; }
     // Resumes a session that lost its connection, if the daemon is running now. Neither waits for
     // the daemon nor starts it. Returns false if the session is still disconnected.
     bool resume_if_lost();
-    // Valid only while is_connected().
+    // Returns the connection. Call it only while is_connected() returns true.
     Connection& connection() { return *connection_; }
     const Connection& connection() const { return *connection_; }
 
@@ -88,16 +90,17 @@ public:
                                   });
     }
 
-    // Like call(), for a request that depends on the time and a reply that the caller awaits
-    // itself: `await(connection)` returns it.
+    // Like call(), with two functions of the caller. `make_request()` returns the request for one
+    // attempt, because the request depends on the time. `await(connection)` waits for the reply and
+    // returns it.
     template <Message Request, class MakeRequest, class Await>
     Expected<typename Request::Reply> call_with(MakeRequest make_request, Await await)
     {
         for (Attempt attempt;;) {
             if (const auto ready = ensure_connected(attempt, protocol::is_repeatable<Request>);
                 !ready) {
-                // The daemon may have executed the call. The next call of this session would then
-                // get its reply.
+                // The daemon has possibly executed the call. If so, the next call in this session
+                // would get the reply to this call.
                 if (attempt.was_sent)
                     end();
                 return std::unexpected(ready.error());
@@ -112,7 +115,8 @@ public:
             }
             if (reply)
                 return reply;
-            // After a timeout, for example, the result of the call remains unknown.
+            // The connection failed for another reason than its loss, for example a timeout. The
+            // result of the call remains unknown, so the session ends.
             if (reply.error().code != ErrorCode::interrupted) {
                 end();
                 return reply;
@@ -134,11 +138,13 @@ public:
     }
 
     // Sends a call that has no reply. If the connection is down, the call is sent after the next
-    // connect(). The end of the session makes it unnecessary.
+    // connect(). If the session ends first, the call is dropped, because all that it could be about
+    // has ended with the session.
     template <Message Request>
     void send_oneway(const Request& request)
     {
-        if (session_.empty()) // Nothing belongs to the session, so there is nothing to call about.
+        // Without a session, the daemon has nothing that the call could be about.
+        if (session_.empty())
             return;
         if (unacknowledged_.size() == max_unacknowledged)
             unacknowledged_.pop_front();
@@ -147,19 +153,20 @@ public:
             (void)connection_->send_frame(unacknowledged_.back(), monotonic_deadline(timeout_));
     }
 
-    // Records the reply to a call that the caller sent and awaited itself, on a session that is
-    // still connected.
+    // Records that a reply has arrived to a call which the caller itself sent and awaited. The
+    // session must still be connected. `exactly_once` tells whether the daemon counts calls of that
+    // type.
     void record_reply(bool exactly_once);
-    // Abandons the session. The next call begins another one.
+    // Abandons the session. The next call begins another session.
     void end();
-    // Ends the session, and returns after the daemon has released what belongs to it. An error: the
-    // daemon cannot be reached, or did not know the session any more.
+    // Ends the session, and returns after the daemon has released what belongs to it. Fails if the
+    // daemon cannot be reached, or no longer knows the session.
     Expected<void> finish();
 
 private:
     static constexpr std::size_t max_unacknowledged = 1024;
 
-    // State of one call over all of its attempts.
+    // The state of one call, kept over all attempts to execute it.
     struct Attempt {
         bool was_sent = false;
         MonotonicTime first_interruption{};
@@ -177,12 +184,13 @@ private:
     nanoseconds timeout_;
     bool was_connected_ = false;
     std::optional<Connection> connection_;
-    std::string session_; // Token of the session; empty before the first connection.
-    Credentials user_;    // User that began the session.
+    std::string session_; // The token of the session, or empty if there is no session.
+    Credentials user_;    // The user who began the session.
     bool user_can_change_groups_ = true;
     SessionHandles handles_;
-    std::int64_t sequence_ = 0; // Number of counted calls with a reply.
-    // One-way calls since the last reply. The daemon may not have read them.
+    std::int64_t sequence_ = 0; // The number of received replies to calls that the daemon counts.
+    // The encoded one-way calls since the last reply. It is unknown whether the daemon has read
+    // them.
     std::deque<std::string> unacknowledged_;
 };
 

@@ -13,7 +13,7 @@ namespace evfd {
 
 namespace {
 
-// Descriptors and signals of the new program.
+// The settings for the descriptors and signals of the new program.
 class SpawnSetup {
 public:
     SpawnSetup(const UniqueFd& input, const UniqueFd& output, Signals signals)

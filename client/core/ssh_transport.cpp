@@ -28,17 +28,18 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Longest time from the start of ssh to the daemon's first reply. A user may have to type a
-// password, for which sshd(8) allows the same time.
+// The longest time from the start of ssh to the daemon's first reply. The user sometimes has to
+// type a password, for which sshd(8) also allows two minutes.
 constexpr nanoseconds greeting_timeout = 2min;
-constexpr nanoseconds exit_timeout = 5s; // Longest time for ssh to exit after it closed its output.
+// The longest time for ssh to exit after it closed its output.
+constexpr nanoseconds exit_timeout = 5s;
 
-constexpr int status_ssh_failed = 255; // ssh's own: it failed to connect.
-constexpr int status_not_found = 127;  // The shell's: the command was not found.
-constexpr int status_no_daemon = 5;    // evfdctl's: no daemon.
+constexpr int status_ssh_failed = 255; // The exit status of ssh if it failed to connect.
+constexpr int status_not_found = 127;  // The exit status of a shell if it did not find the command.
+constexpr int status_no_daemon = 5;    // The exit status of evfdctl if it found no daemon.
 
-// Started ssh processes that are not reaped yet. add() reaps those that have exited, so there are
-// at most as many as connections.
+// The started ssh processes that are not reaped yet. add() reaps the processes that have exited, so
+// there are at most as many entries as connections.
 class Children {
 public:
     void add(pid_t child)
@@ -48,7 +49,8 @@ public:
                       [](pid_t other) { return ::waitpid(other, nullptr, WNOHANG) != 0; });
         running_.push_back(child);
     }
-    // Returns the exit status, if the child exits soon and nobody else has reaped it.
+    // Returns the exit status if the child exits within `exit_timeout` and no other code has reaped
+    // it.
     std::optional<int> wait_for(pid_t child)
     {
         const UniqueFd ends{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
@@ -71,7 +73,8 @@ private:
 
 Children& children()
 {
-    static auto& all = *new Children; // Not destroyed: threads may use it while the process exits.
+    // The list is never destroyed, because threads can use it while the process exits.
+    static auto& all = *new Children;
     return all;
 }
 
@@ -104,7 +107,7 @@ std::vector<std::string> ssh_arguments(const Remote& remote, ConnectMode mode)
     return arguments;
 }
 
-// Returns empty descriptors, and sets errno, on failure.
+// Returns a connected pair of sockets. On failure, sets errno and returns empty descriptors.
 std::pair<CloseOnForkFd, CloseOnForkFd> make_socket_pair()
 {
     std::array<int, 2> ends{-1, -1};
@@ -113,8 +116,8 @@ std::pair<CloseOnForkFd, CloseOnForkFd> make_socket_pair()
     return {unforked.adopt(UniqueFd{ends[0]}), unforked.adopt(UniqueFd{ends[1]})};
 }
 
-// Executes one call, so that the daemon is known to answer. The Connection owns a duplicate, and
-// leaves nothing unread on `socket`.
+// Executes one call, to learn whether the daemon answers. The Connection owns a duplicate of
+// `socket`, and leaves no reply unread.
 Expected<void> probe_daemon(const CloseOnForkFd& socket)
 {
     auto duplicate = ForkGuard{}.adopt(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
@@ -181,7 +184,7 @@ Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode)
             ErrorCode::no_daemon,
             fmt::format("ssh cannot be started: {}; install it, or give another command with --ssh",
                         std::generic_category().message(child.error()))});
-    theirs = {}; // Otherwise the exit of ssh would not hang up our end.
+    theirs = {}; // While our copy of ssh's end is open, our end would not hang up when ssh exits.
     children().add(*child);
     if (const auto answered = probe_daemon(ours); !answered) {
         ours = {};

@@ -1,5 +1,6 @@
-// Connection to a daemon on another machine. ssh(1) runs `evfdctl relay` there, which copies bytes
-// between its standard input and output and the daemon. Descriptors cannot be passed.
+// Connects to a daemon on another machine. There, ssh(1) runs `evfdctl relay`, which copies bytes
+// between its standard input and output and the daemon. Descriptors cannot be passed to or from
+// another machine.
 #pragma once
 
 #include "client/core/close_on_fork_fd.h"
@@ -10,22 +11,23 @@
 
 namespace evfd {
 
-// `reconnect`: a daemon has answered there before. It may be restarting, so the relay waits for it.
+// `reconnect` means that a daemon has answered at this address before. It is possibly restarting,
+// so the relay waits for it.
 enum class ConnectMode { initial, reconnect };
 
 struct Remote {
-    // Makes an address from HOST or USER@HOST, as ssh takes it. invalid: it is empty, or ssh would
-    // take it for an option.
+    // Makes an address from HOST or USER@HOST, as ssh takes it. Fails with `invalid` if the text is
+    // empty, or if ssh would take it for an option.
     static Expected<Remote> at(std::string host);
 
     std::string host;
-    std::string ssh = {}; // A shell command to run in place of `ssh`.
-    // Options of the remote evfdctl that select the daemon there.
+    std::string ssh = {}; // A shell command to run instead of `ssh`, if not empty.
+    // The options for the remote evfdctl that select a daemon on its machine.
     std::vector<std::string> options = {};
 };
 
 // Returns a connected non-blocking socket to a daemon that has answered. ssh and the remote evfdctl
-// write their errors to our standard error. no_daemon: no daemon could be reached.
+// write their errors to our standard error. Fails with `no_daemon` if no daemon can be reached.
 Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode);
 
 } // namespace evfd

@@ -13,7 +13,8 @@ namespace evfd {
 
 namespace {
 
-// After unshare(2) /proc/self/timens_offsets describes the namespace of the children.
+// Returns whether /proc/self/timens_offsets describes the namespace of this process. After
+// unshare(2) the file describes the namespace of the children instead.
 bool are_offsets_effective()
 {
     std::error_code error;
@@ -34,7 +35,7 @@ bool has_namespace_offset(Clock clock)
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> offsets{
         std::fopen("/proc/self/timens_offsets", "re"), &std::fclose};
     std::array<char, 16> name{};
-    long long seconds = 0, remainder = 0; // Seconds and nanoseconds.
+    long long seconds = 0, remainder = 0; // The offset is the sum of seconds and nanoseconds.
     while (offsets &&
            std::fscanf(offsets.get(), "%15s %lld %lld", name.data(), &seconds, &remainder) == 3)
         if (name.data() == clock_name)

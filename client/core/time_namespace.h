@@ -1,4 +1,4 @@
-// Whether this process reads a clock differently from other processes. time_namespaces(7)
+// Tells whether this process reads a clock differently from other processes: time_namespaces(7).
 #pragma once
 
 #include "common/enums.h"

@@ -5,10 +5,11 @@
 
 namespace evfd {
 
-// umask(2) can only be read by setting it, which other threads would notice.
+// Reads the mask from /proc: umask(2) returns the mask only when it sets another, which would
+// affect other threads.
 mode_t current_umask()
 {
-    constexpr mode_t strictest = 077; // Used if /proc is not readable.
+    constexpr mode_t strictest = 077; // The mask that is used if /proc is not readable.
     std::unique_ptr<std::FILE, int (*)(std::FILE*)> status{std::fopen("/proc/self/status", "re"),
                                                            &std::fclose};
     char line[256];

@@ -1,4 +1,4 @@
-// The file mode creation mask, which also limits the permissions of new objects.
+// Reads the file mode creation mask, which also limits the permissions of new objects.
 #pragma once
 
 #include <sys/types.h>

@@ -1,4 +1,4 @@
-// Checks of names from the caller before a request is sent.
+// Checks the names that the caller gives, before a request is sent.
 #pragma once
 
 #include "common/codec.h"
@@ -13,7 +13,8 @@
 namespace evfd {
 
 Expected<Name> to_name(std::string_view text);
-// Accepts 1 to max_names_per_call names, none twice. The objects may have any id.
+// Converts 1 to max_names_per_call names, none of them twice. The items have no id, so they match
+// objects of any id.
 Expected<Items<protocol::Item>> to_items(std::span<const std::string> texts);
 
 } // namespace evfd

@@ -16,7 +16,7 @@ Expected<WaitRequest> WaitRequest::begin(ConnectionPool& pool, protocol::Wait re
     return wait_request;
 }
 
-// Sends the call again if the daemon is killed before it confirms the wait.
+// Sends the call, and sends it again if the daemon is killed before it confirms the wait.
 Expected<void> WaitRequest::resubmit()
 {
     const auto retry_deadline = monotonic_deadline(pool_->timeout());
@@ -48,7 +48,8 @@ Expected<void> WaitRequest::submit()
     auto fired = ConnectionPool::validate_fired(request_, std::move(first->reply.fired));
     if (!fired)
         return std::unexpected(std::move(fired.error()));
-    early_reply_ = *std::move(fired); // The daemon repeated the reply that it had sent before.
+    // This is not a confirmation: the daemon repeated the reply that it had sent before.
+    early_reply_ = *std::move(fired);
     return {};
 }
 
@@ -66,8 +67,8 @@ Expected<WaitRequest::Fired> WaitRequest::finish()
     return ConnectionPool::validate_fired(request_, std::move(reply->fired));
 }
 
-// After the disconnect the daemon cannot send its reply, and returns what the wait has consumed. A
-// reply that was sent before can still be read.
+// After the disconnect the daemon cannot send its reply, so it returns the consumed tokens to their
+// events. A reply that was sent before the disconnect can still be read.
 std::optional<WaitRequest::Fired> WaitRequest::cancel()
 {
     if (early_reply_)

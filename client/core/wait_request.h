@@ -1,5 +1,6 @@
-// WaitRequest: one Wait call in progress, on a session of its own. A caller can watch its
-// descriptor, and can cancel it: it then consumes nothing, or returns what it has consumed.
+// WaitRequest: one Wait call in progress, on a session of its own. The caller can watch the
+// descriptor for the reply, and can cancel the wait. The tokens that a cancelled wait has consumed
+// are returned, unless its reply has already been sent.
 #pragma once
 
 #include "client/core/connection_pool.h"
@@ -14,8 +15,8 @@ namespace evfd {
 class WaitRequest {
 public:
     using Fired = std::vector<protocol::Fired>;
-    // Condition for begin() to return: the call was sent, or the daemon has confirmed that it is
-    // registered.
+    // When begin() returns: after the call was sent, or after the daemon has confirmed that the
+    // wait is registered.
     enum class ReturnWhen { submitted, acknowledged };
 
     // Begins a wait that the daemon ends at `deadline` at the latest.
@@ -25,13 +26,14 @@ public:
 
     // Polls readable when the reply has arrived.
     int fd() const { return session_.connection().fd(); }
-    // Returns whether the reply has been read from the socket already. fd() does not become
-    // readable then.
+    // Returns whether the reply has already been read from the socket. In that case fd() does not
+    // become readable.
     bool has_reply() const { return early_reply_ || session_.connection().has_buffered_input(); }
-    // Returns the reply. timed_out: the deadline passed first. interrupted: the connection was
-    // lost; the caller calls resubmit().
+    // Returns the reply. Fails with `timed_out` if the deadline passed first, and with
+    // `interrupted` if the connection was lost: the caller has to call resubmit().
     Expected<Fired> finish();
-    // Connects again and sends the call again. The daemon repeats its reply if it had sent one.
+    // Connects again and sends the call again. If the daemon had already sent its reply, it repeats
+    // the reply.
     Expected<void> resubmit();
     // Ends the wait. Returns the reply if the wait was already complete.
     std::optional<Fired> cancel();
@@ -51,7 +53,7 @@ private:
     protocol::Wait request_;
     Deadline deadline_;
     ReturnWhen return_when_;
-    std::optional<Fired> early_reply_; // A reply that came in place of the confirmation.
+    std::optional<Fired> early_reply_; // The reply, if it came in place of the confirmation.
 };
 
 } // namespace evfd

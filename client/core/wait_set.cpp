@@ -35,14 +35,16 @@ Expected<void> WaitSet::check() const
     return {};
 }
 
-// Identifies the daemon of an object. Several clients may be connected to the same one.
+// Returns the socket path, which identifies the daemon of an object. The client does not identify
+// the daemon, because several clients can be connected to one daemon.
 std::string_view WaitSet::daemon_path(std::size_t index) const
 {
     const auto& pool = all_[index]->pool_;
     return pool ? std::string_view{pool->address().path} : "";
 }
 
-// A single token could not serve both entries.
+// Returns whether an object is in the set twice. That is refused, because a single token could not
+// serve two entries.
 bool WaitSet::has_duplicates() const
 {
     std::vector<std::pair<std::string_view, std::string_view>> known;
@@ -58,7 +60,7 @@ Expected<std::int64_t> WaitSet::consume(std::size_t index) const
                                                            : all_[index]->consume();
 }
 
-// wait_any().
+// The following functions implement wait_any().
 
 Expected<std::optional<WaitResult>> WaitSet::wait_any(Deadline deadline) const
 {
@@ -83,8 +85,8 @@ Expected<std::optional<WaitResult>> WaitSet::wait_any(Deadline deadline) const
                 return std::unexpected(consumed.error());
             if (*consumed > 0)
                 return WaitResult{index, *consumed};
-            if (const auto armed = poller.arm(index, all_[index]->fd());
-                !armed) // Another waiter was faster.
+            // Another waiter was faster, so the object is watched again.
+            if (const auto armed = poller.arm(index, all_[index]->fd()); !armed)
                 return std::unexpected(armed.error());
         }
         if (has_expired(deadline))
@@ -111,7 +113,7 @@ Expected<std::optional<WaitResult>> WaitSet::try_consume() const
     return std::nullopt;
 }
 
-// wait_all().
+// The following functions implement wait_all().
 
 Expected<bool> WaitSet::wait_all(Deadline deadline) const
 {
@@ -129,14 +131,16 @@ Expected<bool> WaitSet::wait_all(Deadline deadline) const
             return std::unexpected(missed.error());
         if (!*missed)
             return true;
-        // Otherwise other waiters could keep this loop running indefinitely.
+        // The deadline is checked here, because other waiters could keep this loop running
+        // indefinitely.
         if (has_expired(deadline))
             return false;
         which = {**missed};
     }
 }
 
-// Waits until each of them has become readable at least once.
+// Waits until each object in `which` has become readable at least once. Returns false if the
+// deadline passed first.
 Expected<bool> WaitSet::await_each(AioPoller& poller, const std::vector<std::size_t>& which,
                                    Deadline deadline) const
 {
@@ -154,13 +158,13 @@ Expected<bool> WaitSet::await_each(AioPoller& poller, const std::vector<std::siz
     return true;
 }
 
-// Consumes from every object that a wait consumes from. If another waiter was faster at one of
-// them, returns everything and names that object.
+// Consumes from every object whose mode requires that. If another waiter has left nothing in an
+// object, gives the consumed tokens back and returns the index of that object.
 Expected<std::optional<std::size_t>> WaitSet::consume_all() const
 {
     std::vector<WaitResult> consumed;
-    for (const auto kind :
-         {Consumption::shared, Consumption::exclusive}) // Nobody else consumes private counts.
+    // Private counts are consumed last: no other waiter can consume them, so that step cannot fail.
+    for (const auto kind : {Consumption::shared, Consumption::exclusive})
         for (std::size_t i = 0; i < all_.size(); ++i) {
             if (all_[i]->consumption() != kind)
                 continue;

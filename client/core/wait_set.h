@@ -1,17 +1,18 @@
 // WaitSet: a wait for any or for all of several open objects, on their descriptors.
 //
-// wait_any() tries each object once without sleeping, then sleeps until one becomes readable and
-// consumes from it. If another waiter was faster, it sleeps again.
+// wait_any() tries each object once without sleeping, then sleeps until an object becomes readable
+// and consumes from that object. If another waiter was faster, wait_any() sleeps again.
 //
-// wait_all() sleeps until every object has become readable at least once, whether or not it still
-// is, and then consumes from all. If one of them has nothing left, it returns what it has consumed
-// and sleeps until that one becomes readable again.
+// wait_all() sleeps until every object has become readable at least once, even if some are no
+// longer readable. After that it consumes from all objects. If an object has nothing left,
+// wait_all() returns the tokens that it has consumed and sleeps until that object becomes readable
+// again.
 //
 // What must hold:
-//   - No object is in the set twice: a single token could not serve both.
-//   - Only shared tokens are returned. Private counts (pulses, timers) are consumed last, when
-//     nothing can fail any more.
-//   - A wait consumes nothing from an object unless it reports it.
+//   - No object is in the set twice: a single token could not serve two entries.
+//   - Only shared tokens are returned to their objects. Private counts (pulses, timers) are
+//     consumed last, when nothing can fail any more.
+//   - A wait reports every object from which it has consumed.
 #pragma once
 
 #include "client/core/aio_poller.h"
@@ -38,7 +39,7 @@ private:
     Expected<void> check() const;
     std::string_view daemon_path(std::size_t index) const;
     bool has_duplicates() const;
-    // Consumes what is available now, without preparing to sleep.
+    // Consumes from the first object that is readable now, without preparing to sleep.
     Expected<std::optional<WaitResult>> try_consume() const;
     Expected<bool> await_each(AioPoller& poller, const std::vector<std::size_t>& which,
                               Deadline deadline) const;

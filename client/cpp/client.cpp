@@ -16,7 +16,7 @@ namespace evfd {
 
 namespace {
 
-// An empty text means all names.
+// Parses the pattern `text`. Returns no pattern for an empty text, which means all names.
 Expected<std::optional<Pattern>> to_pattern(std::string_view text)
 {
     if (text.empty())
@@ -70,7 +70,7 @@ Expected<void> Client::stream(const Request& request, std::optional<nanoseconds>
         if (!received)
             return std::unexpected(std::move(received.error()));
         if (!each(received->reply))
-            return {}; // Destroying the session ends the stream.
+            return {}; // The stream ends, because the session is destroyed here.
         if (!received->continues)
             break;
     }
@@ -153,7 +153,7 @@ Expected<void> Client::disarm(std::span<const std::string> texts) const
                  : std::unexpected(items.error());
 }
 
-// Returns one entry for each name, in order.
+// Opens all `items` by one call. Returns one entry for each of them, in their order.
 Expected<std::vector<protocol::Opened>> Client::open_all(const Items<protocol::Item>& items) const
 {
     if (address().remote)
@@ -217,7 +217,8 @@ Expected<std::vector<Event>> Client::open(std::span<const std::string> texts) co
             continue;
         }
         error = wrong_kind(items->list[i].name, "a timer", "open_timer()");
-        (void)to_timer(items->list[i].name, std::move(one)); // Ends the subscription.
+        // The temporary Timer is destroyed at once, which ends its subscription.
+        (void)to_timer(items->list[i].name, std::move(one));
     }
     if (error)
         return std::unexpected(*std::move(error));
@@ -245,7 +246,7 @@ Expected<Timer> Client::open_timer(std::string_view text) const
     if (one.kind == Kind::timer)
         return to_timer(*name, std::move(one));
     if (one.mode)
-        (void)to_event(*name, std::move(one)); // Ends the subscription.
+        (void)to_event(*name, std::move(one)); // Its destructor ends the subscription.
     return std::unexpected(wrong_kind(*name, "an event", "open()"));
 }
 
@@ -353,7 +354,8 @@ Expected<protocol::Metrics::Reply> Client::metrics() const
 
 Expected<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
 {
-    // Skips repeated entries: a daemon that is restarted meanwhile sends the whole list again.
+    // The last user that was passed on. Earlier users are skipped, because a daemon that is
+    // restarted meanwhile sends the whole list again.
     std::optional<uid_t> last;
     return stream_with_retry(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
         for (auto& user : reply.users) {
@@ -372,7 +374,9 @@ Expected<void> Client::list(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    std::optional<Name> last; // Skips repeated entries, as in quotas().
+    // The last name that was passed on. Earlier names are skipped, because a daemon that is
+    // restarted meanwhile sends the whole list again.
+    std::optional<Name> last;
     return stream_with_retry(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
         for (auto& object : reply.objects) {
             if (last && object.name <= *last)
@@ -383,7 +387,7 @@ Expected<void> Client::list(std::string_view text,
     });
 }
 
-// The sender sets the timeout.
+// Makes a Wait request without a timeout. The code that sends the request sets its timeout.
 Expected<protocol::Wait> Client::to_wait(std::span<const std::string> texts,
                                          const WaitOptions& options)
 {

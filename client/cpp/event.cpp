@@ -54,7 +54,7 @@ Expected<void> Event::set(std::int64_t count) const
     }
     const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
     const auto added = add(fd_, tokens);
-    // An event with a full counter is set already.
+    // A full counter is no error, except for a semaphore: the event is set already.
     if (added || (added.error().error == EAGAIN && mode_ != Mode::semaphore))
         return {};
     if (added.error().error == EAGAIN)
@@ -130,7 +130,7 @@ Expected<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) con
     if (mode_ != Mode::manual)
         return wait_and_consume(deadline);
     if (is_readable(fd_))
-        return 1; // No preparation to sleep is needed.
+        return 1; // The event is set, so the wait needs no preparation to sleep.
     const Waitable* one[] = {this};
     const auto result = WaitSet{one}.wait_any(deadline);
     if (!result)

@@ -53,7 +53,8 @@ Expected<std::int64_t> Timer::consume() const
         return static_cast<std::int64_t>(*consumed);
     if (consumed.error().error != ECANCELED)
         return std::unexpected(Error{ErrorCode::system, consumed.error().message()});
-    // The daemon then disarms the timerfd, which would otherwise expire at its old times.
+    // Makes the daemon disarm the timerfd, which would otherwise expire at the times of its old
+    // schedule.
     pool_->send_oneway(protocol::Acknowledge{subscription_});
     return std::unexpected(Error{
         ErrorCode::cancelled,

@@ -46,9 +46,10 @@ void Waitable::unsubscribe() const noexcept
     if (!pool_ || subscription_.empty())
         return;
     try {
-        // Otherwise the daemon would keep feeding the descriptor.
+        // Without this call, the daemon would keep writing to the descriptor.
         pool_->send_oneway(protocol::Unsubscribe{subscription_});
-    } catch (const std::exception&) { // Out of memory: the subscription ends with the process.
+    } catch (const std::exception&) {
+        // Memory ran out: the subscription lasts until the session or the process ends.
     }
 }
 
@@ -85,7 +86,8 @@ Expected<void> Waitable::check_wait() const
 
 Expected<std::int64_t> Waitable::wait_and_consume(std::optional<MonotonicTime> deadline) const
 {
-    // Private counts and tokens stay until they are consumed, so poll(2) cannot miss them.
+    // Sleeps in poll(2), which cannot miss private counts and tokens: they stay until they are
+    // consumed.
     while (true) {
         const auto consumed = consume();
         if (!consumed || *consumed > 0)

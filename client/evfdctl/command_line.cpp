@@ -7,7 +7,8 @@
 
 namespace evfd::control {
 
-// The COMMAND option exists for the help text only: the parser never sees the words after "--".
+// The option COMMAND exists for the help text. The parser never sees the words after "--", so words
+// that it assigns to this option are misplaced.
 CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed command_need,
                          const std::string& command_help)
     : Verb{app}, name_count_{name_count}, command_need_{command_need},
@@ -16,7 +17,7 @@ CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed comman
                         ->check(reject_patterns(app))},
       command_option_{app.add_option("COMMAND", misplaced_, command_help)->type_name("")}
 {
-    // The parser allows only one option that takes all remaining words.
+    // CLI11 allows only one option that takes all remaining words, and here NAME is that option.
     command_option_->expected(1);
     if (name_count == NameCount::one)
         names_option_->expected(1)->allow_extra_args(false);
@@ -33,7 +34,7 @@ void CommandVerb::set_command_line(std::vector<std::string> words)
     command_.assign(begin, words.end());
 }
 
-// Describes the whole command line in the help, of which the parser sees only a part.
+// Makes the help describe the whole command line. The parser sees only the words before "--".
 void CommandVerb::prepare_help()
 {
     names_option_->required();

@@ -1,4 +1,4 @@
-// The base class of verbs that run a command, and the option --grace.
+// CommandVerb, the base class of the verbs that run a command, and the option --grace.
 #pragma once
 
 #include "client/evfdctl/global_options.h"
@@ -13,7 +13,8 @@
 
 namespace evfd::control {
 
-// Command line: NAME -- COMMAND [ARGUMENT...], or NAME... [-- COMMAND [ARGUMENT...]].
+// A verb with the command line NAME -- COMMAND [ARGUMENT...], or
+// NAME... [-- COMMAND [ARGUMENT...]].
 class CommandVerb : public Verb {
 public:
     enum class NameCount { one, any };
@@ -23,15 +24,16 @@ public:
                 const std::string& command_help);
 
     bool runs_command() const override { return true; }
-    // Without a name before the first "--", the words up to the second "--" are the names.
+    // `words` are the words after the first "--". If no name stands before the first "--", the
+    // words up to the second "--" are the names.
     void set_command_line(std::vector<std::string> words) override;
     void prepare_help() override;
 
 protected:
-    // invalid: a name or the command is missing or misplaced.
+    // Fails with ErrorCode::invalid if a name or the command is missing or misplaced.
     Expected<void> check_arguments() const;
     const std::vector<std::string>& names() const { return names_; }
-    // Valid after check_arguments().
+    // Returns the first name, which exists if check_arguments() has succeeded.
     const std::string& object_name() const { return names_.front(); }
     const std::vector<std::string>& command() const { return command_; }
 
@@ -47,7 +49,7 @@ private:
     CLI::Option* command_option_;
 };
 
-// --grace: time between SIGTERM and SIGKILL for a command that has to end.
+// The option --grace: the time between SIGTERM and SIGKILL for a command that must end.
 struct GraceOption {
     CLI::Option* option;
     std::string text = "10s";
@@ -56,10 +58,10 @@ struct GraceOption {
     Expected<nanoseconds> value() const { return parse_duration_argument(text); }
 };
 
-// Reports that a command could not be started, and returns the exit status for that.
+// Reports that a command could not be started. Returns the exit status of evfdctl for this failure.
 Exit report_start_failure(const std::string& command, const CommandResult& ended);
-// Returns the command's exit status. If a signal to evfdctl ended the command, evfdctl ends by the
-// same signal, as its parent expects.
+// Returns the command's exit status. If a signal that evfdctl received has killed the command,
+// evfdctl kills itself by that signal, because the parent of evfdctl expects this.
 Exit exit_like(const CommandResult& ended);
 
 } // namespace evfd::control

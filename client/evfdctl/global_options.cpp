@@ -67,7 +67,8 @@ std::string check_not_empty(const std::string& text)
     return text.empty() ? "the value is empty; omit the option instead" : "";
 }
 
-// Throws, because CLI11 puts "NAME: " in front of a validator's result.
+// The validator throws its error message, because CLI11 would put "NAME: " in front of a message
+// that a validator returns.
 std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb)
 {
     return [name = verb.get_name()](const std::string& text) {

@@ -18,12 +18,14 @@
 
 namespace evfd::control {
 
-// Validator for a 64-bit integer. CLI11 itself would replace a larger value by the largest one.
-// Returns an error message, or "".
+// Checks that the text is a 64-bit integer, because CLI11 would replace a number that is too large
+// by the largest one. Returns an error message, or "" if the text is valid.
 std::string check_integer(const std::string& text);
-// Validator for names: refuses a pattern, and names the verb in the message.
+// Returns a validator for CLI11 that refuses a pattern in place of a name. Its error message
+// contains the name of the verb.
 std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb);
-// Validator that refuses an empty value, such as that of an unset variable in a script.
+// Checks that the value of an option is not empty, as an unset variable in a script would be.
+// Returns an error message, or "" if the value is valid.
 std::string check_not_empty(const std::string& text);
 
 struct NamesArgument {
@@ -71,7 +73,7 @@ struct TimeoutOption {
             ->type_name("DURATION")
             ->check(check_not_empty);
     }
-    Expected<std::optional<nanoseconds>> value() const; // Nothing means no limit.
+    Expected<std::optional<nanoseconds>> value() const; // Returns nothing for no limit.
 };
 
 struct ColourOption {
@@ -90,11 +92,12 @@ struct ColourOption {
 
 Expected<Permissions> parse_permissions(const std::string& text);
 Expected<nanoseconds> parse_duration_argument(const std::string& text);
-// Names of the clocks with dashes, as in the kernel's documentation.
+// Returns the names of the clocks with dashes, such as "realtime-alarm".
 std::vector<std::string> clock_names();
+// Returns the clock with such a name, if there is one.
 std::optional<Clock> parse_clock(std::string_view text);
 
-// Options for a new object: permissions and lifetime.
+// The options that set the permissions and the lifetime of a new object.
 struct NewObjectOptions {
     std::string permissions_text;
     bool is_temporary = false;

@@ -1,4 +1,4 @@
-// evfdctl: named events and timers from the shell.
+// evfdctl: makes named events and timers available to the shell.
 #include "client/core/address.h"
 #include "client/core/validation.h"
 #include "client/evfdctl/global_options.h"
@@ -26,7 +26,7 @@ namespace evfd::control {
 
 namespace {
 
-// The options that select the daemon.
+// The options that select the daemon to which evfdctl connects.
 struct ConnectionOptions {
     std::string socket = {};
     bool is_system = false;
@@ -58,7 +58,7 @@ struct ConnectionOptions {
             ->needs(host_option);
     }
 
-    // $EVFDD_SOCKET is a path on this machine, so it does not count for another one.
+    // Returns the address for --host. Ignores $EVFDD_SOCKET, which is a path on this machine.
     Expected<Address> remote() const
     {
         auto remote = Remote::at(host);
@@ -131,7 +131,7 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
         return part(words);
     try {
         part({words.begin(), dashes});
-    } catch (const CLI::ParseError&) { // A missing name may come after "--".
+    } catch (const CLI::ParseError&) { // The name that is missing here can come after "--".
         if (const auto* verb = verbs.selected(); verb && verb->runs_command())
             throw;
     }
@@ -148,7 +148,7 @@ std::string unknown_verb_message(std::string_view word)
                        word.starts_with('-') ? "option" : "verb");
 }
 
-// Returns the first word before any verb that the parser did not accept.
+// Returns the first word that the parser did not accept, unless the command line has a known verb.
 std::optional<std::string> stray_word(const CLI::App& app)
 {
     const auto stray = app.remaining();
@@ -173,7 +173,8 @@ bool has_no_verb(const CLI::ParseError& error, const CLI::App& app)
            !stray_word(app);
 }
 
-// A verb whose output cannot be printed has failed.
+// Prints the output of a verb. Returns the verb's exit status, or an error status if the output
+// cannot be printed.
 template <class Prints>
 Exit run_and_flush(Prints prints)
 {
@@ -185,13 +186,13 @@ Exit run_and_flush(Prints prints)
     try {
         const auto exit = prints();
         return std::fflush(stdout) == 0 ? exit : cannot_print(errno);
-    } catch (const std::system_error& failed) { // fmt::print() throws it.
+    } catch (const std::system_error& failed) { // fmt::print() throws it if a write fails.
         return cannot_print(failed.code().value());
     }
 }
 
-// A user who has objects in a daemon of their own would not find them after the system daemon is
-// installed.
+// Prints a note if the user's own daemon has objects. After the installation of the system daemon,
+// evfdctl connects to the system daemon by default, so the user would not find those objects.
 void mention_own_daemon()
 {
     const auto own = Address::user_on_demand();
@@ -206,8 +207,8 @@ void mention_own_daemon()
 
 Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 {
-    // These verbs report the state of the system daemon, so they mention the user's own daemon
-    // first. The other verbs mention it only if they do not find the object.
+    // For a verb that reports the state of the system daemon, the note about the user's own daemon
+    // comes first. For any other verb, the note comes only if the object was not found.
     constexpr std::array reporting{"list", "show", "status", "wait"};
     const bool is_reporting = std::ranges::find(reporting, verb.command_name()) != reporting.end();
     if (is_found_for_person && is_reporting)
@@ -272,12 +273,13 @@ int run(int argc, char** argv)
     return run_verb(*verbs.selected(), Client{*address}, is_found_for_person);
 }
 
-// Opens standard descriptors that are closed. Otherwise the daemon's socket would get the number of
-// one, and receive our output. They are close-on-exec, so a command still finds them closed.
+// Opens each standard descriptor that is closed, because the daemon's socket would get its number
+// and receive the output of evfdctl. The new descriptors are close-on-exec, so a command that
+// evfdctl runs still finds them closed.
 void occupy_standard_descriptors()
 {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
-        if (::fcntl(fd, F_GETFD) < 0) // open(2) returns the lowest free number, which is this one.
+        if (::fcntl(fd, F_GETFD) < 0) // open(2) returns the lowest free number, which is `fd`.
             (void)!(fd == STDIN_FILENO ? ::open("/dev/null", O_RDONLY | O_CLOEXEC)
                                        : ::open("/dev/full", O_WRONLY | O_CLOEXEC));
 }

@@ -6,8 +6,8 @@ namespace evfd::control {
 
 namespace {
 
-// The word may also be something else, such as an object's name. The verb is then added without
-// need.
+// Returns whether a word of the command line equals the name. That word can also be an argument,
+// such as an object's name. In this case a verb is constructed that is not needed.
 bool occurs_in(std::string_view name, std::span<char* const> words)
 {
     return std::ranges::find(
@@ -62,7 +62,7 @@ void Verbs::prepare_help() const
         verb->prepare_help();
 }
 
-// --help lists them in this order.
+// Adds the requested verbs, in the order in which --help lists them.
 void Verbs::add_requested()
 {
     add_create(*this);

@@ -1,12 +1,13 @@
 // Verb: the base class of evfdctl's verbs; Verbs: the verbs of one command line.
 //
 // Each verb is a class in verbs/, in a file of its own name. Its constructor declares its options
-// to CLI11, and run() executes it with the client that the global options select. `name` and `help`
-// are static members, so that Verbs can decide whether to construct it. A file defines one function
-// add_NAME(), which Verbs calls.
+// to CLI11, and run() executes the verb with the client that the global options select. `name` and
+// `help` are static members, so that Verbs can read them before it constructs the verb. Each file
+// defines one function add_NAME(), which Verbs calls.
 //
-// To construct all verbs with their options takes longer than a set. So Verbs constructs only those
-// whose name occurs on the command line, and all of them for --help or an unknown verb.
+// The construction of all verbs with their options takes longer than the call that sets an event.
+// So Verbs constructs only the verbs whose names occur on the command line, and all verbs for
+// --help or an unknown verb.
 //
 // A verb that runs a command (CommandVerb) gets the words after "--" from main.cpp, unparsed,
 // because CLI11 would split some of them.
@@ -49,10 +50,10 @@ public:
     std::string command_name() const { return app_.get_name(); }
     // Returns whether the words after "--" are a command, which the parser must not see.
     virtual bool runs_command() const { return false; }
-    // Receives the words after the first "--" of the command line, before run(). Only for a verb
-    // that runs a command.
+    // Receives the words after the first "--" of the command line, before run(). Called only for a
+    // verb that runs a command.
     virtual void set_command_line(std::vector<std::string> /*words*/) {}
-    // Called before the help is printed.
+    // Completes the options for the help text, just before the help is printed.
     virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
 
@@ -63,7 +64,7 @@ protected:
     {
         fmt::print("{}\n", report::json(message));
     }
-    // Prints the result of a call with an empty reply, and returns the exit status.
+    // Prints the result of a call whose reply has no content. Returns the exit status.
     Exit finish(const Expected<void>& done) const
     {
         protocol::Nothing nothing;
@@ -77,7 +78,8 @@ private:
     bool is_json_ = false;
 };
 
-// The verbs that the command line may mean, or all of them.
+// The verbs whose names occur on the command line. Contains all verbs if none occurs or if the
+// command line asks for help.
 class Verbs {
 public:
     // `words` is the command line, including the program's name, and must outlive this object.
@@ -93,10 +95,11 @@ public:
         verbs_.push_back(std::make_unique<V>(*command));
     }
 
-    // Returns the verb of the parsed command line; nullptr before that.
+    // Returns the verb of the command line, or nullptr if the command line is not parsed yet.
     Verb* selected() const;
-    // Returns the VERB of "help [VERB]", or "" for "help" alone; nothing for any other verb. Resets
-    // the parser, which would print the help of "help".
+    // For the command line "help [VERB]", returns VERB, or "" if VERB is absent. Returns nothing
+    // for any other verb. Also resets the parser, which would print the help of the verb "help"
+    // itself.
     std::optional<std::string> help_topic() const;
     void prepare_help() const;
 
@@ -109,7 +112,7 @@ private:
     std::span<char* const> words_;
     bool are_all_requested_; // The command line asks for help, or names no verb.
     std::vector<std::unique_ptr<Verb>> verbs_ = {};
-    CLI::App* help_ = nullptr; // Exists if all verbs were added.
+    CLI::App* help_ = nullptr; // The verb "help", which exists only if all verbs were added.
     std::string help_topic_ = {};
 };
 

@@ -42,12 +42,12 @@ extern "C" {
  *               executed
  * EBADF         the descriptor is not from evfd_open()
  * EMFILE        the process has no free file descriptor
- * ENOMEM        there is no memory
+ * ENOMEM        there is not enough memory
  * EIO           a system call failed unexpectedly
  */
 
-/* Returns a description of the last failed call in this thread, or "" if none has failed. The
- * string is valid until the next failure in this thread. */
+/* Returns a description of the last failed call in this thread, or "" if no call has failed.
+ * The string is valid until the next failure in this thread. */
 const char* evfd_error(void);
 
 /* ---- Connecting ---- */
@@ -65,7 +65,7 @@ int evfd_connect(const char* socket);
 #define EVFD_MANUAL 0x00    /* stays set until cleared; a wait consumes nothing */
 #define EVFD_AUTO 0x01      /* a set releases one wait, which clears the event */
 #define EVFD_SEMAPHORE 0x02 /* a set adds tokens; a wait consumes one */
-#define EVFD_PULSE 0x03     /* a set is delivered to every present subscriber, and counted there */
+#define EVFD_PULSE 0x03     /* every present subscriber receives and counts each set */
 #define EVFD_TIMER 0x04     /* returned by evfd_mode() for a timer; not valid for evfd_open() */
 
 #define EVFD_CREATE 0x10 /* create the event if it does not exist */
@@ -75,22 +75,23 @@ int evfd_connect(const char* socket);
 #define EVFD_TEMPORARY 0x40
 
 /* Opens an event or a timer. Returns a file descriptor that polls readable whenever evfd_wait()
- * would succeed immediately. If the caller may set but not wait, it never becomes readable. The
- * caller owns the descriptor and closes it with evfd_close().
+ * would succeed immediately. If the caller may set but not wait, the descriptor never becomes
+ * readable. The caller owns the descriptor and closes it with evfd_close().
  *
  * EVFD_CREATE with a mode creates an event. `permissions` are like the mode of a file, for owner,
  * group and others, and umask(2) applies: 'r' permits poll(2) and waits that consume nothing, 'w'
  * permits setting and clearing, both together permit waits on EVFD_AUTO and EVFD_SEMAPHORE, and 'x'
- * is ignored. `initial` is the number of tokens at the start; any value above 0 starts another
- * event as set. If an event with this mode already exists, it is opened unchanged.
+ * is ignored. `initial` is the number of tokens of a semaphore at the start; a value above
+ * 0 creates an EVFD_MANUAL or EVFD_AUTO event as set. If an event with this mode already exists, it
+ * is opened unchanged.
  *
  * Without EVFD_CREATE, `flags` must be 0, and the other arguments are ignored. */
 int evfd_open(const char* name, int flags, mode_t permissions, int64_t initial);
 
-/* Closes the descriptor and ends its subscription. Returns 0. */
+/* Closes the descriptor. Ends the subscription, if the object is a pulse or a timer. Returns 0. */
 int evfd_close(int fd);
 
-/* Returns the mode of an open event, or EVFD_TIMER. */
+/* Returns the mode of an open event, or EVFD_TIMER for an open timer. */
 int evfd_mode(int fd);
 
 #define EVFD_MAY_WAIT 1
@@ -98,16 +99,18 @@ int evfd_mode(int fd);
 /* Returns the caller's access to an open object, as a combination of these bits. */
 int evfd_access(int fd);
 
-/* Delete an object, or change its permissions; umask(2) does not apply. Only the owner and root
- * may. Return 0. */
+/* Deletes an object. Only the owner and root are allowed to delete it. Returns 0. */
 int evfd_delete(const char* name);
+/* Changes the permissions of an object; umask(2) does not apply. Only the owner and root are
+ * allowed to change them. Returns 0. */
 int evfd_set_permissions(const char* name, mode_t permissions);
 
 /* ---- Events ---- */
 
-/* Set an event. evfd_add() adds `count` tokens to a semaphore, and delivers `count` pulses to the
- * subscribers of a pulse. Return 0. */
+/* Sets an event: like evfd_add() with a count of 1. Returns 0. */
 int evfd_set(int fd);
+/* Adds `count` tokens to a semaphore, delivers `count` pulses to the subscribers of a pulse, or
+ * sets an event of another mode. Returns 0. */
 int evfd_add(int fd, int64_t count);
 /* Resets an event: a manual or auto event is no longer set, a semaphore loses the tokens that it
  * has now, and the caller's unconsumed pulses are discarded. Returns 0. The tokens of a semaphore
@@ -118,39 +121,41 @@ int evfd_is_set(int fd);
 
 /* ---- Waits ---- */
 
-/* Timeouts are in nanoseconds. 0 checks once; any negative value means no limit. A signal handler
- * does not end a wait. */
+/* The timeout of a wait is in nanoseconds. A timeout of 0 checks once; any negative value means no
+ * limit. A signal handler does not end a wait. */
 #define EVFD_FOREVER INT64_C(-1)
 
-/* Waits, and consumes what the mode of the object consumes. Returns the number of sets of a pulse,
- * or of expirations of a timer, since the last wait; 1 for every other object. */
+/* Waits until the object is set or has expired, and consumes as the mode of the object says.
+ * Returns the number of sets of a pulse, or of expirations of a timer, since the last wait; returns
+ * 1 for every other object. */
 int64_t evfd_wait(int fd, int64_t timeout_ns);
-/* Waits for any of 1 to 253 descriptors, none twice, and consumes only from that one. Returns its
- * index, and stores the consumed amount in *taken unless `taken` is NULL. */
+/* Waits until one of 1 to 253 different descriptors is set or has expired, and consumes only from
+ * that descriptor. Returns the index of the descriptor in `fds`, and stores the consumed amount in
+ * *taken unless `taken` is NULL. */
 int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns, int64_t* taken);
-/* Waits for all of 1 to 253 descriptors, none twice. Returns 0. On success it has consumed from all
- * of them, on failure from no auto event and no semaphore. */
+/* Waits for all of 1 to 253 different descriptors. Returns 0. On success the call has consumed from
+ * all descriptors, on failure from no auto event and from no semaphore. */
 int evfd_wait_all(const int* fds, size_t count, int64_t timeout_ns);
-/* Returns 1 if a wait for a manual event sees a set even if the event is cleared immediately. That
- * needs kernel AIO; returns 0 if AIO is not available. */
+/* Returns 1 if a wait for a manual event sees a set even if the event is cleared immediately.
+ * Such waits need kernel AIO: returns 0 if AIO is not available. */
 int evfd_latches_waits(void);
 
 /* ---- Timers ---- */
 
-/* Clocks of a schedule. EVFD_CLOCK_USUAL is the timer's present clock; for a new timer it is
- * realtime if the schedule is absolute, and monotonic otherwise. */
+/* Clocks of a schedule. EVFD_CLOCK_USUAL keeps the clock of an existing timer. For a new timer it
+ * is realtime if the schedule is absolute, and monotonic if the schedule is relative. */
 #define EVFD_CLOCK_USUAL 0
 #define EVFD_CLOCK_REALTIME 1
 #define EVFD_CLOCK_MONOTONIC 2
-#define EVFD_CLOCK_BOOTTIME 3       /* continues during suspend */
-#define EVFD_CLOCK_REALTIME_ALARM 4 /* the alarm clocks wake the machine from suspend */
-#define EVFD_CLOCK_BOOTTIME_ALARM 5
+#define EVFD_CLOCK_BOOTTIME 3       /* continues while the machine is suspended */
+#define EVFD_CLOCK_REALTIME_ALARM 4 /* wakes the machine from suspend */
+#define EVFD_CLOCK_BOOTTIME_ALARM 5 /* wakes the machine from suspend */
 
-#define EVFD_ABSOLUTE 0x1 /* first_ns is a time on the clock */
-/* Setting the wall clock disarms the timer. Valid only with EVFD_ABSOLUTE. */
+#define EVFD_ABSOLUTE 0x1 /* first_ns is a time on the clock, not a time from now */
+/* With this flag, setting the wall clock disarms the timer. Valid only with EVFD_ABSOLUTE. */
 #define EVFD_CANCEL_ON_CLOCK_CHANGE 0x2
 
-/* The expirations of a timer. Fields that are not used must be 0:
+/* A schedule says when a timer expires. Fields that are not used must be 0:
  *
  *     struct evfd_schedule often = {.interval_ns = 20 * 1000 * 1000};
  */
@@ -163,21 +168,24 @@ struct evfd_schedule {
     uint64_t reserved[4];
 };
 
-/* Arm or disarm a timer. The change applies to every subscriber before they return. Return 0. */
+/* Arms a timer. The function returns 0 after every subscriber has the new schedule. */
 int evfd_arm(int fd, const struct evfd_schedule* schedule);
+/* Disarms a timer. The function returns 0 after the timer is disarmed for every subscriber. */
 int evfd_disarm(int fd);
 /* Returns the time to the next expiry in nanoseconds, or 0 if the timer is disarmed. */
 int64_t evfd_remaining(int fd);
 
 /* ---- By name, through the daemon ---- */
 
-/* Like the functions above. But tokens that do not fit into a semaphore are dropped, while
- * evfd_add() fails. */
+/* These functions are like those that take a descriptor, with two differences: evfd_set_name() and
+ * evfd_add_name() drop the tokens that do not fit into a semaphore, while evfd_add() fails, and
+ * evfd_clear_name() has no effect on a pulse. */
 int evfd_set_name(const char* name);
 int evfd_add_name(const char* name, int64_t count);
 int evfd_clear_name(const char* name);
 int evfd_is_set_name(const char* name);
-/* Like the functions above. They also wait for names that do not exist yet. */
+/* These waits are like those that take descriptors, and also wait for names that do not exist
+ * yet. */
 int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
 int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_ns, int64_t* taken);
 int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_ns);

@@ -3,7 +3,7 @@
 # build directory.
 include(CheckCXXCompilerFlag)
 
-# The architecture decides which of these flags exist.
+# These flags do not exist on every architecture, so each flag is tried.
 set(hardening)
 foreach(flag stack-protector-strong stack-clash-protection cf-protection)
     string(MAKE_C_IDENTIFIER EVFDD_HAS_${flag} has)

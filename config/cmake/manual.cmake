@@ -2,9 +2,10 @@
 find_program(SCDOC scdoc REQUIRED)
 set(EVFDD_MANUAL ${CMAKE_BINARY_DIR}/man)
 file(MAKE_DIRECTORY ${EVFDD_MANUAL})
-# Declares tables to man(1), which scdoc(1) does not.
+# This first line tells man(1) that the page has tables. scdoc(1) does not write the line.
 file(WRITE ${EVFDD_MANUAL}/first-line "'\\\" t\n")
-# evfdd_manual(COMPONENT SOURCE [PROGRAM]): PROGRAM reads the source and prints the complete one.
+# evfdd_manual(COMPONENT SOURCE [PROGRAM]): PROGRAM reads the source of the page and prints a
+# completed source.
 macro(evfdd_manual component source)
     set(page ${source})
     cmake_path(GET page STEM LAST_ONLY page)

@@ -9,20 +9,21 @@ if(EVFDD_REENTRANCY_CHECK)
 endif()
 if(EVFDD_SANITIZE)
     add_compile_options(-fsanitize=${EVFDD_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer
-        # Enough for the backtraces of sanitizers, and faster to build.
+        # -g1 is enough for the backtraces of sanitizers, and compiles faster than -g.
         -g1
-        # A fuzzer finds more the more often it runs. A debugger can still show code at -O1.
+        # -O1 lets a fuzzer run more inputs in the same time. A debugger can still show the code.
         $<$<CONFIG:Debug>:-O1>)
     if(EVFDD_SANITIZE MATCHES undefined)
-        # This check reads memory through a pipe, so it reports false errors when no descriptor is
-        # free.
+        # The vptr check reads memory through a pipe, so it reports false errors when no descriptor
+        # is free.
         add_compile_options(-fno-sanitize=vptr)
     endif()
     add_link_options(-fsanitize=${EVFDD_SANITIZE})
 endif()
 
 if(EVFDD_COVERAGE)
-    # The counters are in a mapped file from the start, so those of a killed daemon are not lost.
+    # With relocated counters, the counts of a killed daemon are not lost, because they are in a
+    # mapped file from the start.
     add_compile_options(-fprofile-instr-generate -fcoverage-mapping
         "SHELL:-mllvm -runtime-counter-relocation")
     add_link_options(-fprofile-instr-generate)

@@ -1,22 +1,23 @@
-# Static linking of the programs, and precompiled headers.
+# Links the programs statically, and precompiles headers.
 option(EVFDD_SELF_CONTAINED
     "Link evfdctl statically, and the C++ library into evfdd: one starts sooner, the other takes less memory" ON)
 if(EVFDD_SANITIZE OR EVFDD_COVERAGE)
     set(EVFDD_SELF_CONTAINED OFF) # Instrumented builds need the shared runtime libraries.
 endif()
-# Uses fmt from its headers, so that no installed file needs the shared library. Builds for tests
-# use the shared library, because they compile faster with it.
+# Uses fmt from its headers, so that no installed file needs the shared library. Builds with
+# sanitizers or coverage use the shared library, because they compile faster with it.
 set(EVFDD_FMT $<BUILD_INTERFACE:fmt::fmt-header-only>)
 if(EVFDD_SANITIZE OR EVFDD_COVERAGE)
     set(EVFDD_FMT $<BUILD_INTERFACE:fmt::fmt>)
 endif()
 if(EVFDD_SELF_CONTAINED)
-    # The linker then omits unused sections.
+    # Puts each function and variable into a section of its own, so that the linker can omit the
+    # unused sections.
     add_compile_options(-ffunction-sections -fdata-sections)
     add_link_options(LINKER:--gc-sections)
 endif()
 # Precompiles the headers that nearly every source of a library includes and that are slow to parse.
-# Builds for tests do not, so they fail if a file lacks an include.
+# Builds with sanitizers or coverage precompile nothing, so they fail if a file lacks an include.
 function(evfdd_precompile library)
     if(NOT EVFDD_SANITIZE AND NOT EVFDD_COVERAGE)
         target_precompile_headers(${library} PRIVATE

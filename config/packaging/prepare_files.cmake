@@ -1,8 +1,9 @@
-# cpack runs this after it has installed the files of all packages, and before it packs them.
+# cpack runs this script after it has installed the files of all packages and before it packs the
+# files.
 set(place ${CPACK_TEMPORARY_INSTALL_DIRECTORY})
 set(evfdctl ${place}/evfdctl${CPACK_EVFDD_BINDIR}/evfdctl)
 
-# The packages contain the evfdctl that uses shared libraries.
+# The packages contain the evfdctl that uses shared libraries, not the statically linked program.
 if(CPACK_EVFDD_DYNAMIC_EVFDCTL)
     file(COPY_FILE ${CPACK_EVFDD_DYNAMIC_EVFDCTL} ${evfdctl})
 endif()

@@ -40,7 +40,7 @@ std::optional<std::pair<uid_t, uid_t>> range_of(std::string_view line)
 {
     if (line.starts_with('#'))
         return {};
-    consume_until(line, ':'); // The name of the user, who may have several ranges.
+    consume_until(line, ':'); // Skips the user's name. A user can have several ranges.
     const auto first = parse_number(consume_until(line, ':'));
     const auto count = parse_number(line);
     constexpr std::uint64_t max_uid = std::numeric_limits<uid_t>::max();

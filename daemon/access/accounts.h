@@ -11,18 +11,18 @@ namespace evfd::daemon {
 
 class Accounts {
 public:
-    Accounts() = default; // Each user is an account.
+    Accounts() = default; // Makes every user a separate account.
     // Parses the text of a file like /etc/subuid. Ignores malformed lines and ranges that contain
     // root. Merges ranges that overlap.
     explicit Accounts(std::string_view subordinate_uids);
-    // Reads /etc/subuid; a missing file has no ranges.
+    // Reads /etc/subuid. A missing file counts as a file without ranges.
     static Accounts from_subuid_file();
 
     // Returns the first uid of the range that contains `uid`, or `uid` itself.
     uid_t account_of(uid_t uid) const;
 
 private:
-    std::map<uid_t, uid_t> last_by_first_; // Last uid of each range, by the first.
+    std::map<uid_t, uid_t> last_by_first_; // The last uid of each range, by its first uid.
 };
 
 } // namespace evfd::daemon

@@ -20,7 +20,8 @@ bool is_member(const Peer& peer, gid_t group)
            std::ranges::find(peer.groups, group) != peer.groups.end();
 }
 
-// A uid that stands for many unmapped users gets nothing from an allow rule, but deny rules apply.
+// Returns whether the rule applies to the peer. A uid that stands for many unmapped users gets
+// nothing from an allow rule, but a deny rule for that uid applies.
 bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission permission)
 {
     const bool is_user =
@@ -40,7 +41,7 @@ bool has_permission(const Peer& peer, const Ownership& object, Permission permis
     case Permission::wait: return access_of(peer, object).wait;
     case Permission::set: return access_of(peer, object).set;
     case Permission::own: return owns(peer, object);
-    case Permission::create: return true; // There is no object yet.
+    case Permission::create: return true; // No object exists yet that could deny the creation.
     }
     std::abort();
 }
@@ -86,7 +87,8 @@ bool is_in_user_namespace(std::string_view name_or_prefix)
     return name_or_prefix.starts_with(user_prefix);
 }
 
-// Each user has one spelling. Otherwise a user's names could be reached under other names.
+// Accepts a uid only without leading zeros, because a user could otherwise own names below several
+// spellings of the uid.
 std::optional<uid_t> namespace_owner(const Name& name)
 {
     if (!is_in_user_namespace(name.text()))
@@ -107,7 +109,7 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission permission) c
         return true;
     if (is_in_user_namespace(name.text()))
         return is_own_name(peer, name);
-    if (is_daemon_user(peer)) // The daemon's user could start another daemon.
+    if (is_daemon_user(peer)) // The daemon's user could start another daemon without rules.
         return true;
     // The tests go from cheap to expensive: a peer can have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
@@ -117,7 +119,8 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission permission) c
     return allows_by_default;
 }
 
-// A list asks this for every object, so the permissions are tested first: the rules cost more.
+// A List call needs this for every object. The permissions are tested first, because the rules cost
+// more time.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object)
 {
     if (peer.uid == root)

@@ -1,6 +1,6 @@
 // Access control: decides whether a peer may do something to an object.
 //
-// A decision has two parts, and both must agree:
+// A decision has two parts. The operation is allowed if each part allows it:
 //
 // 1. The administrator's Policy, from the configuration: rules by name prefix, for a user, a group
 //    or everyone. The last rule that matches peer, name and permission decides.
@@ -11,15 +11,16 @@
 //
 // The identity of a peer is what the kernel says about the other end of its socket (Peer). Root may
 // do everything. The rules do not bind the user that the daemon runs as, who could replace the
-// daemon anyway; object permissions and other users' names below `user/` do.
+// daemon anyway. That user is bound by object permissions, and has no access to other users' names
+// below `user/`.
 //
-// What must hold:
+// Invariants:
 //
 // - A uid that stands for unmapped users (user_namespaces(7)) owns nothing and gets nothing from an
-//   allow rule, but a deny rule for it applies.
-// - The caller decides whether the policy is consulted at all: objects that the configuration
-//   declares are above it.
-// - No other code looks at permissions, so this is the place to read and to change.
+//   allow rule, but a deny rule for this uid applies.
+// - The caller decides whether the policy is consulted at all: for objects that the configuration
+//   declares it is not.
+// - No other code looks at permissions, so all decisions about access can be read and changed here.
 #pragma once
 
 #include "common/enums.h"
@@ -49,7 +50,7 @@ Access access_of(const Peer& peer, const Ownership& object);
 // Returns whether the peer may delete the object and change its permissions.
 bool owns(const Peer& peer, const Ownership& object);
 
-// Returns whether this is root or the user that the daemon runs as.
+// Returns whether the user or the peer is root or the user that the daemon runs as.
 bool is_daemon_user(uid_t uid);
 bool is_daemon_user(const Peer& peer);
 
@@ -77,12 +78,13 @@ struct Policy {
         std::bitset<enum_names(Permission{}).size()> bits_;
     };
 
-    // Applies to names that begin with `prefix`. Without a user and a group it applies to everyone.
+    // A rule about the names that begin with `prefix`. Without a user and a group, the rule applies
+    // to everyone.
     struct Rule {
         std::string prefix;
         std::optional<uid_t> user = {};
         std::optional<gid_t> group = {};
-        PermissionSet allowed = {}; // No permission is both allowed and denied.
+        PermissionSet allowed = {}; // Has no permission in common with `denied`.
         PermissionSet denied = {};
         friend bool operator==(const Rule&, const Rule&) = default;
     };
@@ -93,22 +95,23 @@ struct Policy {
     bool allows(const Peer& peer, const Name& name, Permission permission) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 
-    bool allows_by_default = true; // Decides where no rule matches.
+    bool allows_by_default = true; // The decision where no rule matches.
     std::vector<Rule> rules = {};  // The last matching rule decides.
 };
 
 // Returns whether the name is below `user/`, where no rule applies: user/UID and the names below it
-// are for this user and root, the rest for root alone.
+// are for this user and root, all other names below `user/` for root alone.
 bool is_in_user_namespace(std::string_view name_or_prefix);
 // Returns the user that owns the name; nothing if it is root's or not below user/.
 std::optional<uid_t> namespace_owner(const Name& name);
 
-// Returns whether the peer may know that the object exists. That is root, the owner, and every user
-// who may wait for it or set it; below user/UID, that user and root alone.
+// Returns whether the peer may know that the object exists. Root, the owner, and every user with
+// permission to wait for the object or to set it may know. Below user/UID, only that user and root
+// may know.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object);
 
-// Reason why access is denied. `unmapped`: a user without a mapping cannot own the object it
-// creates.
+// The reason why access is denied. `unmapped`: a user that the daemon's user namespace does not map
+// cannot own an object, and so cannot create one.
 enum class DeniedBy { policy, permissions, unmapped };
 // Returns why access is denied; nothing if it is allowed. A null `policy` is not consulted. A null
 // `object` does not exist yet.

@@ -14,8 +14,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns nothing if the machine has none of this name. A failed lookup is a fault, because the
-// user or group may exist.
+// Returns the id of the user or group; nothing if the machine has none of this name. A failed
+// lookup is an error, because the user or group can exist nevertheless.
 Result<std::optional<id_t>> find(PrincipalKind kind, const std::string& name)
 {
     errno = 0;
@@ -25,7 +25,8 @@ Result<std::optional<id_t>> find(PrincipalKind kind, const std::string& name)
     } else if (const auto* group = ::getgrnam(name.c_str())) {
         return group->gr_gid;
     }
-    if (errno == 0 || errno == ENOENT || errno == ESRCH) // There is none. getpwnam(3), getgrnam(3)
+    // The machine has no such user or group. getpwnam(3), getgrnam(3)
+    if (errno == 0 || errno == ENOENT || errno == ESRCH)
         return std::nullopt;
     return std::unexpected(
         Fault::last(kind == PrincipalKind::user ? "getpwnam(3)" : "getgrnam(3)"));

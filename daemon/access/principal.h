@@ -31,8 +31,8 @@ struct Principal {
 using User = Principal<PrincipalKind::user>;
 using Group = Principal<PrincipalKind::group>;
 
-// Returns the id, which is empty if the machine has none of this name. Returns
-// nothing if the value is not valid or the lookup fails.
+// Returns the id; an empty id if the machine has no user or group of this name. Returns nothing if
+// the value is not valid or the lookup fails.
 std::optional<std::optional<id_t>> read_principal(PrincipalKind kind, json::Value value,
                                                   DecodeContext& context);
 

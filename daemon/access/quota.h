@@ -1,17 +1,18 @@
 // Quota: limits how much of each resource one account may use.
 //
 // Every resource has a limit for each user (LimitTable: general limits, and exceptions for single
-// users). Users are counted by account (Accounts), so a user gets nothing from having many uids.
+// users). Users are counted by account (Accounts), so a user cannot use more by having many uids.
 //
 // charge() checks the limit and returns a Charge, an object that represents the used amount and
-// releases it on destruction. The Charge is a member of what it pays for, so an object and its
-// charge end together. What must be counted although it may exceed the limit, because it exists
-// already, goes through charge_unchecked() and Charge::resize().
+// releases it on destruction. The Charge is a member of the object that it pays for, so an object
+// and its charge end together. What exists already is charged without a check, even if it exceeds
+// the limit, by charge_unchecked() and Charge::resize().
 //
-// Some resources become free without a notice to the quota. For these set_reclaim() registers a
-// function that looks for such amounts before a charge is refused.
+// Some resources become free without a notice to the quota. For such a resource, set_reclaim()
+// registers a function that releases what has become free. The quota calls this function before it
+// refuses a charge.
 //
-// What must hold:
+// Invariants:
 //
 // - The amount of a resource that an account uses is the sum of its Charges.
 // - A Charge is destroyed before its Quota.
@@ -57,13 +58,13 @@ inline constexpr Limits default_limits{{
     8'192,                           // subscriptions
     8'192,                           // waits
     64,                              // monitors
-    50'000,                          // ticks
-    16 * 1024 * 1024,                // unread_bytes
-    4 * max_descriptors_per_message, // unread_descriptors
-    64,                              // calls
+    50'000,                          // ticks: expirations per second of timers that set events
+    16 * 1024 * 1024,                // unread_bytes of replies
+    4 * max_descriptors_per_message, // unread_descriptors in replies
+    64,                              // calls answered in one iteration of the event loop
 }};
 
-// General limits, and the limits of users with limits of their own.
+// The general limits, and the limits of the users for whom the configuration sets other ones.
 struct LimitTable {
     Limits general = default_limits;
     std::map<uid_t, Limits> users = {};
@@ -106,7 +107,8 @@ public:
 
         uid_t account() const { return account_; }
         std::int64_t amount() const { return amount_; }
-        // Does not check the limit: the change has happened already.
+        // Changes the charged amount. Does not check the limit, because the use has changed
+        // already.
         void resize(std::int64_t amount);
 
     private:
@@ -123,12 +125,13 @@ public:
 
     // Replaces the limits. Users above a new limit keep what they have.
     void set_limits(LimitTable limits) { limits_ = std::move(limits); }
-    // Applies to later charges.
+    // Replaces the accounts for later charges.
     void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
-    // All users of an account share its quotas.
+    // Returns the account of the user. All users of an account share its quotas.
     uid_t account(uid_t uid) const { return accounts_.account_of(uid); }
     Payer payer(uid_t uid) const { return {uid, account(uid)}; }
-    // Called before a refusal; releases charges for resources that became free without a notice.
+    // A function that is called before a charge is refused. It releases the account's charges for
+    // resources that became free without a notice.
     using Reclaim = std::function<void(uid_t account)>;
     void set_reclaim(Resource resource, Reclaim reclaim);
 
@@ -154,7 +157,7 @@ private:
     LimitTable limits_;
     Accounts accounts_;
     Counts totals_{};
-    std::unordered_map<uid_t, Counts> counts_; // Only accounts that use any resource.
+    std::unordered_map<uid_t, Counts> counts_; // Contains only accounts that use a resource.
     std::array<Reclaim, resource_count> reclaims_{};
 };
 

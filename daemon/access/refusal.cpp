@@ -28,7 +28,7 @@ namespace {
 
 using namespace std::string_literals;
 
-constexpr auto wake_alarm = "CAP_WAKE_ALARM"; // capabilities(7)
+constexpr auto wake_alarm = "CAP_WAKE_ALARM"; // The capability to use alarm clocks. capabilities(7)
 
 std::int64_t descriptor_limit()
 {

@@ -1,5 +1,5 @@
 // Refusals: the errors of the protocol with which the daemon answers a request that it does not
-// carry out. Each has one sentence for people that says what is wrong and what to do.
+// carry out. Each refusal has one sentence for people that says what is wrong and what to do.
 #pragma once
 
 #include "common/name.h"
@@ -16,7 +16,7 @@
 
 namespace evfd::daemon {
 
-// Every error of the protocol.
+// Any error of the protocol.
 using Reason =
     std::variant<protocol::NoSuchName, protocol::NameTaken, protocol::Replaced, protocol::WrongKind,
                  protocol::NotPermitted, protocol::QuotaExceeded, protocol::OutOfDescriptors,
@@ -26,9 +26,9 @@ using Reason =
                  protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
                  protocol::ExpectedMore>;
 
-// One error of the protocol. Nearly every function can return a Refusal and few look into it. A
-// variant of 20 types would be compiled into each file, so its copies and its destructor are in
-// refusal.cpp.
+// One error of the protocol. Nearly every function can return a Refusal and few look into it. If
+// the copies and the destructor of the variant of 20 types were not in refusal.cpp, each source
+// file would compile them.
 class Refusal {
 public:
     template <class Error>
@@ -42,7 +42,7 @@ public:
     Refusal& operator=(Refusal&& other) noexcept;
     ~Refusal();
 
-    // Not valid after a move.
+    // Must not be called on a Refusal that was moved from.
     Reason& reason() { return *reason_; }
     const Reason& reason() const { return *reason_; }
 
@@ -57,12 +57,13 @@ namespace refuse {
 
 Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
-// The name belongs to another object than the caller meant. `id`: the id of that object.
+// The name belongs to another object than the caller meant. `id`: the id of the object that has the
+// name now.
 Refusal replaced(const Name& name, protocol::ObjectId id);
 Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected);
 Refusal not_permitted(const Name& name, Permission permission, Permissions permissions,
                       uid_t owner);
-// The policy denies it, whatever the object's permissions are or will be.
+// The policy denies the permission, whatever the object's own permissions are or will be.
 Refusal not_permitted_by_policy(const Name& name, Permission permission, uid_t caller);
 // The caller may wait, but a wait that consumes also requires permission to set.
 Refusal consume_not_permitted(const Name& name, Permissions permissions, uid_t owner);
@@ -72,8 +73,8 @@ Refusal too_many_groups(const Name& event);
 // A user without a mapping in the daemon's user namespace cannot own anything.
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
-// Objects, subscriptions and processes use their share of the daemon's descriptors, or the rest of
-// it is reserved. `use.limit` is the user's present use.
+// Objects, subscriptions and processes use up their share of the daemon's descriptors, or the rest
+// of that share is reserved for other users. `use.limit` is the user's present use.
 Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
 // The rest of the pool is reserved for users who have less. `exceeded.limit` is the user's present
 // use.
@@ -87,13 +88,15 @@ Refusal no_such_process();
 Refusal timed_out();
 Refusal deleted(const Name& name);
 Refusal cancelled(const Name& name);
-// Subscribed descriptors use the clock `present`, and the timer was to use `requested`.
+// The subscribers' descriptors of the timer use the clock `present`, and cannot change to
+// `requested`.
 Refusal clock_in_use(const Name& name, Clock present, Clock requested);
-// The clock wakes the machine, which the caller is not permitted to do.
+// The clock wakes the machine from suspend, which the caller is not permitted to do.
 Refusal wake_not_permitted(Clock clock);
 // The clock cannot be used. EPERM for an alarm clock means that CAP_WAKE_ALARM is missing.
 Refusal clock_unavailable(Clock clock, const Fault& fault);
-// OutOfDescriptors if the daemon ran out of descriptors.
+// Returns OutOfDescriptors if the daemon ran out of descriptors, and SystemFailure for other
+// faults.
 Refusal system_failure(const Fault& fault);
 
 } // namespace refuse

@@ -1,9 +1,9 @@
 // SharedPool: something of which all users together have a fixed amount, such as descriptors.
 //
 // take() gives one unit to a user and returns a Charge, an object that returns the unit on
-// destruction. The Charge is a member of what uses the unit. The last part of the pool is reserved
-// for users who have little of it, so that no user can exhaust it for the others. Root and the
-// daemon's user may take that part as well.
+// destruction. The Charge is a member of the object that uses the unit. The last part of the pool
+// is reserved for users who have little of it, so that no user can exhaust it for the others. Root
+// and the daemon's user may take that part as well.
 //
 // Invariants: used() is the number of Charges. A Charge is destroyed before its pool.
 #pragma once
@@ -25,7 +25,7 @@ public:
     SharedPool(const SharedPool&) = delete;
     SharedPool& operator=(const SharedPool&) = delete;
 
-    // One unit of the pool.
+    // One unit of the pool that a user has taken.
     class Charge {
     public:
         Charge(Charge&& other) noexcept
@@ -39,7 +39,7 @@ public:
             return *this;
         }
         ~Charge() { release(); }
-        // Returns the unit now.
+        // Returns the unit to the pool now.
         void release();
 
     private:
@@ -49,12 +49,13 @@ public:
         uid_t account_;
     };
 
-    // Why a user gets no unit: none is left, or the rest is reserved for users who have fewer.
+    // The reason why a user gets no unit: none is left, or the rest is reserved for users who have
+    // fewer.
     enum class Shortage : std::uint8_t { exhausted, reserved };
 
     std::expected<Charge, Shortage> take(const Payer& payer);
-    // Takes a unit without a check: for what exists already, and for connections of root and of the
-    // daemon's user. The pool may get more than full.
+    // Takes a unit without a check, so more units can be in use than the pool has. Used for what
+    // exists already, and for connections of root and of the daemon's user.
     Charge take_unchecked(const Payer& payer);
 
     std::int64_t used() const { return used_; }
@@ -63,7 +64,8 @@ public:
 private:
     std::int64_t capacity_;
     std::int64_t used_ = 0;
-    std::unordered_map<uid_t, std::int64_t> used_by_account_; // Only accounts that have any.
+    // Contains only accounts that have a unit.
+    std::unordered_map<uid_t, std::int64_t> used_by_account_;
 };
 
 } // namespace evfd::daemon

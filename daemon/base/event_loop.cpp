@@ -45,7 +45,7 @@ EventLoop::Watch EventLoop::watch(const EventLoop& other, Callback callback)
     return fill_slot(index, other.epoll_.get(), std::move(callback));
 }
 
-// Returns a free slot, which stays free until fill_slot().
+// Returns a free slot. The slot stays free until fill_slot() is called.
 std::uint32_t EventLoop::next_slot()
 {
     if (free_slots_.empty()) {
@@ -135,7 +135,7 @@ std::optional<nanoseconds> EventLoop::time_to_next_timeout(std::optional<nanosec
     return timeout ? std::min(*timeout, next) : next;
 }
 
-// Returns how many descriptors of the epoll set are ready.
+// Waits for the epoll set, and returns how many of its descriptors are ready.
 Result<std::size_t> EventLoop::wait_for_events(Events& events,
                                                std::optional<nanoseconds> wait_for) const
 {
@@ -175,7 +175,8 @@ Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds
         const bool is_quiet = polled.quiet_until > now;
         if (is_quiet)
             wait_for = std::min(wait_for.value_or(edge_quiet_time), polled.quiet_until - now);
-        const int fd = is_quiet ? -1 : slots_[polled.slot].fd; // ppoll(2) ignores -1.
+        // ppoll(2) ignores the descriptor -1.
+        const int fd = is_quiet ? -1 : slots_[polled.slot].fd;
         pollfds.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
     }
     const auto span = to_timespec(wait_for.value_or(nanoseconds{0}));
@@ -260,7 +261,8 @@ void EventLoop::run_timeouts()
         auto& entry = *timeouts_.begin()->second;
         timeouts_.erase(timeouts_.begin());
         entry.position.reset();
-        const auto task = std::move(entry.task); // The task may destroy its timeout.
+        // The task is moved out of its entry, because it can destroy its timeout.
+        const auto task = std::move(entry.task);
         task();
     }
 }

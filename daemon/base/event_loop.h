@@ -7,24 +7,25 @@
 //    deferred.
 // 2. Calls the callback of each ready descriptor, at most `batch` of them.
 // 3. Runs the timeouts that have expired, earliest first.
-// 4. Runs the tasks that were deferred before or during this iteration. Tasks that these defer run
-//    in the next one.
+// 4. Runs the tasks that were deferred before or during this iteration. Tasks that are deferred
+//    while these tasks run wait for the next iteration.
 //
-// A Watch keeps a descriptor in the epoll set while it lives. epoll_data carries a slot number and
-// its generation, not a pointer, so an event that was fetched before its watch was destroyed finds
-// no callback. A callback may destroy any watch, also its own: the functions of destroyed watches
-// are kept until the end of the iteration.
+// A Watch keeps a descriptor in the epoll set while the Watch exists. epoll_data carries a slot
+// number and its generation, not a pointer, so an event that was fetched before its watch was
+// destroyed finds no callback. A callback is allowed to destroy any watch, also its own: the
+// callbacks of destroyed watches are kept until the end of the iteration.
 //
 // The kernel limits the number of watches of a user (fs.epoll.max_user_watches), and other
-// processes of the same user can use it up. A watch that does not fit is polled with ppoll(2)
-// beside the epoll set, and moved there when there is room again.
+// processes of the user can use up this limit. A watch that does not fit is polled with ppoll(2)
+// beside the epoll set, and is moved into the epoll set when there is room again.
 //
 // What must hold:
 //
 // - A Watch is destroyed before its descriptor is closed. A duplicate that another process holds
 //   would keep the closed descriptor in the epoll set.
-// - An object with a Watch is neither copied nor moved, and declares it after what it watches.
-// - No callback blocks: every client waits for it.
+// - An object with a Watch is neither copied nor moved, and declares the Watch after the descriptor
+//   that it watches.
+// - No callback blocks, because all clients would have to wait.
 #pragma once
 
 #include "common/clock.h"
@@ -49,19 +50,19 @@ namespace evfd::daemon {
 
 class EventLoop {
 public:
-    // `events`: EPOLLIN etc., epoll_ctl(2).
+    // `events` is a mask of EPOLLIN and other flags. epoll_ctl(2)
     using Callback = std::function<void(std::uint32_t events)>;
     using Task = std::function<void()>;
 
     // The largest number of descriptors dispatched in one iteration.
     static constexpr std::size_t batch = max_events_per_iteration;
 
-    EventLoop(); // Throws std::system_error.
+    EventLoop(); // Creates the epoll set. Throws std::system_error.
     EventLoop(const EventLoop&) = delete;
     EventLoop& operator=(const EventLoop&) = delete;
 
-    // Keeps a descriptor in the epoll set while it lives. It must be destroyed before the
-    // descriptor is closed.
+    // Keeps a descriptor in the epoll set while the Watch exists. The Watch must be destroyed
+    // before the descriptor is closed.
     class Watch {
     public:
         Watch(Watch&& other) noexcept
@@ -83,15 +84,16 @@ public:
         EventLoop* loop_;
         std::uint32_t slot_;
     };
-    // Watches `fd`. If the kernel allows no more epoll watches, the descriptor is polled instead.
-    // For an edge-triggered watch the function fails with ENOSPC then.
+    // Watches `fd`. If the kernel allows no more epoll watches, the descriptor is polled instead;
+    // but for an edge-triggered watch the function fails with ENOSPC.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
-    // The other loop is polled beside the epoll set: the kernel refuses a descriptor for a nested
-    // epoll once other processes' epolls have made 500 paths to it. epoll_ctl(2), EINVAL.
+    // The epoll set of the other loop is polled, and not added to the epoll set of this loop: the
+    // kernel refuses a descriptor for a nested epoll set once the epoll sets of other processes
+    // have made 500 paths to the descriptor. epoll_ctl(2), EINVAL.
     Watch watch(const EventLoop& other, Callback callback);
 
-    // Runs a task once at a given time, unless it is destroyed before.
+    // Runs a task once at a given time, unless the Timeout is destroyed before.
     class Timeout {
     public:
         ~Timeout();
@@ -103,7 +105,7 @@ public:
         struct Entry {
             EventLoop& loop;
             Task task;
-            // Empty once the timeout has expired.
+            // The place in timeouts_; empty once the timeout has expired.
             std::optional<std::multimap<MonotonicTime, Entry*>::iterator> position;
         };
         explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
@@ -111,12 +113,14 @@ public:
     };
     Timeout add_timeout(MonotonicTime when, Task task);
 
-    // Runs the task at the end of this iteration, or without waiting in the next one.
+    // Runs the task at the end of this iteration. A task that is deferred by a deferred task runs
+    // in the next iteration, which then does not wait for events.
     void defer(Task task) { deferred_.push_back(std::move(task)); }
-    bool has_deferred() const { return !deferred_.empty(); } // For the next iteration.
+    // Returns whether a task is deferred to the next iteration.
+    bool has_deferred() const { return !deferred_.empty(); }
 
-    // Runs one iteration: waits for events, at most for `timeout` (indefinitely without one), and
-    // calls their callbacks. Returns the number of ready descriptors.
+    // Runs one iteration: waits for events, at most for `timeout` (indefinitely without a timeout),
+    // and calls their callbacks. Returns the number of ready descriptors.
     Result<std::size_t> run_once(std::optional<nanoseconds> timeout = {});
     bool watches_any() const { return slots_.size() > free_slots_.size(); }
     // Dispatches the descriptors that are ready now, without waiting. Runs no timeouts and no
@@ -126,26 +130,27 @@ public:
     Result<void> run();
     void stop() { running_ = false; }
 
-    // Number of the current iteration, from 1.
+    // Returns the number of the current iteration. The first iteration has number 1.
     std::uint64_t iteration() const { return iteration_; }
-    // Durations of the completed iterations, without the waiting.
+    // Returns the durations of the completed iterations, without the time of waiting for events.
     const Histogram& iteration_latency() const { return iteration_latency_; }
 
 private:
-    // epoll_data carries a slot and its generation, so an event that was fetched before its watch
-    // was destroyed finds no callback.
+    // The descriptor and the callback of a watch. epoll_data carries the number of the slot and its
+    // generation, so an event that was fetched before its watch was destroyed finds no callback.
     struct Slot {
         int fd = -1;
         std::uint32_t generation = 0;
         std::unique_ptr<Callback> callback;
     };
 
-    // A watch outside of the epoll set.
+    // A watch outside of the epoll set, which ppoll(2) polls.
     struct Polled {
         std::uint32_t slot;
         std::uint32_t events;
-        const EventLoop* other = nullptr; // A loop without watches is not polled.
-        // An edge-triggered watch is not polled before this time, after it was dispatched.
+        // The watched loop, or null for a descriptor. A loop without watches is not polled.
+        const EventLoop* other = nullptr;
+        // After an edge-triggered watch was dispatched, it is not polled before this time.
         MonotonicTime quiet_until{};
     };
 
@@ -154,12 +159,13 @@ private:
     Result<std::size_t> wait_for_events(Events& events, std::optional<nanoseconds> wait_for) const;
     struct PollResult {
         bool epoll_is_ready;
-        std::vector<epoll_event> events; // Events of the watches outside of the epoll set.
+        std::vector<epoll_event> events; // The events of the watches outside of the epoll set.
     };
     Result<PollResult> wait_by_ppoll(std::optional<nanoseconds> wait_for);
     bool polls_any() const;
     void move_to_epoll(MonotonicTime now);
-    bool add_to_set(std::uint32_t slot, std::uint32_t events) const; // On failure, see errno.
+    // Returns whether the descriptor was added. On failure errno has the reason.
+    bool add_to_set(std::uint32_t slot, std::uint32_t events) const;
     epoll_event make_epoll_event(std::uint32_t slot, std::uint32_t events) const;
     std::uint32_t next_slot();
     Watch fill_slot(std::uint32_t index, int fd, Callback callback);
@@ -175,7 +181,8 @@ private:
     std::vector<std::uint32_t> free_slots_;
     std::vector<Polled> polled_;
     MonotonicTime next_epoll_retry_{};
-    // Kept until the end of the iteration; one of them may be running.
+    // The callbacks of destroyed watches. They are kept until the end of the iteration, because one
+    // of them can be running.
     std::vector<std::unique_ptr<Callback>> destroyed_callbacks_;
     std::multimap<MonotonicTime, Timeout::Entry*> timeouts_;
     std::vector<Task> deferred_;

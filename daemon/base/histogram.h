@@ -12,7 +12,7 @@ namespace evfd::daemon {
 
 class Histogram {
 public:
-    // Upper bounds of the buckets. One more bucket counts longer durations.
+    // The upper bounds of the buckets. One more bucket counts the durations above the last bound.
     static constexpr std::array<nanoseconds, 10> bounds{
         std::chrono::microseconds{10},  std::chrono::microseconds{30},
         std::chrono::microseconds{100}, std::chrono::microseconds{300},
@@ -27,7 +27,7 @@ public:
         ++counts_[static_cast<std::size_t>(bucket)];
         sum_ += span;
     }
-    // One count for each bound, and one for longer durations.
+    // Returns one count for each bound, and one for the durations above the last bound.
     const std::array<std::uint64_t, bounds.size() + 1>& counts() const { return counts_; }
     nanoseconds sum() const { return sum_; }
 

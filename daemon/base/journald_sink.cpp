@@ -30,8 +30,8 @@ int priority_of(spdlog::level::level_enum level)
     return LOG_INFO;
 }
 
-// Appends "NAME=value". A value with several lines is written as the name, the value's length in 64
-// bits, little endian, and the value. https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
+// Appends "NAME=value". A value with several lines is written as the name, the length of the value
+// in 64 bits, little endian, and the value. https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
 void add_field(std::string& entry, std::string_view name, std::string_view value)
 {
     entry += name;
@@ -45,7 +45,8 @@ void add_field(std::string& entry, std::string_view name, std::string_view value
     (entry += value) += '\n';
 }
 
-// Standard error may be a socket, as under systemd, whose other end has stopped reading.
+// Writes a line to standard error, but never waits. Under systemd standard error is a socket, and
+// its other end can have stopped reading.
 void write_to_stderr(std::string_view line)
 {
     if (::send(STDERR_FILENO, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&
@@ -95,7 +96,8 @@ void JournaldSink::write(const spdlog::details::log_msg& line, const log::Fields
         write_to_stderr(fmt::format("{}: {}\n", identifier_, message));
 }
 
-// The datagram goes to a path, not over a connection, so a restarted journald is found at once.
+// The datagram is sent to a path, not over a connection, so it reaches a restarted journald at
+// once.
 int JournaldSink::send(std::string_view entry) const
 {
     sockaddr_un address{};
@@ -126,7 +128,8 @@ std::string JournaldSink::entry(int priority, std::string_view message,
         add_field(entry, "EVFDD_NAME", fields.name);
     if (fields.uid)
         add_field(entry, "EVFDD_UID", fmt::to_string(*fields.uid));
-    if (fields.pid.value_or(0) != 0) // 0: not visible in our pid namespace.
+    // The pid 0 stands for a process that is not visible in our pid namespace.
+    if (fields.pid.value_or(0) != 0)
         add_field(entry, "EVFDD_PID", fmt::to_string(*fields.pid));
     return entry;
 }

@@ -1,6 +1,7 @@
-// Sends spdlog's lines to journald with structured fields, so `journalctl EVFDD_NAME=a` finds them.
-// The sink speaks journald's native protocol itself, one datagram a line: sd_journal_sendv(3) waits
-// while journald's queue is full, and knows one socket only.
+// Sends spdlog's lines to journald with structured fields, so that `journalctl EVFDD_NAME=a` finds
+// them. The sink writes journald's native protocol without the help of sd_journal_sendv(3), one
+// datagram for each line. That function waits while journald's queue is full, and knows only one
+// socket.
 #pragma once
 
 #include "common/result.h"
@@ -20,13 +21,13 @@ namespace evfd::daemon {
 inline constexpr const char* journald_socket_path = "/run/systemd/journal/socket";
 
 // Returns whether `fd` is the stream that $JOURNAL_STREAM names as "DEVICE:INODE", systemd.exec(5).
-// $INVOCATION_ID is not enough: it is also set in a shell of a session, and when standard error is
-// redirected.
+// A check of $INVOCATION_ID is not enough, because that variable is also set in a shell of a
+// session, and when standard error is redirected.
 bool is_journald_stream(int fd, std::string_view journal_stream);
 
-// Never waits. A line is dropped while journald's queue is full; the next line that gets through is
-// preceded by the number of dropped lines. Without journald a line goes to standard error, unless
-// that would wait.
+// The sink never waits. While journald's queue is full, lines are dropped. The number of dropped
+// lines is logged in front of the next line that gets through. If journald does not run, a line
+// goes to standard error, unless writing it there would wait.
 class JournaldSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
 public:
     static Result<std::shared_ptr<JournaldSink>> create(const std::string& path,
@@ -41,7 +42,7 @@ private:
     void sink_it_(const spdlog::details::log_msg& line) override;
     void flush_() override {}
 
-    // Returns 0 or an errno value.
+    // Sends one entry to journald. Returns 0 or an errno value.
     int send(std::string_view entry) const;
     void report_dropped();
     std::string entry(int priority, std::string_view message, const log::Fields& fields) const;

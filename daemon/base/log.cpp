@@ -55,7 +55,7 @@ bool is_logged(Severity severity)
     return spdlog::default_logger_raw()->should_log(to_spdlog(severity));
 }
 
-// Gives the line to the sinks of the log. One that can use the fields gets them with it.
+// Passes the line to all sinks of the log. The journald sink gets the fields as well.
 void write_line(Severity severity, const Fields& fields, std::string_view message)
 {
     const auto& logger = *spdlog::default_logger_raw();
@@ -88,7 +88,7 @@ void write(Severity severity, const Fields& fields, fmt::string_view format,
 try {
     if (is_logged(severity))
         write_line(severity, fields, fmt::vformat(format, arguments));
-} catch (const std::exception&) { // There is no memory to report it either.
+} catch (const std::exception&) { // Drops the line: no memory is left to report the failure.
 }
 
 void Limited::write(Severity severity, const Fields& fields, fmt::string_view format,
@@ -103,7 +103,7 @@ try {
     if (*suppressed > 0)
         line += fmt::format(" ({} more before)", *suppressed);
     write_line(severity, fields, line);
-} catch (const std::exception&) { // There is no memory to report it either.
+} catch (const std::exception&) { // Drops the line: no memory is left to report the failure.
 }
 
 void shut_down()

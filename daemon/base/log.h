@@ -1,6 +1,6 @@
-// The daemon's log. spdlog writes it. Only log.cpp and the journald sink include spdlog's headers,
-// which take seconds to compile. journald gets the object, user and process of a line as fields,
-// see daemon/base/journald_sink.h.
+// The daemon's log, which is written by spdlog. Only log.cpp and the journald sink include spdlog's
+// headers, because these take seconds to compile. journald gets the object, the user and the
+// process of a line as fields, see daemon/base/journald_sink.h.
 #pragma once
 
 #include "daemon/base/log_rate_limit.h"
@@ -16,7 +16,7 @@
 
 namespace evfd::daemon::log {
 
-// The least severity that is logged. Critical lines always are.
+// The least severity that is logged. Critical lines are always logged.
 enum class Level { debug, info, warn, error };
 
 constexpr auto enum_names(Level)
@@ -29,11 +29,12 @@ constexpr auto enum_names(Level)
 
 enum class Severity { debug, info, warn, error, critical };
 
-// Logs to journald if standard error is connected to it, else to standard error.
+// Starts the log. Lines go to journald if standard error is connected to journald, and to standard
+// error if it is not.
 void set_up(Level level);
-// Applies to later lines.
+// Changes the least severity for later lines.
 void set_level(Level level);
-// Flushes spdlog's buffers and shuts it down.
+// Flushes spdlog's buffers and shuts spdlog down.
 void shut_down();
 
 // The object, the user and the user's process that a line is about. Empty fields are not logged.
@@ -43,8 +44,8 @@ struct Fields {
     std::optional<pid_t> pid = {};
 };
 
-// Logs `arguments` in `format`, if lines of this severity are logged. A line that cannot be
-// formatted for lack of memory is dropped.
+// Logs `arguments` in `format`, if lines of this severity are logged. A line is dropped if there is
+// no memory to format it.
 void write(Severity severity, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
@@ -74,7 +75,7 @@ void critical(const Fields& fields, fmt::format_string<Args...> format, Args&&..
     write(Severity::critical, fields, format, fmt::make_format_args(args...));
 }
 
-// Logs the lines that a client can cause, at a limited rate. The format identifies the kind of a
+// Logs the lines that clients can cause, at a limited rate. The format identifies the kind of a
 // line. Each kind has its own limit, so one kind cannot suppress another. Debug lines have no
 // limit.
 class Limited {

@@ -1,5 +1,5 @@
-// Limits how many lines of one kind are logged in each interval, and counts the suppressed ones. A
-// user could fill the log otherwise.
+// Limits how many lines of one kind are logged in each interval, and counts the suppressed lines.
+// Without this limit a user could fill the log.
 #pragma once
 
 #include "common/clock.h"
@@ -13,11 +13,12 @@ namespace evfd::daemon {
 
 class LogRateLimit {
 public:
-    static constexpr std::int64_t burst = 20; // Lines in each interval.
+    // The number of lines that are logged in each interval.
+    static constexpr std::int64_t burst = 20;
     static constexpr std::chrono::seconds interval{1};
 
-    // Returns nothing if the line must be suppressed; else the number of lines suppressed since the
-    // last one that was logged.
+    // Returns nothing if the line must be suppressed. If the line can be logged, returns the number
+    // of lines that were suppressed since the last logged line.
     std::optional<std::int64_t> try_acquire(MonotonicTime now)
     {
         if (now - begin_ >= interval) {

@@ -1,7 +1,8 @@
-// OnStack: aborts when a class is entered that is on the call stack already.
+// OnStack: aborts the process if a class is entered while one of its functions is on the call stack
+// already.
 //
-// A build with EVFDD_REENTRANCY_CHECK checks this in each function that has an OnStack. In any
-// other build an OnStack is empty.
+// A build with EVFDD_REENTRANCY_CHECK checks this in each function that declares an OnStack object.
+// In any other build an OnStack object does nothing.
 #pragma once
 
 #ifdef EVFDD_REENTRANCY_CHECK
@@ -22,7 +23,8 @@ public:
     }
     ~OnStack() { --calls_; }
 #else
-    OnStack() {} // Not defaulted: an object of the class is not an unused variable.
+    // Not defaulted, so that the compiler does not report an OnStack object as an unused variable.
+    OnStack() {}
 #endif
     OnStack(const OnStack&) = delete;
     OnStack& operator=(const OnStack&) = delete;

@@ -13,7 +13,8 @@ namespace {
 
 constexpr auto directory = "/proc/self/fd";
 
-// The kernel gives the number of open descriptors as the size of the directory. proc(5)
+// Since Linux 6.2 the kernel reports the number of open descriptors as the size of this directory.
+// proc(5)
 std::optional<std::int64_t> count_from_stat()
 {
     struct stat status{};
@@ -26,7 +27,7 @@ std::int64_t count_by_listing()
 {
     std::error_code failed;
     const std::filesystem::directory_iterator open{directory, failed};
-    // Without the iterator's own descriptor.
+    // Subtracts 1 for the iterator's own descriptor.
     return failed ? 0 : std::distance(begin(open), end(open)) - 1;
 }
 

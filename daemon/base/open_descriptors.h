@@ -7,11 +7,13 @@ namespace evfd::daemon {
 
 class OpenDescriptors {
 public:
-    // `known`: how many of the descriptors that are open now count() will get as its argument.
+    // Must be called before count(). `known` is the number of open descriptors that the caller has
+    // counted, in the same way as for the argument of count().
     void begin(std::int64_t known);
 
-    // Returns the kernel's count. Linux before 6.2 has none: then `known` plus the other
-    // descriptors that were open at begin().
+    // Returns the number of open descriptors, as the kernel counts them. Linux before 6.2 does not
+    // count them: there the result is `known` plus the number of other descriptors that were open
+    // at begin().
     std::int64_t count(std::int64_t known) const;
 
 private:

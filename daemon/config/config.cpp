@@ -32,10 +32,10 @@ std::unexpected<ConfigError> cannot_read(const std::string& file, int error)
                                          std::generic_category().message(error)));
 }
 
-// Returns nothing if the file does not exist.
+// Returns the contents of the file, or nothing if the file does not exist.
 std::expected<std::optional<std::string>, ConfigError> read_contents(const std::string& file)
 {
-    // A blocking open would wait for the writer of a FIFO. fifo(7)
+    // Opens without blocking, because a blocking open(2) of a FIFO waits for a writer. fifo(7)
     const UniqueFd fd{::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)};
     if (!fd && errno == ENOENT)
         return std::nullopt;
@@ -106,7 +106,8 @@ std::string ConfigError::message() const
     if (line > 0)
         fmt::format_to(std::back_inserter(text), ":{}", line);
     if (!key.empty()) {
-        // An unknown key can contain any character; the message must stay on one line.
+        // Escapes the key: an unknown key can contain any character, but the message must stay on
+        // one line.
         std::string quoted;
         json::append_string(quoted, key);
         (text += ": ").append(quoted, 1, quoted.size() - 2);

@@ -1,5 +1,5 @@
-// The daemon's configuration, from its configuration file and the files in conf.d beside it. A
-// reload reads a new Config and applies it as a whole or not at all.
+// The daemon's configuration, which is read from its configuration file and the files in conf.d
+// beside it. A reload reads a new Config and applies it as a whole or not at all.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -18,18 +18,18 @@
 
 namespace evfd::daemon {
 
-// Path of the default file, which may be missing.
+// The path of the default configuration file, which does not have to exist.
 inline constexpr const char* default_config_path = "/etc/evfdd/evfdd.json";
 
-// Owner and group of a declared object.
+// The owner and the group of a declared object.
 struct DeclaredOwner {
     uid_t uid;
     gid_t gid;
     friend bool operator==(const DeclaredOwner&, const DeclaredOwner&) = default;
 };
 
-// An object that the daemon creates at its start, as if a client had requested it. It is permanent,
-// and an existing object is accepted.
+// An object that the configuration declares. The daemon creates the object at its start, as if a
+// client had requested it. The object is permanent, and an existing object of the name is accepted.
 template <class Request>
 struct Declared {
     Request request;
@@ -40,15 +40,16 @@ using DeclaredEvent = Declared<protocol::CreateEvent>;
 using DeclaredTimer = Declared<protocol::Arm>;
 
 struct Config {
-    mode_t socket_mode = 0666; // Mode of the socket file, which decides who may connect.
+    // The mode of the socket file, which decides which users may connect.
+    mode_t socket_mode = 0666;
     log::Level log_level = log::Level::info;
     // How long the daemon keeps a session for its client after a restart.
     nanoseconds resume_grace = std::chrono::seconds{30};
     Limits limits = default_limits;
-    // Limits of single users, which replace those in `limits`.
+    // The limits of single users, which replace those in `limits`.
     std::map<uid_t, std::map<Resource, std::int64_t>> user_limits;
-    Policy policy;                     // The rules of all files, in order.
-    std::vector<DeclaredEvent> events; // No name occurs twice in these two lists.
+    Policy policy;                     // The rules of all files, in the order of the files.
+    std::vector<DeclaredEvent> events; // No name occurs twice in `events` and `timers` together.
     std::vector<DeclaredTimer> timers;
     // One sentence for each part that was ignored because it names an unknown user or group.
     std::vector<std::string> warnings;
@@ -59,20 +60,22 @@ struct Config {
 
 struct ConfigError {
     std::string file;
-    std::size_t line; // 0: the whole file.
-    std::string key;  // For example "events[2].mode"; empty if no key is at fault.
-    std::string what; // Also says what to do.
+    std::size_t line; // The line of the error; 0 if the whole file is at fault.
+    std::string key;  // The key at fault, such as "events[2].mode"; empty if no key is at fault.
+    std::string what; // The error, and what to do about it.
 
-    std::string message() const; // For example "/etc/evfdd/evfdd.json:12: limits.objects: ..."
+    // Returns, for example, "/etc/evfdd/evfdd.json:12: limits.objects: ...".
+    std::string message() const;
 };
 
 enum class IfMissing { refuse, use_defaults };
 
-// Reads the file at `path`, then each *.json in conf.d beside it, in the order of their names.
-// Later keys override earlier ones; declared objects are added.
+// Reads the file at `path`, then each *.json in conf.d beside it, in the order of their names. A
+// key in a later file overrides the key of an earlier file. The rules and declared objects of all
+// files are added together.
 std::expected<Config, ConfigError> load_config(const std::string& path,
                                                IfMissing if_missing = IfMissing::refuse);
-// Returns the paths of those files, in the same order.
+// Returns the paths of the files that load_config() reads, in the order of reading.
 std::expected<std::vector<std::string>, ConfigError> config_files(const std::string& path);
 
 } // namespace evfd::daemon

@@ -37,9 +37,9 @@ protocol::Arm request_of(const TimerDeclaration& timer)
     return request;
 }
 
-// The reason why fields that are valid by themselves are invalid together.
+// The reason why fields that are valid separately are invalid together.
 struct Conflict {
-    std::string key; // The key at fault; empty: the whole object.
+    std::string key; // The key at fault; empty if the whole object is at fault.
     std::string what;
 };
 
@@ -50,7 +50,7 @@ std::optional<Conflict> check(const EventDeclaration&, const protocol::CreateEve
     return {};
 }
 
-// Explains an error of resolve_spec() in terms of the configuration's keys.
+// Explains an error of resolve_spec() with the keys of the configuration.
 Conflict explain(const protocol::Arm& request, const std::string& field)
 {
     constexpr nanoseconds zero{0};
@@ -99,12 +99,12 @@ std::optional<id_t> id_of(const std::optional<Principal<kind>>& principal)
     return principal ? principal->id : std::nullopt;
 }
 
-// Adds one file to the draft.
+// Adds the settings of one file to the draft.
 struct FileMerge {
     const ConfigSource& source;
     ConfigDraft& draft;
     Config& config = draft.config;
-    std::optional<ConfigError> error = {}; // The first one.
+    std::optional<ConfigError> error = {}; // The first error that was found.
 
     void add(const FileSettings& file)
     {
@@ -136,8 +136,8 @@ struct FileMerge {
             error = source.error(at, std::move(what));
     }
 
-    // Returns whether this machine has no such user or group, and then adds a warning.
-    // `consequence` says what is ignored and what to do.
+    // Returns true, and adds a warning, if this machine has no such user or group. `consequence`
+    // says what is ignored because of that, and what to do.
     template <PrincipalKind kind>
     bool is_unknown(const std::optional<Principal<kind>>& principal, std::string_view consequence)
     {
@@ -149,7 +149,8 @@ struct FileMerge {
         return true;
     }
 
-    // The defaults are also the highest values, because evfdd is tested up to them.
+    // Checks each limit. The default of a limit is also its highest valid value, because evfdd is
+    // tested up to the default.
     const std::map<Resource, Located<std::int64_t>>& checked(const LimitSettings& limits)
     {
         for (const auto& [resource, limit] : limits.values)
@@ -201,8 +202,9 @@ struct FileMerge {
             config.policy.rules.push_back(std::move(rule));
     }
 
-    // Ignores an equal second declaration; rejects a different one of the same name. An object with
-    // an unknown owner or group is not created, so that no other user gets it.
+    // Adds a declared object to `list`. A second declaration of a name is ignored if it equals the
+    // first, and is an error if it differs. An object with an unknown owner or group is not
+    // created, so that no other user gets the object.
     template <class Declared, class Object>
     void declare(const Declared& declaration, json::Value at, std::vector<Object>& list)
     {

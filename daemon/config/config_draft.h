@@ -1,4 +1,4 @@
-// The configuration while its files are read, one after the other.
+// The draft of the configuration while its files are read, one after the other.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -11,7 +11,7 @@
 
 namespace evfd::daemon {
 
-// A file that is being read. Makes an error of a place in it.
+// A configuration file that is being read. Makes an error that names a place in the file.
 struct ConfigSource {
     const std::string& file;
     const json::Document& document;
@@ -23,8 +23,9 @@ struct ConfigSource {
 };
 
 struct ConfigDraft {
-    // Adds what a file says: its settings override earlier ones, its rules and objects follow them.
-    // Checks what depends on several fields or files; returns the first error.
+    // Adds the settings of one file. Its values override those of earlier files. Its rules and
+    // objects are appended to those of earlier files. Also checks the conditions that depend on
+    // several fields or files, and returns the first error.
     std::optional<ConfigError> add(const ConfigSource& source, const FileSettings& settings);
 
     struct Declaration {
@@ -32,7 +33,8 @@ struct ConfigDraft {
         std::variant<DeclaredEvent, DeclaredTimer> object;
     };
     Config config = {};
-    std::map<Name, Declaration> declarations = {}; // The events and timers of all files.
+    // The declared events and timers of all files, by name.
+    std::map<Name, Declaration> declarations = {};
 };
 
 } // namespace evfd::daemon

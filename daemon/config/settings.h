@@ -1,5 +1,5 @@
-// What a configuration file says: structs that the codec decodes. A declared object has the fields
-// of the request that creates it, but for those that only a client can give.
+// The contents of a configuration file, as structs that the codec decodes. A declared object has
+// the fields of the request that creates it, except for the fields that only a client can give.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -20,7 +20,7 @@ struct SocketMode {
     mode_t bits;
 };
 
-// The beginning of a valid name.
+// A prefix of names. A rule applies to the names that begin with its prefix.
 struct Prefix {
     static constexpr std::string_view syntax =
         "what names begin with, such as \"db/\", or \"\" for all of them: at most 255 bytes, "
@@ -43,7 +43,8 @@ struct UserLimitSettings {
     }
 };
 
-// What a rule allows or denies. Its words are not all those of the wire.
+// An operation that a rule allows or denies. Some operations have other names in the configuration
+// than on the wire.
 struct Operation {
     static constexpr std::string_view syntax = "create, wait, set or delete";
     static std::optional<Operation> parse(std::string_view text);
@@ -68,7 +69,7 @@ struct RuleSettings {
     }
 };
 
-// What happens where no rule matches.
+// The decision about an operation that no rule matches.
 enum class Verdict { allow, deny };
 constexpr auto enum_names(Verdict)
 {
@@ -86,7 +87,7 @@ struct PolicySettings {
     }
 };
 
-// The user and the group of a declared object; by default those of the daemon.
+// The user and the group of a declared object. By default they are those of the daemon.
 struct OwnerSettings {
     std::optional<User> owner;
     std::optional<Group> group;
@@ -110,7 +111,7 @@ struct EventDeclaration {
     }
 };
 
-// The times of a request to arm a timer, as people write them.
+// The times of a request to arm a timer, in the form in which people write them.
 struct TimeSettings {
     std::optional<Duration> every;
     std::optional<Duration> in;
@@ -125,7 +126,7 @@ struct TimeSettings {
 };
 
 struct TimerDeclaration {
-    protocol::Arm request; // Without times.
+    protocol::Arm request; // The request without its times.
     TimeSettings times;
     OwnerSettings owner;
 
@@ -138,7 +139,7 @@ struct TimerDeclaration {
     }
 };
 
-// A whole file.
+// The contents of one configuration file.
 struct FileSettings {
     std::optional<SocketMode> socket_mode;
     std::optional<log::Level> log_level;

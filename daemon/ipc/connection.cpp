@@ -23,7 +23,8 @@ Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& servi
 Connection::~Connection()
 {
     replies_.drop();
-    // First, so that no wait consumes tokens that the end of the session returns.
+    // The pending replies end before the session, so that no wait consumes tokens that the end of
+    // the session returns.
     replies_ = {};
     service_.end(session_);
 }
@@ -48,7 +49,8 @@ void Connection::wake()
 Next Connection::on_events(std::uint32_t events)
 {
     stream_.on_events(events);
-    // Calls that the peer sent before it hung up are still done, but a wait has no receiver.
+    // Calls that the peer sent before it hung up are still done. But a pending or unsent reply has
+    // no receiver any more, so the connection is closed.
     if (stream_.peer_hung_up() && !replies_.must_finish() &&
         (replies_.is_pending() || stream_.is_blocked()))
         return Next::close;
@@ -69,7 +71,7 @@ Next Connection::read()
         return Next::keep;
     if (!service_.has_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
-    update_charges(); // Charges this call before another one of the same user is read.
+    update_charges(); // Charges this call before another call of the user is read.
     return Next::keep;
 }
 
@@ -82,19 +84,21 @@ Next Connection::serve()
     const TimeSlice slice{granted.time};
     scheduler_.begin_turn(slice.begin());
     const auto answered = answer_calls(calls_left, slice);
-    // Also before a disconnect: calls before the invalid one get their replies.
+    // Flushes even if the client is about to be disconnected: the calls before its invalid call get
+    // their replies.
     const auto flushed = flush();
     update_charges();
     scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    // Checked again, because must_finish() may have changed.
+    // on_events() has checked this before, but must_finish() can have changed since.
     if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
     return rest();
 }
 
-// The first call is answered in any case.
+// Answers calls while the budget lasts. The first call is answered even if the pending reply has
+// used up the time.
 Next Connection::answer_calls(std::int64_t& calls_left, const TimeSlice& slice)
 {
     advance_pending(slice);
@@ -135,19 +139,20 @@ void Connection::advance_pending(const TimeSlice& slice)
     while (can_advance() && slice.left());
 }
 
-// A change is not reported before it is certain. A client that changed nothing is answered all the
-// same, so that it can find out what is wrong.
+// A change is not reported before it is committed. While commits fail, a client that changed
+// nothing is answered nevertheless, so that it can find out what is wrong.
 Next Connection::flush()
 {
     retry_.reset();
     auto committed = commit();
     if (!committed && reports_changes_ && stream_.is_blocked()) {
-        retry_later(); // The state store recovers without any action of the client.
+        // Tries again later, because the state store can recover without any action of the client.
+        retry_later();
         return Next::keep;
     }
     const auto flushed =
         committed ? stream_.flush(*std::move(committed)) : stream_.flush_without_changes();
-    // The peer does not read, but its calls still count.
+    // The peer does not read any more, but the calls that it sent are still done.
     if (!flushed && flushed.error().error == EPIPE) {
         replies_.drop();
         return replies_.is_pending() && !replies_.must_finish() ? Next::close : Next::keep;
@@ -163,7 +168,7 @@ Next Connection::flush()
     return Next::keep;
 }
 
-// Returns nothing if there is no output, or if the changes are not certain.
+// Commits all changes. Returns nothing if there is no output, or if the commit failed.
 std::optional<Committed> Connection::commit()
 {
     if (stream_.output().is_empty())
@@ -186,20 +191,20 @@ void Connection::refresh_unread_fds()
     update_charges();
 }
 
-// Nearly all output is sent at once. So only unsent output and the session's recorded reply are
-// charged, and of the input only a long call, until the rest of it arrives.
+// Charges the user for unsent output, for the session's cached reply, and for a long call until the
+// rest of the call arrives. Other output is not charged, because nearly all of it is sent at once.
 void Connection::update_charges()
 {
     // A long call is charged as if it had the largest possible size.
     const auto coming = stream_.is_long_call() ? max_call_bytes : 0;
-    // The session keeps this reply, to send it again if the client repeats the call.
+    // The session keeps its last reply, to send the reply again if the client repeats the call.
     const auto kept = session_.cached_bytes();
     const auto& output = stream_.output();
     charges_.unread_bytes.resize(static_cast<std::int64_t>(output.unsent_bytes() + kept + coming));
     charges_.unread_descriptors.resize(static_cast<std::int64_t>(output.unread_descriptors()));
 }
 
-// Waits for what comes next, and asks for another turn if there is work left.
+// Decides which events the connection waits for, and enqueues the connection if it has work left.
 Next Connection::rest()
 {
     if (!stream_.is_blocked()) {
@@ -207,7 +212,7 @@ Next Connection::rest()
         if (has_work)
             enqueue(); // The connection is served again after the others.
         if (!has_work && !replies_.is_pending() && !stream_.input_is_open())
-            return Next::close; // Everything is answered.
+            return Next::close; // The peer sends no more calls, and all of its calls are answered.
     }
     if (const auto done = stream_.await(need()); !done)
         return disconnect(done.error().message());

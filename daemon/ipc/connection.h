@@ -1,16 +1,17 @@
 // One client's connection: takes calls from its stream, passes them to the service, and puts the
 // replies into the stream.
 //
-// It handles one call at a time: while a reply is pending or the output is above its high-water
-// mark, no further call is taken and nothing is read, so a client that does not read its replies
-// blocks only itself.
+// A connection handles one call at a time. While a reply is pending, or while the output is above
+// its high-water mark, no further call is taken and nothing is read. A client that does not read
+// its replies thus blocks only itself.
 //
-// on_events() reads and serves at once if the fair scheduler permits it, and otherwise enqueues the
-// connection. serve() is one turn: it answers as many calls as the budget allows, flushes the
-// output, updates the user's charges, and tells the scheduler what was used. rest() then decides
-// what to wait for.
+// on_events() reads the socket. It serves the connection at once if the fair scheduler permits
+// this, and enqueues the connection if not. serve() is one turn: it answers as many calls as the
+// budget allows, flushes the output, updates the user's charges, and reports to the scheduler how
+// much time and how many calls were used. rest() then decides which events to wait for.
 //
-// A reply is sent only after what it reports is committed: flush() needs the proof of it.
+// A reply is sent only after the changes that it reports are committed. flush() needs a Committed,
+// which proves this.
 //
 // Invariants:
 // - The destructor ends pending replies first and the session afterwards, so that no wait
@@ -35,32 +36,36 @@
 
 namespace evfd::daemon {
 
-// The owner's next step after a call into the connection.
+// Says whether the owner of a connection must keep or close it, after the owner has called a
+// function of the connection.
 enum class Next { keep, close };
 
 class Connection {
 public:
-    // `socket`, `descriptors`: see Stream. `scratch` is used during a call and may be shared. The
-    // scheduler knows the connection by the id that the session has now, and causes serve() to be
-    // called.
+    // `socket` and `descriptors`: see the constructor of Stream. `scratch` is used only while a
+    // function of this class runs, so connections can share it. The scheduler knows the connection
+    // by the id that the session has now, and causes serve() to be called.
     Connection(EventLoop& loop, FairScheduler& scheduler, Service& service, json::Document& scratch,
                UniqueFd socket, IncomingFds descriptors, Session session,
                ConnectionCharges charges);
     ~Connection();
-    Connection(const Connection&) = delete; // Pinned: pending replies wake it by its address.
+    // Not movable, because pending replies wake the connection by its address.
+    Connection(const Connection&) = delete;
     Connection& operator=(const Connection&) = delete;
 
-    // Watches the socket from now on; `callback` must call on_events().
+    // Watches the socket from now on. `callback` must call on_events().
     Result<void> attach(EventLoop::Callback callback);
     [[nodiscard]] Next on_events(std::uint32_t events);
     [[nodiscard]] Next serve();
 
-    // See Stream.
+    // Stops watching the socket and returns it. The caller closes it.
     UniqueFd release_socket() { return stream_.release_socket(); }
+    // Returns whether the client can have sent descriptors.
     IncomingFds incoming_fds() const { return stream_.incoming_fds(); }
 
     uid_t uid() const { return session_.peer.uid; }
-    // Checks whether the client has read the descriptors it was sent.
+    // Checks whether the client has read the descriptors that were sent to it, and updates the
+    // charges.
     void refresh_unread_fds();
 
 private:
@@ -76,7 +81,8 @@ private:
     void retry_later();
     Next rest();
     Stream::Need need() const;
-    // Without reply room, calls are answered one at a time, with an error.
+    // Returns whether the next call can be answered. While the user has too many unread bytes,
+    // calls are answered one at a time, with an error.
     bool accepts_calls() const
     {
         const auto& output = stream_.output();
@@ -91,19 +97,20 @@ private:
     }
     Next disconnect(std::string_view why) const;
 
-    const std::uint64_t id_; // A copy, because Resume can replace the session and its id.
+    // A copy of the session's first id, because Resume can replace the session and its id.
+    const std::uint64_t id_;
     EventLoop& loop_;
     FairScheduler& scheduler_;
     Service& service_;
     json::Document& scratch_;
-    bool is_queued_ = false; // The connection was enqueued, and not served since.
+    bool is_queued_ = false; // True if the connection was enqueued and was not served since.
 
     Stream stream_;
     Session session_;
     ConnectionCharges charges_;
-    bool may_reply_ = true; // The user's clients have read enough of their replies.
+    bool may_reply_ = true; // True if the clients of the user have read enough of their replies.
     UnfinishedReplies replies_;
-    bool reports_changes_ = false; // The output or the pending reply may report changes.
+    bool reports_changes_ = false; // True if the output or the pending reply can report changes.
     std::optional<EventLoop::Timeout> retry_;
     const nanoseconds accepted_ = now_on(Clock::boottime);
 };

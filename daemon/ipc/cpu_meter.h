@@ -1,10 +1,12 @@
-// Tells how much processor time a turn took.
+// CpuMeter: measures how much processor time a turn took. A turn is the time in which one
+// connection is served.
 //
 // The wall time of a turn includes the time in which the kernel ran other processes, or had stopped
-// this one. A user does not pay for that. But reading the CPU clock of a thread is a system call,
-// about thirty times as long as reading the monotonic clock. So the meter reads it at most once in
-// each `max_total_time`, and at the end of a turn that makes the turns since then as long as that:
-// the turn took at most the processor time since the last reading. That is exact to about
+// this one. A user does not pay for that time. But reading the CPU clock of a thread is a system
+// call, which takes about thirty times as long as reading the monotonic clock. So at the start of a
+// turn the meter reads the CPU clock at most once in each `max_total_time`. At the end of a turn it
+// reads the clock only if the turns since the last reading lasted for `max_total_time` in total.
+// Such a turn took at most the processor time since the last reading. The result is exact to about
 // `max_total_time`, and never less than the turn took.
 #pragma once
 
@@ -16,7 +18,7 @@
 
 namespace evfd::daemon {
 
-// Returns the time for which the calling thread has run so far.
+// Returns the processor time that the calling thread has used so far.
 nanoseconds thread_cpu_time();
 
 class CpuMeter {
@@ -28,7 +30,8 @@ public:
     {
     }
 
-    // A turn begins now. What the thread did between turns belongs to none of them.
+    // Must be called when a turn begins. The processor time that the thread used between turns
+    // belongs to no turn.
     void begin_turn(MonotonicTime now)
     {
         if (now - last_begin_ < max_total_time)
@@ -51,8 +54,9 @@ public:
 private:
     ReadClock read_clock_;
     nanoseconds last_reading_;
-    MonotonicTime last_begin_{};   // The last begin of a turn at which the clock was read.
-    nanoseconds since_reading_{0}; // Wall time of the turns since the last reading.
+    // The start of the last turn at whose start the CPU clock was read.
+    MonotonicTime last_begin_{};
+    nanoseconds since_reading_{0}; // The wall time of the turns since the last reading.
 };
 
 } // namespace evfd::daemon

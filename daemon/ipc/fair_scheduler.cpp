@@ -19,7 +19,8 @@ FairScheduler::User& FairScheduler::user(uid_t account)
     const auto iterations = loop_.iteration() - std::exchange(user.iteration, loop_.iteration());
     if (iterations == 0)
         return user;
-    // A user whose last call took longer than its budget has a debt to pay.
+    // If the last call took longer than the budget, budget.time is negative. This is the user's
+    // debt, which each iteration reduces.
     const auto elapsed =
         static_cast<std::int64_t>(std::min(iterations, max_debt_iterations)) * max_user_time;
     const auto time = iterations < max_debt_iterations ? user.budget.time + elapsed : max_user_time;
@@ -79,7 +80,8 @@ void FairScheduler::schedule()
         loop_.defer([this] { serve_all(); });
 }
 
-// A user that had no work for a while gets credit for at most one budget of time.
+// Puts a user into the queue. A user that had no work for a while gets credit for at most one
+// budget of time.
 void FairScheduler::queue_user(uid_t account, User& user)
 {
     user.used_time = std::max<nanoseconds>(user.used_time, min_used_time_ - max_user_time);
@@ -90,8 +92,10 @@ void FairScheduler::queue_user(uid_t account, User& user)
 void FairScheduler::serve_all()
 {
     is_scheduled_ = false;
-    std::vector<uid_t> requeued; // Accounts with more work, for the next iteration.
-    bool has_served = false;     // Serves one in any case, even if the time is used up.
+    // The accounts that have work left. They are queued for the next iteration.
+    std::vector<uid_t> requeued;
+    // At least one connection is served, even if the total time is used up.
+    bool has_served = false;
     while (!queue_.empty() && (!has_served || total_time_left() > nanoseconds{0})) {
         const auto [used_time, arrival, account] = *queue_.begin();
         queue_.erase(queue_.begin());
@@ -109,7 +113,8 @@ void FairScheduler::serve_all()
         schedule();
 }
 
-// A connection that is enqueued again meanwhile is served after all that are queued now.
+// Serves connections of one user. A connection that is enqueued again during this call comes after
+// all connections that are queued now.
 bool FairScheduler::serve(User& user, uid_t account)
 {
     const auto used_before = user.used_time;

@@ -33,7 +33,8 @@ void FdCloser::close(uid_t account, UniqueFd socket, Quota::Charge charge)
         advance();
 }
 
-// The account after the last one that got a child is next.
+// Reaps the children that have ended, and creates others. The first account to get a child is the
+// one after the account that got the last child.
 void FdCloser::advance()
 {
     timeout_.reset();
@@ -73,11 +74,13 @@ bool FdCloser::start_child(Account& account)
         return false;
     const auto parent = ::getpid();
     const auto child = ::fork();
-    if (child < 0) // No child now; tries again later.
+    if (child < 0) // No child can be created now. The next advance() tries again.
         return false;
     if (child == 0)
         wait_to_be_killed(parent);
-    account.sockets.clear(); // The child has the last references, so this cannot block.
+    // Closing cannot block here, because the child still has the sockets open. The last references
+    // end with the child.
+    account.sockets.clear();
     ::kill(child, SIGKILL);
     account.child = child;
     account.charges_of_child = std::exchange(account.charges, {});

@@ -39,9 +39,12 @@ void Server::listen(UniqueFd socket)
 {
     if (!spare_fd_)
         spare_fd_ = open_null();
-    if (!spare_fd_ && !max_idle_time_) // Once the server runs, a spare may be missing for a while.
+    // A lack of a spare descriptor is an error only at the start: a running server can be without
+    // one for a while.
+    if (!spare_fd_ && !max_idle_time_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
-    // No call has descriptors. Those that come all the same, or came before, are closed separately.
+    // Makes the kernel refuse descriptors, because no call has any. Descriptors that arrive all the
+    // same, or that arrived before, are closed by FdCloser.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
             log::debug({}, "the kernel cannot refuse descriptors from clients: {}",
@@ -62,8 +65,8 @@ Result<void> Server::watch(Listener& listener)
     return {};
 }
 
-// With no descriptor left we can neither accept nor reject, and the listener would stay readable
-// indefinitely: stop polling it for a while.
+// Stops polling the listeners for a while. Without a free descriptor the server can neither accept
+// nor reject a client, and a listener would stay readable indefinitely.
 void Server::pause_accepting()
 {
     for (const auto& listener : listeners_)
@@ -77,7 +80,7 @@ void Server::pause_accepting()
     }));
 }
 
-// Accepting.
+// The functions that accept clients.
 
 void Server::accept_some(const UniqueFd& listener)
 {
@@ -86,7 +89,7 @@ void Server::accept_some(const UniqueFd& listener)
             return;
 }
 
-// Returns whether there may be another client.
+// Accepts a client. Returns whether another client can be waiting.
 bool Server::accept_one(const UniqueFd& listener)
 {
     UniqueFd socket{::accept4(listener.get(), nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC)};
@@ -100,7 +103,7 @@ bool Server::accept_one(const UniqueFd& listener)
     case ECONNABORTED:
     case EINTR: return true;
     case EAGAIN:
-    case EINVAL: return false; // EINVAL: after shutdown(2).
+    case EINVAL: return false; // accept4(2) fails with EINVAL after shutdown(2).
     default:
         service_.client_log().warn({}, "cannot accept a client: {}",
                                    Fault::last("accept4(2)").message());
@@ -109,9 +112,11 @@ bool Server::accept_one(const UniqueFd& listener)
     }
 }
 
-// A client that is left in the queue would keep the listener readable. The spare descriptor makes
-// room to reject it with a reason. Returns whether there was a client: without a free descriptor,
-// accept4(2) fails before it looks.
+// Rejects a client for which no descriptor is left. A client that stays in the queue would keep the
+// listener readable. The server closes its spare descriptor to make room, and then rejects the
+// client with a reason. Returns whether another client can be waiting. The errno value does not say
+// whether there was a client: without a free descriptor, accept4(2) fails before it looks at the
+// queue.
 bool Server::reject_without_descriptors(const UniqueFd& listener)
 {
     const Fault fault{"accept4(2)", errno};
@@ -171,7 +176,7 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     return Admission::admitted;
 }
 
-// Connections.
+// The functions that serve and close connections.
 
 void Server::on_events(std::uint64_t id, std::uint32_t events)
 {
@@ -186,15 +191,16 @@ void Server::serve(std::uint64_t id)
         close(id);
 }
 
-// Whether the client may have sent descriptors.
+// Returns whether the client can have sent descriptors.
 IncomingFds Server::incoming_fds(const UniqueFd& socket) const
 {
     return kernel_.pass_rights && refuses_descriptors(socket) ? IncomingFds::none
                                                               : IncomingFds::possible;
 }
 
-// Closes the socket directly only if nothing in it can block us. Until it is closed it counts as a
-// connection of its user, whether it was admitted or not.
+// Closes the socket directly if it contains no descriptor whose last close can block. FdCloser
+// closes any other socket. Until a socket is closed it counts as a connection of its user, whether
+// the client was admitted or not.
 void Server::close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors)
 {
     if (descriptors == IncomingFds::none)
@@ -234,10 +240,10 @@ void Server::close(std::uint64_t id)
     arm_idle_timeout();
 }
 
-// After many connections have ended, the heap has holes between small objects that stay, so it does
-// not shrink by itself: 1,000 connections leave 2.4 MiB, of which this gives back 2.2 MiB, or
-// 1.6 MiB if they made 100 objects meanwhile. M_TRIM_THRESHOLD gives back nothing of it, since it
-// acts at the end of the heap alone. mallopt(3)
+// Trims the heap later. After many connections have ended, the heap has holes between small objects
+// that stay, so it does not shrink by itself. 1,000 connections leave 2.4 MiB. malloc_trim(3) gives
+// back 2.2 MiB, or 1.6 MiB if the connections made 100 objects meanwhile. M_TRIM_THRESHOLD gives
+// back nothing, because it acts at the end of the heap alone. mallopt(3)
 void Server::trim_heap_later()
 {
     if (++closed_since_trim_ < min_closed_connections_per_trim || trim_timeout_)
@@ -264,8 +270,8 @@ void Server::arm_idle_timeout()
             loop_.add_timeout(monotonic_deadline(*max_idle_time_), [this] { exit_if_idle(); }));
 }
 
-// The listeners are shut down first: from then on no client can connect unseen, and a later client
-// finds no daemon and starts one. Only then the server checks for clients.
+// Shuts the listeners down, and only then checks for clients. After the shutdown no client can
+// connect unnoticed: a later client finds no daemon and starts one.
 void Server::exit_if_idle()
 {
     for (const auto& listener : listeners_) {

@@ -1,12 +1,12 @@
 // The server: the listening sockets and all connections.
 //
-// It accepts clients, a limited number in each iteration, asks the service to admit them, and
-// rejects them with a reason otherwise. When no descriptor is left to accept a client, a spare one
-// is given up so that the client can be rejected. The server also ends the daemon when it has been
-// idle, and returns memory to the system after many connections have ended.
+// In each iteration the server accepts a limited number of clients. It rejects, with a reason, each
+// client that the service does not admit. When no descriptor is left to accept a client, the server
+// closes a spare descriptor so that it can reject the client. The server also ends the daemon when
+// the daemon has been idle, and returns memory to the system after many connections have ended.
 //
-// A server without a listener serves the sockets that its owner admits: tests connect by
-// socketpairs.
+// A server without a listener serves the sockets that its owner passes to admit(). Tests connect by
+// socketpairs in this way.
 #pragma once
 
 #include "common/json.h"
@@ -36,25 +36,26 @@ public:
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
 
-    // `socket` is a listening Unix stream socket. Throws std::system_error.
+    // Accepts clients from `socket`, a listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);
-    // `socket` is a connected client, which the kernel identifies. Without an identity it is
-    // closed.
+    // Admits the client that is connected by `socket`. The kernel identifies the client. If the
+    // kernel does not, the socket is closed.
     void admit(UniqueFd socket);
-    // The same for a client whose identity is known. `descriptors`: see Stream. A client that
-    // the service rejects gets the reason, and its socket is closed.
+    // Admits a client whose identity is known. `descriptors`: see the constructor of Stream. If the
+    // service rejects the client, the client gets the reason and its socket is closed.
     Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
     std::size_t connections() const { return connections_.size(); }
-    // Stops the loop when there has been no connection and no object for `max_idle_time`. A client
-    // that connects at the last moment is served: `reopen` returns a new listening socket. It is
-    // empty if the old one outlives the daemon.
+    // Stops the loop when there has been no connection and no object for `max_idle_time`. If a
+    // client connects at the last moment, the server serves the client and listens again: `reopen`
+    // returns a new listening socket. `reopen` is empty if the old socket outlives the daemon.
     using Reopen = std::function<UniqueFd()>;
     void stop_when_idle(nanoseconds max_idle_time, Reopen reopen);
 
 private:
     struct Listener {
         UniqueFd socket;
-        std::optional<EventLoop::Watch> watch; // After socket: the watch must be destroyed first.
+        // Declared after socket, so that the watch is destroyed first.
+        std::optional<EventLoop::Watch> watch;
     };
 
     Result<void> watch(Listener& listener);
@@ -77,9 +78,10 @@ private:
     Service& service_;
     KernelFeatures kernel_;
     FairScheduler scheduler_;
-    json::Document scratch_; // Shared by all connections: one call is decoded at a time.
+    json::Document scratch_; // Shared by all connections, because one call is decoded at a time.
     FdCloser closer_;
-    // Given up to reject a client when no descriptor is left. Empty before listen().
+    // A spare descriptor, which is closed to reject a client when no other descriptor is left. It
+    // is empty before listen().
     UniqueFd spare_fd_;
     std::unordered_map<std::uint64_t, std::unique_ptr<Connection>> connections_;
     std::vector<std::unique_ptr<Listener>> listeners_;
@@ -87,8 +89,8 @@ private:
     std::optional<nanoseconds> max_idle_time_;
     Reopen reopen_;
     std::optional<EventLoop::Timeout> idle_timeout_;
-    int closed_since_trim_ = 0; // Connections that ended since the heap was trimmed.
-    std::optional<EventLoop::Timeout> trim_timeout_; // Set while a trim is due.
+    int closed_since_trim_ = 0; // The number of connections that ended since the heap was trimmed.
+    std::optional<EventLoop::Timeout> trim_timeout_; // Set while the heap is to be trimmed.
 };
 
 } // namespace evfd::daemon

@@ -32,7 +32,7 @@ UniqueFd Stream::release_socket()
     return std::move(socket_);
 }
 
-// Events.
+// The functions that watch the socket for events.
 
 void Stream::on_events(std::uint32_t events)
 {
@@ -57,16 +57,18 @@ std::uint32_t Stream::events_for(Need need) const
 {
     if (peer_hung_up() && need == Need::no_hangup)
         return EPOLLET; // The kernel reports the hangup again when the mask changes.
-    if (is_blocked())   // Waits only for the peer to read. Each read gives one event.
+    // Waits only until the peer has read something. Each read of the peer gives one event.
+    if (is_blocked())
         return EPOLLOUT | EPOLLET;
     if (!input_is_open() || (has_unread_input_ && need != Need::input))
-        return 0; // EPOLLHUP is reported all the same. epoll_ctl(2)
+        return 0; // EPOLLHUP is reported even with an empty mask. epoll_ctl(2)
     return EPOLLIN;
 }
 
-// Input.
+// The functions that read calls.
 
-// Receiving descriptors means closing them, which may sleep: see FdCloser.
+// Reads bytes. If descriptors came with them, the function receives nothing and sets is_truncated:
+// the daemon would have to close received descriptors, and closing can sleep. See FdCloser.
 Result<std::optional<Received>> Stream::receive_bytes(std::span<char> into) const
 {
     if (descriptors_ == IncomingFds::none)
@@ -74,7 +76,7 @@ Result<std::optional<Received>> Stream::receive_bytes(std::span<char> into) cons
     const auto peeked = peek(socket_, into);
     if (!peeked || !*peeked || (*peeked)->is_truncated)
         return peeked;
-    // Reads no byte that has arrived since the peek.
+    // Reads only the bytes that were peeked at, because later bytes can have come with descriptors.
     return receive(socket_, into.first((*peeked)->bytes));
 }
 
@@ -115,7 +117,7 @@ bool Stream::is_long_call() const
     return incoming_.unread_bytes() > max_uncounted_call_bytes;
 }
 
-// Output.
+// The functions that send replies.
 
 Result<OutputQueue::Flushed> Stream::flush(Committed committed)
 {

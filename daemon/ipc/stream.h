@@ -1,12 +1,13 @@
 // The bytes of one client: its socket, the calls that were read, the replies that are not sent yet,
-// and the events for which it waits. A stream knows neither the service nor the session.
+// and the events for which the socket is watched. A stream knows neither the service nor the
+// session.
 //
-// The owner says what it waits for. Input is read only while the owner takes calls, one read for
-// each event, so a client that does not read its replies blocks only itself. EPOLLIN stays in the
-// mask until input arrives that the owner does not take: most clients send nothing while a call is
-// pending, so few calls change the mask.
+// The owner says which events it waits for. Input is read only while the owner takes calls, one
+// read for each event, so a client that does not read its replies blocks only itself. EPOLLIN stays
+// in the mask until input arrives that the owner does not take. Most clients send nothing while a
+// call is pending, so few calls change the mask.
 //
-// A socket that may contain descriptors is peeked at before it is read, so that no descriptor is
+// A socket that can contain descriptors is peeked at before it is read, so that no descriptor is
 // received. The caller of release_socket() closes the socket with the same care (see FdCloser).
 #pragma once
 
@@ -26,62 +27,63 @@
 
 namespace evfd::daemon {
 
-// Whether the client may have sent descriptors.
+// Says whether the client can have sent descriptors.
 enum class IncomingFds { none, possible };
 
 class Stream {
 public:
-    // What the peer can still do.
+    // The state of the stream, by what the peer can still do.
     enum class State {
-        open,         // Send and receive.
-        input_closed, // Receive.
-        hung_up,      // Nothing; input that it sent before may be left.
-        closed,       // Nothing, and all input is read.
+        open,         // The peer can send and receive.
+        input_closed, // The peer can receive, and sends no more.
+        hung_up,      // The peer can do nothing. Input that it sent before can be left.
+        closed,       // The peer can do nothing, and all of its input is read.
     };
-    // What the owner waits for.
+    // The events that the owner of the stream waits for.
     enum class Need {
-        input,     // It takes more calls.
-        no_input,  // It takes none: it still has calls, or a reply is pending or unsent.
-        no_hangup, // The same, and it goes on although the peer has hung up.
+        input,     // The owner takes more calls.
+        no_input,  // The owner takes no call: it still has calls, or a reply is pending or unsent.
+        no_hangup, // Like no_input, but the owner goes on even if the peer has hung up.
     };
 
     // `socket` is connected. With IncomingFds::possible, read() fails if the client sent
-    // descriptors, and they stay in the socket.
+    // descriptors, and the descriptors stay in the socket.
     Stream(UniqueFd socket, IncomingFds descriptors);
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
-    // Watches the socket from now on; `callback` must call on_events().
+    // Watches the socket from now on. `callback` must call on_events().
     Result<void> attach(EventLoop& loop, EventLoop::Callback callback);
-    // Stops watching the socket and returns it; the caller closes it.
+    // Stops watching the socket and returns it. The caller closes it.
     UniqueFd release_socket();
     const UniqueFd& socket() const { return socket_; }
     IncomingFds incoming_fds() const { return descriptors_; }
 
-    // Notes what epoll reported.
+    // Records the events that epoll reported.
     void on_events(std::uint32_t events);
-    // Waits for what the owner needs now.
+    // Changes the watched events to those that the owner needs now. Does not block.
     Result<void> await(Need need);
     bool peer_hung_up() const { return state_ == State::hung_up || state_ == State::closed; }
     bool input_is_open() const { return state_ == State::open || state_ == State::hung_up; }
 
     bool has_unread_input() const { return has_unread_input_ && input_is_open(); }
-    // Reads once. An error is the reason to disconnect the client.
+    // Reads the socket once. An error is the reason to disconnect the client.
     std::expected<void, std::string> read();
     bool has_calls() const { return has_calls_; }
-    // Returns the next call, or nothing if it is incomplete; it is valid until the next call of
-    // next_call() or read(). An error is the reason to disconnect the client.
+    // Returns the next call, or nothing if the call is incomplete. The result is valid until
+    // next_call() or read() is called again. An error is the reason to disconnect the client.
     std::expected<std::optional<std::string_view>, std::string> next_call();
-    // Returns true for an incomplete call that is larger than a client may have without a charge.
+    // Returns whether the input is an incomplete call that is larger than a client is allowed to
+    // have without a charge.
     bool is_long_call() const;
 
     OutputQueue& output() { return output_; }
     const OutputQueue& output() const { return output_; }
-    // Sends what the socket takes; see OutputQueue. If the peer can no longer receive, the output
-    // is dropped, and the error is EPIPE.
+    // Sends as much output as the socket accepts; see OutputQueue. If the peer cannot receive any
+    // more, the output is dropped, and the error is EPIPE.
     Result<OutputQueue::Flushed> flush(Committed committed);
     Result<OutputQueue::Flushed> flush_without_changes();
-    // Output is left that could not be sent.
+    // Returns whether output is left that could not be sent.
     bool is_blocked() const { return !output_.is_empty(); }
 
 private:
@@ -92,13 +94,14 @@ private:
 
     State state_ = State::open;
     FrameReader incoming_;
-    bool has_unread_input_ = false; // Input was reported and is not read yet.
-    bool has_calls_ = false;        // incoming_ may have complete calls.
+    bool has_unread_input_ = false; // True if input was reported and is not read yet.
+    bool has_calls_ = false;        // True if incoming_ can have complete calls.
     OutputQueue output_;
     UniqueFd socket_;
     const IncomingFds descriptors_;
     std::uint32_t watched_events_ = 0;
-    std::optional<EventLoop::Watch> watch_; // After socket_: the watch must be destroyed first.
+    // Declared after socket_, so that the watch is destroyed first.
+    std::optional<EventLoop::Watch> watch_;
 };
 
 } // namespace evfd::daemon

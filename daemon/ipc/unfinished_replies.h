@@ -1,9 +1,9 @@
-// The replies of one connection that are not finished: the pending one, of the call that is being
-// done, and those that are written and whose last byte the kernel has not accepted yet.
+// The unfinished replies of one connection. One is the pending reply of the call that is being
+// done. The others are written to the output, but the kernel has not accepted their last byte yet.
 //
-// A reply is confirmed by on_sent() when the kernel has accepted its last byte: then its effect is
-// final, for example the tokens that a wait consumed. If the connection ends before that,
-// on_dropped() undoes the effect.
+// A reply is confirmed by on_sent() when the kernel has accepted its last byte. From then on the
+// effect of the call is final; for example, the tokens that a wait consumed are not returned any
+// more. If the connection ends before that, on_dropped() undoes the effect.
 #pragma once
 
 #include "daemon/service/output_queue.h"
@@ -17,26 +17,27 @@ namespace evfd::daemon {
 
 class UnfinishedReplies {
 public:
-    // Takes the pending reply of a call. Null: the call is answered.
+    // Takes over the pending reply of a call. `pending` is null if the call is answered already.
     void start(std::unique_ptr<PendingReply> pending);
     bool is_pending() const { return pending_ != nullptr; }
     // Returns whether the pending reply must be brought to its end even if the peer has hung up.
     bool must_finish() const { return pending_ && pending_->must_finish(); }
-    // The pending reply may have something to write.
+    // Reports that the pending reply can have something to write.
     void wake() { is_ready_ = true; }
     bool is_ready() const { return pending_ && is_ready_; }
-    // Writes at most one reply.
+    // Writes at most one reply to `output`.
     void advance(OutputQueue& output);
 
-    // Confirms the replies whose last byte is sent: `bytes_sent` as the output counts them.
+    // Confirms the replies whose last byte is sent. `bytes_sent` is the value of
+    // OutputQueue::bytes_sent().
     void confirm(std::uint64_t bytes_sent);
-    // Drops all replies, because they no longer reach the client. A pending reply stays pending,
-    // because it may have to finish.
+    // Drops all replies, because no reply reaches the client any more. The pending reply stays
+    // pending, because it is possible that it must finish.
     void drop();
 
 private:
     struct Unsent {
-        std::uint64_t end; // The position of its last byte in the output.
+        std::uint64_t end; // The value of OutputQueue::bytes_queued() after the reply was written.
         std::unique_ptr<PendingReply> reply;
     };
 

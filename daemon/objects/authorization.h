@@ -1,8 +1,8 @@
-// Authorization: whether a caller may use an object, and the refusal if it may not.
+// Authorization: decides whether a caller may use an object, and returns the refusal if not.
 //
-// A decision consults the administrator's policy and the object's permissions: see
-// daemon/access/policy.h, which decides. The find functions are the usual way from the name in a
-// call to an object.
+// A decision depends on the administrator's policy and on the object's permissions: see
+// daemon/access/policy.h. The find functions look up the object that a call names, and check the
+// access to it.
 #pragma once
 
 #include "common/name.h"
@@ -18,7 +18,8 @@ namespace evfd::daemon {
 
 using protocol::Item;
 
-// `skip` is for objects that the configuration declares: the policy does not apply to them.
+// Whether the administrator's policy is enforced. `skip` is for objects that the configuration
+// declares, to which the policy does not apply.
 enum class PolicyCheck : std::uint8_t { enforce, skip };
 
 class Authorization {
@@ -27,32 +28,35 @@ public:
     Authorization(const Authorization&) = delete;
     Authorization& operator=(const Authorization&) = delete;
 
-    // The administrator's policy, which is checked in addition to the objects' permissions.
+    // Returns the administrator's policy, which is checked in addition to the objects' permissions.
     const Policy& policy() const { return policy_; }
-    // Returns the policy before.
+    // Replaces the policy and returns the previous policy.
     Policy set_policy(Policy policy) { return std::exchange(policy_, std::move(policy)); }
 
-    // Returns whether the peer has the permission, by the policy and by the object.
+    // Returns whether the policy and the object both grant the permission to the peer.
     bool is_allowed(const Peer& peer, const Name& name, const Object& object,
                     Permission permission) const;
     // Returns whether the peer may know that the object exists.
     bool sees(const Peer& peer, const Name& name, const Object& object) const;
-    // Returns the refusal if the peer lacks the permission. A null object means one that does not
+    // Returns the refusal if the peer lacks the permission. `object` is null if the object does not
     // exist yet.
     Outcome<void> check(const Peer& peer, const Name& name, const Object* object,
                         Permission permission,
                         PolicyCheck policy_check = PolicyCheck::enforce) const;
-    // The same for a caller that consumes tokens of an auto event or a semaphore and has the
-    // permission to wait: it needs the permission to set as well.
+    // Returns the refusal if the peer may not consume tokens of the auto event or semaphore. A peer
+    // that has the permission to wait needs the permission to set as well.
     Outcome<void> check_consuming(const Peer& peer, const Name& name, const Object* object) const;
 
-    // Return the object. They refuse a name that does not exist, a missing permission, and an
-    // object that has another id than the item.
+    // Returns the object of this name. Refuses a name that does not exist, and a peer that lacks
+    // the permission.
     Outcome<Object*> find(const Peer& peer, const Name& name, Permission permission,
                           PolicyCheck policy_check = PolicyCheck::enforce);
+    // Returns the object that the item names. Refuses a name that does not exist, a peer that lacks
+    // the permission, and an object that has another id than the item.
     Outcome<Object*> find(const Peer& peer, const Item& item, Permission permission);
-    // The same for an event, or a timer, that the peer may set; they refuse the other kind.
+    // Returns the event that the item names, for a peer that may set the event. Refuses a timer.
     Outcome<Object*> find_event(const Peer& peer, const Item& item);
+    // Returns the timer that the item names, for a peer that may set the timer. Refuses an event.
     Outcome<Timer*> find_timer(const Peer& peer, const Item& item);
 
 private:
@@ -60,7 +64,7 @@ private:
     Policy policy_;
 };
 
-// Refuses an object that has another id than the item.
+// Refuses the object if the item has an id and the object has another id.
 Outcome<void> check_id(const Item& item, const Object& object);
 
 } // namespace evfd::daemon

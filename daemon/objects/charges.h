@@ -1,4 +1,4 @@
-// Charges: charges a caller for what it creates or opens, or refuses it with the reason.
+// Charges: charges a caller for the objects and descriptors that it gets, or returns the refusal.
 #pragma once
 
 #include "common/socket.h"
@@ -11,7 +11,7 @@ namespace evfd::daemon {
 
 class Charges {
 public:
-    // What a private descriptor costs its user: a subscription or a wait-only handle.
+    // The charges for a private descriptor, which belongs to a subscription or a wait-only handle.
     struct PrivateDescriptor {
         Quota::Charge quota;
         SharedPool::Charge descriptor;
@@ -20,7 +20,7 @@ public:
     Charges(Quota& quota, SharedPool& descriptors) : quota_{quota}, descriptors_{descriptors} {}
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
-    // `resource`: what the descriptor is for; the refusal names it.
+    // Charges a descriptor. `resource` says what the descriptor is for, and a refusal names it.
     Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
     Outcome<PrivateDescriptor> charge_private_descriptor(const Peer& peer);
     // Charges a place among the subscribers of the pulse.

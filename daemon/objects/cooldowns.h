@@ -1,5 +1,6 @@
-// Per-user throttling of timer work. A user whose timers overran their time slice is paused for as
-// long as the work took, so all others together get at least half of the event loop's time.
+// Cooldowns: throttles the timers of each user. If the timers of a user overran their time slice,
+// they pause for as long as their work took, so all other users together get at least half of the
+// event loop's time.
 #pragma once
 
 #include "common/clock.h"
@@ -25,7 +26,8 @@ public:
             until_.erase(entry);
         return time_left;
     }
-    // Pauses the user for `time` if the work done on the user's behalf exceeded a time slice.
+    // Charges the user for work that took `time`. If that is more than a time slice, the timers of
+    // the user pause for `time`.
     void charge(uid_t uid, nanoseconds time)
     {
         if (time > time_slice)

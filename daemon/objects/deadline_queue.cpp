@@ -59,14 +59,17 @@ bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const
 
 void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
 {
-    queue.is_running = true; // The timerfd is programmed once, at the end.
+    // Makes program() do nothing until all tasks that are due have run.
+    queue.is_running = true;
     if (read_timerfd(queue)) {
         on_clock_set_();
         deliver_();
     }
     run_due(queue);
     queue.is_running = false;
-    queue.is_stale = true; // The timerfd has expired; it may or may not be armed still.
+    // The timerfd must be programmed again: it is disarmed if it has expired, but still armed if it
+    // only reported a clock change.
+    queue.is_stale = true;
     program(queue);
 }
 
@@ -76,14 +79,16 @@ bool DeadlineQueue::check_wall_clock()
     for (const auto& queue : queues_) {
         if (!queue || queue->entries.empty() || !is_wall_clock(queue->clock))
             continue;
-        queue->is_stale = true; // An expiration is read below.
+        // The timerfd must be programmed again, because the read below can consume an expiration.
+        queue->is_stale = true;
         was_set |= read_timerfd(*queue);
         program(*queue);
     }
     return was_set;
 }
 
-// Only a read shows that the wall clock was set. Returns whether it was.
+// Reads the timerfd. Returns whether the wall clock was set, which only a read of the timerfd
+// shows.
 bool DeadlineQueue::read_timerfd(ClockQueue& queue)
 {
     const auto taken = take_expirations(queue.timerfd);
@@ -107,7 +112,9 @@ void DeadlineQueue::run_due(ClockQueue& queue)
         queue.entries.erase(queue.entries.begin());
         entry.position.reset();
         const auto payer = entry.payer;
-        const auto task = std::move(entry.task); // The task may destroy its Deadline.
+        // The task is moved out of the entry, because the task can destroy its own Deadline and so
+        // the entry.
+        const auto task = std::move(entry.task);
         const auto begin = monotonic_now();
         task();
         deliver_();
@@ -134,7 +141,9 @@ void DeadlineQueue::program(ClockQueue& queue)
         log_.error({}, "cannot program a timerfd: {}", done.error().message());
         return;
     }
-    clock_was_set_ = true; // No read of the timerfd will report it again.
+    // ECANCELED has reported the change of the wall clock, so no read of the timerfd reports it
+    // again.
+    clock_was_set_ = true;
     loop_.defer([this] { report_clock_set(); });
 }
 

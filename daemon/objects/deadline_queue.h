@@ -1,10 +1,11 @@
-// The deadlines of the daemon itself, on any clock.
+// DeadlineQueue: runs tasks of the daemon at their deadlines, which can be on any clock.
 //
 // Each clock that is in use has one queue and one timerfd. The timerfd is programmed for the
 // earliest deadline of its queue and disarmed while the queue is empty, so an idle daemon is never
-// woken. When it expires, the queue runs the tasks that are due, for at most max_due_tasks_time;
-// the rest follows in the next iteration of the loop. A deadline runs once. Its owner holds a
-// Deadline object and cancels it by destroying that object.
+// woken. When the timerfd expires, the queue runs the tasks that are due, for at most
+// max_due_tasks_time; the rest follows in the next iteration of the loop. The task of a deadline
+// runs once. The owner of a deadline holds a Deadline object, and cancels the deadline by
+// destroying that object.
 //
 // The timerfds of the wall clock are armed with TFD_TIMER_CANCEL_ON_SET. The queue thereby also
 // detects that somebody set the wall clock, and reports it once through `on_clock_set`.
@@ -38,23 +39,24 @@ public:
     using Charge = std::function<void(uid_t payer, nanoseconds used)>;
 
     // `deliver` is called after each task, and after `on_clock_set`. `charge` is called after each
-    // task: the payer pays for the task and for what was delivered. `on_clock_set` is called when
-    // the wall clock was set; that is noticed only while deadlines exist on it.
+    // task, with the time that the task and its delivery took. `on_clock_set` is called when the
+    // wall clock was set, which is noticed only while deadlines exist on the wall clock.
     DeadlineQueue(EventLoop& loop, Task deliver, Charge charge, Task on_clock_set);
-    DeadlineQueue(const DeadlineQueue&) = delete; // Pinned: its watches hold its address.
+    // Not copyable: the watches hold the address of this object.
+    DeadlineQueue(const DeadlineQueue&) = delete;
     DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
-    // Must be called before the first deadline on a clock. EPERM: an alarm clock requires
-    // CAP_WAKE_ALARM.
+    // Creates the queue of a clock. Must be called before the first deadline on that clock. EPERM:
+    // an alarm clock requires CAP_WAKE_ALARM.
     Result<void> prepare(Clock clock);
 
-    // Stays queued while it lives; its task runs at most once.
+    // A task that is queued while the Deadline lives. The task runs at most once.
     class Deadline {
     public:
         Deadline(Deadline&&) noexcept = default;
         Deadline& operator=(Deadline&&) = delete;
         ~Deadline();
-        // Returns whether the task is still to run, at exactly this time on this clock.
+        // Returns whether the task has not run yet and is due at exactly this time on this clock.
         bool is_at(Clock clock, nanoseconds when) const;
 
     private:
@@ -63,10 +65,12 @@ public:
         std::unique_ptr<Entry> entry_;
     };
     bool has(Clock clock) const { return queues_[static_cast<std::size_t>(clock)] != nullptr; }
-    // `when` is measured from the zero of the clock, which must have been prepared.
+    // Queues a task for the time `when`, which is measured from the zero of the clock. The clock
+    // must have been prepared.
     Deadline add(Clock clock, nanoseconds when, uid_t payer, Task task);
 
-    // Returns whether the wall clock was set. `on_clock_set` is not called for it.
+    // Returns whether the wall clock was set since such a change was last reported. `on_clock_set`
+    // is not called for a change that this function reports.
     bool check_wall_clock();
 
 private:
@@ -75,10 +79,10 @@ private:
     struct ClockQueue {
         Clock clock;
         UniqueFd timerfd;
-        EventLoop::Watch watch; // After timerfd: the watch must be destroyed first.
+        EventLoop::Watch watch; // Declared after timerfd, so that the watch is destroyed first.
         Entries entries = {};
         std::optional<nanoseconds> programmed_for = {};
-        // The timerfd must be programmed again, whatever programmed_for says.
+        // The timerfd must be programmed again, even if programmed_for is the earliest deadline.
         bool is_stale = false;
         bool is_running = false;
     };
@@ -87,7 +91,8 @@ private:
         ClockQueue& queue;
         uid_t payer;
         Task task;
-        std::optional<Entries::iterator> position; // Empty once the task has run.
+        // The place in the queue; empty once the task has run.
+        std::optional<Entries::iterator> position;
     };
 
     void on_timerfd_readable(ClockQueue& queue);
@@ -101,7 +106,8 @@ private:
     Task deliver_;
     Charge charge_;
     Task on_clock_set_;
-    bool clock_was_set_ = false; // The wall clock was set, and that is not reported yet.
+    // The wall clock was set, but on_clock_set_ was not called for this change yet.
+    bool clock_was_set_ = false;
     // The queues by clock; null until the clock is prepared.
     std::array<std::unique_ptr<ClockQueue>, enum_names(Clock{}).size()> queues_;
 };

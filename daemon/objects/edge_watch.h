@@ -29,19 +29,21 @@ public:
     // Returns whether the edges of this mask are reported.
     bool reports(EdgeMask mask) const;
     bool is_local() const { return std::holds_alternative<Local>(state_); }
-    // Returns whether the eventfd is in the epoll set, in use or not.
+    // Returns whether the eventfd is in the epoll set, even if nobody uses the watch at present.
     bool is_in_epoll() const;
 
-    // The caller reports the sets from now on. Only for an event that is not in the epoll set.
+    // Makes the watch local: from now on the caller reports the sets of the event. The eventfd must
+    // not be in the epoll set.
     void arm_locally() { state_ = Local{}; }
-    // From now on `callback` is called for at least the edges of the mask. On failure nothing
-    // changes. ENOMEM, ENOSPC: epoll_ctl(2).
+    // Adds the eventfd to the epoll set, which from now on calls `callback` at least for the edges
+    // of the mask. On failure the watch is unchanged. ENOMEM, ENOSPC: see epoll_ctl(2).
     Result<void> arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,
                      EventLoop::Callback callback);
     void release();
-    // Takes an edge that epoll has reported. Returns whether it means a write or read to report.
+    // Updates the state for an edge that epoll has reported. Returns whether the edge stands for a
+    // write or read that must be reported.
     bool on_edge();
-    // Returns whether this edge shows that the counter is full.
+    // Returns whether the epoll events of an edge show that the counter of the eventfd is full.
     bool shows_full_counter(std::uint32_t events) const;
 
 private:
@@ -50,10 +52,12 @@ private:
     struct Armed {
         EventLoop::Watch watch;
         EdgeMask mask;
-        bool skips_first; // A watch for all edges begins with an edge that means nothing.
+        // The next edge is ignored: a watch for all edges begins with an edge that stands for no
+        // write or read.
+        bool skips_first;
     };
     struct Idle {
-        EventLoop::Watch watch; // For readable edges.
+        EventLoop::Watch watch; // The watch reports readable edges only.
     };
     std::variant<None, Local, Armed, Idle> state_;
 };

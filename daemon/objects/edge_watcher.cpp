@@ -24,7 +24,8 @@ Result<void> EdgeWatcher::watch(const Name& name, Object& object, EdgeWatch& wat
 void EdgeWatcher::signal(const Name& name, Object& object)
 {
     if (signalled_.empty())
-        loop_.defer([this] { deliver_(); }); // Unless another call delivers the edges before.
+        // The deferred call finds no edges if another call has delivered them before.
+        loop_.defer([this] { deliver_(); });
     signalled_.push_back({&name, &object, {}});
 }
 
@@ -43,8 +44,8 @@ std::vector<EdgeWatcher::Edge> EdgeWatcher::collect(std::size_t max_watched)
     return collected;
 }
 
-// Each poll returns a batch, the longest waiting first. The number of polls is limited, because
-// busy writers could go on indefinitely.
+// Each poll returns a batch of edges, the longest waiting first. The number of polls is limited,
+// because busy writers can produce edges indefinitely.
 void EdgeWatcher::poll(std::size_t max_watched)
 {
     constexpr auto batch = EventLoop::batch;
@@ -60,7 +61,8 @@ void EdgeWatcher::poll(std::size_t max_watched)
 
 void EdgeWatcher::enable()
 {
-    // The loop calls deliver_ itself: no function of the watcher is active meanwhile.
+    // The event loop runs this callback, so no other function of the watcher is active while
+    // deliver_ runs.
     watch_.emplace(loop_.watch(epoll_, [this](std::uint32_t) {
         const auto now = monotonic_now();
         const bool is_busy = now - std::exchange(last_delivery_, now) < min_edge_interval;
@@ -70,11 +72,13 @@ void EdgeWatcher::enable()
     last_delivery_ = monotonic_now();
 }
 
-// Edges that come meanwhile are not lost: they are delivered when the watch is enabled again.
+// Pauses the watch of epoll_. Edges that occur during the pause are not lost: they are delivered
+// when enable() begins the watch again.
 void EdgeWatcher::throttle(MonotonicTime begin)
 {
     watch_.reset();
-    // Leaves as much time to others as the delivery took.
+    // The pause lasts at least as long as the delivery took, so that other work gets at least half
+    // of the time.
     const auto end = monotonic_now();
     throttle_.emplace(loop_.add_timeout(end + std::max<nanoseconds>(min_edge_interval, end - begin),
                                         [this] { enable(); }));

@@ -1,15 +1,15 @@
 // EdgeWatcher: collects the edges of watched eventfds.
 //
-// A watched eventfd is in epoll_, an epoll set of its own, in edge-triggered mode: each write
-// produces an edge, and nothing needs to be read. collect() takes all pending edges. The main loop
-// watches epoll_ as a whole, at a bounded rate (min_edge_interval), because a busy writer must not
-// keep the daemon busy.
+// A watched eventfd is in epoll_, an epoll set that contains nothing else, in edge-triggered mode:
+// each write produces an edge, and nothing needs to be read. collect() takes all pending edges. The
+// main loop watches epoll_ as a whole, at a bounded rate (min_edge_interval), because a busy writer
+// must not keep the daemon busy.
 //
 // An event needs no place in the epoll set while no client has its eventfd: only the daemon can set
 // it, and signal() records the edge.
 //
-// The watcher does not know what an edge means. Its Deliver function is called by the loop, never
-// by a function of the watcher, so that it may call collect().
+// The watcher does not know what an edge means. The event loop calls the Deliver function, and no
+// function of the watcher does, so the Deliver function is allowed to call collect().
 #pragma once
 
 #include "common/clock.h"
@@ -30,31 +30,32 @@ struct Object;
 
 class EdgeWatcher {
 public:
-    // Collects and delivers the edges. Returns whether a wait completed.
+    // A function that collects and delivers the edges, and returns whether a wait completed.
     using Deliver = std::function<bool()>;
 
     struct Edge {
-        const Name* name; // The name and the object live in the registry.
+        const Name* name; // The registry owns the name and the object.
         Object* object;
-        // What epoll reported; none if signal() recorded the edge.
+        // The epoll events of the edge; empty if signal() recorded the edge.
         std::optional<std::uint32_t> events;
     };
 
     EdgeWatcher(EventLoop& loop, Deliver deliver);
-    EdgeWatcher(const EdgeWatcher&) = delete; // Pinned: its watches hold its address.
+    // Not copyable: the watches hold the address of this object.
+    EdgeWatcher(const EdgeWatcher&) = delete;
     EdgeWatcher& operator=(const EdgeWatcher&) = delete;
 
     // Adds the eventfd of the object, whose EdgeWatch is `watch`, to the epoll set. ENOMEM, ENOSPC:
-    // epoll_ctl(2).
+    // see epoll_ctl(2).
     Result<void> watch(const Name& name, Object& object, EdgeWatch& watch, const UniqueFd& eventfd,
                        EdgeMask mask);
-    // Records an edge of an object that is not in the epoll set. The edge is delivered in this
-    // iteration of the loop at the latest.
+    // Records an edge of an object whose eventfd is not in the epoll set. The edge is delivered
+    // before this iteration of the event loop ends.
     void signal(const Name& name, Object& object);
     // Drops the recorded edges of an object that is deleted.
     void forget(const Object& object);
-    // Takes the pending edges, the recorded ones first. `max_watched` is an upper bound of the
-    // events in the epoll set.
+    // Returns the pending edges and forgets them. The edges that signal() recorded come first.
+    // `max_watched` is an upper bound for the number of eventfds in the epoll set.
     std::vector<Edge> collect(std::size_t max_watched);
 
 private:
@@ -65,13 +66,14 @@ private:
     EventLoop& loop_;
     Deliver deliver_;
     log::Limited log_;
-    std::vector<Edge> signalled_; // By the daemon itself, since the last collect().
-    std::vector<Edge> polled_;    // What epoll_ has reported in this collect().
-    EventLoop epoll_; // Watches events alone, so that edges can be collected at any time.
-    std::optional<EventLoop::Watch> watch_; // Watches epoll_ while it is enabled.
+    std::vector<Edge> signalled_; // The edges that signal() recorded since the last collect().
+    std::vector<Edge> polled_;    // The edges that epoll_ has reported during this collect().
+    // An epoll set that contains only eventfds, so that edges can be collected at any time.
+    EventLoop epoll_;
+    std::optional<EventLoop::Watch> watch_; // The watch of epoll_ by loop_; empty while throttled.
     MonotonicTime last_delivery_{};
-    std::optional<EventLoop::Timeout>
-        throttle_; // Enables the watch again; empty while it is enabled.
+    // The timeout that calls enable() after throttle().
+    std::optional<EventLoop::Timeout> throttle_;
 };
 
 } // namespace evfd::daemon

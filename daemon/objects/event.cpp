@@ -19,7 +19,7 @@ Result<void> Event::set(std::int64_t tokens, const EventfdIncrementer& increment
         if (added || added.error().error != EAGAIN)
             return added;
     }
-    return incrementer.add(fd(), tokens); // Also fills a counter that has no room for all tokens.
+    return incrementer.add(fd(), tokens); // Fills the counter if it has no room for all tokens.
 }
 
 void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const

@@ -1,5 +1,5 @@
-// An event with a state: manual, auto or semaphore. The eventfd is the state; no part of it is
-// cached here.
+// Event: an event with a state, which has the mode manual, auto or semaphore. The eventfd holds the
+// whole state, and the class caches no part of it.
 #pragma once
 
 #include "common/clock.h"
@@ -23,9 +23,10 @@ namespace evfd::daemon {
 
 class Event {
 public:
-    // Returns the eventfd for a new event; `mode` is any mode but pulse.
+    // Creates the eventfd of a new event. `mode` must not be pulse.
     static Result<UniqueFd> make_descriptor(Mode mode, std::int64_t initial);
-    // `is_shared`: clients may have the eventfd, as they may after a restart.
+    // `is_shared` says that clients can have the eventfd. After a restart of the daemon, clients
+    // can have every eventfd.
     Event(Mode mode, FdStash::Stored eventfd, SharedPool::Charge charge, bool is_shared)
         : mode_{mode}, is_shared_{is_shared}, eventfd_{std::move(eventfd)},
           charge_{std::move(charge)}
@@ -40,32 +41,33 @@ public:
     Result<FdInfo> read_fdinfo() const { return evfd::read_fdinfo(fd()); }
     // Adds tokens to a semaphore; in the other modes, sets the event. A full counter stays full.
     Result<void> set(std::int64_t tokens, const EventfdIncrementer& incrementer);
-    // Appends the eventfd once for each increment that set() would make.
+    // Appends the eventfd to `targets` once for each increment that set() would make.
     void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
     // Returns whether no client has the eventfd, so that no client can change the counter.
     bool is_unshared() const { return !is_shared_; }
-    // Consumes what one wait consumes and stores it at `into`, which may be shared memory. Returns
-    // false if the event is not set. Not for manual events.
+    // Consumes the tokens that one wait consumes, and stores their number at `into`, which can be
+    // in shared memory. Returns false if the event is not set. Must not be called for a manual
+    // event.
     Result<bool> take(std::uint64_t& into) const
     {
         return is_shared_ ? take_into(fd(), into) : take_unshared_into(fd(), into);
     }
-    // Clears the event, and returns whether it is clear now. Taking all tokens of a semaphore may
-    // last longer than `slice`. `remaining`, E2BIG: see drain().
+    // Clears the event and returns whether it is clear now. It is not clear if `slice` ended before
+    // all tokens of a semaphore were taken. For `remaining` and for E2BIG see drain().
     Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice) const;
 
-    // Returns the eventfd itself, for the reply to a caller that may wait and set. From then on the
-    // event is shared.
+    // Returns the eventfd itself, for the reply to a caller that may wait and set. After this call
+    // the event is shared.
     std::shared_ptr<const UniqueFd> share();
     // Returns a new descriptor for a caller that may only wait.
     Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(fd()); }
 
 private:
     Mode mode_;
-    // Clients have the eventfd and can block a plain write(2) on it: see EventfdIncrementer.
+    // Clients have the eventfd. They can make a plain write(2) on it block: see EventfdIncrementer.
     bool is_shared_ = false;
     FdStash::Stored eventfd_;
-    SharedPool::Charge charge_; // For the eventfd.
+    SharedPool::Charge charge_; // The charge for the eventfd.
 };
 
 } // namespace evfd::daemon

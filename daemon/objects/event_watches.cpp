@@ -31,7 +31,7 @@ Result<void> EventWatches::watch_shared(Entry& entry, const Event& event)
     const auto edges = event.mode() == Mode::manual ? EdgeMask::any : EdgeMask::readable;
     if (const auto watched = watch_in_epoll(entry, event, edges); !watched)
         return watched;
-    collect(); // Takes the first edge of the watch.
+    collect(); // Collects the edge that the beginning of the watch can produce.
     return {};
 }
 

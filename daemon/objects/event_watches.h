@@ -18,24 +18,26 @@ namespace evfd::daemon {
 
 class EventWatches {
 public:
-    // `deliver` is called by the loop, never by a function of this class, when there are edges.
+    // `deliver` is called when there are edges. The event loop calls it, never a function of this
+    // class.
     EventWatches(EventLoop& loop, ObjectTable& objects, EdgeWatcher::Deliver deliver)
         : objects_{objects}, edges_{loop, std::move(deliver)}
     {
     }
 
-    // Watches the event until its watch is released. Earlier edges may be reported as well. EMFILE,
-    // ENOMEM, ENOSPC: epoll_ctl(2).
+    // Watches the event until its watch is released. Edges from before the call can be reported as
+    // well. EMFILE, ENOMEM, ENOSPC: see epoll_ctl(2).
     Result<void> watch(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
-    // Changes the watch of an event that only the daemon could set, because clients get it now.
+    // Prepares the watch of an event whose eventfd a client is about to get: moves a local watch
+    // (see EdgeWatch) to the epoll set, because from now on clients can set the event.
     Result<void> watch_shared(ObjectTable::Entry& entry, const Event& event);
-    // Appends all pending edges to the changes.
+    // Appends all pending edges to the changes of the object table.
     void collect();
     // Records the edges of events that the daemon itself sets.
     void signal(const Increments& increments);
     // Drops the recorded edges of an object that is deleted.
     void forget(const Object& object) { edges_.forget(object); }
-    // Logs the misuse, once for each object.
+    // Logs this misuse of the object, unless it was logged already.
     void warn_once(const Name& name, Object& object, Misuse misuse);
 
 private:

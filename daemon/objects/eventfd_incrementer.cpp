@@ -14,10 +14,10 @@ namespace evfd::daemon {
 
 namespace {
 
-char discard_byte; // The target of zero bytes that need not be recorded.
+char discard_byte; // Receives the zero bytes of increments that need no record.
 
-// Where /dev/zero is missing, as in a small chroot, a hole in a memory file serves as well; a read
-// then takes a quarter longer.
+// Opens a file from which zero bytes can be read. Without /dev/zero, as in a small chroot, that is
+// a memfd with a hole, from which a read takes a quarter longer.
 Result<UniqueFd> open_zeros()
 {
     UniqueFd zeros{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};

@@ -1,9 +1,9 @@
-// Increments eventfds that clients hold. A write(2) could block the daemon: a holder can switch
-// O_NONBLOCK off for the shared open file and fill the counter. A kernel AIO operation that names
-// an eventfd for its completion (IOCB_FLAG_RESFD) makes the kernel add 1 to that eventfd, and that
-// never blocks, even if the counter is full: then it stays full. The operation here reads a zero
-// byte of /dev/zero, which completes at once. The byte is written to the progress page and so
-// records that the increment was made. io_submit(2)
+// EventfdIncrementer: increments eventfds that clients hold. A write(2) could block the daemon: a
+// holder can switch O_NONBLOCK off for the shared open file and fill the counter. A kernel AIO
+// operation that names an eventfd for its completion (IOCB_FLAG_RESFD) makes the kernel add 1 to
+// that eventfd, and that never blocks. A full counter stays full. The operation that the
+// incrementer submits reads a zero byte of /dev/zero, which completes at once. The byte is written
+// to the progress page and so records that the increment was made. See io_submit(2).
 #pragma once
 
 #include "common/aio.h"
@@ -18,11 +18,13 @@
 
 namespace evfd::daemon {
 
-// Copies share one context, because the kernel takes tens of milliseconds to destroy one.
+// Copies of an incrementer share one AIO context, because the kernel takes tens of milliseconds to
+// destroy one.
 class EventfdIncrementer {
 public:
-    // Allocates the AIO context at once, before other processes can use up all of them. EAGAIN: see
-    // fs.aio-max-nr.
+    // Creates an incrementer. Allocates the AIO context here and not with the first increment,
+    // because other processes can use up all AIO contexts. EAGAIN: the limit fs.aio-max-nr is
+    // reached.
     static Result<EventfdIncrementer> create();
 
     // Adds 1 to each eventfd; an eventfd that is listed n times gets n. With each increment the

@@ -14,7 +14,7 @@ std::int64_t token_count(const TakenTokens& taken)
     return static_cast<std::int64_t>(taken.tokens.size());
 }
 
-// Each token costs one, and so does each holder but the first.
+// Returns the charge of a hold: 1 for each token, and 1 for each holder but the first.
 std::int64_t charge_amount(const Holds::Hold& hold)
 {
     const auto holders =
@@ -35,7 +35,7 @@ bool is_held_by(const Holds::Hold& hold, ProcessWatcher::Id process)
 
 } // namespace
 
-// The beginning of a hold.
+// The following functions begin a hold.
 
 void Holds::record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                          TakenTokens& taken)
@@ -55,7 +55,8 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
               .session = request.process ? 0 : session.id};
     if (!request.process)
         session.held.push_back(request.hold);
-    // The process has ended; another one used its connection.
+    // If the process has ended, and another process used its connection, nobody would hold the
+    // tokens.
     else if (request.process->has_ended())
         return tokens_.return_tokens(std::array{std::move(hold.taken)});
     else
@@ -76,7 +77,7 @@ void Holds::restore(const Token& id, Hold hold)
     add(id, std::move(hold));
 }
 
-// A hold while it lasts.
+// The following functions work on a hold while it lasts.
 
 bool Holds::exists(const Token& id, uid_t uid) const
 {
@@ -98,8 +99,8 @@ Outcome<void> Holds::join(const Token& id, ProcessWatcher::Ref process)
     return {};
 }
 
-// If the session or a process has ended, the record may still name it as a holder. Recovery then
-// does not find it and ignores it.
+// Records the hold with its present holders. After the end of a session or a process, the record
+// can still name it as a holder. Recovery does not find that holder and ignores it.
 void Holds::persist(const Token& id, Hold& hold)
 {
     std::vector<ProcessWatcher::Id> processes;
@@ -117,7 +118,7 @@ bool Holds::is_holder(const Token& id, const Session& session,
                                      (process && is_held_by(found->second, *process)));
 }
 
-// The end of a hold.
+// The following functions end a hold.
 
 TakenTokens Holds::extract(HoldMap::iterator hold)
 {
@@ -139,7 +140,7 @@ std::int64_t Holds::count_tokens(Session& session) const
     std::erase_if(session.held, [&](const Token& id) {
         const auto found = holds_.find(id);
         sum += found == holds_.end() ? 0 : token_count(found->second.taken);
-        return found == holds_.end(); // Another holder released the hold.
+        return found == holds_.end(); // Another holder has released a hold that is not found.
     });
     return sum;
 }

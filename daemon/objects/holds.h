@@ -1,9 +1,9 @@
-// The tokens that waits consumed in order to hold them.
+// Holds: keeps the tokens that waits consumed in order to hold them.
 //
 // A hold is a set of consumed tokens with one or more holders: any number of processes, and at most
-// one session, that of the wait which consumed the tokens. A process becomes a holder by the wait
-// itself or later by join(). The tokens return to their events once: when a holder releases the
-// hold, or when the last holder has ended. A process is known by its pidfd alone (see
+// one session, that of the wait which consumed the tokens. A process becomes a holder by waiting
+// for the tokens, or later by join(). The tokens return to their events once: when a holder
+// releases the hold, or when the last holder has ended. A process is known by its pidfd alone (see
 // ProcessWatcher), so a hold survives the connections of its holders and a restart of the daemon.
 //
 // Before the waiter gets its reply, record_taken() records the tokens together with their future
@@ -33,16 +33,17 @@ namespace evfd::daemon {
 // The hold that a wait asks for: its token and its holder.
 struct HoldRequest {
     Token hold;
-    std::optional<ProcessWatcher::Ref> process = {}; // None: the session of the wait is the holder.
+    // Empty if the session of the wait is the holder.
+    std::optional<ProcessWatcher::Ref> process = {};
 };
 
 class Holds {
 public:
     struct Hold {
-        uid_t uid; // Only processes of this user may join.
+        uid_t uid; // The user whose processes may join the hold.
         TakenTokens taken;
         Quota::Charge charge;
-        std::uint64_t session = 0; // The session of the wait if it is a holder, else 0.
+        std::uint64_t session = 0; // The session of the wait if the session is a holder, else 0.
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 
@@ -53,28 +54,30 @@ public:
     Holds(const Holds&) = delete;
     Holds& operator=(const Holds&) = delete;
 
-    // Records that a wait of `session` consumed these tokens for the hold. This is certain once it
-    // is committed.
+    // Records that a wait of `session` consumed these tokens for the hold. The hold is certain once
+    // the record is committed.
     void record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                       TakenTokens& taken);
-    // Begins the hold: the waiter has received its reply.
+    // Begins the hold, once the waiter has received its reply.
     void begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge);
     void restore(const Token& id, Hold hold);
 
-    // Returns whether `uid` may join or use the hold `id`.
+    // Returns whether the hold `id` exists and processes of the user `uid` may join or use it.
     bool exists(const Token& id, uid_t uid) const;
-    Outcome<void> join(const Token& id, ProcessWatcher::Ref process); // The hold `id` must exist.
+    // Makes the process a holder of the hold `id`, which must exist.
+    Outcome<void> join(const Token& id, ProcessWatcher::Ref process);
     bool is_holder(const Token& id, const Session& session,
                    std::optional<ProcessWatcher::Id> process) const;
-    void release(const Token& id); // The hold `id` must exist.
+    // Ends the hold `id`, which must exist, and returns its tokens to their events.
+    void release(const Token& id);
 
     // Returns the number of tokens that the session holds.
     std::int64_t count_tokens(Session& session) const;
     // Ends the session's part in its holds. Returns the tokens that nobody holds any more; the
-    // caller returns them to their events.
+    // caller must return these tokens to their events.
     std::vector<TakenTokens> end(Session& session);
-    // Ends the process's part in its holds and returns the tokens that nobody holds any more, a
-    // limited number in each iteration of the loop.
+    // Ends the process's part in its holds and returns the tokens that nobody holds any more to
+    // their events, a limited number in each iteration of the event loop.
     void end(ProcessWatcher::Id process);
 
 private:

@@ -13,9 +13,9 @@ namespace {
 // The next record is written when half of the ids are used.
 constexpr std::uint64_t ids_per_record = 4'096;
 
-// Returns an id that no earlier daemon has assigned, without a record that says so: the
-// microseconds since 1970. No daemon assigns a million ids a second for long, and the wall clock is
-// assumed not to go back.
+// Returns an id that no earlier daemon has assigned, for the case that no record shows which ids
+// were assigned. The id is the number of microseconds since 1970. No daemon assigns a million ids a
+// second for long, and the wall clock is assumed not to go back.
 std::uint64_t first_id_without_record()
 {
     using std::chrono::microseconds;
@@ -32,8 +32,10 @@ std::uint64_t IdSequence::next()
     return ++last_;
 }
 
-// While commits fail, Show still reports a new object. So the record is put long before its ids are
-// used. Only the first record of a daemon may be committed together with the first of its ids.
+// Stages a record that reserves the next ids. While commits fail, the call Show already reports a
+// new object with its id, so ids must be reserved by an earlier commit. Therefore a record is
+// staged long before its ids are used. Only the first record of a daemon can be committed together
+// with the first id that it reserves.
 void IdSequence::reserve()
 {
     constexpr StateStore::Id only_key = 0;
@@ -41,8 +43,9 @@ void IdSequence::reserve()
     state_store_.put(only_key, record::Ids{static_cast<record::Id>(reserved_)});
 }
 
-// Damage is reported only once. Without the reservation, which is committed with the recovery, the
-// next daemon would continue after an older record.
+// If the last id is uncertain, because the state store is damaged, ids are reserved at once and the
+// reservation is committed with the recovery. The damage is reported only to this daemon. Without
+// the reservation, the next daemon would continue after an older record.
 void IdSequence::continue_after(std::uint64_t last_id, bool is_certain)
 {
     last_recovered_ = last_id;

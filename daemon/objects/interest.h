@@ -1,7 +1,8 @@
-// Interest: what keeps an object watched.
+// Interest: keeps an object watched while it lives.
 //
-// ObjectWatches::watch() returns an Interest and counts it on the object. The watch of the object
-// may end when the last Interest has ended. An Interest may outlive its object.
+// ObjectWatches::watch() returns an Interest and counts it in the object. The daemon can stop
+// watching the object when its last Interest has been destroyed. An Interest can outlive its
+// object.
 #pragma once
 
 #include "daemon/objects/object_change.h"

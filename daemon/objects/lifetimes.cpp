@@ -10,8 +10,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// The permissions that a usual umask leaves of the default for files: the caller's own umask is not
-// known to us.
+// The permissions of an object if the request gives none. These are the permissions of a new file
+// under the usual umask, 022. The daemon does not know the caller's own umask.
 constexpr auto default_permissions = Permissions::under_umask(022);
 
 } // namespace
@@ -37,7 +37,8 @@ Outcome<Made> Lifetimes::create(Creation creation, const protocol::CreateEvent& 
         !permitted)
         return std::unexpected(std::move(permitted.error()));
 
-    std::optional<SharedPool::Charge> descriptor; // A pulse has none.
+    // Stays empty for a pulse, which needs no descriptor.
+    std::optional<SharedPool::Charge> descriptor;
     if (mode != Mode::pulse) {
         auto taken = charges_.charge_descriptor(peer, Resource::objects);
         if (!taken)
@@ -73,7 +74,8 @@ Outcome<ObjectTable::Entry*> Lifetimes::create_timer(Creation creation,
                 std::make_unique<Timer>(spec, std::move(target)));
 }
 
-// An object that ends with a session which cannot be resumed is not recorded.
+// Prepares a new object: chooses its serial and makes room for its record. An object that ends with
+// a session which cannot be resumed is not recorded.
 template <class Request>
 Outcome<Lifetimes::Draft> Lifetimes::prepare(const Creation& creation, const Request& request)
 {

@@ -1,6 +1,7 @@
-// Lifetimes: creates objects, deletes them, and deletes those that end with a session or a process.
+// Lifetimes: creates and deletes objects. Also deletes the objects of a session or a process that
+// has ended.
 //
-// A change of permissions is here as well: like a delete, it can end waits.
+// This class also changes permissions, because such a change can end waits, as a delete does.
 #pragma once
 
 #include "common/name.h"
@@ -23,14 +24,15 @@
 
 namespace evfd::daemon {
 
-// How a call that creates an object ended.
+// The result of a call that creates an object: the call created the object, or the object existed
+// already.
 enum class Made : std::uint8_t { created, existed };
 
-// What a call that creates an object brings besides its request.
+// The arguments for the creation of an object that are not in the request of the call.
 struct Creation {
     Session& session;
     PolicyCheck policy_check = PolicyCheck::enforce;
-    // The process whose end deletes the object, for a lifetime of `process`.
+    // The process whose end deletes the object, if the object's lifetime is `process`.
     std::optional<ProcessWatcher::Ref> process = {};
     // An unused id for the object, if the caller has chosen it already.
     std::optional<std::uint64_t> id = {};
@@ -47,14 +49,15 @@ public:
     Lifetimes(const Lifetimes&) = delete;
     Lifetimes& operator=(const Lifetimes&) = delete;
 
-    // Creates the event. It may have existed only with `if_missing`.
+    // Creates the event. An event that exists already is refused, unless the request has
+    // `if_missing`.
     Outcome<Made> create(Creation creation, const protocol::CreateEvent& request);
-    // Creates the timer, which the caller has checked. It counts until the waits and monitors know
-    // it.
+    // Creates the timer of a request that the caller has checked. The timer counts its expirations
+    // until the waits and monitors know of the timer.
     Outcome<ObjectTable::Entry*> create_timer(Creation creation, const protocol::Arm& request,
                                               const TimerSpec& spec,
                                               std::optional<Timer::Target> target);
-    // Deletes all of the objects, or none if one is refused. Waits for them end.
+    // Deletes all of the objects, or none if one is refused. Each wait for a deleted object ends.
     Outcome<void> delete_objects(const Peer& peer, const Items<Item>& items,
                                  const Delivered& delivered);
     Outcome<void> set_permissions(const Peer& peer, const Name& name, Permissions permissions,
@@ -62,12 +65,12 @@ public:
 
     // Returns whether there are objects that end with the session.
     bool has_owned(const Session& session) const { return owned_.has_any(session.id); }
-    // Returns the objects that delete_owned() deletes next.
+    // Returns the names of the objects that the next call of delete_owned() deletes.
     std::vector<Name> next_owned(std::uint64_t owner) const;
-    // Deletes the objects that end with this session or process, or as many as one iteration of the
-    // loop may delete. Returns whether there are more.
+    // Deletes the objects that end with this session or process, but at most
+    // max_objects_deleted_per_iteration of them. Returns whether more of the objects are left.
     bool delete_owned(std::uint64_t owner, const Delivered& delivered);
-    // Takes over what the objects of an earlier daemon end with.
+    // Takes over the objects of an earlier daemon that end with a session or a process.
     void adopt(OwnedObjects owned) { owned_ = std::move(owned); }
 
 private:
@@ -91,7 +94,7 @@ private:
     EventWatches& events_;
     IdSequence& ids_;
     StateStore& state_store_;
-    OwnedObjects owned_; // By Object::lifetime_owner.
+    OwnedObjects owned_; // The temporary objects, by Object::lifetime_owner.
 };
 
 } // namespace evfd::daemon

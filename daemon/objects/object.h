@@ -1,4 +1,4 @@
-// A named object: an event, a pulse or a timer, with its owner, its permissions and its lifetime.
+// Object: a named event, pulse or timer, with its owner, its permissions and its lifetime.
 #pragma once
 
 #include "common/clock.h"
@@ -26,24 +26,27 @@
 
 namespace evfd::daemon {
 
-// Returns whether each set counts. In the other modes, a set has no effect while the event is set.
+// Returns whether an event of this mode counts its sets. In the modes manual and auto, a set has no
+// effect while the event is set.
 constexpr bool accumulates(Mode mode)
 {
     return mode == Mode::semaphore || mode == Mode::pulse;
 }
 
-// The last set of an event by a call or a timer.
+// The time of an event's last set by a call or a timer, and the user who set it. For a timer, that
+// is the user who armed the timer.
 struct LastSet {
     WallTime at;
     uid_t uid;
-    pid_t pid; // 0 if a timer set it.
+    pid_t pid; // 0 if a timer set the event.
 };
 
-// Ways in which a client can misuse a shared event. The event keeps working; we only warn.
-enum class Misuse { counter_full, blocking }; // The counter is full; O_NONBLOCK was switched off.
+// The ways in which a client can misuse a shared event: a client filled the counter, or switched
+// O_NONBLOCK off. The event keeps working, and the daemon only logs a warning.
+enum class Misuse { counter_full, blocking };
 
 struct Object {
-    // A timer is allocated separately; otherwise every event would be as large as a timer.
+    // A timer is allocated separately, so that an event does not take as much memory as a timer.
     using Body = std::variant<Event, Pulse, std::unique_ptr<Timer>>;
 
     Object(std::uint64_t object_serial, Ownership object_ownership, pid_t creator_pid,
@@ -54,11 +57,11 @@ struct Object {
           charge{std::move(object_charge)}, body{std::move(object_body)}
     {
     }
-    Object(const Object&) = delete; // Pinned: its watch holds its address.
+    Object(const Object&) = delete; // Not copyable: the watch holds the address of the object.
     Object& operator=(const Object&) = delete;
 
-    std::optional<Mode> mode() const;                    // None for a timer.
-    Event* event() { return std::get_if<Event>(&body); } // Null for a pulse or a timer.
+    std::optional<Mode> mode() const;                    // Returns nothing for a timer.
+    Event* event() { return std::get_if<Event>(&body); } // Returns null for a pulse or a timer.
     const Event* event() const { return std::get_if<Event>(&body); }
     Pulse* pulse() { return std::get_if<Pulse>(&body); }
     Timer* timer() { return const_cast<Timer*>(std::as_const(*this).timer()); }
@@ -67,31 +70,35 @@ struct Object {
         const auto* timer = std::get_if<std::unique_ptr<Timer>>(&body);
         return timer ? timer->get() : nullptr;
     }
-    SubscriptionTable* subscriptions(); // Null for an event other than a pulse.
+    SubscriptionTable* subscriptions(); // Returns null for an event other than a pulse.
     const SubscriptionTable* subscriptions() const;
     Kind kind() const { return timer() ? Kind::timer : Kind::event; }
-    std::string description() const; // For messages: "a manual event", "a timer".
+    // Returns a description for messages, such as "a manual event" or "a timer".
+    std::string description() const;
 
-    std::uint64_t serial; // 1 to max_object_id. Never reused, unlike a name or an address.
+    // A number from 1 to max_object_id that no other object ever gets, unlike the name or the
+    // address.
+    std::uint64_t serial;
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
-    std::optional<LastSet> last_set = {}; // The last set of an event; timers have none.
-    // The session or process whose end deletes the object; 0 if it is permanent.
+    std::optional<LastSet> last_set = {}; // Empty for a timer, and until the event is set.
+    // The id of the session or process whose end deletes the object; 0 if the object is permanent.
     std::uint64_t lifetime_owner;
     Lifetime lifetime;
     bool is_persistent; // The state store has a record of the object.
     Quota::Charge charge;
     Body body;
     EventHandles handles = {};
-    // After body: the watch must be destroyed before the descriptor.
+    // Declared after body, so that the watch is destroyed before the eventfd that it watches.
     EdgeWatch watch = {};
-    std::int64_t interests = 0; // The number of Interest objects.
-    bool is_monitored = false;  // A monitor reports the object, at the last sweep at least.
-    std::array<bool, 2> has_warned = {}; // Indexed by Misuse.
+    std::int64_t interests = 0; // The number of Interests that keep the object watched.
+    // A monitor reports the object, or did so when the monitors last visited it.
+    bool is_monitored = false;
+    std::array<bool, 2> has_warned = {}; // For each Misuse, whether it was logged already.
 };
 
-// Returns whether tokens can be taken from the object, and returned.
+// Returns whether waits consume tokens of the object: whether it is an auto event or a semaphore.
 bool has_tokens(const Object& object);
 
 // Returns whether something waits for the object or monitors it.
@@ -100,7 +107,8 @@ inline bool is_needed(const Object& object)
     return object.interests > 0 || object.is_monitored;
 }
 
-// Returns whether these edges of an event, or the expirations of a timer, are reported.
+// Returns whether the object's changes are reported: these edges of an event, or the expirations of
+// a timer.
 bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
 
 // Returns the object's id on the wire, which is its serial.
@@ -111,10 +119,10 @@ inline protocol::ObjectId id_of(const Object& object)
 
 using Objects = std::map<Name, Object>;
 
-// Returns the object if it still exists, otherwise null.
+// Returns the object, or null if it no longer exists.
 Object* find(Objects& objects, const ObjectRef& reference);
 
-// Returns the description of an object of this mode; of a timer if there is none.
+// Returns the description of an event of this mode, or of a timer if `mode` is empty.
 std::string description(std::optional<Mode> mode);
 
 } // namespace evfd::daemon

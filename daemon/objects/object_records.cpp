@@ -6,7 +6,7 @@
 
 namespace evfd::daemon {
 
-// Objects to records.
+// The following functions convert objects to records.
 
 record::Object record_of(const Name& name, const Object& object)
 {
@@ -50,7 +50,7 @@ record::Subscription record_of(const Token& token, const Object& object, const S
     return {token.text(), to_record(object.serial), to_record(session.id)};
 }
 
-// Records to objects.
+// The following functions convert records to objects.
 
 Ownership ownership_of(const record::Object& record)
 {
@@ -86,7 +86,8 @@ Object::Body body_of(record::Object record, const record::Counters& counters,
         return pulse;
     }
     auto& target = record.timer->target;
-    if (target && !target->uid) { // An earlier version did not record the armer.
+    // The record of an earlier version names no armer, so the timer's owner stands for the armer.
+    if (target && !target->uid) {
         target->uid = record.owner;
         target->gid = record.group;
     }

@@ -22,22 +22,24 @@ inline record::Id to_record(std::uint64_t id)
 
 record::Object record_of(const Name& name, const Object& object);
 record::Counters counters_of(const Object& object);
-// Returns whether a new record of the object is complete only together with its counters.
+// Returns whether each new record of the object needs a new record of its counters, too.
 bool has_recorded_count(const Object& object);
 record::Subscription record_of(const Token& token, const Object& object, const Session& session);
 
 Ownership ownership_of(const record::Object& record);
 Lifetime lifetime_of(const record::Object& record);
-// Returns the session or process whose end deletes the object; 0 if it is permanent.
+// Returns the id of the session or process whose end deletes the object; 0 if the object is
+// permanent.
 std::uint64_t lifetime_owner_of(const record::Object& record);
-// Returns whether the object is an event with a state, which is in its eventfd.
+// Returns whether the object is an event other than a pulse, and so has an eventfd.
 bool has_eventfd(const record::Object& record);
 // A descriptor of the stash, and its charge.
 struct ChargedDescriptor {
     FdStash::Stored stored;
     SharedPool::Charge charge;
 };
-// `eventfd`: the stashed descriptor, if has_eventfd(). The record has a mode or a timer.
+// Returns the body of the object of a record. The record must have a mode or a timer. `eventfd` is
+// the stashed descriptor, which must be present if has_eventfd().
 Object::Body body_of(record::Object record, const record::Counters& counters,
                      std::optional<ChargedDescriptor> eventfd);
 

@@ -1,14 +1,14 @@
 // ObjectTable: the named objects, the list of what happened to them, and their records in the state
 // store.
 //
-// The table calls nobody but the state store. What happens to an object is appended to a list of
-// ObjectChange, which Delivery takes and passes to the waits and the monitors.
+// The table calls only the state store. Everything that happens to an object is appended to a list
+// of ObjectChange, which Delivery takes and passes to the waits and the monitors.
 //
 // Invariants:
-// - An object that is persistent is recorded in the same function that changes it, and nothing
-//   is sent to a client before that record is committed.
-// - The list is empty before each call of a client: what one call changed reaches the waits before
-//   the next call is done.
+// - A persistent object is recorded in the same function that changes it, and nothing is sent to a
+//   client before that record is committed.
+// - The list is empty before each call of a client: the changes of one call reach the waits before
+//   the next call begins.
 #pragma once
 
 #include "common/name.h"
@@ -23,11 +23,12 @@
 
 namespace evfd::daemon {
 
-// Proof that every change up to now was delivered. Each function that makes a change which could
-// hide edges demands one.
+// Proof that every change up to now was delivered to the waits and the monitors. A function that
+// could hide an undelivered edge, such as a clear, demands this proof as an argument.
 class Delivered {
 public:
-    Delivered(const Delivered&) = delete; // A proof is used at once.
+    // Not copyable: a proof is valid only until the next change.
+    Delivered(const Delivered&) = delete;
     Delivered& operator=(const Delivered&) = delete;
 
 private:
@@ -46,26 +47,30 @@ public:
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
     Object* find(const ObjectRef& reference) { return daemon::find(all_, reference); }
-    // Returns the entry of an object, which exists.
+    // Returns the entry of an object. The object must exist.
     Entry& entry(const Name& name) { return *all_.find(name); }
-    // All objects by name.
+    // Returns all objects, by name.
     Objects& all() { return all_; }
     const Objects& all() const { return all_; }
 
     void report(ObjectChange change) { changes_.push_back(std::move(change)); }
     void report(ObjectChange::Kind kind, const Entry& entry, std::int64_t times = 0);
-    // The changes since the last take_changes(), in the order in which they happened.
+    // Returns whether there are changes that take_changes() has not returned yet.
     bool has_changes() const { return !changes_.empty(); }
+    // Returns the changes since the previous call of take_changes(), in the order in which they
+    // happened.
     std::vector<ObjectChange> take_changes();
-    // Returns the proof. The caller has collected the edges that its change could hide, and has
-    // delivered all changes.
+    // Returns the proof that all changes were delivered. The caller must have collected the edges
+    // that its own change could hide, and must have delivered all changes.
     Delivered confirm_delivery() const;
 
-    // Write the record of an object, or its counters alone.
+    // Writes the record of the object to the state store, if the object is persistent.
     void persist(const Entry& entry);
+    // Writes only the counters of the object, if the object is persistent.
     void persist_counters(const Object& object);
-    // Erase the records of an object with its subscriptions, or of one subscription.
+    // Erases the records of the object and of its subscriptions.
     void unpersist(const Object& object);
+    // Erases the record of one subscription.
     void unpersist(const Subscription& subscription);
 
 private:

@@ -52,7 +52,8 @@ Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
         if (const auto watched = events_.watch(entry, *event, edges); !watched)
             return watched;
     if (edges == EdgeMask::any)
-        events_.collect(); // Takes earlier edges and the first edge of the watch.
+        // Collects earlier edges, and the edge with which a watch for all edges begins.
+        events_.collect();
     return {};
 }
 

@@ -1,7 +1,7 @@
-// ObjectWatches: which objects are watched, and until when.
+// ObjectWatches: begins and ends the watching of objects.
 //
-// An object is watched while an Interest in it lives or while it is monitored. Writes and reads of
-// a watched event, and expirations of a watched timer, are reported as changes.
+// An object is watched while an Interest in it lives or while a monitor reports it. Writes and
+// reads of a watched event, and expirations of a watched timer, are reported as changes.
 #pragma once
 
 #include "common/name.h"
@@ -19,17 +19,19 @@ public:
         : objects_{objects}, events_{events}, timers_{timers}
     {
     }
-    ObjectWatches(const ObjectWatches&) = delete; // Pinned: each Interest has its address.
+    // Not copyable: each Interest has the address of this object.
+    ObjectWatches(const ObjectWatches&) = delete;
     ObjectWatches& operator=(const ObjectWatches&) = delete;
 
-    // Watches the object while the Interest lives. Earlier edges may be reported as well. With
-    // `readable`, an event that is set already is reported too, but not one that is cleared before
-    // the edges are collected. EMFILE, ENOMEM, ENOSPC: epoll_ctl(2).
+    // Watches the object while the returned Interest lives. Edges from before the call can be
+    // reported as well. With `readable`, an event that is already set can be reported too, unless
+    // it is cleared before the edges are collected. EMFILE, ENOMEM, ENOSPC: see epoll_ctl(2).
     Result<Interest> watch(const Name& name, Object& object, EdgeMask edges);
-    // The same for all monitors together: watches all edges until unmonitor().
+    // Watches all edges of the object for the monitors, until unmonitor(). One call serves all
+    // monitors.
     Result<void> monitor(const Name& name, Object& object);
     void unmonitor(const Name& name, Object& object);
-    // Stops watching, unless there is an Interest in the object or it is monitored.
+    // Stops watching the object, unless an Interest in it lives or a monitor reports it.
     void unwatch_if_unneeded(const Name& name);
 
 private:

@@ -10,8 +10,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Reserves room for one more entry. Stale entries are erased first, so the list stays within twice
-// the number of live ones, however often its owner creates and deletes.
+// Reserves room for one more entry. A full list is first cleared of its stale entries, so the list
+// takes memory for at most about twice the number of live entries.
 template <class T, class IsGone>
 void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
 {
@@ -29,7 +29,9 @@ Outcome<std::vector<protocol::Opened>> Opening::open(Session& session, const Ite
     std::vector<protocol::Opened> opened;
     for (const auto& item : items.list) {
         auto one = open_one(session, item);
-        if (!one) { // Opens all or none of the objects.
+        // The call opens all objects or none: if one is refused, the subscriptions to the earlier
+        // objects end.
+        if (!one) {
             for (const auto& one_opened : opened)
                 if (one_opened.subscription)
                     unsubscribe(session, *Token::parse(*one_opened.subscription));
@@ -115,8 +117,8 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
     return handle->fd;
 }
 
-// Charges a wait-only handle. If the quota is used up, it first releases the handles of this
-// session. The client's open descriptors stay valid.
+// Charges a wait-only handle. If the quota is used up, the function releases the handles of this
+// session and tries again. The client's open descriptors stay valid.
 Outcome<Charges::PrivateDescriptor> Opening::charge_reclaiming_handles(Session& session)
 {
     auto charged = charges_.charge_private_descriptor(session.peer);
@@ -132,7 +134,8 @@ Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name,
     auto charged = charges_.charge_private_descriptor(session.peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    std::optional<SharedPool::Charge> place; // A timer may have any number of subscribers.
+    // Stays empty for a timer, which can have any number of subscribers.
+    std::optional<SharedPool::Charge> place;
     if (auto* pulse = object.pulse()) {
         auto taken = charges_.charge_place(session.peer, *pulse);
         if (!taken)
@@ -197,7 +200,8 @@ void Opening::undo(Session& session)
     });
 }
 
-// The name may belong to another object by now; the token does not.
+// Returns the subscription of a session, or null if the subscription has ended. The name can belong
+// to another object by now, but then that object has no subscription with this token.
 const Subscription* Opening::find(const Session::SubscriptionRef& reference)
 {
     auto* object = objects_.find(reference.name);

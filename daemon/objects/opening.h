@@ -1,8 +1,8 @@
-// Opening: hands out descriptors of objects, and ends subscriptions.
+// Opening: gives clients descriptors of objects, and ends subscriptions.
 //
-// A client that may wait and set gets the eventfd itself, one that may only wait gets a descriptor
-// that cannot write, and a subscriber of a pulse or a timer gets a private descriptor. The session
-// owns the subscriptions.
+// A client that may wait and set gets the eventfd itself, a client that may only wait gets a
+// descriptor that cannot write, and a subscriber of a pulse or a timer gets a private descriptor.
+// The session owns the subscriptions.
 #pragma once
 
 #include "common/name.h"
@@ -34,7 +34,7 @@ public:
 
     // Opens all of the objects, or none if one is refused.
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);
-    // Returns whether the session had that subscription.
+    // Ends a subscription. Returns false if the session has no subscription with this token.
     bool unsubscribe(Session& session, const Token& token);
     // Ends all subscriptions of the session.
     void end(Session& session);
@@ -52,7 +52,7 @@ private:
     Outcome<Charges::PrivateDescriptor> charge_reclaiming_handles(Session& session);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
-    // Null if the subscription has ended.
+    // Returns null if the subscription has ended.
     const Subscription* find(const Session::SubscriptionRef& reference);
     void end(const Session::SubscriptionRef& reference);
 

@@ -1,4 +1,5 @@
-// The objects that end with a session or a process, by the id of that owner.
+// OwnedObjects: the names of the objects that end with a session or a process. That session or
+// process is here called the owner of the objects.
 #pragma once
 
 #include "common/name.h"
@@ -15,7 +16,8 @@ namespace evfd::daemon {
 
 class OwnedObjects {
 public:
-    // `process`: the owner if it is a process. It is watched while it owns an object.
+    // `process` is the owner, if the owner is a process. The process is watched while it owns an
+    // object.
     void add(std::uint64_t owner, const Name& name, std::optional<ProcessWatcher::Ref> process);
     void remove(std::uint64_t owner, const Name& name);
     bool has_any(std::uint64_t owner) const { return by_owner_.contains(owner); }
@@ -24,11 +26,11 @@ public:
 
 private:
     struct Owned {
-        std::optional<ProcessWatcher::Ref> process; // None if a session owns them.
+        std::optional<ProcessWatcher::Ref> process; // Empty if a session owns the objects.
         std::set<Name> names;
     };
 
-    std::map<std::uint64_t, Owned> by_owner_; // An owner has at least one object.
+    std::map<std::uint64_t, Owned> by_owner_; // Contains only owners that have an object.
 };
 
 } // namespace evfd::daemon

@@ -23,7 +23,8 @@ ProcessWatcher::Ref ProcessWatcher::ref(Id id)
     return Ref{*this, id};
 }
 
-// The kernel does not reuse a pid before the process that has it was reaped.
+// A watched process that has not exited still has its pid: the kernel does not reuse a pid before
+// the process was reaped.
 std::optional<ProcessWatcher::Id> ProcessWatcher::find(pid_t pid) const
 {
     const auto found = by_pid_.find(pid);

@@ -1,6 +1,7 @@
-// The processes that hold tokens or whose end deletes an object. Each is identified by a pidfd,
-// which the state store keeps, so the daemon also learns of an end that came while it was down.
-// execve(2) does not change the process; its children are other processes.
+// ProcessWatcher: watches the processes that hold tokens or whose end deletes an object. Each
+// process is identified by a pidfd, which the state store keeps, so the daemon also notices a
+// process that ended while the daemon was down. A process remains the same through execve(2). The
+// children of a process are other processes.
 #pragma once
 
 #include "common/clock.h"
@@ -25,11 +26,11 @@ namespace evfd::daemon {
 
 class ProcessWatcher {
 public:
-    using Id = std::uint64_t; // Never reused, unlike a pid.
+    using Id = std::uint64_t; // An id is never reused, unlike a pid.
     using OnEnded = std::function<void(Id id)>;
 
-    // `descriptors`: the pool that pays for the pidfds. `on_ended` is called once for each process
-    // that ends while it is watched.
+    // `descriptors` is the pool that is charged for each pidfd. `on_ended` is called once for each
+    // process that ends while it is watched.
     ProcessWatcher(EventLoop& loop, StateStore& state_store, IdSequence& ids, const Quota& quota,
                    SharedPool& descriptors, OnEnded on_ended)
         : loop_{loop}, state_store_{state_store}, ids_{ids}, quota_{quota},
@@ -39,7 +40,7 @@ public:
     ProcessWatcher(const ProcessWatcher&) = delete;
     ProcessWatcher& operator=(const ProcessWatcher&) = delete;
 
-    // A counted reference. The process is watched while one exists.
+    // A counted reference to a process. The process is watched while at least one Ref to it exists.
     class Ref {
     public:
         Ref(Ref&& other) noexcept : watcher_{std::exchange(other.watcher_, nullptr)}, id_{other.id_}
@@ -63,32 +64,34 @@ public:
         Id id_;
     };
 
-    // A process by its pid, and the account (see Quota) that pays for it.
+    // The pid of a process, and the uid of the account (see Quota) that pays for its pidfd.
     struct Identity {
         pid_t pid;
         uid_t uid;
     };
-    // Returns a reference to the process at the other end of the socket. `accepted`: as for
-    // peer_process(). `needed_for`: the resource that a refusal names if descriptors are short.
+    // Returns a reference to the process at the other end of the socket. `accepted` is the time at
+    // which the connection was accepted: see open_peer_pidfd(). `needed_for` is the resource that a
+    // refusal names if descriptors are short.
     Outcome<Ref> acquire(const Peer& peer, const UniqueFd& socket, nanoseconds accepted,
                          Resource needed_for);
-    // Returns that process if it is watched already.
+    // Returns the id of the process at the other end of the socket, if the process is watched
+    // already.
     Outcome<std::optional<Id>> find(const Peer& peer, const UniqueFd& socket,
                                     nanoseconds accepted) const;
-    // Restores a process of an earlier daemon. It may have ended since.
+    // Watches a process that an earlier daemon watched. The process can have ended since.
     Result<Ref> restore(Id id, Identity identity, FdStash::Stored pidfd, SharedPool::Charge charge);
 
 private:
     struct Process {
         Identity identity;
         FdStash::Stored pidfd;
-        SharedPool::Charge charge; // For the pidfd.
+        SharedPool::Charge charge; // The charge for the pidfd.
         std::int64_t refs = 0;
-        // After pidfd: the watch must be destroyed first.
+        // Declared after pidfd, so that the watch is destroyed first.
         std::optional<EventLoop::Watch> watch = {};
     };
 
-    // Watches the process of `pidfd`, which has not ended and is not watched yet.
+    // Begins to watch the process of `pidfd`. The process has not ended and is not watched yet.
     Result<Ref> add(Identity identity, UniqueFd pidfd, SharedPool::Charge charge);
     // Returns the running process that has this pid, if it is watched.
     std::optional<Id> find(pid_t pid) const;
@@ -102,7 +105,7 @@ private:
     SharedPool& descriptors_;
     OnEnded on_ended_;
     std::unordered_map<Id, Process> processes_;
-    std::unordered_map<pid_t, Id> by_pid_; // The process that got the pid last.
+    std::unordered_map<pid_t, Id> by_pid_; // For each pid, the watched process that got it last.
 };
 
 } // namespace evfd::daemon

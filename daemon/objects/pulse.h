@@ -1,5 +1,5 @@
-// An event without a state: a set reaches the clients that are subscribed at that moment. Each
-// subscriber has a private eventfd, which counts the pulses.
+// Pulse: an event without a state. A set reaches the clients that are subscribed at that moment.
+// Each subscriber has a private eventfd, which counts the pulses.
 #pragma once
 
 #include "common/eventfd.h"
@@ -21,21 +21,24 @@ class Pulse {
 public:
     Pulse() = default;
     Pulse(Pulse&&) = default;
-    Pulse& operator=(Pulse&&) = delete; // The subscriptions must end before the places.
+    // Not assignable: an assignment would destroy the places before the subscriptions that hold
+    // them.
+    Pulse& operator=(Pulse&&) = delete;
 
     std::int64_t pulses() const { return pulses_; }
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
     // Appends the eventfd of each subscriber `times` times: once for each increment that a set
-    // makes. The eventfds that the state store keeps go to `persistent`, all others to `others`.
-    // The same subscribers always give the same list. The caller calls count().
+    // makes. The eventfds that the state store keeps go to `persistent`, all others to `others`. As
+    // long as the subscribers do not change, each call appends the same list, so a set that a crash
+    // interrupted can be continued. The pulses are not counted: the caller calls count().
     void append_targets(std::int64_t times, std::vector<int>& persistent,
                         std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }
 
-    // Takes the place of a new subscriber. A pulse may have as many subscribers as one call can
-    // set; with more, no call could set it.
+    // Takes a place for a new subscriber. A pulse has only as many places as one call can add
+    // tokens, because no call could set a pulse with more subscribers.
     std::expected<SharedPool::Charge, SharedPool::Shortage> take_place(const Payer& payer)
     {
         return places_->take(payer);
@@ -46,12 +49,13 @@ public:
     }
     std::int64_t places_of(const Payer& payer) const { return places_->used_by(payer); }
 
-    // Returns a descriptor for a new subscription.
+    // Creates the eventfd of a new subscription.
     static Result<UniqueFd> make_descriptor() { return make_eventfd(0, Counter::plain); }
 
 private:
     std::int64_t pulses_ = 0;
-    // Declared before the subscriptions, which hold its charges.
+    // Declared before the subscriptions, so that these are destroyed first: each holds a charge of
+    // the pool.
     std::unique_ptr<SharedPool> places_ = std::make_unique<SharedPool>(max_tokens_per_set);
     SubscriptionTable subscriptions_;
 };

@@ -21,9 +21,10 @@ bool is_timerfd(const UniqueFd& fd)
     return ::timerfd_gettime(fd.get(), &remaining) == 0;
 }
 
-// Among the descriptors without a file type, the state store has only eventfds and timerfds, and
-// the daemon has epoll descriptors besides. /proc would name the type, but takes five times as
-// long, and there may be many descriptors.
+// Returns whether a descriptor is an eventfd. Among the descriptors without a file type, the state
+// store has only eventfds and timerfds, and the daemon itself also has epoll descriptors. So a
+// descriptor that is neither a timerfd nor an epoll descriptor is an eventfd. /proc would name the
+// type, but to read it takes five times as long, and there can be many descriptors.
 bool is_eventfd(const UniqueFd& fd)
 {
     struct stat status{};
@@ -60,14 +61,15 @@ std::vector<Session> Recovery::run()
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    if (!recovered_.is_complete() && recovered_.warnings.empty()) // No state was inherited.
+    // Logs no summary if no earlier daemon left any state.
+    if (!recovered_.is_complete() && recovered_.warnings.empty())
         return sessions;
     log::info({}, "recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
               quota_.used_by_all(Resource::subscriptions), sessions.size());
     return sessions;
 }
 
-// Objects.
+// The following functions restore objects and subscriptions.
 
 std::expected<FdStash::Stored, std::string_view>
 Recovery::take_descriptor(Id id, bool (*has_type)(const UniqueFd&))
@@ -98,7 +100,7 @@ void Recovery::drop_object(Id id, const record::Object& record, std::string_view
     warn(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
                      record.name.text(), record.owner, why));
     if (recovered_.has_unreadable_fds)
-        return; // A daemon with a higher limit may find the descriptor.
+        return; // Keeps the records: a daemon with a higher limit can find the descriptor.
     erase_records(id);
     recovered_.fds.erase(id);
 }
@@ -199,7 +201,7 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
                          : !token       ? "its token is invalid"
                                         : "its token is already in use"));
         if (!stored && recovered_.has_unreadable_fds)
-            return; // A daemon with a higher limit may find the descriptor.
+            return; // Keeps the records: a daemon with a higher limit can find the descriptor.
         registry_.state_store.erase(id, record::Kind::subscription);
         return;
     }
@@ -213,7 +215,7 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
     owner->subscriptions.push_back({found->second->first, *token});
 }
 
-// Interrupted calls.
+// The following functions restore sessions and complete or undo interrupted calls.
 
 void Recovery::restore_session(Id id, record::Session& record)
 {
@@ -249,8 +251,9 @@ void Recovery::redo_intent()
         warn(std::move(warning));
 }
 
-// Returns the tokens of calls that were not committed, and of calls that the client cannot repeat.
-// All others are in doubt until the client resumes its session.
+// Returns tokens to their events: those of calls that were not committed, and those of calls that
+// the client cannot repeat. The tokens of all other calls are in doubt until the client resumes its
+// session.
 void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();
@@ -268,8 +271,9 @@ void Recovery::roll_back()
     registry_.tokens.return_tokens(to_put_back);
 }
 
-// The first commit clears the progress page, and the tokens may be returned much later. So they are
-// recorded first.
+// Returns the tokens that were taken after the last commit, and records them. Without a record they
+// would be lost: the first commit of this daemon clears the progress page, and the tokens can be
+// returned much later.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t no_session = 0;
@@ -296,15 +300,16 @@ std::vector<TakenToken> Recovery::to_taken_tokens(const std::vector<record::Id>&
     return taken;
 }
 
-// Only events have tokens, whatever a record says.
+// Returns null for a pulse or a timer, even if a record says that its tokens were taken: only an
+// event with a counter has tokens.
 Recovery::Entry* Recovery::find_event(Id id) const
 {
     const auto found = entries_.find(id);
     return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
 }
 
-// Descriptors without a record belonged to deleted objects or to objects that were never
-// acknowledged.
+// Closes the descriptors without a record. They belonged to deleted objects, or to objects whose
+// creation was not committed.
 void Recovery::remove_unclaimed()
 {
     if (!recovered_.fds.empty())

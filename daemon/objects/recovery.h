@@ -1,5 +1,5 @@
-// Rebuilds the objects, subscriptions, sessions, holds and processes of an earlier daemon from its
-// state store.
+// Recovery: rebuilds the objects, subscriptions, sessions, holds and processes of an earlier daemon
+// from its state store.
 //
 // The store's reader has already produced RecoveredState: records by id, the descriptors of the
 // stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
@@ -33,7 +33,7 @@ public:
     {
     }
 
-    // Returns the sessions as their clients left them.
+    // Rebuilds the state. Returns the sessions as their clients left them.
     std::vector<Session> run();
 
 private:
@@ -43,17 +43,19 @@ private:
     void restore_object(Id id, const record::Object& record);
     void restore_subscription(Id id, const record::Subscription& record);
     void restore_session(Id id, record::Session& record);
-    // restore_process() to holders() are in recovery_holds.cpp.
+    // The functions from restore_process() to holders() are defined in recovery_holds.cpp.
     void restore_process(Id id, const record::Process& record);
-    // Returns false if the hold has no holder.
+    // Restores a hold. Returns false if the hold has no holder.
     bool restore_hold(Id id, const record::TakenTokens& record);
     bool has_unread_holder(const record::TakenTokens& record) const;
     std::vector<ProcessWatcher::Ref> holders(const record::TakenTokens& record) const;
     std::expected<Object::Body, std::string_view> restore_body(Id id, const record::Object& record);
     void drop_object(Id id, const record::Object& record, std::string_view why);
-    void drop_older(const Name& name); // Of two records with the same name, the later one counts.
+    // Drops the object that an earlier record restored under this name.
+    void drop_older(const Name& name);
     void erase_records(Id id);
-    // Fails with the reason why there is no descriptor.
+    // Returns the stashed descriptor of a record, or the reason why there is none of the right
+    // type.
     std::expected<FdStash::Stored, std::string_view>
     take_descriptor(Id id, bool (*has_type)(const UniqueFd&));
     SharedPool::Charge charge_descriptor(uid_t uid);
@@ -63,7 +65,7 @@ private:
     void redo_intent();
     void roll_back();
     std::vector<TakenTokens> taken_since_last_commit();
-    Entry* find_event(Id id) const; // Null if the object is not an event.
+    Entry* find_event(Id id) const; // Returns null if no event has this id, or if it is a pulse.
     std::vector<TakenToken> to_taken_tokens(const std::vector<record::Id>& serials) const;
     void remove_unclaimed();
     void warn(std::string what) { recovered_.warnings.push_back(std::move(what)); }
@@ -76,10 +78,11 @@ private:
     std::unordered_map<Id, Session> sessions_;
     // References that keep the recovered processes watched until everything is restored.
     std::unordered_map<Id, ProcessWatcher::Ref> processes_;
-    std::set<Token> tokens_; // The tokens of all sessions.
+    std::set<Token> tokens_; // The tokens that name the sessions.
 };
 
-// Rebuilds what an earlier daemon left. Returns its sessions as their clients left them.
+// Rebuilds the state of an earlier daemon from its state store. Returns its sessions as their
+// clients left them.
 std::vector<Session> recover(Registry& registry, Quota& quota, RecoveredState& recovered);
 
 } // namespace evfd::daemon

@@ -24,7 +24,7 @@ void Recovery::restore_process(Id id, const record::Process& record)
     warn(fmt::format("cannot watch process {} any more: {}", record.pid,
                      pidfd ? process.error().message() : pidfd.error()));
     if (recovered_.has_unreadable_fds && !pidfd)
-        return; // A daemon with a higher limit may find the descriptor.
+        return; // Keeps the record: a daemon with a higher limit can find the descriptor.
     registry_.state_store.erase(id, record::Kind::process);
 }
 
@@ -38,7 +38,7 @@ std::vector<ProcessWatcher::Ref> Recovery::holders(const record::TakenTokens& re
 }
 
 // Returns whether the descriptor of a holder was not read for lack of room. A daemon with a higher
-// limit may find it.
+// limit can find the descriptor.
 bool Recovery::has_unread_holder(const record::TakenTokens& record) const
 {
     return std::ranges::any_of(record.processes.value_or(std::vector<record::Id>{}),
@@ -48,9 +48,10 @@ bool Recovery::has_unread_holder(const record::TakenTokens& record) const
                                });
 }
 
-// Restores a hold even if the client may not know of it. A session that cannot receive the reply
-// any more ends, and a process may have received it. A client that repeats the call consumes the
-// tokens again. Returns false if nobody holds them.
+// Restores a hold, even if the client has perhaps not received the reply about it. A session that
+// can no longer receive the reply ends, and its hold ends with it. A process that is a holder has
+// perhaps received the reply. A client that repeats the call gets the recorded reply, which names
+// the hold. Returns false if nobody holds the tokens.
 bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
 {
     auto* owner = find_session(record.session);

@@ -1,6 +1,6 @@
 // Registry: all named events and timers, and the parts that work on them.
 //
-// An event is an eventfd, and the eventfd is the only truth about its state: the registry keeps no
+// An event is an eventfd, and only the eventfd knows the state of the event: the registry keeps no
 // flag that says "set". Clients hold duplicates of the same eventfd and may write and read it at
 // any time, without the daemon.
 //
@@ -24,8 +24,9 @@
 // No part knows connections: a Session stands for the client of a call.
 //
 // Invariants:
-// - Pending edges are delivered before any change that could hide them: a delete, clear, disarm
-//   or re-arm. A waiter gets what was set before the change. These functions demand a Delivered.
+// - Pending edges are delivered before any change that could hide them: a delete, clear, disarm or
+//   re-arm. A waiter gets what was set before the change. The functions that make such a change
+//   demand a Delivered.
 // - Everything that can be refused is checked before the first change.
 #pragma once
 
@@ -57,31 +58,35 @@ namespace evfd::daemon {
 
 struct Registry {
     // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
-    // `deliver` is called by the loop, never by a function of a part, when something has happened
-    // outside a call.
+    // `deliver` is called when something has happened outside a call. The event loop calls it,
+    // never a function of a part.
     Registry(EventLoop& loop, Quota& quota, StateStore& state_store, EventfdIncrementer incrementer,
              std::int64_t descriptor_budget, EdgeWatcher::Deliver deliver);
-    ~Registry() { objects.all().clear(); } // The objects refer to the other parts.
+    // The objects are destroyed first, because they refer to the other parts.
+    ~Registry() { objects.all().clear(); }
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
     // Ends the subscriptions of the session and its part in holds. Lifetimes::delete_owned()
     // deletes its objects.
     void end(Session& session);
-    // Returns an ended process that it has not returned yet; nothing if there is none.
+    // Returns the id of a watched process that has ended, and each id only once. Returns nothing if
+    // no such process is left.
     std::optional<ProcessWatcher::Id> take_ended_process();
 
-    // What an earlier daemon left.
+    // The objects of an earlier daemon, and what the registry needs to continue with them.
     struct Inheritance {
         Objects objects = {};
         OwnedObjects owned = {};
-        // Serials of timers that miss a change of the wall clock which cancels them.
+        // The serials of timers whose record is older than a change of the wall clock that cancels
+        // them.
         std::set<std::uint64_t> missed_clock_change = {};
-        std::uint64_t last_id = 0;       // New ids follow this one.
-        bool is_last_id_certain = false; // No later id was assigned.
+        std::uint64_t last_id = 0;       // The last id that is known to be assigned.
+        bool is_last_id_certain = false; // No id after last_id was assigned.
     };
-    // Takes over the objects, before anything else happens, and starts their timers. Returns a
-    // sentence for each timer that cannot be started. The addresses of the objects stay the same.
+    // Takes over the objects and starts the timers among them. Must be called before any other use
+    // of the registry. Returns a sentence for each timer that cannot be started. The objects keep
+    // their addresses.
     std::vector<std::string> adopt(Inheritance inheritance);
 
     StateStore& state_store;

@@ -1,6 +1,6 @@
-// A client's conversation with the daemon, and all that belongs to it. It ends with its connection.
-// But if the connection ends because the daemon does, a client that has named the session by a
-// token can resume it on a new connection.
+// A session: a client's conversation with the daemon, and all that belongs to it. The session ends
+// with its connection. But if the connection ends because the daemon ends, a client that has named
+// the session by a token can resume the session on a new connection.
 #pragma once
 
 #include "common/name.h"
@@ -19,17 +19,18 @@ namespace evfd::daemon {
 // Identifies one call of a session. A session has at most one call in progress.
 struct CallId {
     std::uint64_t session = 0;
-    // The sequence number of the call, from 1; 0 if the session does not count it.
+    // The sequence number of the call, from 1; 0 if the session does not count the call.
     std::int64_t sequence = 0;
 };
 
-// One token was taken from this object, even if its name belongs to another object by now.
+// One token that was taken from an object. The serial identifies the object, even if its name
+// belongs to another object by now.
 struct TakenToken {
     Name name;
     std::uint64_t serial;
 };
 
-// The tokens that a call took, until its client has the reply.
+// The tokens that a call took. They are kept in this form until the client has the reply.
 struct TakenTokens {
     std::uint64_t id = 0; // The id of the record in the state store; 0 if there is none.
     std::int64_t sequence = 0;
@@ -43,35 +44,41 @@ struct Session {
         Token token;
     };
 
-    // The calls of the session. Recovery creates it from the record, and only the ReplyCache
-    // changes it. An NFSv4.1 session has such slots; ours has one.
+    // The state of the session's calls. Recovery creates the slot from the record of the session;
+    // apart from that, only the ReplyCache changes the slot. An NFSv4.1 session has several such
+    // slots, but a session of this daemon has one.
     struct Slot {
-        // What the daemon records of a call: nothing; the subscriptions that it created, if any; or
-        // its reply.
+        // The part of a call that the daemon records: nothing, the subscriptions that the call
+        // created, or the reply.
         enum class Recorded : std::uint8_t { nothing, subscriptions, reply };
 
         // The number of calls that were answered or are certain to be done.
         std::int64_t sequence = 0;
-        // The reply to the last of these calls; empty if it cannot be repeated.
+        // The reply to the last call that `sequence` counts; empty if the reply cannot be repeated.
         std::string cached_reply = {};
-        // Tokens that were added for the next call, an unfinished Set.
+        // The number of tokens that were added so far for the next call, if that is an unfinished
+        // Set.
         std::int64_t tokens_applied = 0;
         bool next_is_replay = false;           // The client is going to repeat its last call.
         Recorded recorded = Recorded::nothing; // What is recorded of the call in progress.
         bool is_committed = false; // `sequence` and `cached_reply` include the call in progress.
     };
 
-    std::uint64_t id; // Never 0, never reused.
+    std::uint64_t id; // The id is never 0 and is never reused.
     Peer peer;
-    // May contain subscriptions to deleted objects: the token decides.
+    // The list can contain subscriptions that ended because their object was deleted. A
+    // subscription exists only if an object has its token.
     std::vector<SubscriptionRef> subscriptions = {};
-    std::optional<Token> token = {}; // None if the client cannot resume the session.
+    std::optional<Token> token = {}; // Empty if the client cannot resume the session.
     Slot slot = {};
-    std::vector<std::uint64_t> opened = {}; // Subscriptions that the last call created.
-    // Tokens of calls that the client may not know to be done.
+    // The ids of the subscriptions that the last call created.
+    std::vector<std::uint64_t> opened = {};
+    // The tokens that were taken by calls whose reply the client has perhaps not received.
     std::vector<TakenTokens> in_doubt = {};
-    std::vector<Token> held = {};     // Holds; other holders may have released some of them.
-    std::int64_t holds_requested = 0; // The largest number of tokens that pending waits may add.
+    // The holds of the session. Other holders can have released some of them.
+    std::vector<Token> held = {};
+    // The largest number of tokens that pending waits can add to the holds.
+    std::int64_t holds_requested = 0;
     SessionHandles handles = {};
 
     bool is_resumable() const { return token.has_value(); }

@@ -56,7 +56,7 @@ Outcome<void> Setting::add(const Peer& peer, const Increments& increments)
     if (const auto done = apply(increments, peer.uid, peer.pid); !done)
         return std::unexpected(refuse::system_failure(done.error()));
     if (is_observed)
-        events_.collect(); // The edges are delivered before the next request can undo the set.
+        events_.collect(); // Collects the edges before the next request can undo the set.
     return {};
 }
 
@@ -66,14 +66,15 @@ Result<void> Setting::add_for_timer(const Increment& increment, uid_t armer)
     return apply({increment}, armer, 0);
 }
 
-// `pid`: 0 for a timer.
+// Adds the tokens, reports the pulses and records the last set. `pid` is 0 for a timer.
 Result<void> Setting::apply(const Increments& increments, uid_t uid, pid_t pid)
 {
     const auto pulsed = tokens_.add(increments);
     if (!pulsed)
         return std::unexpected(pulsed.error());
     for (const auto& [name, object, times] : *pulsed) {
-        // Earlier waits for a pulse come first if they wait for something else, too.
+        // Appends earlier edges first, so that a wait for several objects gets its changes in
+        // order.
         if (object->interests > 0)
             events_.collect();
         objects_.report({ObjectChange::Kind::pulsed, {*name, object->serial}, times});

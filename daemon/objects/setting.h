@@ -21,11 +21,13 @@
 
 namespace evfd::daemon {
 
-// The events of a Clear, and how many of them are clear.
+// The events that a Clear call clears, and how far the call has come.
 struct ClearProgress {
     std::vector<ObjectRef> objects;
-    std::size_t cleared = 0; // The number of objects that are done.
-    // Tokens left in the next object, once known: see drain().
+    // The number of objects at the beginning of the list that are cleared already.
+    std::size_t cleared = 0;
+    // The number of tokens that are left in the next object, once that number is known: see
+    // drain().
     std::optional<std::uint64_t> remaining{};
 };
 
@@ -40,21 +42,25 @@ public:
     Setting(const Setting&) = delete;
     Setting& operator=(const Setting&) = delete;
 
-    // Sets events in two steps, all of them or none if one is refused: check_set() returns the
-    // increments, add() makes them. A semaphore gets the item's `count` tokens, and a pulse is set
-    // `count` times. In between, the caller may do nothing but record that they will be made.
+    // Checks a Set call and returns its increments, which add() makes. If one event is refused,
+    // none is set. A semaphore gets the item's `count` tokens, and a pulse is set `count` times.
+    // Between check_set() and add(), the caller may do nothing but record that the increments will
+    // be made.
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
-    // The same for a Set that an earlier daemon began, which cannot be refused any more. An
-    // increment has no object (null) if the peer may not set the event now, or if that daemon did
-    // not have it.
+    // Returns the increments of a Set call that an earlier daemon began. Such a call cannot be
+    // refused any more. The object of an increment is null if the peer may not set the event now,
+    // or if the earlier daemon did not have the event.
     Increments recheck_set(const Peer& peer, const Items<protocol::SetItem>& items);
+    // Makes the increments that check_set() or recheck_set() returned.
     Outcome<void> add(const Peer& peer, const Increments& increments);
-    // Makes an increment for a timer that sets the event. It counts as a set by `armer`.
+    // Makes an increment for a timer that sets the event. The set counts as a set by the user
+    // `armer`.
     Result<void> add_for_timer(const Increment& increment, uid_t armer);
-    // Clears all of the events, or none if one is refused, in two steps: check_clear() returns the
-    // events, clear() clears as many as fit into `slice` and returns whether it is finished. It
-    // takes at least one token. Pulses have nothing to clear.
+    // Checks a Clear call and returns the events, which clear() clears. If one event is refused,
+    // none is cleared. The result contains no pulses, which have nothing to clear.
     Outcome<ClearProgress> check_clear(const Peer& peer, const Items<Item>& items);
+    // Clears as many of the events as fit into `slice`, and takes at least one token. Returns
+    // whether all of the events are cleared.
     Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice,
                         const Delivered& delivered);
 

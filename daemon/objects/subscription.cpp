@@ -8,7 +8,7 @@ namespace evfd::daemon {
 
 namespace {
 
-constexpr std::size_t half = 16; // Digits of 64 bits.
+constexpr std::size_t half = 16; // The number of hexadecimal digits of 64 bits.
 
 std::optional<std::uint64_t> parse_half(std::string_view digits)
 {
@@ -44,7 +44,8 @@ std::optional<Token> Token::parse(std::string_view text)
 
 std::string Token::text() const
 {
-    std::string text; // Each recorded call of a session includes it, so it is built without fmt.
+    // Built without fmt, for speed: each recorded call of a session includes this text.
+    std::string text;
     text.reserve(2 * half);
     for (const auto bits : bits_)
         for (int shift = 60; shift >= 0; shift -= 4)

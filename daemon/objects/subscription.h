@@ -1,4 +1,5 @@
-// A client's private descriptor for one object, and the token that names it.
+// A subscription: a client's private descriptor for one object, and the token that names the
+// subscription.
 #pragma once
 
 #include "common/result.h"
@@ -20,7 +21,7 @@ namespace evfd::daemon {
 // Nobody can guess a token: a client that knows one has chosen it or was given it.
 class Token {
 public:
-    static Result<Token> make(); // getrandom(2)
+    static Result<Token> make(); // Returns a random token from getrandom(2).
     static std::optional<Token> parse(std::string_view text);
     std::string text() const;
     friend auto operator<=>(const Token&, const Token&) = default;
@@ -30,11 +31,11 @@ private:
 };
 
 struct Subscription {
-    std::uint64_t id;       // Never reused, not even by an object.
-    FdStash::Stored stored; // An eventfd or a timerfd; the subscriber has a duplicate.
+    std::uint64_t id;       // The id is never reused, not even for an object.
+    FdStash::Stored stored; // The eventfd or timerfd of which the subscriber has a duplicate.
     Quota::Charge charge;
     SharedPool::Charge descriptor;
-    // Of a pulse's subscriber: see Pulse::take_place().
+    // The place of a subscriber of a pulse: see Pulse::take_place(). Empty for a timer.
     std::optional<SharedPool::Charge> place = {};
 
     const UniqueFd& fd() const { return stored.fd(); }

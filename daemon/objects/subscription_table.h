@@ -11,10 +11,11 @@ namespace evfd::daemon {
 
 class SubscriptionTable {
 public:
-    // Subscribes until remove().
+    // Adds a subscription, which lasts until remove().
     void add(const Token& token, Subscription subscription);
     bool has(const Token& token) const { return subscriptions_.contains(token); }
-    const Subscription* find(const Token& token) const; // Null if there is no such subscription.
+    // Returns null if there is no such subscription.
+    const Subscription* find(const Token& token) const;
     bool remove(const Token& token) { return subscriptions_.erase(token) > 0; }
     std::size_t size() const { return subscriptions_.size(); }
     const std::map<Token, Subscription>& all() const { return subscriptions_; }

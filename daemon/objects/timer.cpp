@@ -8,12 +8,12 @@ namespace evfd::daemon {
 namespace {
 
 // Programs a wall-clock timerfd to a time on the monotonic clock. The kernel adds the span to its
-// own "now", which is later than ours, so the expiration is never early. It is late by at most the
-// time that passed in between.
+// own "now", which is later than the "now" read here, so the expiration is never early. The
+// expiration is late by at most the time between these two moments.
 Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
 {
     constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
-    constexpr int max_tries = 10; // Another process may have had the processor in between.
+    constexpr int max_tries = 10; // A try is slow if another process gets the processor during it.
     Result<void> done;
     for (int i = 0; i < max_tries; ++i) {
         const auto before = now_on(schedule.clock);
@@ -26,7 +26,8 @@ Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nan
     return done;
 }
 
-// Only setting the wall clock changes this offset: frequency adjustments affect both clocks alike.
+// Returns the wall clock minus the boottime clock. Only setting the wall clock changes this offset:
+// frequency adjustments affect both clocks alike.
 nanoseconds wall_offset()
 {
     auto best = nanoseconds::max();
@@ -85,7 +86,7 @@ Timer::Timer(const TimerSpec& spec, std::optional<Target> target)
 TimerState Timer::state_at(nanoseconds now) const
 {
     const auto& schedule = spec_.schedule;
-    // The wall clock may have been set back since: expirations that were counted stay counted.
+    // Expirations that were counted stay counted, even if the wall clock was set back since.
     const bool is_counted = counted_ && *counted_ > 0;
     if (phase_ == TimerState::armed && schedule.is_once() &&
         (is_counted || schedule.expirations_by(now) > 0))
@@ -93,7 +94,7 @@ TimerState Timer::state_at(nanoseconds now) const
     return phase_;
 }
 
-// Arming.
+// The following functions arm and disarm the timer.
 
 bool Timer::can_be_armed_with(const TimerSpec& spec) const
 {
@@ -123,7 +124,8 @@ Result<void> Timer::disarm()
 
 bool Timer::is_cancelled_by_clock_change() const
 {
-    // An expiration that had passed when the timer was armed counts, even if it is not counted yet.
+    // An expiration that had passed when the timer was armed is included, even if no poll has
+    // counted it yet.
     const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_finished = spec_.schedule.is_once() && has_passed;
     return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_finished;
@@ -146,7 +148,8 @@ Result<void> Timer::program(const UniqueFd& timerfd, std::optional<nanoseconds> 
                                             .cancel_on_clock_change = spec_.cancel_on_clock_change}
                              : disarmed;
     const auto done = set(timerfd, setting);
-    // ECANCELED is about the previous schedule. The timerfd has the new one.
+    // ECANCELED only reports that the previous schedule was cancelled: the timerfd has the new
+    // schedule.
     if (!done && done.error().error == ECANCELED)
         return {};
     return done;
@@ -166,7 +169,7 @@ Result<UniqueFd> Timer::make_descriptor() const
     return timerfd;
 }
 
-// The state store.
+// The following functions serve the state store and the recovery.
 
 record::Timer Timer::record() const
 {
@@ -207,21 +210,22 @@ Timer Timer::from_record(const record::Timer& record, std::optional<std::int64_t
 
 bool Timer::missed_clock_change(const record::Timer& record)
 {
-    // The error of reading two clocks.
+    // The largest error of wall_offset(), which reads the two clocks one after the other.
     constexpr nanoseconds noise = std::chrono::microseconds{100};
     return record.wall_offset && record.state == TimerState::armed &&
            std::chrono::abs(wall_offset() - nanoseconds{*record.wall_offset}) > noise;
 }
 
-// A timer that is due gets the interrupt that counts its expiration in an instant. Only then does
-// the timerfd show the next expiration, so the function reads it again until it does. The number of
-// reads is limited, because a holder can make the timerfd look due indefinitely.
+// Reads the setting of the timerfd. If the timerfd is due, the interrupt that counts its expiration
+// comes in an instant. Only after the interrupt does the timerfd show the next expiration, so the
+// function reads again until then. The number of reads is limited, because a holder of the timerfd
+// can make it look due indefinitely.
 Result<Timer::Reading> Timer::read_setting(const UniqueFd& timerfd) const
 {
     constexpr int max_reads = 100;
     for (int i = 1;; ++i) {
         const auto before = now();
-        const auto present = current_setting(timerfd); // Consumes no expiration.
+        const auto present = current_setting(timerfd); // This read consumes no expiration.
         const auto after = now();
         if (!present)
             return std::unexpected(present.error());
@@ -234,18 +238,19 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
 {
     const auto& schedule = spec_.schedule;
     if (phase_ == TimerState::cancelled)
-        return {}; // The timerfd reports the cancellation itself.
+        return {}; // The timerfd itself reports the cancellation to the subscriber.
     const auto reading = read_setting(timerfd);
     if (!reading)
         return std::unexpected(reading.error());
     const auto& [before, present, after] = *reading;
     const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
-    if (present.first == nanoseconds{0}) // Disarmed, or expired for the last time.
+    // The timerfd is disarmed, or has expired for the last time.
+    if (present.first == nanoseconds{0})
         return next && *next > after ? program(timerfd, next) : Result<void>{};
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
-        return {}; // Programming it would lose the expiration in progress.
-    // The timerfd expires next between two instants. It is correct if the schedule's next
-    // expiration is between them.
+        return {}; // To program the timerfd would lose the expiration in progress.
+    // The reading shows only between which two instants the timerfd expires next. The timerfd is
+    // correct if the schedule's next expiration is between these instants.
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
     const auto point = schedule.next_after(from);
     const bool is_correct = next && point && *point <= add_saturating(after, present.first) &&
@@ -253,28 +258,31 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     return is_correct ? Result<void>{} : program(timerfd, next);
 }
 
-// A timerfd that is programmed by a span is a little late: see set_relative().
+// Returns how late the timerfds of the subscribers can be. A timerfd that is programmed by a span
+// is a little late: see set_relative().
 nanoseconds Timer::relative_tolerance() const
 {
     const bool is_set_by_span = spec_.is_relative && is_wall_clock(spec_.descriptor_clock());
     return is_set_by_span ? nanoseconds{std::chrono::milliseconds{1}} : nanoseconds{0};
 }
 
-// Counting.
+// The following functions count expirations.
 
 bool Timer::must_count() const
 {
     if (target_ && target_->backlog > 0)
         return true;
     const bool sets = target_ && !target_->is_gone;
-    // Must be counted: a timer that has expired once is not cancelled afterwards.
+    // The expiration of a timer that expires only once must be counted, because a later change of
+    // the wall clock does not cancel the timer.
     const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
     return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || must_record_expiration);
 }
 
 void Timer::count_from_first()
 {
-    // The daemon counts one of the expirations that had passed already: the timer expires at once.
+    // If expirations had passed when the timer was armed, the daemon still counts the last of them,
+    // so that the timer expires at once.
     counted_ = spec_.was_past ? spec_.schedule.expirations_by(now()) - 1 : 0;
     last_poll_ = nanoseconds{0};
 }
@@ -298,7 +306,7 @@ std::int64_t Timer::take_new_expirations()
     if (phase_ != TimerState::armed || !counted_)
         return 0;
     last_poll_ = now();
-    // The wall clock may have been set back: expirations that were counted stay counted.
+    // Expirations that were counted stay counted, even if the wall clock was set back since.
     const auto points = std::max(*counted_, spec_.schedule.expirations_by(last_poll_));
     return points - std::exchange(*counted_, points);
 }

@@ -1,6 +1,7 @@
-// A timer: a named schedule. Each subscriber has a private timerfd on the same grid, and reads the
-// number of expirations directly from the kernel. The daemon counts expirations too, but only while
-// a waiter, a monitor or the event that the timer sets needs the count.
+// A timer: a named schedule. Each subscriber has a private timerfd that expires at the times of the
+// schedule, and reads the number of expirations directly from the kernel. The daemon counts
+// expirations too, but only while a waiter, a monitor or the event that the timer sets needs the
+// count.
 #pragma once
 
 #include "common/enums.h"
@@ -28,54 +29,59 @@ public:
     // The event that the timer sets at each expiration.
     struct Target {
         Name event;
-        // The serial of that event; a later event of the same name is a different one.
+        // The serial of the event. A later event of the same name has another serial, and the timer
+        // does not set it.
         std::uint64_t serial;
         // The peer that armed the timer. Its permission to set the event is checked at each
         // expiration.
         Peer armer;
-        // The configuration declares the timer: the policy does not apply.
+        // The configuration declares the timer, so the administrator's policy does not apply to it.
         bool is_declared = false;
-        std::int64_t backlog = 0; // Tokens or pulses that the event has still to get.
+        std::int64_t backlog = 0; // The tokens or pulses that the event has not received yet.
         bool is_gone = false;     // The event did not exist at the last expiration.
         bool has_logged_denial = false;
         BatchSizer batch_sizer = {};
-        nanoseconds cooldown{1}; // The time until the next batch, so that other users are served.
+        // The time until the next batch of tokens, in which other users are served.
+        nanoseconds cooldown{1};
     };
 
-    // The new timer is armed and counting, as after arm().
+    // Creates a timer that is armed and counts its expirations, as after arm().
     Timer(const TimerSpec& spec, std::optional<Target> target);
 
     Clock clock() const { return spec_.clock; }
     const TimerSpec& spec() const { return spec_; }
-    TimerState state_at(nanoseconds now) const; // `now` is on the clock of the schedule.
+    TimerState state_at(nanoseconds now) const; // `now` is a time on the clock of the schedule.
     std::optional<Target>& target() { return target_; }
     const std::optional<Target>& target() const { return target_; }
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
-    // Returns whether the existing subscribers' descriptors can use the new settings: the clock of
-    // a timerfd cannot change.
+    // Returns whether the timerfds of the present subscribers can be programmed to `spec`. A spec
+    // with another clock is not possible, because the clock of a timerfd cannot change.
     bool can_be_armed_with(const TimerSpec& spec) const;
     // Programs every subscriber's timerfd to the new schedule and counts from its first expiration.
     Result<void> arm(const TimerSpec& spec, std::optional<Target> target);
     Result<void> disarm();
-    bool is_armed() const { return phase_ == TimerState::armed; } // Also true after it expired.
+    // Returns true even after the last expiration.
+    bool is_armed() const { return phase_ == TimerState::armed; }
     bool is_cancelled_by_clock_change() const;
-    // A subscriber's timerfd reports the cancellation once, by ECANCELED. Programming it would lose
-    // that, so it stays as it is until acknowledge().
+    // Marks the timer as cancelled. The timerfd of each subscriber reports the cancellation once,
+    // by ECANCELED. To program the timerfd would lose this report, so the timerfd stays as it is
+    // until acknowledge().
     void cancel() { phase_ = TimerState::cancelled; }
     Result<void> acknowledge(const Token& token) const;
 
-    // Returns a descriptor for a new subscription.
+    // Creates the timerfd of a new subscription and programs it to the schedule.
     Result<UniqueFd> make_descriptor() const;
 
-    // Return the record for the state store, and the timer of a record.
+    // Returns the record of the timer for the state store.
     record::Timer record() const;
+    // Returns the timer of a record. `counted` and `backlog` are the counters of that timer.
     static Timer from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                              std::int64_t backlog);
     std::optional<std::int64_t> counted() const { return counted_; }
-    // Returns whether the count must be recorded. The clock alone does not show it: the timer may
-    // have expired before the clock was set back.
+    // Returns whether the count of expirations must be recorded. After a restart, the clock alone
+    // does not show the count: the timer can have expired before the wall clock was set back.
     bool persists_count() const
     {
         return target_ || (spec_.cancel_on_clock_change && spec_.schedule.is_once());
@@ -83,25 +89,32 @@ public:
     // Returns whether the timer must be cancelled because the wall clock was set since the record
     // was written.
     static bool missed_clock_change(const record::Timer& record);
-    // Programs the timerfd of an earlier daemon's subscriber, unless it already has the schedule.
+    // Programs the timerfd of a subscriber of an earlier daemon, unless the timerfd already expires
+    // at the times of the schedule.
     Result<void> resync(const UniqueFd& timerfd) const;
 
-    // Counting, for waiters and monitors, and for the event that the timer sets.
-    bool must_count() const; // Returns whether the timer must count even if nobody waits.
+    // The following functions count expirations: for waiters, for monitors and for the event that
+    // the timer sets.
+
+    // Returns whether the timer must count even without a waiter or a monitor.
+    bool must_count() const;
     bool is_counting() const { return counted_.has_value(); }
     void start_counting(); // Counts from now on; has no effect if the timer is counting already.
     void stop_counting();
-    // Returns the number of expirations since the last call.
+    // Returns the number of expirations since the previous call.
     std::int64_t take_new_expirations();
-    // Returns whether a timer that expires once has expired and was counted: no expiration follows.
+    // Returns whether the timer expires only once and that expiration is over. If the timer is
+    // counting, the expiration must also have been counted.
     bool has_expired() const;
 
-    // Returns the time of the next poll; nothing if no poll is needed. The largest time of the
-    // clock means that no poll is needed, but the TimerDriver must notice that the wall clock is
-    // set.
+    // Returns the time of the next poll; nothing if no poll is needed. The largest possible time
+    // means that no poll is needed, but that the TimerDriver needs a deadline in order to notice
+    // when the wall clock is set.
     std::optional<nanoseconds> next_poll() const;
-    std::optional<DeadlineQueue::Deadline> deadline; // The next poll by the TimerDriver.
-    std::optional<Quota::Charge> ticks;              // The charge of a timer that sets an event.
+    // The deadline of the next poll by the TimerDriver.
+    std::optional<DeadlineQueue::Deadline> deadline;
+    // The charge for the sets per second of a timer that sets an event.
+    std::optional<Quota::Charge> ticks;
 
 private:
     void count_from_first();
@@ -117,10 +130,12 @@ private:
     nanoseconds now() const { return now_on(spec_.schedule.clock); }
 
     TimerSpec spec_;
-    // Armed, disarmed or cancelled; `expired` follows from the clock.
+    // The phase is armed, disarmed or cancelled, never expired: state_at() derives `expired` from
+    // the clock.
     TimerState phase_ = TimerState::armed;
     std::optional<Target> target_;
-    std::optional<std::int64_t> counted_; // Expirations up to the last poll.
+    // The number of expirations up to the last poll; empty while the timer is not counting.
+    std::optional<std::int64_t> counted_;
     nanoseconds last_poll_{0};
     SubscriptionTable subscriptions_;
 };

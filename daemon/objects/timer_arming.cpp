@@ -12,7 +12,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns how often the timer sets its event; a timer that expires once counts as one.
+// Returns how many times a second a timer with this schedule sets its event, but at least 1. A
+// timer that expires only once counts as 1.
 std::int64_t ticks_per_second(const Schedule& schedule)
 {
     constexpr nanoseconds second = std::chrono::seconds{1};
@@ -46,7 +47,7 @@ Outcome<Made> TimerArming::arm(Creation creation, const protocol::Arm& request, 
         return std::unexpected(std::move(usable.error()));
 
     if (spec->cancel_on_clock_change)
-        // An earlier change of the wall clock does not cancel this timer.
+        // Handles earlier changes of the wall clock now, so that they do not cancel this timer.
         timers_.check_wall_clock();
     if (*target)
         if (auto room = check_ticks(peer, request.name, spec->schedule); !room)
@@ -70,7 +71,7 @@ Outcome<void> TimerArming::check_creation(const Creation& creation, const protoc
                                 creation.policy_check);
 }
 
-// `timer`: null if it does not exist yet.
+// Refuses a clock that the timer cannot use. `timer` is null if the timer does not exist yet.
 Outcome<void> TimerArming::check_clock(const Name& name, const Timer* timer, const TimerSpec& spec)
 {
     if (timer && !timer->can_be_armed_with(spec))
@@ -97,7 +98,7 @@ Outcome<std::optional<Timer::Target>> TimerArming::resolve_target(const Peer& pe
         return std::unexpected(refuse::unmapped_user(*request.sets, Permission::set));
     auto armer = peer;
     if (armer.uid == 0)
-        armer.groups.clear(); // Root needs no group.
+        armer.groups.clear(); // Root needs no group to set an event.
     if (armer.groups.size() > max_arming_groups)
         return std::unexpected(refuse::too_many_groups(*request.sets));
     return Timer::Target{.event = *request.sets,
@@ -106,7 +107,8 @@ Outcome<std::optional<Timer::Target>> TimerArming::resolve_target(const Peer& pe
                          .is_declared = policy_check == PolicyCheck::skip};
 }
 
-// Charges the owner of the timer, even if another user arms it.
+// Refuses the call if the timer would set its event so often that the quota of the timer's owner is
+// exceeded. The owner pays, even if another user arms the timer.
 Outcome<void> TimerArming::check_ticks(const Peer& peer, const Name& name, const Schedule& schedule)
 {
     const auto* object = objects_.find(name);
@@ -133,7 +135,8 @@ void TimerArming::charge_ticks(Object& object)
 Outcome<void> TimerArming::rearm(ObjectTable::Entry& entry, const TimerSpec& spec,
                                  std::optional<Timer::Target> target)
 {
-    // On failure the timer is armed all the same; only a descriptor is not.
+    // On failure the timer is armed nevertheless; only the timerfd of a subscriber is not
+    // programmed.
     const auto done = entry.second.timer()->arm(spec, std::move(target));
     apply_change(entry);
     return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));

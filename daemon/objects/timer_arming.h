@@ -1,6 +1,6 @@
 // TimerArming: arms and disarms timers for a call.
 //
-// Everything that can be refused is checked before the first change.
+// Everything for which a call can be refused is checked before the first change.
 #pragma once
 
 #include "common/name.h"
@@ -29,12 +29,13 @@ public:
     TimerArming(const TimerArming&) = delete;
     TimerArming& operator=(const TimerArming&) = delete;
 
-    // Creates the timer, or arms one that existed again.
+    // Creates the timer and arms it, or arms the timer again if it exists already.
     Outcome<Made> arm(Creation creation, const protocol::Arm& request, const Delivered& delivered);
     // Disarms all of the timers, or none if one is refused.
     Outcome<void> disarm(const Peer& peer, const Items<Item>& items, const Delivered& delivered);
-    // Starts a timer of an earlier daemon. `missed_clock_change`: the wall clock was set meanwhile.
-    // Appends a sentence for what cannot be done.
+    // Starts a timer of an earlier daemon. `missed_clock_change` says that the wall clock was set
+    // since the earlier daemon recorded the timer. Appends a sentence to `warnings` for each thing
+    // that cannot be done.
     void adopt(ObjectTable::Entry& timer, bool missed_clock_change,
                std::vector<std::string>& warnings);
 

@@ -58,7 +58,8 @@ void TimerDriver::schedule_poll(Entry& entry)
     if (when && timer.deadline && timer.deadline->is_at(clock, *when))
         return;
     timer.deadline.reset();
-    if (when && deadlines_.has(clock)) // An earlier daemon may have used a clock that we may not.
+    // A recovered timer can have a clock that this daemon is not permitted to use.
+    if (when && deadlines_.has(clock))
         timer.deadline.emplace(deadlines_.add(clock, *when,
                                               quota_.account(entry.second.ownership.owner),
                                               [this, &entry] { poll(entry); }));
@@ -80,10 +81,13 @@ void TimerDriver::poll(Entry& entry)
         objects_.persist_counters(object);
     if (times > 0) {
         if (object.interests > 0)
-            events_.collect(); // Earlier waits come first if they wait for something else, too.
+            // Appends earlier edges first, so that a wait for several objects gets its changes in
+            // order.
+            events_.collect();
         objects_.report(ObjectChange::Kind::expired, entry, times);
     }
-    // Reported before its event is set: some waits may wait for both.
+    // The expiration is reported before the timer's event is set, because a wait can wait for both
+    // the timer and the event.
     fire_target(entry, times);
     schedule_poll(entry);
 }
@@ -117,7 +121,8 @@ void TimerDriver::fire_target(Entry& entry, std::int64_t times)
     target->cooldown = std::max(cooldowns_.remaining(owner), cooldown);
 }
 
-// Drops these expirations: an event that may not be set now does not get them later either.
+// Drops the expirations of a timer whose armer has lost the permission to set the event. The event
+// does not get these expirations later either.
 void TimerDriver::skip_target(Entry& timer)
 {
     auto& [name, object] = timer;
@@ -130,8 +135,9 @@ void TimerDriver::skip_target(Entry& timer)
     objects_.persist_counters(object);
 }
 
-// Adds what fits into about one time slice; the rest follows in later iterations. Returns false if
-// the state store cannot record it.
+// Adds as much of the backlog as fits into about one time slice; the rest follows in later
+// iterations of the event loop. Returns false if the state store has no room to record the
+// increments.
 bool TimerDriver::drain_backlog(Entry& timer, Object& event)
 {
     auto& object = timer.second;
@@ -152,11 +158,14 @@ bool TimerDriver::add_batch(Entry& timer, Object& event)
     auto& [name, object] = timer;
     auto& target = *object.timer()->target();
     if (!state_store_.prepare())
-        return false; // After a crash these expirations are counted again.
+        // Nothing is added yet. If the daemon crashes now, the next daemon counts these expirations
+        // again.
+        return false;
     const auto tokens =
         target.batch_sizer.next_batch(std::min(target.backlog, max_increment(event)));
     target.backlog -= tokens;
-    objects_.persist_counters(object); // Committed together with the intent to add them.
+    // The smaller backlog is committed together with the intent to add the tokens.
+    objects_.persist_counters(object);
     const auto begin = monotonic_now();
     if (const auto done = setting_.add_for_timer({&target.event, &event, tokens}, target.armer.uid);
         !done)
@@ -182,7 +191,7 @@ bool TimerDriver::is_target_denied(const Timer::Target& target) const
 
 bool TimerDriver::acknowledge(const Session& session, const Token& token)
 {
-    check_wall_clock(); // The subscriber may have learnt of it before us.
+    check_wall_clock(); // The subscriber can have noticed a clock change before the daemon.
     const auto subscription =
         std::ranges::find(session.subscriptions, token, &Session::SubscriptionRef::token);
     const auto* object =

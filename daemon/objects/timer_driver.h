@@ -1,8 +1,9 @@
-// TimerDriver: notices that timers expire, and sets the events that they set.
+// TimerDriver: notices that timers expire, and sets the target events of the timers.
 //
-// A timer is polled only while something needs its expirations: a waiter, a monitor, the event that
-// it sets, an alarm clock, or a change of the clock that cancels it. Each poll appends the
-// expirations since the last one to the changes.
+// A timer is polled only while something needs its expirations: a waiter, a monitor or the event
+// that the timer sets. In addition, an armed timer has a deadline if it is on an alarm
+// clock, or if a change of the wall clock cancels it. Each poll appends the expirations since the
+// previous poll to the changes of the object table.
 #pragma once
 
 #include "common/name.h"
@@ -26,31 +27,35 @@ namespace evfd::daemon {
 
 class TimerDriver {
 public:
-    // `deliver` is called by the loop, never by a function of this class, after deadlines.
+    // `deliver` is called after the tasks of deadlines. The event loop calls it, never a function
+    // of this class.
     TimerDriver(EventLoop& loop, ObjectTable& objects, Authorization& authorization,
                 EventWatches& events, Setting& setting, Quota& quota, StateStore& state_store,
                 std::function<void()> deliver);
     TimerDriver(const TimerDriver&) = delete;
     TimerDriver& operator=(const TimerDriver&) = delete;
 
-    // Prepares deadlines on this clock, which may not exist or not be permitted.
+    // Prepares deadlines on this clock. Fails if the clock does not exist, or if the daemon is not
+    // permitted to use it.
     Result<void> prepare(Clock clock) { return deadlines_.prepare(clock); }
     // Watches the timer: counts its expirations from now on.
     void watch(ObjectTable::Entry& timer);
-    // Stops counting unless something needs the count, and polls the timer at the right time from
-    // now on. Called after each change of the timer.
+    // Stops counting the expirations unless something needs the count, and schedules the next poll
+    // of the timer. Must be called after each change of the timer.
     void unwatch_if_unneeded(ObjectTable::Entry& timer);
-    // Reports how often a watched timer expired since the last poll. Any other name has no effect.
+    // Reports how often a watched timer has expired since its last poll. Does nothing if no watched
+    // timer has this name.
     void poll(const Name& name);
-    // Cancels timers if the wall clock was set.
+    // Checks whether the wall clock was set. If so, cancels the timers that have
+    // cancel_on_clock_change.
     void check_wall_clock();
-    // Acknowledges that a timer was cancelled. Returns whether the session has that subscription,
-    // to a timer.
+    // Disarms the timerfd of a subscriber that has read ECANCELED from it. Returns false if the
+    // session has no subscription to a timer with this token.
     bool acknowledge(const Session& session, const Token& token);
 
-    // Returns whether the event that a timer sets was deleted; or whether the timer's armer has
-    // lost the permission to set it.
+    // Returns whether the event that a timer sets was deleted.
     bool is_target_gone(const Timer::Target& target) const;
+    // Returns whether the user who armed the timer has lost the permission to set the event.
     bool is_target_denied(const Timer::Target& target) const;
 
 private:

@@ -12,19 +12,21 @@ namespace evfd::daemon {
 
 struct TimerSpec {
     Clock clock; // The clock that the caller asked for.
-    // The first expiration is a span from now: setting the wall clock does not move it.
+    // The request gave the first expiration as a span from the present, so setting the wall clock
+    // does not move the expiration.
     bool is_relative;
     bool cancel_on_clock_change;
     bool was_past; // The first expiration had passed when the timer was armed.
-    // On the clock that gives the wanted behaviour, which may differ from `clock`.
+    // The times of the expirations. Their clock can differ from `clock`: a span on the wall clock
+    // is kept on a clock that nobody sets.
     Schedule schedule;
 
     // Returns the clock of the subscribers' timerfds.
     Clock descriptor_clock() const;
 };
 
-// Resolves the request at the current time. `present` is the clock of the existing timer, if any.
-// Fails with the name of the invalid field.
+// Checks the request, and returns its settings as of the current time. `present` is the clock of
+// the timer, if the timer already exists. Fails with the name of the invalid field.
 std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
                                                 std::optional<Clock> present);
 

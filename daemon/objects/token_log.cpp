@@ -21,10 +21,10 @@ constexpr std::int64_t min_tokens_for_single_write = 16;
 
 static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 
-// Returns the counter before the tokens are added, if one write(2) is to add all of them; otherwise
-// nothing. That requires that no client has the eventfd: the counter then shows after a crash
-// whether the tokens were added. Nobody can consume them before the intent has ended. After a
-// crash, a manual or auto event that is clear is set again.
+// Returns the present counter if one write(2) can add all tokens, else nothing. One write(2) needs
+// an eventfd that no client has. Then the counter shows after a crash whether the tokens were
+// added, because nobody can consume them before the intent has ended. A manual or auto event that
+// is clear after a crash is set again.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = object.event();
@@ -38,9 +38,9 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
     return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
 }
 
-// Appends the eventfds to which the increment adds tokens one by one. If one write(2) was to add
-// all of them, adds them now, unless the counter shows that they were added. No client has such an
-// eventfd, so this cannot block.
+// Appends to `targets` the eventfds to which the increment adds tokens one by one. If one write(2)
+// was to add all tokens instead, the function adds them now, unless the counter shows that they
+// were added before the crash. The write cannot block, because no client has such an eventfd.
 void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens, before] = increment;
@@ -49,7 +49,7 @@ void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& tar
     const auto* subscriptions = object->subscriptions();
     const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
     if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
-        return; // No intent has that many tokens.
+        return; // The record is invalid: no intent has so many tokens.
     auto* event = object->event();
     if (auto* pulse = object->pulse())
         pulse->append_targets(tokens, targets, targets);
@@ -71,15 +71,16 @@ std::vector<Pulsed> pulsed_by(const Increments& increments)
 
 } // namespace
 
-// Adding.
+// The following functions add tokens.
 
-// Where the tokens go. The intent has only persistent objects: the others do not exist any more
-// when it is read.
+// The eventfds to which the tokens of increments go. The intent contains only persistent objects,
+// because only these exist when a later daemon reads the intent.
 struct TokenLog::Targets {
     std::vector<record::Increment> logged;
-    std::vector<int> persistent; // One for each token of the intent.
+    std::vector<int> persistent; // The eventfds of the intent: one entry for each token.
     std::vector<int> others;
-    std::vector<std::pair<Event*, std::int64_t>> unshared; // Each gets its tokens by one write(2).
+    // Events that get all tokens by one write(2).
+    std::vector<std::pair<Event*, std::int64_t>> unshared;
 };
 
 TokenLog::Targets TokenLog::find_targets(const Increments& increments) const
@@ -137,7 +138,7 @@ Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_
 Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
 {
     auto targets = find_targets(increments);
-    count_pulses(increments, 1); // Committed together with the intent.
+    count_pulses(increments, 1); // The pulse count is committed together with the intent.
     auto intent = begin_intent(targets);
     if (!intent) {
         count_pulses(increments, -1);
@@ -180,7 +181,7 @@ std::vector<std::string> TokenLog::redo(const std::vector<InterruptedIncrement>&
     return warnings;
 }
 
-// Taking.
+// The following functions take tokens.
 
 Result<bool> TokenLog::take(Object& object)
 {
@@ -215,7 +216,7 @@ void TokenLog::confirm_taken(const TakenTokens& taken)
         state_store_.erase(taken.id, record::Kind::taken_tokens);
 }
 
-// Returning.
+// The following functions return tokens.
 
 void TokenLog::return_tokens(std::span<const TakenTokens> all)
 {
@@ -223,8 +224,8 @@ void TokenLog::return_tokens(std::span<const TakenTokens> all)
     return_pending();
 }
 
-// Each batch is one intent, committed with everything else that is staged: whenever the daemon is
-// killed, the tokens return exactly once.
+// Returns the pending tokens in batches. Each batch is one intent, which is committed together with
+// all staged records. So the tokens return exactly once, whenever the daemon is killed.
 void TokenLog::return_pending()
 {
     return_retry_.reset();
@@ -245,7 +246,7 @@ void TokenLog::return_pending()
 }
 
 // Records tokens that are to be returned. Without a record, a crash would lose them: the progress
-// page has taken tokens only until the next commit, and a released hold has no record any more.
+// page keeps taken tokens only until the next commit, and a released hold has no record any more.
 void TokenLog::record_pending()
 {
     constexpr std::uint64_t no_session = 0;
@@ -254,8 +255,8 @@ void TokenLog::record_pending()
             record_taken(no_session, taken);
 }
 
-// Confirms the returned tokens as taken, since the intent now accounts for them. A pulse has no
-// tokens, so nothing returns to one.
+// Returns the increments of the next batch. Also erases the records of the tokens in this batch,
+// since the intent accounts for them now. A pulse has no tokens, so none return to a pulse.
 Increments TokenLog::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.
@@ -269,7 +270,7 @@ Increments TokenLog::next_returns()
             const auto entry = objects_.find(reference.name);
             if (entry == objects_.end() || entry->second.serial != reference.serial ||
                 !entry->second.event())
-                continue; // The object was deleted; another one may have its name.
+                continue; // The object was deleted, and another object can have its name.
             auto& increment = tokens[reference.serial];
             increment.name = &entry->first;
             increment.object = &entry->second;

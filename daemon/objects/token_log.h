@@ -1,4 +1,5 @@
-// Adds, takes and returns tokens, so that a crash at any point neither loses nor duplicates one.
+// TokenLog: adds, takes and returns tokens, so that a crash at any point neither loses nor
+// duplicates one.
 //
 // add() writes the intent to the state store, has the kernel make the increments
 // (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
@@ -7,7 +8,7 @@
 // ends that record. Tokens that cannot be returned now, because the store has no room for their
 // intent, are recorded and returned later.
 //
-// Only the log owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
+// Only the TokenLog owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
 #pragma once
 
 #include "common/name.h"
@@ -37,9 +38,9 @@ namespace evfd::daemon {
 struct Increment {
     const Name* name;
     Object* object;
-    std::int64_t tokens; // Each subscriber of a pulse gets this number.
-    // The pulses to report. A call is reported once, even if it is done in slices. By default,
-    // `tokens`.
+    std::int64_t tokens; // The number of tokens. Each subscriber of a pulse gets this number.
+    // The number of pulses to report; if empty, it is `tokens`. A call that adds its tokens in
+    // several slices reports its pulses only once.
     std::optional<std::int64_t> reported_pulses = {};
 };
 using Increments = std::vector<Increment>;
@@ -51,27 +52,28 @@ struct Pulsed {
     std::int64_t times;
 };
 
-// An increment of an interrupted intent.
+// An increment of an intent that a crash interrupted.
 struct InterruptedIncrement {
     Object* object; // Null if the object was not recovered.
     std::int64_t tokens;
-    std::optional<std::int64_t> count_before; // As for record::Increment.
+    // The counter before the increment, if one write(2) was to add all tokens.
+    std::optional<std::int64_t> count_before;
 };
 
-// The hold as the state store records it.
+// A hold, as the state store records it.
 struct HoldRecord {
     Token hold;
-    uid_t uid; // Only processes of this user may join.
+    uid_t uid; // The user whose processes may join the hold.
     bool is_held_by_session;
     std::vector<ProcessWatcher::Id> processes;
 };
 
 class TokenLog {
 public:
-    // `on_begun` is called when increments are certain to be made, before the first of them.
+    // A function that is called once increments are certain to be made, before the first of them.
     using OnBegun = std::function<void(const Increments& increments)>;
 
-    // `objects`: the table in which the events of returned tokens are looked up.
+    // `objects` is the table in which the events of returned tokens are looked up.
     TokenLog(EventLoop& loop, StateStore& state_store, IdSequence& ids, Objects& objects,
              EventfdIncrementer incrementer, OnBegun on_begun)
         : loop_{loop}, state_store_{state_store}, ids_{ids}, objects_{objects},
@@ -81,25 +83,29 @@ public:
     TokenLog(const TokenLog&) = delete;
     TokenLog& operator=(const TokenLog&) = delete;
 
-    // Makes the increments and returns the pulses to report. If it fails before `on_begun`, no
-    // increment was made.
+    // Makes the increments and returns the pulses to report. If add() fails before it calls
+    // `on_begun`, no increment was made.
     Result<std::vector<Pulsed>> add(const Increments& increments);
     // Makes the increments of the recovered intent that were not made before the crash. Returns a
-    // sentence for each that cannot be made.
+    // sentence for each increment that cannot be made.
     std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
 
-    // Makes room for the takes of one wait, which no commit may separate.
+    // Makes room for the takes of one wait. No commit may come between these takes, because the
+    // commit would record only a part of them.
     void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
-    // Takes what one wait consumes from an auto event or a semaphore. Returns false if there was no
-    // token.
+    // Takes the tokens that one wait consumes from an auto event or a semaphore. Returns false if
+    // there was no token.
     Result<bool> take(Object& object);
-    // Records that a call of the session took these tokens; this is certain once it is committed.
-    // The record lasts until confirm_taken(), or, with `hold`, until the hold ends.
+    // Records that a call of the session took these tokens. The tokens are certain to be taken once
+    // the record is committed. The record lasts until confirm_taken(), or, with `hold`, until the
+    // hold ends.
     void record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold = nullptr);
-    // Ends that record: the client has received the reply, so the tokens are consumed.
+    // Erases the record of taken tokens: the client has received the reply, so the tokens are
+    // consumed for good.
     void confirm_taken(const TakenTokens& taken);
-    // Returns tokens to their events, because the client will not learn about them or holds them no
-    // longer. If they cannot be recorded now, they are returned later.
+    // Returns tokens to their events, because the client will not receive the reply about them, or
+    // because nobody holds them any more. If the state store cannot record the increments now, the
+    // tokens are returned later.
     void return_tokens(std::span<const TakenTokens> all);
 
 private:

@@ -1,6 +1,6 @@
-// A wait-only descriptor of an event for one user. All opens by that user share it. It is an epoll
-// descriptor that the daemon created, so its watch counts against fs.epoll.max_user_watches of the
-// daemon's user.
+// A wait-only handle: a descriptor of an event with which one user can wait but not set. All opens
+// of the event by that user share the handle. The descriptor is an epoll descriptor that the daemon
+// created, so its watch counts against fs.epoll.max_user_watches of the daemon's user.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -17,7 +17,7 @@
 namespace evfd::daemon {
 
 struct WaitOnlyHandle {
-    // Shared with replies that are not sent yet; null once the event is deleted.
+    // The descriptor, which replies that are not sent yet share. Null once the event is deleted.
     std::shared_ptr<const UniqueFd> fd;
     Quota::Charge charge;
     SharedPool::Charge descriptor;
@@ -30,7 +30,7 @@ struct WaitOnlyHandle {
     }
 };
 
-// The handles of one event, by user. Sessions own them.
+// The wait-only handles of one event, by user. The sessions own the handles.
 class EventHandles {
 public:
     ~EventHandles()
@@ -43,7 +43,7 @@ public:
     EventHandles(const EventHandles&) = delete;
     EventHandles& operator=(const EventHandles&) = delete;
 
-    std::shared_ptr<WaitOnlyHandle> find(uid_t uid) const // Null if there is none.
+    std::shared_ptr<WaitOnlyHandle> find(uid_t uid) const // Returns null if there is no handle.
     {
         const auto found = handles_.find(uid);
         return found == handles_.end() ? nullptr : found->second.lock();
@@ -63,10 +63,11 @@ private:
     std::map<uid_t, std::weak_ptr<WaitOnlyHandle>> handles_;
 };
 
-// The handles that a session has been given.
+// The wait-only handles that the client of a session has received.
 class SessionHandles {
 public:
-    // From time to time forgets handles of deleted events, so that they do not accumulate.
+    // Adds a handle. From time to time this also drops the handles of deleted events, so that they
+    // do not accumulate.
     void add(std::shared_ptr<WaitOnlyHandle> handle)
     {
         if (handles_.size() >= prune_at_) {
@@ -75,7 +76,7 @@ public:
         }
         handles_.insert(std::move(handle));
     }
-    std::size_t size() const { return handles_.size(); } // Includes handles of deleted events.
+    std::size_t size() const { return handles_.size(); } // Counts handles of deleted events, too.
 
 private:
     static constexpr std::size_t min_prune_size = 64;

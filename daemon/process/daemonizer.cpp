@@ -47,7 +47,8 @@ void Daemonizer::detach_from_terminal()
         return;
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::dup2(null.get(), fd);
-    if (::chdir("/") < 0) // Otherwise the file system could not be unmounted.
+    // A file system that is the working directory of a process cannot be unmounted.
+    if (::chdir("/") < 0)
         log::debug({}, "cannot leave the working directory");
 }
 

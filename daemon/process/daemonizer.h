@@ -1,5 +1,5 @@
-// Moves the program to the background. The parent process waits on a pipe until the child reports
-// that clients can connect, or ends.
+// Moves the program to the background. The parent process waits on a pipe until the child process
+// reports that clients can connect, or until the child ends.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -13,7 +13,8 @@ public:
     Daemonizer();
 
     void report_status(int code);
-    // Releases the terminal and the working directory, so that neither is kept busy.
+    // Releases the terminal and the working directory, so that the daemon keeps neither of them
+    // busy.
     static void detach_from_terminal();
 
 private:

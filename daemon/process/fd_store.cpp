@@ -20,7 +20,7 @@ namespace evfd::daemon {
 
 namespace {
 
-// How long the fd store may take to accept descriptors.
+// The time within which the fd store must have read the descriptors.
 constexpr std::chrono::seconds reply_timeout{5};
 
 // Adds and removes descriptors of the fd store.
@@ -34,7 +34,7 @@ public:
     }
     void store(int fd, std::string_view name) const
     {
-        // FDPOLL=0: otherwise systemd drops a descriptor whose other end is closed. sd_notify(3)
+        // FDPOLL=0 keeps systemd from dropping a descriptor whose other end is closed. sd_notify(3)
         if (!notifier_.notify(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd))
             log::warn({}, "'{}' cannot be sent to the fd store", name);
     }
@@ -44,8 +44,9 @@ private:
     const Notifier& notifier_;
 };
 
-// Returns how many of `wanted` descriptors the fd store accepts. It does not say so itself, but the
-// read end of a pipe is at its end if the fd store has closed the write end.
+// Returns how many of `wanted` descriptors the fd store accepts. The fd store does not report this
+// number, so the function sends the write ends of pipes. If the fd store has closed a write end,
+// poll(2) reports the end of the pipe at the read end.
 std::size_t FdStoreProtocol::probe_capacity(std::size_t wanted) const
 {
     constexpr std::string_view name = "evfdd-probe";
@@ -118,7 +119,7 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         return fd_store;
     const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
-        if (which[i]) // The stored descriptor of that name could not be used.
+        if (which[i]) // Removes the stored descriptor of that name, which the daemon could not use.
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
         log::warn({},
@@ -126,14 +127,14 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
                   "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
-            protocol.remove(name); // A part of them is useless.
+            protocol.remove(name); // Some of the descriptors are useless without the others.
         return FdStore::none;
     }
     const auto descriptors = state_store.descriptors();
     for (std::size_t i = 0; i < descriptors.size(); ++i)
         if (which[i])
             protocol.store(descriptors[i], StateStore::fd_names[i]);
-    // The fd store must have them before the first reply is sent.
+    // Waits, because the fd store must have the descriptors before the first reply is sent.
     if (!notifier.await_read(reply_timeout))
         log::warn({}, "the fd store does not respond: a crash may lose all objects");
     return fd_store;

@@ -45,8 +45,9 @@ UniqueFd make_socket(int flags)
     return socket;
 }
 
-// The lock is held from the first look at the path until the end of the process. Without it, two
-// daemons that start at once could both find the file of a third one stale.
+// Locks the path. The lock is held from before the first check of the path until the end of the
+// process. Without the lock, two daemons that start at the same time could both find that the
+// socket file of a third daemon is stale.
 UniqueFd lock(const std::string& path)
 {
     const auto file = path + ".lock";
@@ -64,13 +65,14 @@ UniqueFd lock(const std::string& path)
 
 } // namespace
 
-// Only ECONNREFUSED and ENOENT mean that nobody listens. With any other error a process may listen:
-// it is busy, or does not let us connect, or has a socket of another type.
+// Only ECONNREFUSED and ENOENT mean that no process listens. After any other error a process can be
+// listening: it is busy, or does not let us connect, or has a socket of another type.
 std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
     const auto socket = make_socket(SOCK_NONBLOCK);
-    (void)refuse_descriptors(socket); // Any process may listen.
+    // The listener can be any process, so its descriptors are refused.
+    (void)refuse_descriptors(socket);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};
     const auto peer = peer_of(socket);
@@ -95,7 +97,8 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
     socket_ = open();
 }
 
-// Binds beside the path and renames, so every client that finds the file can connect.
+// Binds a temporary file beside the path and renames it, so every client that finds the file can
+// connect.
 UniqueFd ListeningSocket::open()
 {
     const auto temporary = path_ + ".new";
@@ -104,7 +107,8 @@ UniqueFd ListeningSocket::open()
     auto socket = make_socket(SOCK_NONBLOCK);
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         fail(temporary);
-    // Set before anybody can connect: an accepted socket inherits it from the listening one.
+    // The option is set before any client can connect, because an accepted socket inherits it from
+    // the listening socket.
     if (kernel_.pass_rights && !refuse_descriptors(socket))
         fail("setsockopt(SO_PASSRIGHTS)");
     if (::chmod(temporary.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||
@@ -132,7 +136,7 @@ std::string socket_path(const UniqueFd& socket)
         address.sun_family != AF_UNIX || size <= sizeof address.sun_family)
         return {};
     const auto length = size - offsetof(sockaddr_un, sun_path);
-    // An abstract address begins with a zero byte.
+    // An abstract address begins with a zero byte, so its path is empty here.
     return {address.sun_path, ::strnlen(address.sun_path, length)};
 }
 

@@ -1,4 +1,5 @@
-// The listening socket and its file: created for this daemon alone, and removed with it.
+// The listening socket and its file, which are created for this daemon alone. The file is deleted
+// when the daemon ends.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -13,34 +14,37 @@
 
 namespace evfd::daemon {
 
-// Another process listens at the socket's path.
+// The error that another process listens at the socket's path.
 struct AlreadyRunning : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Returns the process that listens at `path`; 0 if one may listen that cannot be identified;
-// nothing if none does.
+// Returns the pid of the process that listens at `path`. Returns 0 if a process can be listening
+// but cannot be identified, and nothing if no process listens.
 std::optional<pid_t> find_listener(const std::string& path);
 
-// Returns the path that a socket is bound to; empty if it has none. getsockname(2)
+// Returns the path that a socket is bound to, or an empty string if the socket has no path.
+// getsockname(2)
 std::string socket_path(const UniqueFd& socket);
 
 class ListeningSocket {
 public:
-    // Binds `path` and listens. Replaces a socket file on which nobody listens any more. The new
-    // file accepts connections from the moment it appears. A lock file, `path`.lock, is held
-    // meanwhile. The kernel refuses descriptors that clients send, if it can. Throws AlreadyRunning
-    // or std::system_error.
+    // Binds `path` and listens. Replaces a socket file if no process listens at it any more. The
+    // new file accepts connections from the moment it appears. While this object exists, it holds a
+    // lock on the file `path`.lock. The kernel refuses descriptors that clients send, if it has
+    // this feature. Throws AlreadyRunning or std::system_error.
     ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel);
-    ~ListeningSocket(); // Removes the file if it is still ours.
+    ~ListeningSocket(); // Deletes the socket file, unless the file was replaced by another one.
     ListeningSocket(const ListeningSocket&) = delete;
     ListeningSocket& operator=(const ListeningSocket&) = delete;
 
     // Releases the socket to the caller; this object still owns the file.
     UniqueFd release() { return std::move(socket_); }
-    // Changes the file's mode, which decides who may connect, if the file is still ours.
+    // Changes the mode of the socket file, which decides which users may connect. Does nothing if
+    // the file was replaced by another one.
     void set_mode(mode_t mode);
-    // Returns a new socket that replaces the old one at the same path. Throws std::system_error.
+    // Returns a new listening socket that replaces the old one at the same path. Throws
+    // std::system_error.
     UniqueFd open();
 
 private:

@@ -17,8 +17,10 @@ FdStore Notifier::fd_store() const
 {
     if (supervisor_)
         return FdStore::supervisor;
+    // systemd sets INVOCATION_ID for each service, and NOTIFY_SOCKET if the service is allowed to
+    // send notifications. systemd.exec(5)
     const bool is_service = std::getenv("NOTIFY_SOCKET") && std::getenv("INVOCATION_ID");
-    return is_service ? FdStore::systemd : FdStore::none; // systemd.exec(5)
+    return is_service ? FdStore::systemd : FdStore::none;
 }
 
 bool Notifier::notify(const std::string& state, int fd) const

@@ -1,5 +1,6 @@
-// Sends the daemon's notifications, in the format of sd_notify(3): to its supervisor, over a
-// socketpair that no other process has, else to systemd.
+// Sends the daemon's notifications, in the format of sd_notify(3). A daemon with a supervisor sends
+// them to the supervisor, over a socketpair that no other process has. Any other daemon sends them
+// to systemd.
 #pragma once
 
 #include "common/enums.h"
@@ -12,17 +13,21 @@ namespace evfd::daemon {
 
 class Notifier {
 public:
-    // `supervisor`: our end of the socketpair; invalid without a supervisor.
+    // `supervisor` is the daemon's end of the socketpair to its supervisor. It is invalid without a
+    // supervisor.
     explicit Notifier(UniqueFd supervisor) : supervisor_{std::move(supervisor)} {}
 
-    // Returns the fd store at the other end; none if nobody stores descriptors.
+    // Returns which fd store receives the notifications, or FdStore::none if no process stores
+    // descriptors.
     FdStore fd_store() const;
-    // Reports EPOLLHUP once the supervisor has ended. Invalid without a supervisor.
+    // Returns the daemon's end of the socketpair, for which epoll reports EPOLLHUP once the
+    // supervisor has ended. The descriptor is invalid without a supervisor.
     const UniqueFd& supervisor() const { return supervisor_; }
 
-    // Sends `state`, with `fd` if it is not negative. Returns whether it was sent. Never waits.
+    // Sends `state`, together with `fd` if that is not negative. Returns whether the notification
+    // was sent. Never waits.
     bool notify(const std::string& state, int fd = -1) const;
-    // Waits until the other end has read every earlier notification. Returns false after `timeout`.
+    // Waits until the receiver has read every earlier notification. Returns false after `timeout`.
     bool await_read(std::chrono::milliseconds timeout) const;
 
 private:

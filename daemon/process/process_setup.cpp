@@ -12,8 +12,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// execve(2) preserves ignored signals. With SIGCHLD ignored, no SIGCHLD is queued, and a supervisor
-// would not notice that its daemon died.
+// Gives ignored signals their default action, because execve(2) preserves ignored signals. With
+// SIGCHLD ignored, no SIGCHLD is queued, and a supervisor would not notice that its daemon died.
 void reset_ignored_signals()
 {
     for (int signal = 1; signal <= SIGRTMAX; ++signal) {
@@ -21,11 +21,13 @@ void reset_ignored_signals()
         if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
             ::signal(signal, SIG_DFL);
     }
-    ::signal(SIGPIPE, SIG_IGN); // Standard error may be a pipe without a reader.
-    ::signal(SIGXFSZ, SIG_IGN); // The writing call fails with EFBIG instead. setrlimit(2)
+    ::signal(SIGPIPE, SIG_IGN); // Ignored, because standard error can be a pipe without a reader.
+    // Ignored, so that a write beyond the limit fails with EFBIG instead. setrlimit(2)
+    ::signal(SIGXFSZ, SIG_IGN);
 }
 
-// A supervisor blocks the signals that end its daemon until the daemon has a signalfd for them.
+// Unblocks all signals except SIGTERM, SIGINT and SIGHUP. A supervisor starts its daemon with these
+// signals blocked, and they stay blocked until the daemon has a signalfd for them.
 Result<void> unblock_signals()
 {
     sigset_t blocked;
@@ -41,8 +43,9 @@ Result<void> unblock_signals()
     return {};
 }
 
-// Otherwise the next open file, such as the journal, gets the number of a standard stream, and
-// output for standard error is written into it.
+// Opens /dev/null for each standard stream that is closed. If a stream stayed closed, the next
+// opened file, such as the journal, would get its number, and output for standard error could be
+// written into that file.
 Result<void> open_standard_streams()
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
@@ -56,7 +59,7 @@ Result<void> open_standard_streams()
     return {};
 }
 
-// The limit also counts for memfds, such as the journal.
+// Raises the limit for file sizes, because the limit also applies to memfds, such as the journal.
 Result<void> raise_file_limit()
 {
     rlimit limit{};

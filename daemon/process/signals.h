@@ -14,7 +14,7 @@ class Signals {
 public:
     using Task = std::function<void()>;
 
-    // Throws std::system_error.
+    // Blocks the signals and watches a signalfd for them. Throws std::system_error.
     Signals(EventLoop& loop, Task on_stop, Task on_reload);
 
 private:
@@ -23,7 +23,7 @@ private:
     Task on_stop_;
     Task on_reload_;
     UniqueFd fd_;
-    // Declared after fd_, because it must be destroyed first.
+    // Declared after fd_, so that the watch is destroyed first.
     std::optional<EventLoop::Watch> watch_;
 };
 

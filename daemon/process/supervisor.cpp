@@ -34,7 +34,8 @@ using namespace std::chrono_literals;
     throw std::system_error{errno, std::generic_category(), what};
 }
 
-// SOCK_SEQPACKET preserves message boundaries and reports the end of the other side.
+// Returns a SOCK_SEQPACKET socketpair, which preserves message boundaries and reports when the
+// other end is closed.
 std::pair<UniqueFd, UniqueFd> make_notify_sockets()
 {
     std::array<int, 2> ends{};
@@ -82,7 +83,8 @@ struct NotifyMessage {
     }
 };
 
-// Returns nothing if no message is queued, and an empty message once the other end is closed.
+// Returns the next message. Returns nothing if no message is queued, and an empty message once the
+// other end is closed.
 std::optional<NotifyMessage> receive_message(const UniqueFd& socket)
 {
     NotifyMessage message{.text = std::string(max_notify_message_bytes, '\0'), .fds = {}};
@@ -112,7 +114,9 @@ int Supervisor::run()
         if (::ppoll(polled.data(), polled.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
             errno != EINTR)
             fail("ppoll(2)");
-        on_notify(); // Notifications first: a daemon that died may have sent some before.
+        // Notifications are read before signals, because a daemon that died can have sent some
+        // before.
+        on_notify();
         on_signals();
         if (restart_at_ && monotonic_now() >= *restart_at_ && !exit_status_)
             start();
@@ -120,7 +124,7 @@ int Supervisor::run()
     return *exit_status_;
 }
 
-// Starting.
+// The functions that start the daemon.
 
 void Supervisor::start()
 {
@@ -132,7 +136,9 @@ void Supervisor::start()
         log_.error({}, "the daemon cannot be started: {}", std::strerror(errno));
         if (was_ready_ || ours)
             return schedule_restart(W_EXITCODE(EXIT_FAILURE, 0));
-        exit_status_ = EXIT_FAILURE; // There will be no more descriptors later.
+        // Gives up: no daemon was ready yet, and a later attempt would not find more free
+        // descriptors.
+        exit_status_ = EXIT_FAILURE;
         return;
     }
     if (child == 0)
@@ -144,7 +150,8 @@ void Supervisor::start()
 
 void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
 {
-    // Duplicates all to numbers above the final range first, then to their final numbers.
+    // Duplicates the descriptors to numbers above the final range first, and from there to their
+    // final numbers. Thus no duplicate replaces a descriptor that is still needed.
     const auto count = static_cast<int>(2 + fd_store_.size() + accepted_clients_.size());
     std::vector<int> fds;
     std::string names;
@@ -164,10 +171,10 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::setenv("LISTEN_FDS", std::to_string(fds.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    // These variables are for the supervisor.
+    // These variables are meant for the supervisor, not for the daemon.
     ::unsetenv("NOTIFY_SOCKET");
     ::unsetenv("WATCHDOG_USEC");
-    // Signals stay blocked: an early one is pending until the daemon has its signalfd.
+    // Signals stay blocked, so an early signal stays pending until the daemon has its signalfd.
     std::vector<char*> arguments;
     for (const auto& argument : command_)
         arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -177,7 +184,7 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::_exit(EXIT_FAILURE);
 }
 
-// Notifications of the daemon.
+// The functions that handle notifications of the daemon.
 
 void Supervisor::on_notify()
 {
@@ -202,7 +209,8 @@ void Supervisor::on_notify()
             if (!std::exchange(was_ready_, true))
                 on_ready_();
         }
-        // A barrier's descriptor is closed with the message. sd_notify_barrier(3)
+        // The descriptor of a barrier is closed with the message. This shows the daemon that the
+        // message was read. sd_notify_barrier(3)
     }
 }
 
@@ -217,7 +225,7 @@ void Supervisor::add_fds(const std::string& name, std::deque<UniqueFd> fds)
     }
 }
 
-// Stopping.
+// The functions that handle signals and the end of the daemon.
 
 void Supervisor::on_signals()
 {
@@ -240,7 +248,7 @@ void Supervisor::reap()
 {
     int status = 0;
     while (daemon_ > 0 && ::waitpid(daemon_, &status, WNOHANG) == daemon_) {
-        on_notify(); // Notifications from before its end.
+        on_notify(); // Reads the notifications that the daemon sent before its end.
         notify_socket_ = {};
         daemon_ = 0;
         // A daemon that was killed while it stopped counts as stopped.
@@ -249,7 +257,7 @@ void Supervisor::reap()
                                            : EXIT_FAILURE;
         const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
         if (is_stopping_ || (WIFEXITED(status) && !was_ready_)) {
-            exit_status_ = code; // The daemon was told to stop, or it cannot start at all.
+            exit_status_ = code; // The daemon stopped on request, or it cannot start at all.
         } else if (is_done) {
             on_idle_exit();
         } else {
@@ -278,7 +286,7 @@ void Supervisor::on_idle_exit()
     start();
 }
 
-// Restarts immediately, except for a daemon that fails repeatedly before it is ready.
+// Restarts the daemon immediately, or after a delay if it fails repeatedly before it is ready.
 void Supervisor::schedule_restart(int status)
 {
     if (WIFSIGNALED(status))

@@ -7,22 +7,23 @@
 //
 // - the socketpair to the daemon, which carries notifications in the format of sd_notify(3):
 //   FDSTORE=1, FDSTOREREMOVE=1, READY=1, BARRIER=1, and stop_requested;
-// - a signalfd. SIGCHLD reaps the daemon; the supervisor passes SIGTERM, SIGINT and SIGHUP on to
-//   it.
+// - a signalfd. After SIGCHLD the supervisor reaps the daemon. It passes SIGTERM, SIGINT and SIGHUP
+//   on to the daemon.
 //
-// The supervisor decides by the way the daemon ended:
+// The supervisor decides by the way in which the daemon ended:
 //
-// - It exits with the daemon's status if the daemon was told to stop, or exited before any daemon
-//   was ready.
-// - The daemon exited with success on its own: it was idle. The supervisor stops accepting, accepts
-//   the clients that had connected meanwhile, and starts another daemon for them; without any, it
-//   exits. It does not wait for a client, as systemd does for a socket unit, because a daemon that
-//   was started on demand leaves no process behind.
-// - Every other end is a failure: the supervisor restarts the daemon, at first immediately, later
-//   with growing delays if the daemon keeps failing before it is ready.
+// - The daemon stopped on request, or exited before any daemon was ready. The supervisor exits with
+//   the daemon's status.
+// - The daemon exited with success on its own, because it was idle. The supervisor stops accepting,
+//   accepts the clients that had connected meanwhile, and starts another daemon for them. If there
+//   are no such clients, the supervisor exits. It does not wait for a client, as systemd does for a
+//   socket unit, because a daemon that was started on demand leaves no process behind.
+// - The daemon ended in any other way. The supervisor restarts it, at first immediately, later with
+//   growing delays if the daemon keeps failing before it is ready.
 //
 // What must hold: only the daemon has the other end of the socketpair, so no other process can send
-// notifications. Signals stay blocked in the daemon until it has its own signalfd, so none is lost.
+// notifications. Signals stay blocked in the daemon until it has its own signalfd, so no signal is
+// lost.
 #pragma once
 
 #include "common/clock.h"
@@ -41,26 +42,27 @@
 
 namespace evfd::daemon {
 
-// Name in LISTEN_FDNAMES of the daemon's end of the socketpair. The socketpair has no address, so
-// no other process can send to it.
+// The name of the daemon's end of the socketpair in LISTEN_FDNAMES. The socketpair has no address,
+// so no other process can send to it.
 inline constexpr std::string_view supervisor_fd_name = "evfdd-supervisor";
-// Environment variable of a supervised daemon.
+// The environment variable by which a daemon knows how its supervisor runs.
 inline constexpr const char* supervisor_variable = "EVFDD_SUPERVISOR";
-// Its value for a supervisor in the background. Any other value means foreground.
+// The value of supervisor_variable if the supervisor runs in the background. Any other value means
+// that the supervisor runs in the foreground.
 inline constexpr const char* supervisor_in_background = "background";
-// Notification of a daemon that stops on request rather than because it is idle. The supervisor
-// then exits as well, even if clients are waiting to be accepted.
+// The notification that the daemon stops on request, and not because it is idle. After it, the
+// supervisor exits as well, even if clients wait to be accepted.
 inline constexpr const char* stop_requested = "X_EVFDD_STOP_REQUESTED=1";
 
 class Supervisor {
 public:
-    // `kernel`: the features that the socket may use. `command`: the daemon's argv. `on_ready`:
-    // called when clients can connect for the first time. Throws AlreadyRunning or
+    // `kernel` has the features that the socket can use. `command` is the daemon's argv. `on_ready`
+    // is called when clients can connect for the first time. Throws AlreadyRunning or
     // std::system_error.
     Supervisor(std::string socket, mode_t socket_mode, KernelFeatures kernel,
                std::vector<std::string> command, std::function<void()> on_ready);
 
-    // Runs until the daemon stops for good. Returns the exit status.
+    // Runs the daemon, restarts it as necessary, and returns the exit status of the supervisor.
     int run();
 
 private:
@@ -84,15 +86,16 @@ private:
     std::vector<std::string> command_;
     std::function<void()> on_ready_;
     UniqueFd signals_;
-    // Socketpair to the present daemon; invalid once the daemon has closed its end.
+    // The supervisor's end of the socketpair to the present daemon; invalid once the daemon has
+    // closed its end.
     UniqueFd notify_socket_;
     std::vector<StoredFd> fd_store_;
-    std::vector<UniqueFd> accepted_clients_; // Clients for the next daemon.
-    pid_t daemon_ = 0;                       // 0: none at present.
+    std::vector<UniqueFd> accepted_clients_; // Connections of clients, for the next daemon.
+    pid_t daemon_ = 0;                       // The pid of the daemon; 0 if none runs at present.
     bool was_ready_ = false;
-    bool is_ready_ = false; // The present daemon has sent READY=1.
+    bool is_ready_ = false; // True if the present daemon has sent READY=1.
     bool is_stopping_ = false;
-    int failed_starts_ = 0; // Consecutive ends before READY=1.
+    int failed_starts_ = 0; // The number of consecutive failures before READY=1.
     std::optional<MonotonicTime> restart_at_;
     std::optional<int> exit_status_;
 };

@@ -9,15 +9,17 @@
 
 namespace evfd::daemon {
 
-// `wake` makes the connection ask a PendingReply again; it may be called at any time.
+// The client of one call. `wake` makes the connection call PendingReply::advance() again, and can
+// be called at any time.
 struct Caller {
     Session& session;
     std::function<void()> wake;
-    const UniqueFd& socket; // The socket of its connection.
-    nanoseconds accepted;   // When the connection was accepted, on the boottime clock.
-    // There is room for a reply; otherwise the only reply is that there is none.
+    const UniqueFd& socket; // The socket of the client's connection.
+    nanoseconds accepted;   // The time when the connection was accepted, on the boottime clock.
+    // True if the user's quota has room for a reply. Without room, the only reply is an error that
+    // says so.
     bool may_reply = true;
-    bool modifies_state = false; // This call changes recorded state, or may.
+    bool modifies_state = false; // The call has changed recorded state, or can have changed it.
     bool is_streaming = false;   // The call has the `more` flag.
 };
 

@@ -32,7 +32,7 @@ consteval std::size_t position_among(TypeList<Ts...>)
 }
 
 struct Counters {
-    // The state that was recovered from an earlier daemon, and the time that took.
+    // How much state was recovered from an earlier daemon, and how long the recovery took.
     struct Recovery {
         std::int64_t objects = 0;
         std::int64_t subscriptions = 0;
@@ -53,7 +53,7 @@ struct Counters {
     // Clients that were disconnected because of what they sent or did not read.
     std::uint64_t disconnects = 0;
     std::uint64_t rejected = 0;
-    std::uint64_t edges = 0; // Edges of watched events, written or read by anyone.
+    std::uint64_t edges = 0; // Edges of watched events: writes or reads by any process.
     Recovery recovery;
 };
 

@@ -32,7 +32,8 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
         described.expirations = schedule.expirations_by(now);
     if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
         described.left = *next - now;
-        // A span on the wall clock is kept on another clock.
+        // A timer that was armed with a relative time on the wall clock is scheduled on another
+        // clock. Its next expiration is converted to the clock of the request.
         described.next = spec.clock == schedule.clock
                              ? *next
                              : add_saturating(now_on(spec.clock), *described.left);
@@ -88,7 +89,8 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
         described.pulses = pulse->pulses();
         return described;
     }
-    // One read for both fields, so that they agree. Without a free descriptor there is no count.
+    // One read gives `is_set` and `count`, so that they agree. If the daemon has no free descriptor
+    // for that read, the description has no count.
     const auto shown = object.event()->read_fdinfo();
     described.is_set = shown ? shown->count > 0 : object.event()->is_set();
     if (!shown)

@@ -1,4 +1,4 @@
-// What Show, List and Monitor report of an object.
+// describe(): the description of an object in the replies of Show, List and Monitor.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -7,7 +7,8 @@
 
 namespace evfd::daemon {
 
-// Describes the object as this peer may see it: a peer that may not wait does not see its state.
+// Describes the object to this peer. If the peer is not allowed to wait for the object, the
+// description has no state.
 protocol::Object describe(Registry& registry, const Waits& waits, const Peer& peer,
                           const Name& name, Object& object);
 

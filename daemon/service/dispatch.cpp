@@ -25,8 +25,9 @@ std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQu
     return {};
 }
 
-// An Open without a subscription can be executed again: the daemon need not record which
-// descriptors it sent.
+// Returns what the daemon records of the call, so that a repeated call is not done twice. An Open
+// without a subscription can be executed again, so only the subscriptions of an Open are recorded,
+// and not which descriptors were sent.
 template <class Request>
 ReplyCache::Recorded what_to_record(const Call& call)
 {
@@ -36,8 +37,8 @@ ReplyCache::Recorded what_to_record(const Call& call)
     return std::is_same_v<Request, protocol::Open> ? Recorded::subscriptions : Recorded::reply;
 }
 
-// Returns whether the call is refused while nothing can be recorded. A Wait is accepted, because it
-// changes nothing until it takes tokens.
+// Returns whether the call must be refused while the state store cannot record anything. A Wait is
+// accepted, because it changes nothing until it takes tokens.
 template <class Request>
 bool requires_storage(const ReplyCache& reply_cache)
 {
@@ -77,7 +78,7 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }
 }
 
-// Executes the call, unless the session has its reply already.
+// Executes the call, unless the session has recorded the reply to it already.
 template <class Request>
 std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
                                     OutputQueue& output)
@@ -96,13 +97,14 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
             return {};
         }
     auto pending = answer<Request>(service, caller, call, output);
-    if (!pending) // Descriptors cannot be sent again.
+    if (!pending) // A reply with descriptors cannot be sent again.
         reply_cache.finish(output.carries_descriptors() ? std::string_view{}
                                                         : output.text_since(begin));
     return pending;
 }
 
-// A method that the protocol lists and the service does not handle fails to compile.
+// Returns the methods of an interface with their handlers. A method that the protocol lists and the
+// service does not handle fails to compile.
 template <class Interface, class... Requests>
 consteval auto methods(TypeList<Requests...>)
 {
@@ -140,7 +142,8 @@ std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, c
     const auto* method = find(interface, call.method.substr(dot + 1));
     if (!method)
         return refuse(service, protocol::MethodNotFound{std::string{call.method}}, output);
-    if (call.upgrade) // The protocol cannot be upgraded; after an error it continues.
+    // The daemon has no other protocol to change to. The connection continues after this error.
+    if (call.upgrade)
         return refuse(service, protocol::InvalidParameter{"upgrade"}, output);
     return method->serve(service, caller, call, output);
 }
@@ -155,7 +158,7 @@ std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const C
     auto pending = find_and_serve(service, caller, call, output);
     if (!call.oneway || !pending || pending->must_finish())
         return pending;
-    pending->on_sent(); // The call is done, and no reply is wanted.
+    pending->on_sent(); // The call is done, and the client wants no reply.
     return {};
 }
 

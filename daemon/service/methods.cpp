@@ -20,7 +20,8 @@ bool is_held_by_session(const protocol::Wait& request)
 
 } // namespace
 
-// A wait uses memory for each of its names, and may take a token of each.
+// Charges a wait by its number of names: it uses memory for each name, and can take a token of
+// each.
 Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
 {
     const auto wanted = static_cast<std::int64_t>(request.items.list.size());
@@ -36,7 +37,7 @@ Outcome<ProcessWatcher::Ref> Service::acquire_process(const Caller& caller, Reso
                                        needed_for);
 }
 
-// Returns nothing, unless the object ends with a process.
+// Returns the process with which the object will end; nothing if its lifetime is another one.
 Outcome<std::optional<ProcessWatcher::Ref>>
 Service::acquire_process(const Caller& caller, std::optional<Lifetime> lifetime)
 {
@@ -66,9 +67,10 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
     return std::optional{std::move(hold_request)};
 }
 
-// Records the reply before the object is created: after the handler, apply_changes() may complete
-// waits for the object, and commits everything when they have taken many tokens. If the creation
-// fails, another reply replaces this one.
+// Records the reply before the object is created, and returns the id of the new object. Returns
+// nothing if the name exists already. The reply must be recorded first, because apply_changes() can
+// complete waits for the new object, and commits everything when those waits have taken many
+// tokens. If the creation fails, another reply replaces this one.
 template <class Request>
 std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {
@@ -124,7 +126,8 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
                                 id_of(*registry_.objects.find(request.name))};
 }
 
-// A call that is refused delivers nothing, because that costs time and polls timers of others.
+// Refuses the call if the peer lacks the permission for an item. This is checked before the
+// delivery, because a delivery costs time and polls timers of other users.
 Outcome<void> Service::authorize(const Peer& peer, const Items<Item>& items, Permission permission)
 {
     for (const auto& item : items.list)
@@ -146,7 +149,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disar
 
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
 {
-    // Assumes that each item comes with a descriptor.
+    // The check assumes that the reply carries a descriptor for each item.
     const auto wanted = static_cast<std::int64_t>(request.items.list.size());
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
@@ -186,11 +189,12 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     if (std::ranges::any_of(*increments, [](const auto& one) { return one.tokens > 1; }))
         return std::make_unique<PendingSet>(loop_, registry_, delivery_, counters_, caller,
                                             *increments);
-    // The call and the increments are committed together: from then on the call is certain to be
-    // done, and done once.
+    // The reply and the increments are committed together. From that commit on, the call is certain
+    // to be done, and done once.
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
-        // With the intent committed, a part of the tokens may have been added.
+        // If the state store works, the intent was committed, and a part of the tokens can have
+        // been added.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }
@@ -277,7 +281,8 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
         return std::unexpected(process.error());
     if (!hold || !registry_.holds.is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
-    // Recorded in one commit with the effect; a repeated call would be refused.
+    // The reply is recorded in one commit with the effect, because a repeated Release would be
+    // refused.
     reply_cache(caller.session).commit(protocol::Release::Reply{});
     registry_.holds.release(*hold);
     return {};

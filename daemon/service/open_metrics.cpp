@@ -14,7 +14,7 @@ constexpr std::string_view prefix = "evfdd";
 
 class Exposition {
 public:
-    // The following samples belong to this family. `help` is one sentence.
+    // Begins a family of metrics, to which the following samples belong. `help` is one sentence.
     void family(std::string_view name, std::string_view type, std::string_view help,
                 std::string_view unit = {})
     {
@@ -29,7 +29,8 @@ public:
     {
         add("{}{} {}\n", name_, suffix, value);
     }
-    // Label values are words of our own, so nothing has to be escaped.
+    // Adds a sample with a label. The values of labels are fixed words of the daemon, so no
+    // character has to be escaped.
     template <class T>
     void sample(const T& value, std::string_view suffix, std::string_view label,
                 std::string_view label_value)
@@ -125,7 +126,9 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
     text.family("resources", "gauge",
                 "Current use of each limited resource, summed over all users.");
     for (const auto& [resource, word] : enum_names(Resource{}))
-        if (resource != Resource::calls) // Calls are counted within one iteration only.
+        // The use of `calls` starts again at 0 in each iteration of the loop, so a total means
+        // nothing.
+        if (resource != Resource::calls)
             text.sample(quota.used_by_all(resource), {}, "resource", word);
     text.family("descriptors", "gauge", "Open descriptors of the daemon.");
     text.sample(status.descriptors);

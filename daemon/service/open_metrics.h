@@ -1,4 +1,5 @@
-// The counters for monitoring systems, as OpenMetrics text, version 1.0.0.
+// open_metrics(): formats the daemon's counters for monitoring systems, as OpenMetrics text of
+// version 1.0.0.
 #pragma once
 
 #include "common/protocol/protocol.h"

@@ -15,7 +15,8 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
                                               std::span<const PassedFd> descriptors)
 {
     std::array<int, max_descriptors_per_message> numbers;
-    if (descriptors.size() > numbers.size()) // The kernel has the same limit.
+    // The kernel limits the descriptors of a message to this number, too.
+    if (descriptors.size() > numbers.size())
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
     const auto end = std::ranges::transform(descriptors, numbers.begin(), &PassedFd::number).out;
     return send(socket, bytes, std::span<const int>{numbers.begin(), end});
@@ -23,11 +24,12 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
 
 } // namespace
 
-// A peer that reads slowly may never empty the queue.
+// Frees the part of the buffer that was sent. A peer that reads slowly might never empty the queue,
+// and its buffer would grow without limit.
 void OutputQueue::discard_sent()
 {
     if (offset_ < bytes_.size() / 2)
-        return; // Moving the rest would cost more than it saves.
+        return; // Moving a large unsent part would cost more than it saves.
     bytes_.erase(0, offset_);
     for (auto& batch : fd_batches_)
         batch.begin -= offset_;
@@ -70,7 +72,7 @@ Result<OutputQueue::Flushed> OutputQueue::send_all(const UniqueFd& socket)
         const auto sent = carries ? send_batch(socket, chunk, fd_batches_.front().descriptors)
                                   : send(socket, chunk);
         if (!sent && sent.error().error == ETOOMANYREFS)
-            return Flushed::peer_has_unread_fds; // Other clients have not read theirs.
+            return Flushed::peer_has_unread_fds; // Other clients have not read their descriptors.
         if (!sent)
             return std::unexpected(sent.error());
         if (!*sent)
@@ -82,7 +84,7 @@ Result<OutputQueue::Flushed> OutputQueue::send_all(const UniqueFd& socket)
             fd_batches_.pop_front();
         }
     }
-    // Unlike an assignment, this frees the buffer: an idle connection keeps none.
+    // Unlike an assignment, a swap frees the buffer, so an idle connection keeps none.
     std::string{}.swap(bytes_);
     offset_ = 0;
     return Flushed::all;

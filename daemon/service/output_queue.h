@@ -1,5 +1,5 @@
 // The output of one connection: replies in order, and the descriptors that are sent with them. A
-// reply may outlive the object that it describes, so it owns the descriptors that it sends.
+// reply can outlive the object that it describes, so the reply owns the descriptors that it sends.
 #pragma once
 
 #include "common/codec.h"
@@ -19,8 +19,8 @@ namespace evfd::daemon {
 
 inline constexpr std::size_t usual_reply_bytes = 256;
 
-// The proof that everything recorded so far is committed. Service::commit() alone makes one. It is
-// not copied, because it holds only until the next change.
+// A proof that everything recorded so far is committed. Only Service::commit() makes such a proof.
+// A proof cannot be copied, because it is valid only until the next change.
 class Committed {
 public:
     Committed(Committed&&) = default;
@@ -34,10 +34,10 @@ private:
 class OutputQueue {
 public:
     enum class Replies { sent, discarded };
-    // Decides about the replies that are queued until the next call begins.
+    // Begins a call, and decides whether the replies to it are sent or discarded.
     void begin_call(Replies replies) { replies_ = replies; }
 
-    // `continues`: more replies to the same call follow.
+    // Queues a reply. `continues`: more replies to the same call follow.
     template <Message Reply>
     void reply(Reply& reply, bool continues)
     {
@@ -67,8 +67,8 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
-    // Returns the text of the reply that was queued since bytes_queued() returned `queued_then`;
-    // empty if there is none.
+    // Returns the text of the reply that was queued since bytes_queued() returned `queued_then`.
+    // The text is empty if no reply was queued since then.
     std::string_view text_since(std::uint64_t queued_then) const
     {
         auto frame =
@@ -77,16 +77,16 @@ public:
             frame.remove_suffix(1); // Drops the terminating zero byte.
         return frame;
     }
-    // Appends a reply that text_since() returned, perhaps of another queue.
+    // Queues a reply whose text was returned by text_since(), of this queue or another one.
     void append_text(std::string_view text)
     {
         if (replies_ == Replies::sent)
             (bytes_ += text) += '\0';
     }
 
-    // Totals since the queue was created: bytes that were queued, and bytes that the kernel
-    // accepted.
+    // Returns the number of bytes that were queued since the queue was created.
     std::uint64_t bytes_queued() const { return bytes_sent_ + bytes_.size() - offset_; }
+    // Returns the number of bytes that the kernel has accepted since the queue was created.
     std::uint64_t bytes_sent() const { return bytes_sent_; }
     std::size_t capacity_bytes() const { return bytes_.capacity(); }
     std::size_t unsent_bytes() const { return bytes_.size() - offset_; }
@@ -97,19 +97,21 @@ public:
     void refresh_unread_fds(const UniqueFd& socket);
     bool carries_descriptors() const { return !fd_batches_.empty(); }
     bool is_empty() const { return unsent_bytes() == 0; }
-    // Also true while descriptors are unsent: until then they belong to the daemon.
+    // Returns whether the queue is too full to accept further calls. Unsent descriptors count as
+    // too full, because they stay open in the daemon until they are sent.
     bool above_high_water() const
     {
         return unsent_bytes() > output_high_water_bytes || !fd_batches_.empty();
     }
 
-    // How far flush() got: everything is sent; the socket is full; or the peer has not read the
-    // descriptors it was sent. In that case no more are sent, because descriptors in flight count
-    // against the daemon's user. unix(7)
+    // How far flush() got: everything is sent, the socket is full, or the peer has not read the
+    // descriptors that it was sent. While the peer has unread descriptors, no more descriptors are
+    // sent, because descriptors in flight count against the daemon's user. unix(7)
     enum class Flushed { all, socket_full, peer_has_unread_fds };
-    // Sends what the socket takes. A reply may report a change, so it needs the commit.
+    // Sends as much as the socket accepts. A reply can report a change, so the caller proves that
+    // all changes are committed.
     Result<Flushed> flush(const UniqueFd& socket, Committed) { return send_all(socket); }
-    // The same for output that reports no change.
+    // Sends output that reports no change, and so needs no commit.
     Result<Flushed> flush_without_changes(const UniqueFd& socket) { return send_all(socket); }
 
 private:
@@ -118,7 +120,7 @@ private:
     void discard_sent();
 
     struct FdBatch {
-        std::size_t begin; // The position of its reply in bytes_.
+        std::size_t begin; // The position in bytes_ of the reply that carries the descriptors.
         std::vector<PassedFd> descriptors;
     };
 
@@ -127,10 +129,11 @@ private:
     std::size_t offset_ = 0; // The start of the unsent part of bytes_.
     std::uint64_t bytes_sent_ = 0;
     std::deque<FdBatch> fd_batches_;
-    std::size_t fds_in_flight_ = 0; // Descriptors that were sent and may not have been read yet.
+    // The number of sent descriptors that the peer might not have read.
+    std::size_t fds_in_flight_ = 0;
 };
 
-// Returns the text of a reply that is the last one to its call.
+// Returns the text of `reply` as the last reply to its call.
 template <Message Reply>
 std::string text_of(Reply reply)
 {

@@ -23,7 +23,8 @@ public:
     }
 
     Progress advance(OutputQueue& output) override;
-    // Nearly every Clear takes fewer slices.
+    // Nearly every Clear takes fewer slices than this limit, and is finished even if its client
+    // disconnects.
     bool must_finish() const override { return slices_ < max_guaranteed_clear_slices; }
 
 private:

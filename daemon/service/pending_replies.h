@@ -1,4 +1,5 @@
-// Replies that take time: streams of replies, and replies to calls that wait.
+// The pending replies that only report or wait: streams of replies, and the replies to calls that
+// wait.
 #pragma once
 
 #include "common/pattern.h"
@@ -17,7 +18,8 @@
 
 namespace evfd::daemon {
 
-// A List call. Its position is a name, so objects may come and go meanwhile.
+// A List call in progress. Its position is the last name it looked at, so objects can be created
+// and deleted between two of its replies.
 class PendingList : public PendingReply {
 public:
     PendingList(Registry& registry, const Waits& waits, Peer peer, Pattern pattern)
@@ -35,7 +37,8 @@ private:
     std::optional<Name> cursor_;
 };
 
-// A Wait call. The tokens that it consumed are returned unless the reply reaches the client.
+// A Wait call in progress. The tokens that it consumed are returned unless the reply reaches the
+// client.
 class PendingWait : public PendingReply {
 public:
     // The first reply: the outcome, or a report that the wait has started.
@@ -67,7 +70,8 @@ private:
     bool must_report_start_;
 };
 
-// A Quotas call. Its position is a uid, so users may come and go meanwhile.
+// A Quotas call in progress. The list of users is made at its start, so other users can start to
+// use the daemon between two of its replies.
 class PendingQuotas : public PendingReply {
 public:
     PendingQuotas(const Quota& quota, std::vector<uid_t> uids)
@@ -85,7 +89,7 @@ private:
     std::size_t next_index_ = 0;
 };
 
-// A Monitor call. It ends with its connection, or with an error.
+// A Monitor call in progress. It ends with its connection, or with an error.
 class PendingMonitor : public PendingReply {
 public:
     PendingMonitor(Registry& registry, const Waits& waits, Delivery& delivery, Counters& counters,

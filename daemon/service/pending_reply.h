@@ -1,5 +1,6 @@
-// The rest of an answer that is not ready yet or consists of many replies. Its connection asks for
-// it whenever there is room, and accepts no other call until it is done.
+// PendingReply: the rest of an answer that is not ready yet or consists of many replies. The
+// connection calls advance() whenever its output queue has room, and accepts no other call until
+// the answer is finished.
 #pragma once
 
 #include "daemon/service/output_queue.h"
@@ -11,15 +12,16 @@ public:
     enum class Progress { again, blocked, done };
 
     virtual ~PendingReply() = default;
-    // Writes at most one reply. `blocked`: there is nothing to write now; the pending reply wakes
-    // the connection when there is.
+    // Writes at most one reply. `again`: advance() can be called again at once. `blocked`: there is
+    // nothing to write now, and the pending reply will wake the connection when it can write again.
+    // `done`: the answer is finished.
     virtual Progress advance(OutputQueue& output) = 0;
-    // Returns whether the connection must bring this to its end even if its client has
-    // disconnected, because other clients depend on the effect.
+    // Returns whether the connection must finish this pending reply even if its client has
+    // disconnected, because other clients depend on the effect of the call.
     virtual bool must_finish() const { return false; }
-    // The last reply did not reach the client, or was never written.
+    // Called when the last reply did not reach the client, or was never written.
     virtual void on_dropped() {}
-    virtual void on_sent() {} // The kernel has accepted the last reply.
+    virtual void on_sent() {} // Called when the kernel has accepted the last reply.
 };
 
 } // namespace evfd::daemon

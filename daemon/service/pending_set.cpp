@@ -18,7 +18,8 @@ PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, 
             targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
         tokens_ = std::max(tokens_, increment.tokens);
     }
-    // Not 0 if an earlier daemon was killed before it had added the rest.
+    // The result is above 0 if an earlier daemon was killed after it had added a part of the
+    // tokens.
     applied_ = std::min(reply_cache_.progress(), tokens_ - 1);
     applied_before_ = applied_;
 }
@@ -26,7 +27,9 @@ PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, 
 PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
     const auto each = increments_per_token();
-    if (each > max_tokens_per_set) // There are new subscribers: one call may not set so many.
+    // A pulse has got new subscribers, so one token for each target would take more increments than
+    // one call may make.
+    if (each > max_tokens_per_set)
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       output);
     const auto now = tokens_per_slice(each);
@@ -40,9 +43,10 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     const auto& store = registry_.state_store;
     const auto last_commit = store.last_commit();
     auto done = apply_batch(increments, now, each);
-    // Without a commit, no token was added.
+    // If the batch failed without a commit, none of its tokens was added.
     if (!done && before > 0 && store.fault() && store.last_commit() == last_commit) {
-        // It is too late to refuse the call. The rest is added when it can be recorded.
+        // It is too late to refuse the call. The remaining tokens are added once the state store
+        // can record them.
         applied_ = before;
         reply_cache_.progress(before);
         retry_.emplace(loop_.add_timeout(monotonic_deadline(commit_retry_interval), wake_));
@@ -64,8 +68,8 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, OutputQueue& outpu
     return Progress::done;
 }
 
-// Returns the target's object, unless it was deleted or has got all that this Set gives it. An
-// object that does not count has got it with the first slice.
+// Returns the target's object, or null if the object was deleted or has got all of its tokens of
+// this Set. An object that does not accumulate tokens gets its only token in the first slice.
 Object* PendingSet::find_incomplete(const Target& target) const
 {
     if (target.tokens <= applied_)
@@ -75,8 +79,9 @@ Object* PendingSet::find_incomplete(const Target& target) const
     return is_set_already ? nullptr : object;
 }
 
-// The number of a pulse's subscribers may have changed since the last slice. Only the targets that
-// still get tokens count: the others cannot make the rest of the Set too large.
+// Returns how many increments one token for each incomplete target takes. A pulse takes one
+// increment for each subscriber, and the number of its subscribers can have changed since the last
+// slice. Complete targets do not count, so that they cannot make the rest of the Set too large.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
@@ -97,7 +102,8 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// The pulses of an object are reported with its last batch.
+// Returns the increments of the next batch. All pulses of an object are reported with its last
+// batch.
 Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     Increments increments;

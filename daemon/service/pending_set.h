@@ -22,7 +22,7 @@ namespace evfd::daemon {
 
 class PendingSet : public PendingReply {
 public:
-    // An increment without an object has all of its tokens.
+    // An increment whose object is null gets no more tokens.
     PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, Counters& counters,
                const Caller& caller, const Increments& increments);
 
@@ -32,7 +32,7 @@ public:
 private:
     struct Target {
         ObjectRef object;
-        std::int64_t tokens; // The tokens that it gets in all.
+        std::int64_t tokens; // The number of tokens that the object gets in all.
     };
 
     Object* find_incomplete(const Target& target) const;
@@ -51,14 +51,17 @@ private:
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
     std::vector<Target> targets_;
-    std::int64_t tokens_ = 0;  // The largest number in the call.
-    std::int64_t applied_ = 0; // The tokens that each target has got, unless it gets fewer.
-    // Tokens that an earlier daemon applied. This daemon does not report their pulses.
+    std::int64_t tokens_ = 0; // The largest number of tokens of one increment.
+    // The number of tokens that each target has got so far. A target that gets fewer tokens in all
+    // is complete.
+    std::int64_t applied_ = 0;
+    // The part of applied_ that an earlier daemon added. This daemon does not report the pulses of
+    // that part.
     std::int64_t applied_before_ = 0;
-    BatchSizer batch_sizer_; // Sizes the batches of increments.
+    BatchSizer batch_sizer_; // Decides how many increments fit into a time slice.
 };
 
-// The reply to a Set.
+// Returns the text of the reply to a successful Set.
 std::string_view set_reply();
 
 } // namespace evfd::daemon

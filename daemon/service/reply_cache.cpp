@@ -6,8 +6,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Repeats the reply to a call that was done before. The tokens that the call took are consumed if
-// the reply reaches the client this time.
+// Repeats the reply to a call that was done before. If the reply reaches the client this time, the
+// tokens that the call took are consumed. If not, they are returned to their events.
 class PendingReplay : public PendingReply {
 public:
     PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
@@ -43,8 +43,8 @@ void ReplyCache::start(const Token& token)
 bool ReplyCache::can_resume(std::int64_t acknowledged, bool history_is_complete) const
 {
     const auto ahead = slot().sequence - acknowledged;
-    // Our number is smaller if the last calls were idempotent, or if not all records were
-    // recovered.
+    // The daemon's number is smaller than the client's if the last calls were idempotent, or if not
+    // all records were recovered.
     return ahead <= 1 && (ahead >= 0 || history_is_complete);
 }
 
@@ -59,11 +59,11 @@ void ReplyCache::resume(std::int64_t acknowledged)
     if (slot().sequence == acknowledged)
         return; // The client has the last reply.
     if (slot().sequence <
-        acknowledged) { // The client also has replies to calls that left no trace.
+        acknowledged) { // The client also has replies to calls that were not recorded.
         slot() = {.sequence = acknowledged};
     } else if (!slot().cached_reply.empty()) {
         slot().next_is_replay = true;
-    } else { // The descriptors that the call sent never arrived.
+    } else { // The reply had descriptors, which never arrived: undo the call.
         registry_->opening.undo(*session_);
         --slot().sequence;
     }
@@ -138,10 +138,13 @@ void ReplyCache::record_reply(std::string_view reply)
     persist();
 }
 
-// The record has the sequence number of an earlier call. The next record includes this one.
+// Counts the call in memory only. The stored record has the sequence number of an earlier call, and
+// the next record will include this call.
 void ReplyCache::count_unrecorded()
 {
-    if (slot().tokens_applied > 0) // The record says that the next call is a Set under way.
+    // The stored record says that the next call is an unfinished Set, so a new record must replace
+    // it.
+    if (slot().tokens_applied > 0)
         return record_reply({});
     ++slot().sequence;
     slot().cached_reply.clear();

@@ -1,20 +1,22 @@
-// The reply cache of a session: it executes each call once, even across crashes of the daemon.
+// ReplyCache: ensures that each call of a session is executed once, even across crashes of the
+// daemon.
 //
-// A resumable session has the sequence number of its last call and the reply to it. The daemon
-// records both in one commit with the effect of the call. A client that reconnects repeats the call
-// whose reply it did not receive, and gets the recorded reply. A call takes these steps:
+// A resumable session stores the sequence number of its last call and the reply to that call. The
+// daemon records the number and the reply in one commit with the effect of the call. A client that
+// reconnects repeats the call whose reply it did not receive, and gets the recorded reply. A call
+// takes these steps:
 //
-// - begin() returns the recorded reply if the call was done before. Otherwise the call is in
-//   progress.
+// - begin() returns the recorded reply if the call was done before. A new call is in progress from
+//   then on.
 // - commit() records the reply before an effect that can be committed on its own. From then on the
 //   call is certain to be done.
 // - progress() records how far an unfinished call is. A call that is repeated after a crash
 //   continues from there, and is not refused.
-// - finish() records the reply, unless commit() recorded the same one.
+// - finish() records the reply, unless commit() has recorded the same reply.
 //
-// For calls that the session does not count these functions do nothing, so no caller has to
-// distinguish them. Only this class changes the session's slot, and only this class writes its
-// record.
+// These functions do nothing for a call that the session does not count, so a handler can use them
+// for every call. Only this class changes the session's slot, and only this class writes the record
+// of the session.
 //
 // Invariants: a session has at most one call in progress. The record of the session exists before
 // anything that belongs to the session.
@@ -32,7 +34,7 @@
 
 namespace evfd::daemon {
 
-// Refers to a session, which must exist longer. All of the state is in the session's slot.
+// Refers to a session, which must outlive this object. All of the state is in the session's slot.
 class ReplyCache {
 public:
     using Recorded = Session::Slot::Recorded;
@@ -44,13 +46,15 @@ public:
     // Returns whether a client that has the replies to `acknowledged` calls can continue the
     // session. `history_is_complete`: no record was lost.
     bool can_resume(std::int64_t acknowledged, bool history_is_complete) const;
-    // Continues the session for that client. The next call is a repeated one if a reply is missing.
+    // Continues the session for a client that has the replies to `acknowledged` calls. If the
+    // client lacks the last reply, its next call repeats the last call.
     void resume(std::int64_t acknowledged);
 
-    // Begins a call. Returns its reply if it was done before, else null.
+    // Begins a call. Returns the recorded reply if the call was done before, else null.
     std::unique_ptr<PendingReply> begin(Recorded recorded);
-    // Identifies the call in progress.
+    // Returns the identity of the call in progress.
     CallId call() const;
+    // Records the reply to the call in progress, before its effect.
     void commit(std::string_view reply);
     template <Message Reply>
     void commit(Reply reply)
@@ -58,17 +62,19 @@ public:
         if (is_counted())
             commit(std::string_view{text_of(std::move(reply))});
     }
-    // Records how many tokens the call has added. This also takes back a commit() whose effect
-    // could not begin.
+    // Records how many tokens the call has added so far. Also undoes a commit() of this call whose
+    // effect could not begin.
     void progress(std::int64_t tokens);
-    // Returns how many tokens the call has added so far; after a crash, what the earlier daemon
-    // added.
+    // Returns how many tokens the call has added so far. After a crash, this is the number that the
+    // earlier daemon added.
     std::int64_t progress() const { return is_counted() ? slot().tokens_applied : 0; }
-    // Returns whether the call is one that an earlier daemon began. It is too late to refuse it.
+    // Returns whether the call has added tokens already, perhaps in an earlier daemon. If it has,
+    // it is too late to refuse the call.
     bool has_begun() const { return progress() > 0; }
-    // Ends the call. An empty reply cannot be repeated.
+    // Ends the call with its reply. An empty `reply` stands for one that cannot be sent again.
     void finish(std::string_view reply);
-    // The same for a call that failed and changed nothing: it may be done again.
+    // Ends a call that failed and changed nothing. While nothing can be recorded, the call is only
+    // counted, because executing it again does no harm.
     void finish_refused(std::string_view reply);
 
 private:

@@ -32,7 +32,7 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
     if (!object)
         return std::unexpected(refuse::no_such_name(request.name));
     const auto& peer = caller.session.peer;
-    // A peer that may not see the object may not wait for it either, so this refuses.
+    // A peer that may not see the object may not wait for it either, so check() returns a refusal.
     if (!registry_.authorization.sees(peer, request.name, *object))
         if (auto permitted =
                 registry_.authorization.check(peer, request.name, object, Permission::wait);

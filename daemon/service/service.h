@@ -6,15 +6,17 @@
 // permissions: Authorization does, and the service turns its decisions into errors of the
 // protocol.
 //
-// After each handler, apply_changes() has Delivery take what it changed to the waits and the
-// monitors, in this order, so that a waiter is served before a monitor describes the object.
+// After each handler, apply_changes() has Delivery take the handler's changes to the waits and then
+// to the monitors, so that a waiter is served before a monitor describes the object.
 //
-// A call that changes something is recorded before its effect, or in one commit with it: prepare()
-// makes room in the state store or refuses the call, the ReplyCache records the reply, and commit()
-// makes both certain. The connection calls commit() before it sends anything.
+// A call that changes something is recorded before its effect, or in one commit with its effect:
+// prepare() makes room in the state store or refuses the call, the ReplyCache records the reply,
+// and commit() makes the effect and the reply certain. The connection calls commit() before it
+// sends anything.
 //
 // Invariants: everything that can be refused is refused before the first change. What a connection
-// uses is charged to its user for as long as it is used, by the Charge objects in it.
+// uses is charged to its user for as long as the connection uses it: the Charge object is a member
+// of the object that it pays for.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -44,7 +46,7 @@ namespace evfd::daemon {
 struct ConnectionCharges {
     Quota::Charge connection;
     SharedPool::Charge descriptor;
-    Quota::Charge unread_bytes; // Resized to the actual number of bytes.
+    Quota::Charge unread_bytes; // Starts at 0 and is resized to the actual number of bytes.
     Quota::Charge unread_descriptors;
 };
 
@@ -52,44 +54,47 @@ class Service {
 public:
     Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
             EventfdIncrementer incrementer, DescriptorBudget budget);
-    Service(const Service&) = delete; // Pinned: callbacks hold its address.
+    Service(const Service&) = delete; // Never copied or moved: callbacks hold its address.
     Service& operator=(const Service&) = delete;
 
-    void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; } // Sets what Status reports.
-    // Recovers the state of an earlier daemon. Its sessions end if they are not resumed within
-    // `grace`.
+    // Sets the fd store that Status reports.
+    void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; }
+    // Recovers the state of an earlier daemon. A session of that daemon ends if no client resumes
+    // it within `grace`.
     void restore(RecoveredState recovered, nanoseconds grace);
 
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
     log::Limited& client_log() { return client_log_; }
-    // Applies to calls from now on, and to pending waits and monitors.
+    // Replaces the policy for new calls, and for pending waits and monitors as well.
     void set_policy(Policy policy);
-    // Creates an object of the configuration, whatever the policy says. An existing object stays as
-    // it is.
+    // Creates an object that the configuration declares, whatever the policy says. An existing
+    // object stays as it is.
     void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
     Outcome<ConnectionCharges> admit(const Peer& peer);
-    // Returns whether the user's clients have read enough of their replies.
+    // Returns whether the user's quota of unread reply bytes has room for a further reply.
     bool has_reply_room(uid_t uid);
     Refusal no_reply_room(uid_t uid) const;
     // Writes the refusal as the reply to a call.
     void refuse(Refusal refusal, OutputQueue& output);
     std::uint64_t new_session_id() { return registry_.ids.next(); }
     void end(Session& session) { sessions_.end(session); }
-    // Called before a change. Returns a refusal if the change could not be recorded.
+    // Called before a change: makes room in the state store for its records. Returns a refusal if
+    // the change could not be recorded.
     Outcome<void> prepare();
-    // Called between two calls: makes room in the stash for `coming` descriptors of the next one.
+    // Makes room in the fd stash for the `coming` descriptors that a call is about to store. Called
+    // before the first change of that call.
     void reserve_stash_room(std::size_t coming);
-    // Commits all recorded changes, so that they may be reported. Returns nothing if they are not
-    // certain.
+    // Commits all recorded changes, so that replies can report them. Returns nothing if the commit
+    // failed.
     std::optional<Committed> commit();
-    // Called after each handler.
+    // Delivers the changes of a handler to the waits and the monitors. Called after each handler.
     void apply_changes() { delivery_.apply(); }
     ReplyCache reply_cache(Session& session) { return {registry_, session}; }
 
-    // Calls `task` when the sessions that no client resumed have ended.
+    // Sets the function that is called when the sessions that no client resumed have ended.
     void on_orphans_ended(std::function<void()> task)
     {
         sessions_.on_orphans_ended(std::move(task));
@@ -104,7 +109,7 @@ public:
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
-    // Returns null if the call is done.
+    // Returns null if the Set is done already.
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Set&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
@@ -142,7 +147,7 @@ private:
     WallTime started_ = wall_now();
     FdStore fd_store_ = FdStore::none;
     EventLoop& loop_;
-    SharedPool connections_; // The descriptors of connections.
+    SharedPool connections_; // The pool of descriptors for connections.
     std::int64_t known_descriptors() const
     {
         return registry_.descriptors.used() + connections_.used();

@@ -20,7 +20,8 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
         return;
     grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this] {
         log::info({}, "ending {} sessions that no client resumed", orphans_.size());
-        // The history of a session that ended is not known any more.
+        // From now on the history is incomplete: a client can still present the token of a session
+        // that ends here, and the daemon forgets what that session did.
         history_is_complete_ = orphans_.empty();
         for (auto& [token, session] : std::exchange(orphans_, {}))
             end_objects_and_holds(session);

@@ -3,19 +3,20 @@
 // A client names its session by a random token (Resume). The daemon records the session, and with
 // each call its sequence number and the reply (ReplyCache). After a crash, recovery returns the
 // recorded sessions, and adopt_orphans() keeps them for a grace period. A client that reconnects
-// sends its token and the number of replies it has received. resume() compares that with the
+// sends its token and the number of replies it has received. resume() compares this number with the
 // recorded sequence number:
-// - equal: the client has the last reply;
-// - ours is greater by one: the client will repeat its last call and get the recorded reply, or,
-//   if that reply carried descriptors, the call is undone and done again;
-// - ours is smaller: the last calls were idempotent and not recorded. This is accepted only if
-//   recovery was complete.
+// - the numbers are equal: the client has the last reply;
+// - the daemon's number is greater by one: the client will repeat its last call and get the
+//   recorded reply, or, if that reply carried descriptors, the call is undone and done again;
+// - the daemon's number is smaller: the last calls were idempotent, so the daemon did not record
+//   them. The daemon accepts this only if the recovery was complete.
 //
-// Anything else is refused as an unknown session. An orphan that no client resumes in time ends in
-// the same way as a session whose connection ends.
+// The daemon refuses any other number as an unknown session. An orphan that no client resumes in
+// time ends in the same way as a session whose connection ends.
 //
 // Invariants: a token is in use by at most one connection, and an orphan can be resumed only by the
-// user that it belongs to. The session is recorded before anything that belongs to it.
+// user that it belongs to. A session is recorded before any object, subscription or hold that
+// belongs to it.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -39,16 +40,19 @@ public:
     Sessions(const Sessions&) = delete;
     Sessions& operator=(const Sessions&) = delete;
 
-    // Keeps the orphans of an earlier daemon. An orphan ends if no client resumes it within
-    // `grace`. `history_is_complete`: a session that is not among them did nothing before.
+    // Keeps `orphans`, the sessions of an earlier daemon. An orphan ends if no client resumes it
+    // within `grace`. `history_is_complete`: an earlier session that is not in `orphans` did
+    // nothing.
     void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
                        bool history_is_complete);
-    // Calls `task` when the orphans that were not resumed have ended.
+    // Sets the function that is called when the grace period is over and the orphans that no client
+    // resumed have ended.
     void on_orphans_ended(std::function<void()> task) { on_orphans_ended_ = std::move(task); }
     std::size_t orphan_count() const { return orphans_.size(); }
 
-    // Gives the token, and the orphan of that token, to the connection's session. Returns whether
-    // it is certain what the session did before.
+    // Makes the connection's session resumable by the token of the request. If an orphan has this
+    // token, the session continues the orphan. Returns whether the daemon knows everything that the
+    // session did before.
     Outcome<bool> resume(Session& session, const protocol::Resume& request);
     // Ends the session, because its connection has ended.
     void end(Session& session);

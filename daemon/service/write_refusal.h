@@ -1,4 +1,4 @@
-// Refusals as replies.
+// write_refusal(): answers a call with a refusal.
 #pragma once
 
 #include "daemon/access/refusal.h"

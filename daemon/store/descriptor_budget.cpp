@@ -10,13 +10,13 @@
 
 namespace evfd::daemon {
 
-// Objects and subscriptions get three quarters of the limit, so the daemon can always accept
-// clients and tell them that there is no room for more objects. Connections get three quarters of
-// the rest, because a reply holds duplicates of descriptors until it is sent.
+// Objects and subscriptions get at most three quarters of the limit, so the daemon can always
+// accept clients and report to them that there is no room for more objects. Connections get three
+// quarters of the rest, because a reply holds duplicates of descriptors until it is sent.
 //
 // A daemon that recovers has all descriptors of one stashed message open at once, including removed
-// ones. The share of objects therefore leaves room for one such message. That message has no more
-// descriptors than there were objects.
+// ones. The share of objects therefore leaves room for one such message. A message has no more
+// descriptors than there were objects, so half of the free descriptors is always a safe share.
 DescriptorBudget descriptor_budget(std::int64_t limit)
 {
     constexpr std::int64_t message = max_descriptors_per_message;

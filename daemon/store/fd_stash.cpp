@@ -16,22 +16,23 @@ namespace {
 
 constexpr std::size_t batch = max_descriptors_per_message;
 
-// Precedes the ids of the descriptors in each message.
+// The start of each message in the stash. The ids of the descriptors follow this label.
 struct Label {
     char magic[4] = {'e', 'v', 'f', 'd'};
     std::uint32_t version = 1;
 };
 
-// Asks for the largest permitted buffer: a message takes hundreds of bytes beyond its own.
-// socket(7)
+// Asks for the largest send buffer that the kernel permits. In the buffer, each message takes
+// hundreds of bytes in addition to its own bytes. socket(7), SO_SNDBUF
 void enlarge_buffer(const UniqueFd& end)
 {
     const int bytes = 1 << 20;
     ::setsockopt(end.get(), SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
 }
 
-// Sets the message at which the next MSG_PEEK begins. With a negative offset every MSG_PEEK returns
-// the first message. socket(7)
+// Sets the offset at which the next MSG_PEEK begins. After offset 0 was set, each MSG_PEEK returns
+// the message that follows the last peeked one. After a negative offset was set, every MSG_PEEK
+// returns the first message. socket(7), SO_PEEK_OFF
 bool set_peek_offset(const UniqueFd& end, int offset)
 {
     return ::setsockopt(end.get(), SOL_SOCKET, SO_PEEK_OFF, &offset, sizeof offset) == 0;
@@ -46,7 +47,8 @@ struct PeekedMessage {
 // Peeks at the next message, which stays in flight. Returns false at the end of the queue.
 bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
 {
-    peeked = {}; // Closes the previous message's descriptors first.
+    // Closes the descriptors of the previous message before the next message is received.
+    peeked = {};
     std::array<char, sizeof(Label) + batch * sizeof(FdStash::Id)> bytes;
     auto message = scm_rights::receive(end, bytes, MSG_PEEK);
     if (!message || message->bytes == 0)
@@ -59,14 +61,15 @@ bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
         std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
         return true;
     peeked.ids.resize((message->bytes - sizeof label) / sizeof(FdStash::Id));
+    // Copies nothing if the message has no ids.
     std::copy_n(bytes.data() + sizeof label, peeked.ids.size() * sizeof(FdStash::Id),
-                reinterpret_cast<char*>(peeked.ids.data())); // The list of ids may be empty.
+                reinterpret_cast<char*>(peeked.ids.data()));
     return true;
 }
 
 } // namespace
 
-// Creating and opening.
+// The functions that create or open a stash.
 
 Result<FdStash> FdStash::create()
 {
@@ -104,19 +107,23 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
                 contents.unwanted_ids.push_back(id);
                 continue;
             }
+            // A crash during compact() can leave a descriptor in flight twice. The second copy
+            // refers to the open file of the first copy, so the second is not needed.
             if (live_->contains(id))
-                continue; // A second copy refers to the same open file.
+                continue;
             contents.fds.emplace_back(id, add_live(id, std::move(message.fds[i]), number));
         }
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());
         in_flight_ += count;
-        message.ids.resize(count); // Descriptors without an id belong to nobody.
+        // Gives the id 0 to descriptors without an id. They count as leftovers, because no object
+        // has the id 0.
+        message.ids.resize(count);
         generation.messages.push_back({number, std::move(message.ids), message.is_truncated});
     }
 }
 
-// Storing and removing.
+// The functions that store and remove descriptors.
 
 FdStash::Stored::Stored(UniqueFd fd) : fd_{std::make_shared<const UniqueFd>(std::move(fd))} {}
 
@@ -133,7 +140,7 @@ FdStash::Stored::~Stored()
 {
     if (!live_)
         return;
-    // Only after damage is there another descriptor with this id.
+    // After damage, another descriptor can have this id. That descriptor must stay in the stash.
     if (const auto location = live_->find(id_);
         location != live_->end() && location->second.fd == fd_)
         live_->erase(location);
@@ -175,7 +182,7 @@ Result<void> FdStash::send(Generation& generation, const std::vector<Id>& ids,
     return {};
 }
 
-// Compacting.
+// The functions that remove leftovers from the stash.
 
 bool FdStash::has_room_for(std::size_t count) const
 {
@@ -192,8 +199,8 @@ void FdStash::compact(std::size_t count)
         rewrite(old_);
 }
 
-// Sends the live descriptors of the oldest messages again as one message, then receives the old
-// messages. Returns whether it removed any.
+// Sends the live descriptors of the oldest messages again as one message, then removes the old
+// messages by receiving them. Returns whether a message was removed.
 bool FdStash::rewrite(Generation& generation)
 {
     std::vector<Id> ids;
@@ -229,7 +236,7 @@ bool FdStash::rewrite(Generation& generation)
 
 void FdStash::discard_first(Generation& generation)
 {
-    // The kernel closes descriptors that are received without room for them. unix(7)
+    // Receives the message without a buffer for descriptors, so the kernel closes them. unix(7)
     char byte = 0;
     while (::recv(ends_[1 - generation.sender].get(), &byte, sizeof byte, MSG_DONTWAIT) < 0)
         if (errno != EINTR) {

@@ -10,17 +10,17 @@
 //
 // - store() sends each descriptor in a message of its own, from end 0: the young generation.
 // - compact() collects the live descriptors of many messages in one message, which it sends from
-//   end 1: the old generation. Then it receives the messages that it has replaced.
-// - store() returns a Stored. Its destructor removes the descriptor, which stays in flight as a
-//   leftover until compact() rewrites its message.
+//   end 1: the old generation. Then it receives, and so removes, the messages that it has replaced.
+// - store() returns a Stored. The destructor of the Stored removes the descriptor from the stash.
+//   The removed descriptor stays in flight, as a leftover, until compact() rewrites its message.
 //
 // What must hold:
 //
 // - A message is received only after its live descriptors have been sent again. A crash at any
-//   instant leaves every stored descriptor in flight, some of them twice.
-// - The stash sends a descriptor again when it rewrites a message. So it shares the ownership of
-//   every live descriptor, and no number of a closed one is ever sent.
-// - Every message carries a label and the ids of its descriptors, in the same order.
+//   instant thus leaves every stored descriptor in flight, some of them twice.
+// - compact() sends descriptors again, so the stash shares the ownership of every live descriptor.
+//   The stash never sends the number of a closed descriptor.
+// - Every message carries a label and the ids of its descriptors, in the order of the descriptors.
 #pragma once
 
 #include "common/limits.h"
@@ -46,17 +46,19 @@ class FdStash {
 public:
     using Id = std::uint64_t;
 
-    // A descriptor and its place in the stash. The destructor removes it from the stash. The
-    // descriptor is closed when nothing from share() has it any more.
+    // A descriptor and its place in the stash. The destructor removes the descriptor from the
+    // stash. The descriptor is closed when neither a Stored nor a result of share() owns it any
+    // more.
     class Stored {
     public:
-        explicit Stored(UniqueFd fd); // No stash has the descriptor.
+        explicit Stored(UniqueFd fd); // Owns a descriptor that is in no stash.
         Stored(Stored&& other) noexcept = default;
         Stored& operator=(Stored&& other) noexcept;
         ~Stored();
 
         const UniqueFd& fd() const { return *fd_; }
-        // The descriptor stays open for as long as the result exists, even if it is removed.
+        // Returns a share of the descriptor's ownership. The descriptor stays open while the result
+        // exists, even after its removal from the stash.
         std::shared_ptr<const UniqueFd> share() const { return fd_; }
         bool is_stored() const { return live_ != nullptr; }
 
@@ -68,15 +70,17 @@ public:
         {
         }
         std::shared_ptr<const UniqueFd> fd_;
-        std::shared_ptr<Live> live_; // Null if no stash has the descriptor.
+        // The live descriptors of the stash; null if the descriptor is in no stash.
+        std::shared_ptr<Live> live_;
         Id id_ = 0;
     };
 
     struct Contents {
-        // Duplicates of the stored descriptors; no id occurs twice.
+        // Duplicates of the stored descriptors. No id occurs twice.
         std::vector<std::pair<Id, Stored>> fds;
         std::vector<Id> unwanted_ids;
-        // Number of descriptors that could not be received, or whose message has no valid label.
+        // The number of descriptors that could not be received, or whose message has no valid
+        // label.
         std::size_t unreadable = 0;
     };
 
@@ -89,30 +93,35 @@ public:
         std::array<UniqueFd, 2> ends, Contents& contents,
         const IsWanted& is_wanted = [](Id) { return true; });
 
-    // Stores `fd` until the result is destroyed, and closes it if that fails. ETOOMANYREFS, EAGAIN:
-    // the kernel allows no more descriptors in flight.
+    // Stores `fd` until the result is destroyed. If this fails, the function closes `fd`.
+    // ETOOMANYREFS and EAGAIN mean that the kernel allows no more descriptors in flight.
     Result<Stored> store(Id id, UniqueFd fd);
     // Returns whether `count` more descriptors can be stored, one by one, before compact() is
     // called.
     bool has_room_for(std::size_t count) const;
-    // Does a bounded part of the rewriting that is due, and makes room for `count` more
-    // descriptors. The caller calls it after each commit.
+    // Rewrites a bounded number of messages if too many messages or leftovers are in flight, and
+    // makes room for `count` more descriptors. The owner of the stash calls compact() after each
+    // commit.
     void compact(std::size_t count = 0);
 
     const std::array<UniqueFd, 2>& ends() const { return ends_; }
     std::size_t size() const { return live_->size(); }
-    std::size_t in_flight() const { return in_flight_; } // Live descriptors and leftovers.
+    // Returns the number of live descriptors and leftovers.
+    std::size_t in_flight() const { return in_flight_; }
 
 private:
     struct Message {
-        std::uint64_t number; // Unique over the life of this object.
+        std::uint64_t number; // A number that no other message of this FdStash gets.
         std::vector<Id> ids;
-        // The message has descriptors that this process could not receive.
+        // True if the message has descriptors that this process could not receive.
         bool has_unreadable = false;
     };
     struct Location {
-        std::shared_ptr<const UniqueFd> fd; // Shared with its Stored.
-        std::uint64_t message; // The message in which it is live; elsewhere it is a leftover.
+        // The descriptor, whose ownership is shared with its Stored.
+        std::shared_ptr<const UniqueFd> fd;
+        // The number of the message in which the descriptor is live. In any other message the
+        // descriptor is a leftover.
+        std::uint64_t message;
     };
     // The messages in flight in one direction, oldest first.
     struct Generation {
@@ -136,7 +145,8 @@ private:
     Generation old_{1};
     std::uint64_t last_message_ = 0;
     std::size_t in_flight_ = 0;
-    // Shared with each Stored, so that the stash and what it stores may end in any order.
+    // The live descriptors. Each Stored shares the ownership of this map, so that the stash and the
+    // Stored objects can be destroyed in any order.
     std::shared_ptr<Stored::Live> live_ = std::make_shared<Stored::Live>();
 };
 

@@ -83,14 +83,15 @@ Result<void> write_file_head(const UniqueFd& memfd)
 
 } // namespace
 
-// Creating and opening.
+// The functions that create or open a journal.
 
 Result<Journal> Journal::create()
 {
     UniqueFd memfd{::memfd_create("evfdd-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!memfd)
         return std::unexpected(Fault::last("memfd_create(2)"));
-    // No holder can shrink the file, which would raise SIGBUS in every reader.
+    // Seals the file, so that no holder can shrink it. A shrunk file would raise SIGBUS in every
+    // process that reads its mapping.
     ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
     Journal journal{std::move(memfd)};
     journal.head_ = journal.tail_ = journal.trimmed_ = page;
@@ -112,7 +113,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     auto& committed = head_in(journal.first_page_).last;
     contents.is_missing_tail = is_later(committed, journal.last_);
-    committed = journal.last_; // The loss is reported once.
+    // Forgets the lost commits, so that their loss is reported only once.
+    committed = journal.last_;
     return journal;
 }
 
@@ -125,7 +127,8 @@ Result<void> Journal::open_first_page(Contents& contents)
         return read;
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    if (!contents.is_journal) // Writes a new head. The frames may still be valid.
+    // Writes a new header page and goes on, because the frames can still be valid.
+    if (!contents.is_journal)
         if (const auto written = write_file_head(memfd_); !written)
             return written;
     return map_first_page();
@@ -143,7 +146,8 @@ Result<void> Journal::open_log(Contents& contents)
         return mapped;
 
     const auto log = read_log(*bytes, from == page ? Begins::with_first_frame : Begins::anywhere);
-    // Left there, these bytes would look like damage once a frame follows them.
+    // Overwrites the incomplete commit with zeros. Its bytes would look like damage once a frame
+    // follows them.
     if (const auto blank = write_at(memfd_, from + log.end, std::string(log.truncated_bytes, '\0'));
         !blank)
         return blank;
@@ -160,7 +164,7 @@ Result<void> Journal::open_log(Contents& contents)
     return {};
 }
 
-// Writing.
+// The functions that stage and commit changes.
 
 void Journal::put(Key key, std::string_view text)
 {
@@ -197,7 +201,7 @@ Result<void> Journal::commit()
         return reserved;
     }
     const auto head = frame_head(next(), staged_);
-    // The checksum reveals a frame that was cut short because the daemon was killed here.
+    // If the daemon is killed here, the checksum reveals that the frame is incomplete.
     auto* frame = window_.bytes().data() + (tail_ - window_offset_);
     std::memcpy(frame, &head, sizeof head);
     std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
@@ -210,7 +214,7 @@ Result<void> Journal::commit()
             drop_location(key);
             continue;
         }
-        auto& location = locations_[key]; // A new key has an empty location.
+        auto& location = locations_[key]; // Creates an empty location for a new key.
         live_bytes_ += size - location.size;
         location = {tail_, size};
     }
@@ -224,12 +228,12 @@ Result<void> Journal::commit()
     return {};
 }
 
-// Drops staged changes that a later change of the same key replaces. While commits fail, the staged
-// changes then take no more memory than one change of each key.
+// Drops staged changes that a later staged change of the same key replaces. While commits fail, the
+// staged changes thus take no more memory than about one change of each key.
 void Journal::compact_staged()
 {
     if (staged_.size() < 2 * compacted_bytes_ + page)
-        return; // Too little has been staged since the last time.
+        return; // Too little has been staged since the last compaction.
     std::unordered_set<Key, Key::Hash> seen;
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {
@@ -290,11 +294,11 @@ std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
     return {window_.bytes().data() + (from - window_offset_), to - from};
 }
 
-// Cleaning.
+// The functions that clean the log: they copy live entries and drop the others.
 
-// Copies the live entries of the oldest frames to the staged changes, if there is memory for them;
-// else a later commit does so. It cleans about twice as many bytes as are staged, which bounds the
-// work of a commit by its own size.
+// Copies the live entries of the oldest frames to the staged changes, if there is memory for them.
+// If there is none, a later commit tries again. The function cleans about twice as many bytes as
+// are staged, so the work of a commit is bounded by the size of its changes.
 void Journal::clean()
 {
     next_head_ = head_;
@@ -309,7 +313,8 @@ void Journal::clean()
         next_head_ = head_;
         return;
     }
-    // In front of the staged changes, which replace them.
+    // Inserts the live entries in front of the staged changes, so that a staged change still
+    // replaces the older entry of its key.
     staged_.insert(0, live);
     staged_entries_.insert(staged_entries_.begin(), keys.begin(), keys.end());
 }
@@ -318,7 +323,8 @@ void Journal::clean_frame(std::string& live, std::vector<Staged>& keys)
 {
     const auto frame = read_frame(mapped(next_head_, tail_));
     if (!frame) {
-        // Damaged bytes; the next valid frame is found by its magic.
+        // Skips damaged bytes, 8 at a time. The next valid frame is found by its magic and
+        // checksum.
         next_head_ += sizeof(std::uint64_t);
         return;
     }

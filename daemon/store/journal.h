@@ -12,21 +12,23 @@
 //     ...
 //
 // The last entry of a key is its record. A reader finds frames by their magic and checksum, so
-// damage in one place loses the damaged frames only. The header page says which commit was written
-// last as a whole. Bytes after that commit belong to one that no reply depended on.
+// damage in one place loses the damaged frames only. The header page has the number of the last
+// complete commit. Bytes after that commit belong to an incomplete commit, on which no reply
+// depended.
 //
-// The log is cleaned a little with each commit. Where most of the log is out of date, a commit also
+// The log is cleaned a little with each commit. While most of the log is out of date, a commit also
 // copies the live entries of the oldest frames to its own frame, and punches a hole where those
-// frames were. Thus no commit ever rewrites everything.
+// frames were. Thus no commit ever rewrites the whole log.
 //
 // What must hold:
 //
-// - Frame numbers increase. A frame with a lower number than its predecessor is left from earlier.
-// - Memory is allocated before the frame is written (prepare(), reserve()): a store to a mapped
-//   page without memory behind it would be SIGBUS.
+// - Frame numbers increase. A frame whose number is lower than that of the frame before it is a
+//   leftover, which the reader ignores.
+// - Memory is allocated before the frame is written (prepare(), reserve()). A store to a mapped
+//   page without memory behind it would raise SIGBUS.
 // - The header's commit number is stored after the frame, and before any reply is sent.
-// - The shape of frames and entries never changes, so every version can read what it knows of any
-//   other version's journal.
+// - The format of frames and entries never changes, so every version of evfdd can read the records
+//   that it knows from a journal of any other version.
 #pragma once
 
 #include "common/result.h"
@@ -49,52 +51,56 @@ public:
         Key key;
         std::string text;
     };
-    // Contents of an existing journal, and the defects found in it.
+    // The contents of an existing journal, and the defects found in it.
     struct Contents {
-        std::vector<Record> records;     // The last record of each key, in no order.
-        std::uint64_t last = 0;          // Number of the last valid frame; 0 if there is none.
-        std::uint32_t version = 0;       // Version of the writer.
-        std::size_t damaged_bytes = 0;   // Bytes of damaged frames in front of a valid one.
-        std::size_t truncated_bytes = 0; // Bytes after the last valid frame.
-        // A complete commit followed the last valid frame and is lost. If false, the truncated
-        // bytes belong to a commit that was never completed.
+        std::vector<Record> records;     // The last record of each key, in no particular order.
+        std::uint64_t last = 0;          // The number of the last valid frame; 0 if there is none.
+        std::uint32_t version = 0;       // The format version that the header page has.
+        std::size_t damaged_bytes = 0;   // The number of damaged bytes that a valid frame follows.
+        std::size_t truncated_bytes = 0; // The number of bytes after the last valid frame.
+        // True if a complete commit followed the last valid frame and is lost. If false, the
+        // truncated bytes belong to a commit that was never completed.
         bool is_missing_tail = false;
-        bool is_journal = true; // False: the header page is damaged.
+        bool is_journal = true; // False if the header page is damaged.
     };
 
     static constexpr std::uint32_t version = journal_format::version;
 
     static Result<Journal> create();
     // Opens the journal that an earlier daemon left in `memfd`, and reads it to `contents`. Damaged
-    // frames are passed over.
+    // frames are skipped.
     static Result<Journal> open(UniqueFd memfd, Contents& contents);
 
-    // Stage changes for the next commit. A later change of a key replaces an earlier one.
+    // Stages `text` as the record of `key` for the next commit. A later change of a key replaces an
+    // earlier one.
     void put(Key key, std::string_view text);
+    // Stages the removal of the record of `key` for the next commit.
     void erase(Key key);
 
     // Allocates memory for `bytes` more bytes of entries in addition to the staged ones, so that
-    // the next commit cannot fail. ENOSPC, ENOMEM, EFBIG: no memory.
+    // the next commit cannot fail. Fails with ENOSPC, ENOMEM or EFBIG if there is no memory.
     Result<void> prepare(std::size_t bytes);
-    // Writes the staged changes, if there are any, as the commit next(). ENOSPC, ENOMEM: nothing is
-    // written; the changes stay staged for the next commit.
+    // Writes the staged changes, if there are any, as one commit with the number next(). After
+    // ENOSPC or ENOMEM nothing is written, and the changes stay staged for the next commit.
     Result<void> commit();
     std::uint64_t next() const { return journal_format::number_after(last_); }
-    std::uint64_t last() const { return last_; } // 0: no commit yet.
+    // Returns the number of the last commit; 0 before the first one.
+    std::uint64_t last() const { return last_; }
     bool has_staged() const { return !staged_.empty(); }
     std::size_t staged_bytes() const { return staged_.size(); }
 
     const UniqueFd& memfd() const { return memfd_; }
-    std::size_t bytes() const { return tail_ - head_; } // Length of the log that may be needed.
+    // Returns the size in bytes of the part of the log that can be needed.
+    std::size_t bytes() const { return tail_ - head_; }
 
 private:
     struct Location {
-        std::uint64_t frame = 0; // Offset in the file.
-        std::size_t size = 0;    // Bytes of the entry.
+        std::uint64_t frame = 0; // The offset of the frame in the file.
+        std::size_t size = 0;    // The size of the entry in bytes.
     };
     struct Staged {
         Key key;
-        std::size_t size; // Bytes of the entry.
+        std::size_t size; // The size of the entry in bytes.
         bool is_tombstone;
     };
 
@@ -109,24 +115,24 @@ private:
     Result<void> map(std::uint64_t end);
     Result<void> map_first_page();
     void punch_hole();
-    // `from`, `to`: offsets in the file.
+    // Returns the mapped bytes between the file offsets `from` and `to`.
     std::string_view mapped(std::uint64_t from, std::uint64_t to) const;
 
     UniqueFd memfd_;
     MemoryMap first_page_;
-    MemoryMap window_;                // Maps the log from the oldest frame on.
-    std::uint64_t window_offset_ = 0; // Offset of window_ in the file.
-    std::uint64_t last_ = 0;          // Number of the last frame.
-    std::uint64_t head_ = 0;          // Offset of the oldest frame that may be needed.
-    std::uint64_t tail_ = 0;          // Offset of the next frame.
-    std::uint64_t capacity_ = 0;      // Offset up to which memory is allocated and mapped.
-    std::uint64_t trimmed_ = 0;       // Offset up to which holes were punched.
-    std::uint64_t next_head_ = 0;     // Value of head_ after the current commit.
-    std::size_t live_bytes_ = 0;      // Total size of the live entries.
+    MemoryMap window_;                // The mapping of the log from the oldest frame on.
+    std::uint64_t window_offset_ = 0; // The offset of window_ in the file.
+    std::uint64_t last_ = 0;          // The number of the last frame.
+    std::uint64_t head_ = 0;          // The offset of the oldest frame that can be needed.
+    std::uint64_t tail_ = 0;          // The offset at which the next frame will be written.
+    std::uint64_t capacity_ = 0;      // The offset up to which memory is allocated and mapped.
+    std::uint64_t trimmed_ = 0;       // The offset up to which the file was punched with holes.
+    std::uint64_t next_head_ = 0;     // The value of head_ after the current commit.
+    std::size_t live_bytes_ = 0;      // The total size of the live entries in bytes.
     std::unordered_map<Key, Location, Key::Hash> locations_;
-    std::string staged_; // Encoded entries of the next commit.
+    std::string staged_; // The encoded entries of the next commit.
     std::vector<Staged> staged_entries_;
-    // Size of staged_ after compact_staged(); 0 if the last commit succeeded.
+    // The size of staged_ after the last compact_staged(); 0 if the last commit succeeded.
     std::size_t compacted_bytes_ = 0;
 };
 

@@ -12,7 +12,8 @@ namespace {
 struct EntryHead {
     std::uint64_t id;
     std::uint32_t kind;
-    std::uint32_t size; // Bytes of the text, which is padded to a multiple of 8; or `tombstone`.
+    // The size of the text in bytes, before its padding to a multiple of 8; or `tombstone`.
+    std::uint32_t size;
 };
 constexpr std::uint32_t tombstone = UINT32_MAX;
 
@@ -110,7 +111,7 @@ Log read_log(std::string_view bytes, Begins begins)
     const bool begins_with_first = begins == Begins::with_first_frame &&
                                    bytes.size() >= sizeof(FrameHead) &&
                                    read_as<std::uint64_t>(bytes) != 0;
-    std::size_t last_not_zero = 0; // End of the last bytes that are not zero.
+    std::size_t last_not_zero = 0; // The end of the last 8 bytes that are not all zero.
     for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes.size();) {
         const auto rest = bytes.substr(at);
         const auto frame = read_frame(rest);
@@ -120,7 +121,8 @@ Log read_log(std::string_view bytes, Begins begins)
             at += sizeof(std::uint64_t);
             continue;
         }
-        // If no number is missing, the bytes between belong to a commit that was never completed.
+        // If the numbers of two frames are consecutive, the bytes between them belong to a commit
+        // that was never completed, and do not count as damaged.
         if (frame->number != number_after(log.last) && (log.last > 0 || begins_with_first))
             log.damaged_bytes += at - log.end;
         apply(*frame, at, log);

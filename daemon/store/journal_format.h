@@ -1,7 +1,9 @@
-// The format of the journal's file: a header page, and then a log of frames (journal.h). The shape
-// of frames and entries never changes, so each version can read what it knows of any other.
+// The format of the journal's file: a header page, and then a log of frames (journal.h). The format
+// of frames and entries never changes, so each version of evfdd can read the records that it knows
+// from a journal of any other version.
 //
-// Reading takes bytes, and knows no file: any bytes are a log, of which the valid frames count.
+// The functions here read bytes, not files. Any bytes are a log, and only the valid frames in them
+// count.
 #pragma once
 
 #include <cstddef>
@@ -27,26 +29,26 @@ struct JournalKey {
 namespace journal_format {
 
 inline constexpr std::uint32_t version = 1;
-inline constexpr std::size_t page = 4096; // Size of the header page.
+inline constexpr std::size_t page = 4096; // The size of the header page in bytes.
 
 struct FileHead {
     char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};
     std::uint32_t version = journal_format::version;
     std::uint32_t unused = 0;
-    // Number of the last complete commit. It is stored before any reply that depends on that
-    // commit, and no later than the next commit. A daemon that does not store it leaves 0 or an old
-    // number.
+    // The number of the last complete commit. It is stored before any reply that depends on that
+    // commit is sent, and no later than the next commit. A writer that does not store this number
+    // leaves 0 or an old number here.
     std::uint64_t last = 0;
 };
 
 struct FrameHead {
-    std::uint32_t magic = 0x6d617266; // "fram"
-    std::uint32_t size = 0;           // Bytes of the entries.
+    std::uint32_t magic = 0x6d617266; // The characters "fram".
+    std::uint32_t size = 0;           // The size of the entries in bytes.
     std::uint64_t number = 0;
-    std::uint64_t checksum = 0; // Covers the number and the entries.
+    std::uint64_t checksum = 0; // The checksum of the number and the entries.
 };
 
-// Returns the head of a frame of `entries`.
+// Returns the head for the frame that contains `entries`.
 FrameHead frame_head(std::uint64_t number, std::string_view entries);
 
 template <class T>
@@ -60,20 +62,23 @@ constexpr std::uint64_t number_after(std::uint64_t last)
 {
     return last == UINT64_MAX ? 1 : last + 1;
 }
-// Distinguishes a newer frame from an older one that is left after the last valid frame.
+// Returns whether commit `number` is later than commit `last`, also if the numbers wrapped around
+// between them. This distinguishes a newer frame from an older one that is left after the last
+// valid frame.
 bool is_later(std::uint64_t number, std::uint64_t last);
 
 struct Entry {
     JournalKey key;
     std::string_view text;
-    std::string_view bytes; // The whole entry with its head.
+    std::string_view bytes; // The bytes of the whole entry with its head.
     bool is_tombstone;
 };
 
-// Appends an entry to `entries` and returns its size. `text`: nothing for a tombstone.
+// Appends an entry to `entries` and returns its size. Without a `text` the entry is a tombstone.
 std::size_t append_entry(std::string& entries, JournalKey key,
                          std::optional<std::string_view> text);
-// Removes the first entry from `entries` and returns it; nothing if the rest holds no whole entry.
+// Removes the first entry from `entries` and returns it. Returns nothing if `entries` does not
+// begin with a complete entry.
 std::optional<Entry> next_entry(std::string_view& entries);
 
 struct Frame {
@@ -85,23 +90,26 @@ struct Frame {
 // Returns the frame at the start of `bytes`, if it is valid.
 std::optional<Frame> read_frame(std::string_view bytes);
 
-// What the frames of a log say.
+// The contents of a log, and the defects found in it.
 struct Log {
     struct LiveEntry {
-        std::size_t frame; // Offset in the log.
-        std::size_t size;  // Bytes of the entry.
+        std::size_t frame; // The offset of the frame in the log.
+        std::size_t size;  // The size of the entry in bytes.
         std::string_view text;
     };
-    std::unordered_map<JournalKey, LiveEntry, JournalKey::Hash> live; // The last entry of each key.
-    std::uint64_t last = 0;          // Number of the last valid frame; 0 if there is none.
-    std::size_t end = 0;             // Offset after the last valid frame.
-    std::size_t damaged_bytes = 0;   // Bytes of damaged frames in front of a valid one.
-    std::size_t truncated_bytes = 0; // Bytes after the last valid frame, up to the last non-zero.
+    // The last entry of each key that has a record.
+    std::unordered_map<JournalKey, LiveEntry, JournalKey::Hash> live;
+    std::uint64_t last = 0;        // The number of the last valid frame; 0 if there is none.
+    std::size_t end = 0;           // The offset of the end of the last valid frame.
+    std::size_t damaged_bytes = 0; // The number of damaged bytes that a valid frame follows.
+    // The number of bytes after the last valid frame, up to the last byte that is not zero.
+    std::size_t truncated_bytes = 0;
 };
 
 enum class Begins { with_first_frame, anywhere };
 
-// `anywhere`: the bytes in front were given back, so the log may begin within a frame.
+// Reads the frames of a log. With Begins::anywhere the log can begin in the middle of a frame,
+// because a hole was punched into the file up to there.
 Log read_log(std::string_view bytes, Begins begins);
 
 } // namespace journal_format

@@ -1,5 +1,5 @@
-// A shared mapping of a part of a file, mmap(2) with MAP_SHARED. A store to it changes the file at
-// once, and the change stays if this process is killed.
+// A shared mapping of a part of a file, mmap(2) with MAP_SHARED. A store to the mapping changes the
+// file at once, and the change stays if this process is killed.
 #pragma once
 
 #include "common/result.h"
@@ -15,8 +15,8 @@ namespace evfd::daemon {
 class MemoryMap {
 public:
     MemoryMap() = default;
-    // Maps `size` bytes from `offset`, a multiple of the page size. The caller has allocated memory
-    // for all of them with fallocate(2).
+    // Maps `size` bytes from `offset`, which is a multiple of the page size. The caller must have
+    // allocated memory for all of the bytes with fallocate(2).
     static Result<MemoryMap> create(const UniqueFd& file, std::uint64_t offset, std::size_t size);
     MemoryMap(MemoryMap&& other) noexcept : bytes_{std::exchange(other.bytes_, {})} {}
     MemoryMap& operator=(MemoryMap&& other) noexcept
@@ -34,8 +34,9 @@ private:
     std::span<char> bytes_;
 };
 
-// Keeps the compiler from moving stores across it. A process that is killed between two stores has
-// then made the first one only. No other processor reads the memory meanwhile.
+// Keeps the compiler from moving stores across this call. If the process is killed between two
+// stores that are separated by a barrier, it has made only the first store. A barrier for the
+// processor is not needed, because no other processor reads the memory at the same time.
 inline void compiler_barrier()
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);

@@ -14,9 +14,9 @@ struct ProgressPage::Page {
     char magic[8];
     std::uint64_t version;
     std::uint64_t intent_commit;
-    std::uint64_t tokens; // Number of tokens of the intent.
+    std::uint64_t tokens; // The number of tokens of the intent.
     char pending_increments[max_tokens_per_set];
-    std::uint64_t since_commit; // The commit that the takes follow.
+    std::uint64_t since_commit; // The number of the commit after which the takes were made.
     std::uint64_t take_count;
     TakeSlot takes[max_takes];
 };
@@ -33,8 +33,9 @@ Result<ProgressPage> ProgressPage::map(UniqueFd memfd)
     auto mapping = MemoryMap::create(memfd, 0, sizeof(Page));
     if (!mapping)
         return std::unexpected(mapping.error());
-    // The kernel writes here in calls that must not wait for a page. Without the privilege to lock
-    // so much memory, the page is nearly always present nevertheless. mlock(2)
+    // Locks the page in memory, because the kernel writes to it in system calls that must not wait
+    // for memory. If the process is not allowed to lock this much memory, the page is nearly always
+    // present nevertheless. mlock(2)
     (void)::mlock(mapping->bytes().data(), sizeof(Page));
     return ProgressPage{std::move(memfd), *std::move(mapping)};
 }
@@ -125,7 +126,7 @@ std::uint64_t* ProgressPage::begin_take(std::uint64_t last, std::uint64_t id)
 void ProgressPage::cancel_take()
 {
     if (page_->take_count == 0 || page_->takes[page_->take_count - 1].tokens != 0)
-        return; // The take did not use a slot of the page.
+        return; // The last take did not use a slot of the page.
     compiler_barrier();
     --page_->take_count;
     compiler_barrier();

@@ -12,16 +12,17 @@
 // Taking    begin_take() returns the address of a slot. The read(2) that takes a token writes its
 //           result there. After a crash, tokens in slots of an uncommitted take are returned.
 //
-// The journal gives the page its meaning, and both name the commit they belong to:
+// The page is valid only together with the journal. They refer to each other by the numbers of
+// commits:
 //
 // - The bytes of an intent count only if the journal's last intent has the commit number
-//   intent_commit(). Without such a commit no token of it was added.
-// - The slots count only if they follow the journal's last commit. A later commit contains what
-//   they say, so the first take after a commit reuses them.
+//   intent_commit(). Without such a commit no token of the intent was added.
+// - The slots count only if they were used after the journal's last commit. Every commit contains
+//   the takes before it, so the first take after a commit uses the slots again.
 //
-// What must hold: a field that gives others their meaning is stored last when the meaning begins,
-// and first when it ends (compiler_barrier()). A kill between two stores then leaves a page that
-// reads as before or as after.
+// What must hold: a field that decides whether other fields are valid is stored last when those
+// become valid, and first when they become invalid (compiler_barrier()). If the daemon is killed
+// between two stores, the page therefore reads as it was either before the change or after it.
 #pragma once
 
 #include "common/limits.h"
@@ -34,36 +35,40 @@
 
 namespace evfd::daemon {
 
-// One take: the object's id, and the result of the read(2).
+// One take: the id of the object, and the number of tokens that read(2) took from it.
 struct TakeSlot {
     std::uint64_t id;
-    std::uint64_t tokens; // 0: the read(2) did not happen, or the object had no token.
+    std::uint64_t tokens; // 0 if the read(2) did not happen, or if the object had no token.
 };
 
 class ProgressPage {
 public:
-    // EBADMSG: the file is not a valid progress page.
+    // Creates an empty page.
     static Result<ProgressPage> create();
+    // Opens the page of an earlier daemon. Fails with EBADMSG if the file is not a valid progress
+    // page.
     static Result<ProgressPage> open(UniqueFd memfd);
 
-    // Begins the intent that `commit` will contain, for `tokens` tokens, at most
-    // max_tokens_per_set. Discards the previous intent. Returns one byte for each token, for the
-    // EventfdIncrementer.
+    // Begins an intent to add `tokens` tokens, at most max_tokens_per_set, and discards the
+    // previous intent. `commit` is the number of the commit that will contain the intent. Returns
+    // one byte for each token, for the EventfdIncrementer.
     std::span<char> begin_intent(std::uint64_t commit, std::size_t tokens);
-    void end_intent();                   // Every token was added.
-    std::uint64_t intent_commit() const; // Number of the commit with the intent; 0: none.
-    // Returns one byte for each token of the intent: 1 if it must still be added.
+    void end_intent(); // Ends the intent. None of its tokens must be added any more.
+    // Returns the number of the commit that contains the intent; 0 if there is no intent.
+    std::uint64_t intent_commit() const;
+    // Returns one byte for each token of the intent. A byte is 1 if its token must still be added.
     std::span<char> pending_increments() const;
 
-    // Returns the address for the next take from object `id`; null if no slot is free before the
-    // commit after `last`. `last` is the last commit that was written. Discards the takes of
-    // earlier commits.
+    // Returns the address to which read(2) must write the number of tokens that it takes from
+    // object `id`. Returns null if no slot is free before the next commit. `last` is the number of
+    // the last commit. The takes before that commit are discarded.
     std::uint64_t* begin_take(std::uint64_t last, std::uint64_t id);
-    // Frees the last slot again, because its read(2) took nothing.
+    // Frees the slot of the last take, because its read(2) took nothing.
     void cancel_take();
-    // Number of slots that are free before the commit after `last`.
+    // Returns the number of slots that are free before the next commit. `last` is the number of the
+    // last commit.
     std::size_t free_slots_since(std::uint64_t last) const;
-    // Returns the takes since commit `last`.
+    // Returns the takes that were made since commit `last`.
     std::span<const TakeSlot> takes_since(std::uint64_t last) const;
 
     const UniqueFd& memfd() const { return memfd_; }

@@ -1,7 +1,8 @@
-// The records of the journal. Each is declared once, as a struct with a list of fields, from which
-// the reader and the writer come, as for the messages of the wire. A later version may add optional
-// fields; a reader passes over unknown fields. is_valid() returns whether a daemon can have written
-// the record, so that its numbers are safe to compute with.
+// The records of the journal. Each record is declared once, as a struct with a list of fields. The
+// codec derives the reader and the writer from this list, as it does for the messages of the wire.
+// A later version of evfdd can add optional fields, and a reader ignores unknown fields. is_valid()
+// returns whether a daemon can have written the record, so that its numbers are safe to compute
+// with.
 #pragma once
 
 #include "common/codec.h"
@@ -19,7 +20,7 @@ namespace evfd::daemon::record {
 
 using Id = std::int64_t;
 
-// Upper bound of every counter. The sum of two such counters still fits an int64_t.
+// The upper bound of every counter. The sum of two such counters still fits an int64_t.
 inline constexpr auto max_count = std::numeric_limits<std::int64_t>::max() / 2;
 constexpr bool is_count(std::int64_t number)
 {
@@ -30,7 +31,8 @@ constexpr bool is_user(std::int64_t number)
     return number >= 0 && number <= std::numeric_limits<uid_t>::max();
 }
 
-// The kinds of the journal's keys. A number never gets another meaning.
+// The kinds of records, which are a part of the journal's keys. A number never gets another meaning
+// in a later version of evfdd.
 enum class Kind : std::uint32_t {
     object = 1,
     counters = 2,
@@ -143,7 +145,7 @@ struct Object {
     }
 };
 
-// The part of an object that changes often. The record's id is that of the object.
+// The part of an object that changes often. The id of the record is that of the object.
 struct Counters {
     static constexpr auto kind = Kind::counters;
     std::optional<std::int64_t> expirations;
@@ -205,8 +207,8 @@ struct Session {
     }
 };
 
-// Tokens that a Wait consumed. The record exists until the client has the reply, or as long as the
-// tokens are held. Some of the holders may have ended since.
+// Tokens that a Wait consumed. The record exists until the client has the reply, or for as long as
+// the tokens are held. Some of the holders can have ended since the record was written.
 struct TakenTokens {
     static constexpr auto kind = Kind::taken_tokens;
     Id session;
@@ -231,7 +233,7 @@ struct TakenTokens {
     }
 };
 
-// A process whose end ends a hold or an object. Its pidfd is in the stash.
+// A process whose end ends a hold or an object. The pidfd of the process is in the stash.
 struct Process {
     static constexpr auto kind = Kind::process;
     std::int64_t pid;
@@ -249,7 +251,7 @@ struct Process {
     }
 };
 
-// The ids that are reserved: every id up to `last` may have been assigned, also to an object that
+// The reserved ids. It is possible that every id up to `last` was assigned, also to an object that
 // was deleted since.
 struct Ids {
     static constexpr auto kind = Kind::ids;
@@ -280,7 +282,7 @@ struct Increment {
     }
 };
 
-// Tokens that are to be added to events.
+// An intent: the tokens that are about to be added to events.
 struct Intent {
     static constexpr auto kind = Kind::intent;
     std::int64_t commit;

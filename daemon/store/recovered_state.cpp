@@ -86,8 +86,8 @@ private:
     int unreadable_ = 0;
 };
 
-// Returns the id that is followed by the largest gap of unused ids. That is the highest id, unless
-// a damaged record has one that no daemon reaches by counting.
+// Returns the id that is followed by the largest gap of unused ids. This is the highest id, unless
+// a damaged record has an id so high that no daemon can have reached it by counting.
 RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
 {
     constexpr RecoveredState::Id end = std::uint64_t{max_object_id} + 1;
@@ -124,7 +124,9 @@ void report_defects(const Journal::Contents& contents, RecoveredState& recovered
     if (contents.is_missing_tail)
         recovered.warnings.emplace_back(
             "the end of the journal is damaged: its last commits are lost");
-    else if (contents.truncated_bytes > 0) // No reply depended on that commit.
+    // Logged as information and not as a warning, because no reply depended on the incomplete
+    // commit.
+    else if (contents.truncated_bytes > 0)
         log::info({}, "the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
 }
@@ -159,13 +161,15 @@ void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState:
 {
     for (const auto& record : contents.records)
         ids.push_back(record.key.id);
-    // A timer's target has the id of an object that may be deleted. No new object may get that id.
+    // The target of a timer can be an object that was deleted. No new object is allowed to get the
+    // id of that object.
     for (const auto& [id, object] : recovered.objects)
         if (object.timer && object.timer->target)
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
     for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
-    ids.push_back(recovered.last_id); // The last reserved id: its object may be deleted.
+    // The last reserved id counts too, because its object can be deleted already.
+    ids.push_back(recovered.last_id);
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);
         highest != ids.end() && *highest > recovered.last_id)

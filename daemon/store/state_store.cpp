@@ -16,7 +16,7 @@ namespace evfd::daemon {
 
 namespace {
 
-// There is one record of an intent.
+// The id of the intent's record. The journal has only one such record.
 constexpr StateStore::Id intent_key = 0;
 
 template <class T>
@@ -41,7 +41,7 @@ T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recove
 
 } // namespace
 
-// Creating and opening.
+// The functions that create or open a state store.
 
 StateStore::Parts StateStore::create_parts()
 {
@@ -63,7 +63,8 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
     FdStash::Contents stashed;
     const bool has_ends = end && other_end;
-    // Occupies descriptors while the stash is read, which could use all of them otherwise.
+    // Occupies descriptors while the stash is read, because the descriptors of the stash could use
+    // up all that are free.
     std::vector<UniqueFd> reserved;
     for (int i = 0; has_ends && i < reserved_client_fds; ++i)
         reserved.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
@@ -84,7 +85,8 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     read_journal(contents, recovered);
     take_stashed_fds(stashed, recovered);
     find_last_id(contents, stashed.unwanted_ids, recovered);
-    // The intent is complete if the page belongs to a later one, which was not committed.
+    // The progress page has the commit number of the intent whose tokens were being added. If that
+    // is not the number of the recovered intent, then the recovered intent is complete.
     if (recovered.intent &&
         static_cast<std::uint64_t>(recovered.intent->commit) != parts.progress_page.intent_commit())
         recovered.intent.reset();
@@ -110,7 +112,7 @@ std::array<int, StateStore::fd_names.size()> StateStore::descriptors() const
             progress_page_.memfd().get()};
 }
 
-// Changing.
+// The functions that change the state store.
 
 void StateStore::erase(Id id, record::Kind kind)
 {
@@ -145,7 +147,7 @@ bool StateStore::commit()
         return false;
     }
     if (fault_)
-        (void)prepare(); // Clears fault_ if there is memory again.
+        (void)prepare(); // Clears fault_ if enough memory is available again.
     stash_.compact();
     return true;
 }
@@ -175,7 +177,8 @@ Result<StateStore::Intent> StateStore::begin_intent(std::vector<record::Incremen
     progress_page_.begin_intent(commit_number, tokens);
     if (commit())
         return Intent{*this, commit_number};
-    // A later commit may still contain the intent, which must then add nothing.
+    // A later commit can still contain the intent. The intent is ended here, so that no daemon adds
+    // its tokens.
     progress_page_.end_intent();
     return std::unexpected(*fault_);
 }

@@ -4,31 +4,36 @@
 // stash          a socketpair with the descriptors in flight: eventfds, timerfds, pidfds
 // progress page  a memfd where the kernel records which tokens it has added or taken
 //
-// An fd store (systemd, or `evfdd --supervise`) holds duplicates of their four descriptors. A
-// process that inherits the four continues as the same daemon. The daemon passes them to the fd
-// store at the first start, and later only those that had to be created again.
+// An fd store (systemd, or `evfdd --supervise`) holds duplicates of the four descriptors of these
+// parts. A process that inherits the four continues as the same daemon. The daemon passes the
+// descriptors to the fd store at the first start, and later only those that had to be created
+// again.
 //
 // A request that changes something goes through these steps:
 //
 // 1. prepare() allocates memory for the changes; without memory the request is refused.
 // 2. The request makes its descriptors, stores them with store_fd(), and stages its records with
 //    put() and erase(). A descriptor is stored for as long as its FdStash::Stored exists.
-// 3. commit() writes everything that is staged, before any reply is sent, to whichever client.
+// 3. commit() writes everything that is staged. It is called before any reply is sent to any
+//    client.
 //
 // Tokens need more, because adding and taking them cannot be undone:
 //
-// - To add: begin_intent() commits what is to be added where. The tokens are added, each recorded
-//   in the progress page. Intent::complete() marks it as complete. An Intent that ends before gives
-//   up the rest, with the next commit.
-// - To take: begin_take() returns a Take with the address to which read(2) takes the token. The
-//   next commit says what the token is for; without such a commit, recovery returns it.
+// - To add: begin_intent() commits which tokens are to be added to which events. The tokens are
+//   added, and each is recorded in the progress page. Intent::complete() marks the intent as
+//   complete. An Intent that is destroyed before complete() gives up the tokens that are left, with
+//   the next commit.
+// - To take: begin_take() returns a Take with the address to which read(2) writes the number of
+//   tokens that it took. The next commit says what the tokens are for. Without such a commit,
+//   recovery returns them.
 //
 // What must hold:
 //
 // - No reply is sent before the changes that it depends on are committed.
-// - No commit may come between the takes of one wait, since it would contain only a part of them:
-//   reserve_take_slots() first.
-// - Recovery never refuses to start. It recreates what it cannot read and reports it.
+// - No commit is made between the takes of one wait, because it would contain only a part of them.
+//   Therefore reserve_take_slots() is called first.
+// - Recovery never refuses to start. It creates each part again that it cannot read, and reports
+//   this.
 #pragma once
 
 #include "common/result.h"
@@ -57,23 +62,24 @@ class StateStore {
 public:
     using Id = std::uint64_t;
 
-    // Names of the four descriptors in the fd store.
+    // The names of the four descriptors in the fd store.
     static constexpr std::array<std::string_view, 4> fd_names{"evfdd-stash-0", "evfdd-stash-1",
                                                               "evfdd-journal", "evfdd-progress"};
     using Descriptors = std::array<UniqueFd, fd_names.size()>;
 
     // Creates an empty store. Throws std::system_error.
     explicit StateStore(EventLoop& loop);
-    // Opens the store that `descriptors` refer to, of which some may be missing, and reads it to
-    // `recovered`. Creates each part again that cannot be read. Throws std::system_error.
+    // Opens the state store of an earlier daemon and reads its contents to `recovered`. Some of the
+    // `descriptors` can be missing. Creates each part again that cannot be read. Throws
+    // std::system_error.
     StateStore(EventLoop& loop, Descriptors descriptors, RecoveredState& recovered);
-    StateStore(const StateStore&) = delete; // Not movable: deferred tasks have its address.
+    StateStore(const StateStore&) = delete; // Not movable, because deferred tasks have its address.
     StateStore& operator=(const StateStore&) = delete;
 
-    // Borrowed, in the order of fd_names.
+    // Returns the four descriptors in the order of fd_names. The state store still owns them.
     std::array<int, fd_names.size()> descriptors() const;
 
-    // Stage a record, or its removal, for the next commit.
+    // Stages `record` under `id` for the next commit.
     template <class Record>
     void put(Id id, Record record)
     {
@@ -83,30 +89,34 @@ public:
         journal_.put({id, static_cast<std::uint32_t>(Record::kind)}, scratch_);
         schedule_commit();
     }
+    // Stages the removal of a record for the next commit.
     void erase(Id id, record::Kind kind);
     // Stores `fd` in the stash until the result is destroyed.
     Result<FdStash::Stored> store_fd(Id id, UniqueFd fd) { return stash_.store(id, std::move(fd)); }
-    // Stores it only if `is_persistent`; otherwise it ends with the daemon.
+    // Stores `fd` like store_fd() if `is_persistent` is true. If `is_persistent` is false, `fd`
+    // ends with the daemon.
     Result<FdStash::Stored> store_fd_if(bool is_persistent, Id id, UniqueFd fd)
     {
         return is_persistent ? store_fd(id, std::move(fd)) : FdStash::Stored{std::move(fd)};
     }
-    // Makes room to store `count` descriptors. It may commit for that, so the caller must not be in
-    // the middle of a change.
+    // Makes room to store `count` descriptors. The function can commit, so the caller must not be
+    // in the middle of a change.
     void reserve_fd_slots(std::size_t count);
 
     // Allocates memory for the records of one call and its consequences. On failure the caller
     // refuses the call.
     Result<void> prepare();
-    // Commits everything that is staged. Returns whether it is written. No reply that depends on it
-    // may be sent before. The store also calls this itself at the end of the loop's iteration.
+    // Commits everything that is staged, and returns whether this succeeded. No reply is allowed to
+    // be sent before the changes that it depends on are committed. The state store also commits by
+    // itself, at the end of each iteration of the event loop in which something was staged.
     bool commit();
-    // Reason why commits fail at present.
+    // Returns the reason why commits fail at present, or nothing if they succeed.
     const std::optional<Fault>& fault() const { return fault_; }
 
-    // An intent that is being carried out, one at a time. The destructor gives up what is left of
-    // it: after the next commit, which also has the reply to the failed call, no daemon adds the
-    // rest. Before that commit a later daemon adds it, because the call may count as done.
+    // An intent whose tokens are being added. At most one exists at a time. The destructor gives up
+    // the tokens that are left: after the next commit, which also contains the reply to the failed
+    // call, no daemon adds them. If the daemon crashes before that commit, the next daemon adds
+    // them, because the journal can already say that the call is done.
     class Intent {
     public:
         Intent(Intent&& other) noexcept
@@ -114,46 +124,52 @@ public:
         {
         }
         ~Intent();
-        // Returns one byte for each token, for the EventfdIncrementer: 1 if it must still be added.
+        // Returns one byte for each token, for the EventfdIncrementer. A byte is 1 if its token
+        // must still be added.
         std::span<char> pending_increments() const { return store_->pending_increments(); }
-        // Every token was added. While the intent is open, a counter that returns to its earlier
-        // value would look after a crash as if the tokens had not been added.
+        // Ends the intent, because every token was added. While the intent is open, a counter that
+        // has returned to its earlier value would look after a crash as if the tokens had not been
+        // added.
         void complete();
 
     private:
         friend class StateStore;
         Intent(StateStore& store, std::uint64_t commit) : store_{&store}, commit_{commit} {}
-        StateStore* store_; // Null once nothing is left to do.
+        StateStore* store_; // Null if this object has nothing left to do.
         std::uint64_t commit_;
     };
     // Returns the number of the last commit; 0 if there is none yet.
     std::uint64_t last_commit() const { return journal_.last(); }
-    // Commits, with everything that is staged, the intent to add `tokens` tokens as `increments`
-    // says, at most max_tokens_per_set. On failure the caller must not add any.
+    // Commits the intent to add `tokens` tokens as `increments` says, together with everything that
+    // is staged. `tokens` is at most max_tokens_per_set. If the function fails, the caller must not
+    // add any token.
     Result<Intent> begin_intent(std::vector<record::Increment> increments, std::size_t tokens);
-    // Returns the notes of the recovered intent in the progress page.
+    // Returns the bytes of the recovered intent in the progress page. A byte is 1 if its token must
+    // still be added.
     std::span<char> pending_increments() const { return progress_page_.pending_increments(); }
-    // Returns the recovered intent.
+    // Returns the recovered intent, so that its remaining tokens can be added.
     Intent resume_intent() { return {*this, progress_page_.intent_commit()}; }
 
-    // A take of one object's tokens, from before the read(2) until its outcome is known. The
-    // destructor frees the slot if no token was taken.
+    // One take of tokens from an object. The Take exists from before the read(2) until the outcome
+    // is known. The destructor frees the slot if no token was taken.
     class Take {
     public:
         Take(const Take&) = delete;
         Take& operator=(const Take&) = delete;
         ~Take();
-        // The address to which read(2) takes the token.
+        // Returns the place to which read(2) writes the number of tokens that it takes.
         std::uint64_t& slot() { return slot_ ? *slot_ : overflow_slot_; }
 
     private:
         friend class StateStore;
         Take(ProgressPage& page, std::uint64_t* slot) : page_{page}, slot_{slot} {}
         ProgressPage& page_;
-        std::uint64_t* slot_; // Null while the page is full and cannot be committed.
+        // Null if the progress page is full and its takes cannot be committed.
+        std::uint64_t* slot_;
         std::uint64_t overflow_slot_ = 0;
     };
-    // Makes room for `count` takes without a commit between them, which would contain only a part.
+    // Makes room for `count` takes, so that no commit is needed between them. Such a commit would
+    // contain only a part of the takes.
     void reserve_take_slots(std::size_t count);
     Take begin_take(Id id);
 

@@ -19,7 +19,8 @@ Delivered Delivery::deliver(const Name& name)
         registry_.timers.poll(name);
         return deliver();
     }
-    apply(); // A change of an object that does not exist hides no edge.
+    // No object has this name, so the coming change hides no edge, and no edge has to be collected.
+    apply();
     return registry_.objects.confirm_delivery();
 }
 
@@ -47,7 +48,8 @@ bool Delivery::apply()
 {
     const OnStack<Delivery> entered;
     bool has_completed_wait = false;
-    // Watching an object collects edges, and they are changes as well.
+    // A delivered change can cause further ones: watching an object collects edges, which are
+    // changes too.
     while (registry_.objects.has_changes()) {
         const auto changes = registry_.objects.take_changes();
         has_completed_wait |= apply_to_waits(changes);
@@ -101,7 +103,9 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
     switch (change.kind) {
     case Kind::created:
         monitors_.on_created(name, *object);
-        return registry_.watches.unwatch_if_unneeded(name); // A timer counts since it was armed.
+        // A new timer counts expirations from its arming on. The counting ends here if nothing
+        // needs it.
+        return registry_.watches.unwatch_if_unneeded(name);
     case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
     case Kind::pulsed:
     case Kind::expired:
@@ -126,7 +130,7 @@ bool Delivery::run()
 
 void Delivery::time_out(Wait& wait)
 {
-    // The edges of sets that were in time may not have been collected yet.
+    // An event can have been set in time although its edge is not collected yet.
     waits_.poll_timers(wait);
     deliver();
     waits_.time_out(wait);
@@ -136,7 +140,7 @@ void Delivery::delete_owned(std::uint64_t owner)
 {
     for (const auto& name : registry_.lifetimes.next_owned(owner))
         registry_.timers.poll(name);
-    // The last call of the owner may have been a set.
+    // Delivers first, because the last call of the owner can have been a Set.
     const bool has_more = registry_.lifetimes.delete_owned(owner, deliver());
     apply();
     if (has_more)

@@ -1,15 +1,16 @@
 // Delivery: takes the changes of the registry to the waits and the monitors.
 //
 // The registry calls nobody, so every call goes one way: the service or the loop calls Delivery,
-// Delivery calls the waits, then the monitors, and these call the registry. No class is on a call
-// stack twice.
+// Delivery calls the waits, then the monitors, and the waits and the monitors call the registry. No
+// class is on a call stack twice.
 //
 // deliver() is called before each function of the registry that demands a Delivered; apply() is
-// called after each step that may have changed an object, so that a wait which completes takes its
+// called after each step that can have changed an object, so that a wait which completes takes its
 // token before the next step; run() is called by the loop.
 //
-// Edges that follow each other in the list are one batch: all of them are noted before the first
-// wait is looked at, since waits are served in the order of arrival, whatever changed first.
+// Edges that follow each other in the list are one batch: all edges of a batch are noted before the
+// first wait is looked at, since waits are served in the order of arrival, whichever object changed
+// first.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -34,7 +35,7 @@ public:
 
     // Delivers all pending edges and changes.
     Delivered deliver();
-    // The same after a poll of the timers among these objects.
+    // Polls the timers among these objects, then delivers all pending edges and changes.
     template <class Item>
     Delivered deliver(const Items<Item>& items)
     {
@@ -42,26 +43,34 @@ public:
             registry_.timers.poll(item.name);
         return deliver();
     }
+    // Polls the object if it is a timer, then delivers all pending edges and changes. If no object
+    // has this name, delivers the changes alone.
     Delivered deliver(const Name& name);
-    // The same, but collects edges only if they could matter to this new wait, which may be
-    // refused.
+    // Delivers all changes before a new wait starts. Collects edges only if they could matter to
+    // this wait, and if the wait is permitted.
     Delivered deliver_before(const protocol::Wait& request, const Peer& peer);
-    // The same before a change that ends waits for this object, or any waits: they still get what
-    // their other objects have for them.
+    // Delivers everything before a change that ends waits for this object. A wait that its other
+    // objects satisfy is thus completed and not ended.
     Delivered deliver_before_ending_waits(const Name& name);
+    // Delivers everything before a change that can end any wait. A wait that its objects satisfy is
+    // thus completed and not ended.
     Delivered deliver_before_ending_waits();
-    // Delivers the changes in the list. Returns whether edges completed a wait.
+    // Delivers the changes in the registry's list, without collecting edges first. Returns whether
+    // edges completed a wait.
     bool apply();
 
-    // Called by the loop when something has happened outside a call: delivers it and ends the
-    // processes that have ended. Returns whether edges completed a wait.
+    // Called by the loop when something has happened outside a call. Delivers all edges and
+    // changes, and ends the objects and holds of processes that have ended. Returns whether edges
+    // completed a wait.
     bool run();
-    // Called by the loop when the time of the wait is over.
+    // Called by the loop when the timeout of the wait has expired. Delivers what came in time, then
+    // ends the wait unless it is done.
     void time_out(Wait& wait);
-    // Deletes the objects that end with the session or process; a part of them in each iteration.
+    // Deletes the objects that end with `owner`, which is a session or a process. Each iteration of
+    // the loop deletes a part of them.
     void delete_owned(std::uint64_t owner);
 
-    std::uint64_t edges() const { return edges_; } // The number of edges so far.
+    std::uint64_t edges() const { return edges_; } // The number of edges delivered so far.
 
 private:
     void apply_to_waits(const ObjectChange& change);

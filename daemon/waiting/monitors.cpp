@@ -40,14 +40,14 @@ bool Monitor::covers(const Name& name) const
     return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
-// Changes to report.
+// Functions that keep and return the changes to report.
 
 void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
     if (phase_ == Phase::resync)
         return;
     if (phase_ == Phase::present && (!cursor_ || *cursor_ < name))
-        return; // The name will be listed in its state at that time.
+        return; // The object will be listed later, in its state at that time.
     if (!pattern_.matches(name))
         return;
     auto& entry = dirty_.try_emplace(name, existed, false).first->second;
@@ -89,12 +89,13 @@ void Monitor::prepare()
     auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
     for (int visited = 0; object != objects.end(); ++object, ++visited) {
         if (visited == max_objects_per_monitor_step)
-            return; // Other connections are served first; then the listing continues.
+            return; // Returns, so that other connections are served before the listing continues.
         const auto& name = object->first;
         if (!covers(name))
             covered_up_to_ = name;
         if (pattern_.matches(name) && sees(name, object->second)) {
-            // The watch begins first, so that no change is missed between it and the description.
+            // The watch begins before the object is described, so that no change after the
+            // description is missed.
             if (const auto watched = monitors_.watch(name, object->second); !watched)
                 fault_ = watched.error();
             else
@@ -138,12 +139,12 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
         const auto reported = dirty_.extract(first);
         if (exists)
             return make_event(change, reported.key());
-        // The object was created and deleted between two reports.
+        // The object was created and deleted between two reports, so nothing is reported.
     }
     return {};
 }
 
-// Notifications.
+// Functions that are called for each change.
 
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                          MonitorScope scope, Monitor::Wake wake)
@@ -262,7 +263,7 @@ void Monitors::report_waiters()
         if (next == waiters_changed_.end())
             next = waiters_changed_.begin();
         last_reported_ = std::move(waiters_changed_.extract(next).value());
-        // A deleted object has been reported as such.
+        // A deleted object has been reported as deleted already.
         if (const auto* object = registry_.objects.find(*last_reported_))
             for (auto* monitor : monitors_)
                 if (monitor->scope_ == MonitorScope::with_waiters &&
@@ -273,7 +274,7 @@ void Monitors::report_waiters()
     }
 }
 
-// Reports an object only to monitors whose view of it changed.
+// Reports an object only to the monitors whose view of the object changed.
 void Monitors::on_policy_changed(const Policy& before)
 {
     const OnStack<Monitors> entered;

@@ -9,7 +9,7 @@ namespace evfd::daemon {
 Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
            CallId call, std::optional<HoldRequest> hold_request)
     : waits_{waits}, peer_{std::move(peer)}, charge_{std::move(charge)},
-      // With one item, any and all are the same, and any is simpler.
+      // With one item, `any` and `all` mean the same, and `any` is simpler.
       require_{request.items.list.size() == 1 ? Require::any
                                               : request.require.value_or(Require::all)},
       hold_request_{std::move(hold_request)}, session_{call.session},

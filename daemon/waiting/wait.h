@@ -1,7 +1,7 @@
 // Wait: one Wait call, until it is answered or cancelled.
 //
 // A wait does not know connections: it calls its Wake function when it is done, and the waiter then
-// asks for the outcome. Waits completes it.
+// asks for the outcome. The class Waits completes the wait.
 #pragma once
 
 #include "common/name.h"
@@ -24,7 +24,7 @@ namespace evfd::daemon {
 
 class Waits;
 
-// The pulses or expirations that satisfy the item.
+// Returns the number of pulses or expirations that satisfies the item.
 inline std::int64_t required_count(const protocol::WaitItem& item)
 {
     return item.count.value_or(protocol::Count{1}).value;
@@ -32,34 +32,37 @@ inline std::int64_t required_count(const protocol::WaitItem& item)
 
 class Wait {
 public:
-    using Wake = std::function<void()>; // Must not destroy the wait during the call.
+    using Wake = std::function<void()>; // A callback, which must not destroy the wait.
 
     ~Wait();
     Wait(const Wait&) = delete;
     Wait& operator=(const Wait&) = delete;
 
-    // Returns nothing until the wait is done.
+    // Returns the reply or the refusal; nothing until the wait is done.
     std::optional<Outcome<protocol::Wait::Reply>>& outcome();
-    // Returns the tokens that the wait consumed: its outcome did not reach the waiter.
+    // Returns the consumed tokens to their events, because the outcome did not reach the waiter.
     void return_tokens();
-    // The outcome reached the waiter: tokens to be held become a hold of the session or process.
+    // Called when the outcome has reached the waiter. If the call asked for a hold, the consumed
+    // tokens become a hold of the session or the process.
     void confirm_taken(Session& session);
 
 private:
     friend class Waits;
 
-    // One of the items, whether it is satisfied, and by how many pulses or expirations. Tokens
-    // (auto events, semaphores) are taken at the very end; until then they are not recorded here.
+    // One item of the wait: whether it is satisfied, and by how many pulses or expirations. A part
+    // for an auto event or a semaphore is not marked as satisfied before its token is taken, at the
+    // very end of the wait.
     struct Part {
         Name name;
         ListNode node;
-        std::int64_t required_count; // The pulses or expirations that satisfy the part.
-        protocol::ObjectId id{}; // The id of the object that satisfied it, once the wait is done.
+        std::int64_t required_count; // The number of pulses or expirations that satisfies the part.
+        // The id of the object that satisfied the part, once the wait is done.
+        protocol::ObjectId id{};
         std::int64_t count = 0;
         bool is_satisfied = false;
         WaitQueue* queue = nullptr; // The queue of the name, while the wait is in it.
-        std::int64_t sets = 0;      // The queue's `sets` and `times` that this part has counted.
-        std::int64_t times = 0;
+        std::int64_t sets = 0;      // The part of the queue's `sets` that this part has counted.
+        std::int64_t times = 0;     // The part of the queue's `times` that this part has counted.
     };
 
     Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
@@ -67,7 +70,8 @@ private:
 
     bool is_done() const { return is_complete_ || outcome_.has_value(); }
     void count(Part& part, std::int64_t times) const;
-    void catch_up(Part& part) const; // Adds what the queue has counted since.
+    // Adds to the part what its queue has counted since the last call.
+    void catch_up(Part& part) const;
     bool is_blocked_on(const Part& part) const;
 
     Waits& waits_;
@@ -80,11 +84,14 @@ private:
     std::uint64_t session_;
     TakenTokens taken_;
     Wake wake_;
-    std::uint64_t position_ = 0; // The same in every queue; 0 while the wait is in none.
+    // The position in the order of arrival, which is equal in all queues; 0 while the wait is in no
+    // queue.
+    std::uint64_t position_ = 0;
     // A wait for all is blocked on one part, the last that was found unsatisfied. While that part
-    // is unsatisfied, the wait cannot complete, whatever happens to the others.
+    // is unsatisfied, the wait cannot complete, whatever happens to the other parts.
     std::size_t blocked_on_ = 0;
-    bool is_complete_ = false; // The outcome has all parts; it is built when outcome() is called.
+    // The wait completed by all of its parts. The outcome is built when outcome() is called.
+    bool is_complete_ = false;
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Timeout> timeout_;
 };

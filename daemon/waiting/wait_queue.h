@@ -12,12 +12,12 @@ namespace evfd::daemon {
 
 class Wait;
 
-// A node of a circular list of waits. A node without a wait is the head of the list or a marker of
-// an iteration.
+// A node of a circular list of waits. A node without a wait is the head of the list, or a marker
+// for the position of an iteration.
 class ListNode {
 public:
     explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
-    // The other node must not be in a list.
+    // Moves a node that is not in a list.
     ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
     ListNode& operator=(ListNode&&) = delete;
     ~ListNode() { unlink(); }
@@ -25,8 +25,8 @@ public:
     void insert_before(ListNode& other);
     void insert_after(ListNode& other) { insert_before(*other.next_); }
     void unlink();
-    // Moves to after the next node that has a wait, and returns that wait; null at the end of the
-    // list.
+    // Moves this node behind the next node that has a wait, and returns that wait. Returns null at
+    // the end of `list`.
     Wait* advance(const ListNode& list);
 
 private:
@@ -35,20 +35,21 @@ private:
     ListNode* next_ = this;
 };
 
-// The waits for one name, and what happened to the object since the queue began.
+// The waits for one name, and what happened to the object since the queue was created.
 struct WaitQueue {
-    ListNode list{}; // In the order of arrival.
+    ListNode list{}; // The waits in the order of arrival.
     std::int64_t length = 0;
-    // The waits to look at when the object changes, by position.
+    // The waits to try when the object changes, by their position in the order of arrival.
     std::map<std::uint64_t, Wait*> blocked{};
     Object* object = nullptr;           // Null while no object has this name.
-    std::optional<Interest> interest{}; // In the object, while waits are in the queue.
-    std::int64_t sets = 0;  // The number of times a manual event was set since the queue began.
-    std::int64_t times = 0; // The number of pulses or expirations since then.
-    std::uint64_t changed_in = 0; // The epoch in which the object changed last.
+    std::optional<Interest> interest{}; // Makes the object watched while this queue has waits.
+    // The number of times that a manual event was set since the queue was created.
+    std::int64_t sets = 0;
+    std::int64_t times = 0; // The number of pulses or expirations since the queue was created.
+    std::uint64_t changed_in = 0; // The epoch (see Waits) in which the object changed last.
     std::uint64_t checked_in = 0; // The epoch in which cached_is_set was read from the event.
     bool cached_is_set = false;
-    int refs = 0; // QueueRefs that keep the queue even if no wait is in it.
+    int refs = 0; // The number of QueueRefs, which keep the queue even if no wait is in it.
 };
 
 } // namespace evfd::daemon

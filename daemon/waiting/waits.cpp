@@ -9,8 +9,9 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns why a wait cannot count sets of the object. A manual or an auto event is set or not. A
-// wait cannot take several tokens of a semaphore at once yet.
+// Returns the refusal of a wait for several sets of an object that does not count them for waits. A
+// manual or an auto event is only set or clear. Waits for several tokens of a semaphore are not
+// supported yet.
 Refusal not_countable(const Name& name, const Object& object)
 {
     if (object.mode() == Mode::semaphore)
@@ -18,8 +19,10 @@ Refusal not_countable(const Name& name, const Object& object)
     return refuse::wrong_kind(name, object.description(), "a timer or a pulse");
 }
 
-// A wait for a token only needs to know that one is available. For other objects every set counts,
-// even one that is cleared at once; but if only the daemon can clear the event, no set is missed.
+// Returns the edges that a wait for the object needs. A wait for a token only needs to know that a
+// token is available. For a manual event every set counts, even a set that is cleared at once. But
+// if only the daemon can clear the event, no set is missed, so it is enough to know that the event
+// is readable.
 EdgeMask edges_for(const Object& object)
 {
     const auto* event = object.event();
@@ -56,7 +59,7 @@ std::optional<Waits::QueueRef> Waits::ref(const Name& name)
 Outcome<void> Waits::check(const Peer& peer, const protocol::Wait& request) const
 {
     for (const auto& item : request.items.list) {
-        if (item.until == Until::clear) // Not supported yet.
+        if (item.until == Until::clear) // Waiting until an object is clear is not supported yet.
             return std::unexpected(protocol::InvalidParameter{"until"});
         const auto* object = registry_.objects.find(item.name);
         if (!object && item.existing.value_or(false))
@@ -86,7 +89,8 @@ Outcome<void> Waits::authorize(const Peer& peer, const Name& name, const Object*
     if (object && options.is_hold && !has_tokens(*object))
         return std::unexpected(
             refuse::wrong_kind(name, object->description(), "an auto event or a semaphore"));
-    // A wait for an object that does not exist yet may turn out to consume nothing.
+    // A wait for an object that does not exist yet might consume nothing. It requires permission to
+    // consume only if it asks for a hold.
     if (options.is_hold || (object && has_tokens(*object)))
         return registry_.authorization.check_consuming(peer, name, object);
     return {};
@@ -111,7 +115,8 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         return std::unexpected(refuse::timed_out());
 
     enqueue(*wait);
-    // Available tokens produce an edge; other objects that are set already do not.
+    // Watching an event with available tokens produces an edge. Watching another object that is set
+    // already produces none, so its wait is checked once more.
     bool must_recheck = false;
     for (const auto& part : wait->parts_) {
         auto* object = part.queue->object;
@@ -266,7 +271,8 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 void Waits::end(Wait& wait)
 {
     const bool is_waiting = wait.position_ != 0;
-    if (!wait.taken_.tokens.empty()) // Recorded in the same commit as the taking itself.
+    // The taken tokens are recorded in the same commit as the taking itself.
+    if (!wait.taken_.tokens.empty())
         record_taken(wait);
     wait.timeout_.reset();
     dequeue(wait);

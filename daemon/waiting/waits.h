@@ -2,10 +2,10 @@
 //
 // A wait has one part for each of its items, and stands in the queue of each name until it
 // completes. When an edge of a name arrives, the queue notes once what happened (`sets`, `times`),
-// however many waits are in it, and a wait catches up with its queue when it is looked at. Only the
-// waits that are blocked on that name are looked at: a wait for any of its names is blocked on all
-// of them; a wait for all is blocked on one, the last that was found unsatisfied, because it cannot
-// complete before that one is set.
+// however many waits are in the queue, and a wait catches up with its queue when the wait is looked
+// at. Only the waits that are blocked on that name are looked at: a wait for any of its names is
+// blocked on all of them; a wait for all is blocked on one name, the last that was found
+// unsatisfied, because the wait cannot complete before the object of that name is set.
 //
 // Waits complete strictly in the order of arrival. complete_after_edges() therefore merges the
 // blocked waits of all changed queues with a heap, by position, and tries each with try_complete().
@@ -20,8 +20,9 @@
 // - Pending edges are delivered before a new wait looks, so that earlier waits come first. A wait
 //   whose objects have to be watched looks again later, in check_started(), once the edges are
 //   delivered that came before the watch.
-// - A queue with waits for an existing object has an Interest in it.
-// - Between the deletion of an object and on_deleted(), no function is called that looks at it.
+// - A queue with waits for an existing object has an Interest in that object.
+// - Between the deletion of an object and on_deleted(), no function is called that looks at the
+//   object.
 // - A completed wait has left all queues. Its outcome does not change any more.
 // - A queue exists while a wait is in it or a QueueRef refers to it.
 //
@@ -47,8 +48,8 @@ namespace evfd::daemon {
 
 class Waits {
 public:
-    // Called by the loop when the time of a wait is over. It delivers what was in time, and calls
-    // time_out().
+    // Called by the loop when the timeout of a wait has expired. The function delivers the changes
+    // that came in time, and then calls time_out().
     using OnTimeout = std::function<void(Wait&)>;
 
     Waits(EventLoop& loop, Registry& registry, Monitors& monitors, OnTimeout on_timeout)
@@ -58,47 +59,52 @@ public:
     Waits(const Waits&) = delete;
     Waits& operator=(const Waits&) = delete;
 
-    // The wait may be done at once. Otherwise `wake` is called, at most once, when it is. `call`
-    // identifies it in records. `hold_request` is present if the request asks for a hold.
+    // Starts a wait, which can be done at once. If it is not done at once, `wake` is called when it
+    // is done, at most once. `call` identifies the wait in records. `hold_request` is present if
+    // the request asks for a hold.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
                                          const protocol::Wait& request, Wait::Wake wake,
                                          const Delivered& delivered, CallId call = {},
                                          std::optional<HoldRequest> hold_request = {});
-    // Returns whether pending edges may be for earlier waits for the same objects, or may have come
-    // before this wait.
+    // Returns whether pending edges must be delivered before this wait starts, because they can
+    // belong to earlier waits for its objects, or can have come before this wait.
     bool needs_edges_first(const protocol::Wait& request) const;
-    // Returns the refusal if the peer may not wait so.
+    // Returns a refusal if the peer is not allowed to make this request.
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
-    // Has the waits that were started since the last call look once more.
+    // Checks the waits that were started since the last call once more.
     void check_started();
-    // Ends the wait unless it is done.
+    // Ends the wait with the refusal of a timeout, unless it is done.
     void time_out(Wait& wait);
 
     std::int64_t waiter_count(const Name& name) const;
 
-    // Polls the timers that this wait, or the waits for this name, or all waits wait for.
+    // Polls the timers that this wait waits for.
     void poll_timers(const Wait& wait) const;
+    // Polls all timers that the waits for this name wait for.
     void poll_timers(const Name& name);
+    // Polls all timers that a wait waits for.
     void poll_timers() const;
 
-    // Called by Delivery for each change; on_policy_changed() by Service after the policy has
-    // changed.
+    // Delivery calls these functions for each change. Only on_policy_changed() is called by
+    // Service, after the policy has changed.
     void on_created(const Name& name, Object& object);
     void on_edge(const Name& name, Object& object);
     // Called after a batch of on_edge() calls. Returns whether a wait completed.
     bool complete_after_edges();
-    void on_counted(const Name& name, std::int64_t times); // The object was pulsed or has expired.
+    // Called when a pulse was set, or when a timer has expired, `times` times.
+    void on_counted(const Name& name, std::int64_t times);
     void on_cancelled(const Name& name);
     void on_deleted(const Name& name);
-    // Ends the waits that are no longer permitted.
+    // Ends the waits that the new policy does not permit any more.
     void on_policy_changed();
+    // Ends the waits for this object that its new permissions do not permit any more.
     void on_permissions_changed(const Name& name);
 
 private:
     friend class Wait;
     using Queues = std::map<Name, WaitQueue>;
 
-    // Keeps a queue while it lives.
+    // Keeps a queue in the table as long as this reference exists, even if no wait is in the queue.
     class QueueRef {
     public:
         QueueRef(Queues& queues, Queues::iterator queue);
@@ -111,25 +117,25 @@ private:
         Queues* queues_;
         Queues::iterator queue_;
     };
-    std::optional<QueueRef> ref(const Name& name); // Returns nothing if no wait is in the queue.
+    std::optional<QueueRef> ref(const Name& name); // Returns nothing if the name has no queue.
 
     void enqueue(Wait& wait);
     void dequeue(Wait& wait);
     void block_on(Wait& wait, std::size_t part);
     void finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome);
-    void end(Wait& wait); // Ends the wait, whose outcome is known.
+    void end(Wait& wait); // Ends the wait, whose outcome must be known already.
     void record_taken(Wait& wait);
 
-    // The properties of a wait that decide about its permission.
+    // The properties of a wait that decide which permissions it requires.
     struct WaitOptions {
         std::int64_t count;
         bool is_hold;
     };
-    // Returns a refusal if the peer may not begin or continue such a wait. A null object means one
-    // that does not exist yet.
+    // Returns a refusal if the peer may not begin or continue such a wait. A null `object` stands
+    // for one that does not exist yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
                             WaitOptions options) const;
-    // The same for a wait that has begun.
+    // Returns a refusal if the peer may not continue a wait that has begun.
     Outcome<void> authorize(const Wait& wait, const Name& name, const Object* object) const;
     void end_all(WaitQueue& queue, const Refusal& refusal);
     void end_unauthorized(const Name& name, WaitQueue& queue);
@@ -139,20 +145,23 @@ private:
     void count_expired(Wait& wait) const;
     // Satisfies the parts whose manual events are set.
     void note_set_events(Wait& wait) const;
-    // Tries the waits that are blocked on this name, in the order of arrival.
+    // Tries to complete the waits that are blocked on the name of this queue, in the order of
+    // arrival.
     void try_blocked(WaitQueue& queue);
 
-    // Reads the event once in each epoch, and again after a token was taken.
+    // Returns whether the event is set. Reads the event once in each epoch, and again after a token
+    // was taken.
     bool is_set(WaitQueue& queue) const;
     bool may_be_set(const WaitQueue& queue) const;
     Object* find_object(const Wait::Part& part) const;
     // Returns whether a read of the event shows a token.
     bool can_be_taken(const Wait& wait, const Wait::Part& part) const;
     bool is_behind_others(const Wait& wait, const Wait::Part& part) const;
-    // Returns whether a token may be available: no read in this epoch has shown that there is none.
+    // Returns whether a token can be available: no read in this epoch has shown that there is none.
     bool may_be_taken(const Wait::Part& part) const;
 
-    // Returns whether the wait is done. It takes the tokens that it needs, all or none.
+    // Completes the wait if it is satisfied, and takes the tokens that it needs, all or none.
+    // Returns whether the wait is done.
     bool try_complete(Wait& wait);
     static protocol::Fired fired(const Wait& wait, const Wait::Part& part);
     bool try_complete_any(Wait& wait);
@@ -167,9 +176,10 @@ private:
     OnTimeout on_timeout_;
     std::uint64_t last_position_ = 0;
     std::uint64_t epoch_ = 1;
-    Queues queues_;                     // Queues by name, including names that do not exist yet.
-    std::vector<QueueRef> edge_queues_; // Queues with edges since complete_after_edges().
-    std::vector<Wait*> started_;        // To be looked at by check_started().
+    Queues queues_; // Queues by name, including names of objects that do not exist yet.
+    // Queues whose objects had edges since the last complete_after_edges().
+    std::vector<QueueRef> edge_queues_;
+    std::vector<Wait*> started_; // New waits that check_started() will check once more.
 };
 
 } // namespace evfd::daemon

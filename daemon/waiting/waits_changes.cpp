@@ -41,13 +41,13 @@ void Waits::on_edge(const Name& name, Object& object)
     auto queue_ref = ref(name);
     if (!queue_ref)
         return;
-    if (object.mode() == Mode::manual) // The event was set, even if it is clear by now.
+    // The edge shows that the event was set, even if it is clear by now.
+    if (object.mode() == Mode::manual)
         ++queue_ref->queue().sets;
     edge_queues_.push_back(*std::move(queue_ref));
 }
 
-// A wait for any of several changed objects is served in the order of arrival, whatever changed
-// first.
+// Waits are served in the order of arrival, whichever of the changed objects changed first.
 bool Waits::complete_after_edges()
 {
     const OnStack<Waits> entered;
@@ -55,10 +55,10 @@ bool Waits::complete_after_edges()
         return false;
     ++epoch_;
     struct Next {
-        std::uint64_t position; // The first that is not tried yet, or a position before it.
+        std::uint64_t position; // The position of the first wait not tried yet, or a lower one.
         WaitQueue* queue;
     };
-    std::vector<Next> all; // A heap with the first position at its top.
+    std::vector<Next> all; // A heap with the lowest position at its top.
     const auto add = [&](Next next) {
         all.push_back(next);
         std::ranges::push_heap(all, std::greater{}, &Next::position);
@@ -72,7 +72,7 @@ bool Waits::complete_after_edges()
         std::ranges::pop_heap(all, std::greater{}, &Next::position);
         const auto [position, queue] = all.back();
         all.pop_back();
-        // The wait at this position may have left.
+        // The wait at this position can have left the queue meanwhile.
         const auto next = queue->blocked.lower_bound(position);
         if (next == queue->blocked.end() || !may_be_set(*queue))
             continue;
@@ -135,7 +135,8 @@ void Waits::on_policy_changed()
     for (auto next = queues_.begin(); next != queues_.end();) {
         const QueueRef queue_ref{queues_, next};
         end_unauthorized(next->first, queue_ref.queue());
-        ++next; // The queue is erased with its last wait, once `queue_ref` is destroyed.
+        // Moves on first, because a queue without waits is erased when `queue_ref` is destroyed.
+        ++next;
     }
 }
 

@@ -22,7 +22,8 @@ Object* Waits::find_object(const Wait::Part& part) const
     return part.queue ? part.queue->object : registry_.objects.find(part.name);
 }
 
-// Only for auto events and semaphores: the queue of a manual event records whether it was set.
+// Returns true for auto events and semaphores only, because the queue of a manual event records
+// whether it was set.
 bool Waits::may_be_taken(const Wait::Part& part) const
 {
     const auto* object = find_object(part);
@@ -30,7 +31,8 @@ bool Waits::may_be_taken(const Wait::Part& part) const
 }
 
 // Returns whether an earlier wait is blocked on the object although the object has not changed in
-// this epoch. If the object is set, its edge has not been delivered yet, and that wait is first.
+// this epoch. If the object is set, its edge has not been delivered yet, and the earlier wait is
+// served first.
 bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
 {
     const auto* queue = part.queue;
@@ -92,7 +94,7 @@ bool Waits::take_all(Wait& wait)
         const auto taken = take(wait, part);
         if (taken && *taken)
             continue;
-        return_tokens(wait); // Another process took the token since it was checked.
+        return_tokens(wait); // Another process has taken the token since can_be_taken() saw it.
         if (taken)
             block_on(wait, static_cast<std::size_t>(&part - wait.parts_.data()));
         else
@@ -113,7 +115,7 @@ Result<bool> Waits::take(Wait& wait, const Wait::Part& part)
     const bool has_taken = taken && *taken;
     if (has_taken)
         wait.taken_.tokens.push_back({part.name, object.serial});
-    if (part.queue) { // After a token was taken there may be more.
+    if (part.queue) { // After a token was taken, the event can have more, so it must be read again.
         part.queue->checked_in = has_taken ? 0 : epoch_;
         part.queue->cached_is_set = false;
     }
@@ -135,8 +137,8 @@ bool Waits::is_set(WaitQueue& queue) const
     return queue.cached_is_set;
 }
 
-// According to the reads of this epoch. A wait for any of several names takes without a read
-// before.
+// Returns whether the object might be set: no read in this epoch has shown that it is clear. A wait
+// for any of several names takes a token without an earlier read.
 bool Waits::may_be_set(const WaitQueue& queue) const
 {
     const bool is_known_empty = queue.checked_in == epoch_ && !queue.cached_is_set;

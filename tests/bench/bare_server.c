@@ -1,6 +1,6 @@
 // The baseline of fairness.py: a server that answers the calls of all clients in the order of their
 // arrival. It does not parse JSON. A zero byte ends a call. A call that contains "Set" adds to an
-// eventfd, and one that contains "Wait" consumes from it.
+// eventfd, and a call that contains "Wait" consumes from that eventfd.
 //
 // usage: bare_server SOCKET
 #define _GNU_SOURCE
@@ -17,7 +17,8 @@
 
 enum { max_connections = 65536, batch = 256, call_bytes = 16 * 1024 };
 
-static const char reply[] = "{\"parameters\":{}}"; // Including the zero byte.
+// The reply to each call, which includes the zero byte that ends the string.
+static const char reply[] = "{\"parameters\":{}}";
 
 // The beginning of an incomplete call, for each connection by its descriptor.
 struct unread {
@@ -53,11 +54,12 @@ static void serve(int socket, int event)
         reply_to(socket, call, (size_t)(end - call), event);
         left -= (size_t)(end - call) + 1;
     }
-    unread->size = left < sizeof unread->bytes ? left : 0; // Longer calls are dropped.
+    // Drops the beginning of a call that is too long.
+    unread->size = left < sizeof unread->bytes ? left : 0;
     memcpy(unread->bytes, call, unread->size);
 }
 
-// Tells the process that started the server that it can be connected to. sd_notify(3)
+// Notifies the process that started the server that clients can connect, as sd_notify(3) does.
 static void notify_ready(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

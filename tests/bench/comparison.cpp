@@ -24,7 +24,7 @@ Comparison compare(Comparison comparison, int pairs,
 Comparison compare(Comparison comparison, int pairs, int batches, const Measure& ours,
                    const Measure& baseline)
 {
-    Sample warm_up; // Caches are cold: these times are discarded.
+    Sample warm_up; // These times are discarded, because the caches are cold.
     ours(warm_up);
     baseline(warm_up);
     return compare(std::move(comparison), pairs, [&](bool is_ours_first) {

@@ -1,23 +1,22 @@
-// Comparisons: the times of the same work with evfdd and with a baseline, and their ratio.
+// Comparison: the times of one kind of work with evfdd and with a baseline, and their ratio.
 //
 // A comparison consists of pairs. A pair holds two samples, ours and the baseline's, which were
 // taken in alternating batches within a short stretch of time. Other load on the machine, a change
-// of the processor's frequency or a full cache thus meets both sides of a pair alike. The result is
-// the ratio of each pair, and of these the median: a disturbed pair does not move it.
+// of the processor's frequency or a full cache thus affects both sides of a pair alike. The result
+// is the median of the ratios of all pairs, which a single disturbed pair does not change.
 //
 //     pair 1:  ours base ours base ours base     samples of all batches  -> percentile -> ratio 1
 //     pair 2:  base ours base ours base ours                                           -> ratio 2
-//     ...                                                                       median of the
-//     ratios
+//     ...                                                                -> median of the ratios
 //
-// A batch is one call of a Measure, which does the work some times and appends each duration to a
-// sample. Before the first pair each side runs one batch whose times are discarded.
+// A batch is one call of a Measure, which does the work several times and appends each duration to
+// a sample. Before the first pair each side runs one batch whose times are discarded.
 //
 // What must hold:
 // - Both sides do the same work and transfer the same number of bytes and descriptors.
 // - In every other pair the other side comes first, so that no side gains from its position.
 // - The reported percentiles are taken within a pair. Only the plot pools the times of all pairs.
-// - A Figure is an absolute value, and depends on the machine; a goal for it leaves room.
+// - A Figure is an absolute value that depends on the machine, so its goal has a margin.
 #pragma once
 
 #include "common/clock.h"
@@ -32,7 +31,7 @@ namespace evfd::bench {
 
 using Sample = std::vector<nanoseconds>;
 
-// Returns the value that this share of the sample does not exceed.
+// Returns the time that the given share of the sample does not exceed.
 nanoseconds percentile(Sample sample, double share);
 
 template <class T>
@@ -43,7 +42,7 @@ T median(std::vector<T> values)
     return values[values.size() / 2];
 }
 
-// The samples of both sides, from alternating batches.
+// The samples of evfdd and of the baseline, from alternating batches.
 struct Pair {
     Sample ours;
     Sample baseline;
@@ -56,13 +55,14 @@ struct Comparison {
     std::vector<Pair> pairs = {};
 };
 
-// Does the work one or more times and appends the duration of each.
+// Does the work one or more times and appends the duration of each repetition to the sample.
 using Measure = std::function<void(Sample&)>;
 
-// Measures `pairs` pairs, each of `batches` batches of both sides, and adds them to the comparison.
+// Measures `pairs` pairs and adds them to the comparison. A pair has `batches` batches of evfdd and
+// as many of the baseline.
 Comparison compare(Comparison comparison, int pairs, int batches, const Measure& ours,
                    const Measure& baseline);
-// The same with a function that measures a whole pair.
+// Measures `pairs` pairs by a function that measures a whole pair, and adds them to the comparison.
 Comparison compare(Comparison comparison, int pairs,
                    const std::function<Pair(bool is_ours_first)>& measure);
 
@@ -79,7 +79,7 @@ Measure timed(int repetitions, Work work)
     };
 }
 
-// A single value with its goal, instead of a ratio.
+// A single measured value and its goal, instead of a ratio.
 struct Figure {
     std::string name;
     double value;

@@ -44,7 +44,7 @@ Comparison open_latency(const DaemonProcess& daemon, int pairs)
 
 namespace {
 
-// A client of the bare server.
+// An endpoint of a ping-pong that is a client of the bare server.
 class SocketEndpoint {
 public:
     SocketEndpoint(const UniqueFd& socket, const Exchange& set, const Exchange& wait)
@@ -105,7 +105,7 @@ Comparison signal_by_name(const DaemonProcess& daemon, int pairs)
 namespace {
 
 constexpr int objects_to_create = 10'000;
-constexpr int calls_per_batch = 100; // Calls that are sent before their replies are read.
+constexpr int calls_per_batch = 100; // How many calls are sent before their replies are read.
 
 std::string create_call(int number)
 {
@@ -125,7 +125,7 @@ std::vector<std::string> object_names()
 
 void delete_all(const Client& client, const std::vector<std::string>& names)
 {
-    constexpr std::size_t at_most = 253; // Names in a call.
+    constexpr std::size_t at_most = 253; // The number of names in one call.
     for (std::size_t i = 0; i < names.size(); i += at_most)
         value_or_throw(client.delete_object(std::vector<std::string>(
             names.begin() + static_cast<std::ptrdiff_t>(i),

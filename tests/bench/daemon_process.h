@@ -41,17 +41,18 @@ bool can_connect(const std::string& path);
 
 // Returns the CPU time that a process has used.
 nanoseconds cpu_time(pid_t process);
-// Returns the memory that only this process has, in bytes.
+// Returns the memory that a process shares with no other process, in bytes.
 std::int64_t private_memory(pid_t process);
 // Returns the resident set size of a process, in bytes.
 std::int64_t resident_memory(pid_t process);
 
-// The size of a call and its reply on the wire, so that the baseline can transfer as many bytes.
+// The text of a call and the size of its reply, so that the baseline can transfer as many bytes.
 struct Exchange {
     std::string request;
     std::size_t reply_bytes;
 };
-// Makes one call of io.evfdd, with its parameters as JSON, and records its size.
+// Makes one call of the interface io.evfdd, with its parameters in JSON. Returns the call and the
+// size of its reply.
 Exchange record_exchange(const DaemonProcess& daemon, std::string_view method,
                          std::string_view parameters);
 

@@ -10,10 +10,12 @@ import json, os, resource, select, signal, socket, subprocess, sys, tempfile, ti
 from pathlib import Path
 from typing import Any
 
-DAEMON, MEASURED_USER, FIRST_FLOODING = 61_000, 61_001, 62_000  # Unused uids.
-CONNECTIONS, CALLS = 6, 64  # Per flooding user, and per send(2) on a connection.
+DAEMON, MEASURED_USER, FIRST_FLOODING = 61_000, 61_001, 62_000  # Uids that belong to no user.
+# The number of connections of each flooding user, and the number of calls in each send(2).
+CONNECTIONS, CALLS = 6, 64
 ROUNDS = 3
-# For the servers and the measured user, so that the load on the processors is not measured.
+# The nice value of the servers and of the measured user. It keeps the load on the processors out of
+# the measurement.
 NICE = -15
 
 
@@ -54,7 +56,7 @@ def as_user(uid: int, work: Any, nice: int = 0) -> int:
 
 
 def flood(path: Path, has_flooded: int) -> None:
-    """Keep all connections full of calls. Write a byte once the server cannot take more."""
+    """Keep all connections full of calls. Write a byte to has_flooded once each has been full."""
     connections = {c.fileno(): c for c in (connect(path) for _ in range(CONNECTIONS))}
     name = f"flood/{os.getuid()}"
     request(next(iter(connections.values())), call("CreateEvent", name=name, mode="semaphore"))
@@ -63,7 +65,7 @@ def flood(path: Path, has_flooded: int) -> None:
     for descriptor, connection in connections.items():
         connection.setblocking(False)
         poll.register(descriptor, select.POLLIN | select.POLLOUT)
-    unsent = dict.fromkeys(connections, b"")  # The rest of calls that were sent in part.
+    unsent = dict.fromkeys(connections, b"")  # For each connection, the unsent rest of its calls.
     never_full = set(connections)
     while True:
         ready = poll.poll()
@@ -87,7 +89,8 @@ def measure(path: Path, seconds: float, output: int) -> None:
         request(connection, call("Set", items=[{"name": "measured"}]))
         request(connection, call("Wait", items=[{"name": "measured"}], timeoutNSec=10**9))
         times.append(time.monotonic() - begin)
-        time.sleep(0.002)  # This user calls now and then: the pause is a part of what is measured.
+        # Pauses, because the latency of a user with occasional calls is to be measured.
+        time.sleep(0.002)
     os.write(output, json.dumps(times).encode())
 
 
@@ -104,7 +107,7 @@ def run_measured_user(path: Path, seconds: float) -> list[float]:
 
 
 def start_server(server: list[str], path: Path) -> subprocess.Popen[bytes]:
-    """Start a server, and return once it has sent READY=1. sd_notify(3)"""
+    """Start a server, and return after it has sent READY=1, as in sd_notify(3)."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifications:
         address = str(path.with_name("notify"))
         notifications.bind(address)

@@ -9,7 +9,7 @@
 namespace evfd::bench {
 
 // Measures the daemon's private memory for each idle object and connection, its resident memory
-// when it has none, and the CPU time from its start to its first reply.
+// without objects and connections, and its CPU time from the start to the first reply.
 std::vector<Figure> footprint(const std::string& daemon);
 // Compares `evfdctl set` as a whole process with a program that connects, sends, receives and
 // exits.

@@ -23,7 +23,7 @@ constexpr int min_pairs = 9;
 
 using Benchmark = std::function<void(Report&, int pairs)>;
 
-// The benchmarks by their names for --only.
+// Returns all benchmarks, each with its name for the option --only.
 std::vector<std::pair<std::string, Benchmark>> benchmarks()
 {
     const auto with_daemon = [](auto measure) {

@@ -12,10 +12,10 @@
 
 namespace evfd::bench {
 
-// Which endpoints a peer clears after its wake-up.
+// Which endpoints a peer clears after its wake-up: its own, also the other peer's, or none.
 enum class ClearAfterWake { own, both, none };
 
-// One of the two processes. It uses its endpoints in turn.
+// One of the two processes of a ping-pong. A peer uses its endpoints in turn.
 template <class Endpoint>
 class PingPongPeer {
 public:
@@ -42,7 +42,7 @@ private:
     std::size_t round_ = 0;
 };
 
-// Returns a vector of one element, which need not be copyable.
+// Returns a vector of one element, whose type need not be copyable.
 template <class Endpoint, class... Arguments>
 std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 {
@@ -52,12 +52,13 @@ std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 }
 
 inline constexpr int rounds_per_batch = 400;
-inline constexpr int batches_per_pair = 5; // For each side of the pair.
+inline constexpr int batches_per_pair = 5; // The number for each side of a pair.
 
-// Whether each peer is pinned to a core of its own, or both stay on the current one.
+// Whether each peer is pinned to its own core, or the two peers stay on the present core.
 enum class CorePlacement { separate, shared };
 inline constexpr int any_core = -1;
-void pin_to_core(int core, pid_t process = 0); // 0: this process.
+// Pins a process to a core, or to no core for any_core. The process 0 is the calling process.
+void pin_to_core(int core, pid_t process = 0);
 
 // Pins this process and the servers that it calls to one core. A wake-up on another core takes as
 // long as that core needs to leave its idle state, which would be measured as well.
@@ -94,10 +95,11 @@ void respond(PingPongPeer<Endpoint>& peer)
     }
 }
 
-// The role of a process.
+// The role of a process in a ping-pong. The initiator signals first and measures the times.
 enum class Role { initiator, responder };
 
-// Measures round trips. Each process calls each `make` function once, with its own role.
+// Measures round trips. `make_ours` and `make_baseline` return a PingPongPeer. Each process calls
+// each of these two functions once, with its own role.
 template <class MakeOurs, class MakeBaseline>
 Comparison ping_pong(Comparison comparison, int pairs, CorePlacement placement, MakeOurs make_ours,
                      MakeBaseline make_baseline)
@@ -107,10 +109,10 @@ Comparison ping_pong(Comparison comparison, int pairs, CorePlacement placement, 
             pin_to_core(1);
         auto ours = make_ours(Role::responder);
         auto baseline = make_baseline(Role::responder);
-        socket.send(0); // The endpoints exist.
+        socket.send(0); // Reports that the endpoints exist.
         while (true) {
             const bool is_ours = socket.receive() == 1;
-            socket.send(0); // Ready to respond.
+            socket.send(0); // Reports that this process is ready to respond.
             is_ours ? respond(ours) : respond(baseline);
         }
     }};

@@ -1,4 +1,4 @@
-// The Python client compared with Python's standard library.
+// A comparison of the Python client with Python's standard library.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -6,7 +6,7 @@
 
 namespace evfd::bench {
 
-// Does the same as wakeup_latency(), in python_bench.py.
+// Measures what wakeup_latency() measures, but in Python: runs python_bench.py.
 Comparison python_wakeup_latency(const DaemonProcess& daemon, int pairs);
 
 } // namespace evfd::bench

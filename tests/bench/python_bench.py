@@ -15,10 +15,11 @@ from typing import Callable
 
 import evfd
 
-ROUNDS = 200  # Per batch.
-BATCHES = 5  # Per side of a pair.
+ROUNDS = 200  # The number of rounds in a batch.
+BATCHES = 5  # The number of batches for each side of a pair.
 
-# The two operations of a process: signal the other one, wait for its signal.
+# The two operations of a process: it signals the other process, and it waits for a signal of the
+# other process.
 Peer = tuple[Callable[[], object], Callable[[], object]]
 
 
@@ -80,7 +81,7 @@ def main(path: str, pairs: int) -> None:
                 os.read(readies, 1)
                 times[side] += initiate(peers[side])
         results.append(times)
-    print(json.dumps(results[1:]))  # The first pair warms up.
+    print(json.dumps(results[1:]))  # The first pair only warms up the caches.
 
 
 main(sys.argv[1], int(sys.argv[2]))

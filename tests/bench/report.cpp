@@ -21,7 +21,7 @@ constexpr std::array shares{0.5, 0.99};
 constexpr double us = 1e-3; // Microseconds per nanosecond.
 
 struct Row {
-    double ours; // Microseconds.
+    double ours; // In microseconds, as is `baseline`.
     double baseline;
     double ratio;
 };

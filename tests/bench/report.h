@@ -14,7 +14,7 @@ struct Report {
     std::vector<Figure> figures = {};
 };
 
-// Returns the processor, the kernel and the date.
+// Returns a line that names the processor, the number of cores, the kernel and the date.
 std::string machine();
 
 // Returns a table with a line for each percentile of a comparison: the two values (medians over the

@@ -17,7 +17,8 @@ using e2e::value_or_throw;
 
 namespace {
 
-// Calls `each` with the index of a readable socket and the received bytes.
+// Receives from all sockets until one is closed. Calls `each` with the index of the socket and the
+// received bytes.
 template <class Each>
 void serve_ends(const std::vector<UniqueFd>& ends, const Each& each)
 {
@@ -88,7 +89,7 @@ BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait)
             is_waiting.at(index) = is_set.at(index) = false;
             send_all(ends[index], wait_reply);
         };
-        // One recv(2) may return several messages.
+        // One recv(2) can return several messages.
         serve_ends(ends, [&](std::size_t sender, std::string_view received) {
             while (!received.empty()) {
                 const bool is_wait = received.front() == wait_tag;

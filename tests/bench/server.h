@@ -1,5 +1,5 @@
-// Bare servers, the baseline of daemon_calls: one epoll loop, and messages of fixed sizes that are
-// not parsed.
+// BareServer: the baseline of daemon_calls.h. It has one epoll loop, and messages of fixed sizes
+// that it does not parse.
 #pragma once
 
 #include "tests/bench/daemon_process.h"
@@ -10,7 +10,8 @@ namespace evfd::bench {
 
 class BareServer {
 public:
-    // Runs in a process of its own with the server's ends of the connections.
+    // A function that serves the connections. It runs in the server's own process, and gets the
+    // server's ends of the connections.
     using Handler = std::function<void(const std::vector<UniqueFd>& ends)>;
     BareServer(std::size_t connections, const Handler& serve);
 
@@ -26,13 +27,13 @@ private:
     e2e::Worker worker_;
 };
 
-// Replies to each message with a descriptor.
+// Returns a handler that replies to each message with a descriptor.
 BareServer::Handler reply_with_descriptor(const Exchange& exchange);
-// Serves two clients. Each sends waits and sets; a set is answered at once, and completes the wait
-// of the other client.
+// Returns a handler that serves two clients, which send sets and waits. The server replies to a set
+// at once, and a set completes the wait of the other client.
 BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait);
 
-// The operations of a client. The first byte of a message is its type.
+// The first byte of each message to relay_sets(), which tells a set from a wait.
 inline constexpr char set_tag = 'S';
 inline constexpr char wait_tag = 'W';
 void send_all(const UniqueFd& socket, const std::string& bytes);

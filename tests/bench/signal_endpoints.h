@@ -16,7 +16,7 @@
 
 namespace evfd::bench {
 
-// An event on its descriptor, through the C++ library.
+// Uses an event by its descriptor, through the C++ library.
 class EventEndpoint {
 public:
     EventEndpoint(const Client& client, std::string_view name)
@@ -27,7 +27,7 @@ public:
     void wait() const { e2e::value_or_throw(event_.wait()); }
     void clear() const
     {
-        if (event_.mode() == Mode::manual) // A wait for the other modes has consumed.
+        if (event_.mode() == Mode::manual) // In the other modes, wait() has consumed the token.
             e2e::value_or_throw(event_.clear());
     }
 
@@ -35,7 +35,7 @@ private:
     Event event_;
 };
 
-// The same through the C library, which must be connected.
+// Uses an event by its descriptor, through the C library. evfd_connect() must have been called.
 class CEndpoint {
 public:
     explicit CEndpoint(const std::string& name) : fd_{checked(evfd_open(name.c_str(), 0, 0, 0))} {}
@@ -58,7 +58,7 @@ private:
     bool is_manual_ = evfd_mode(fd_) == EVFD_MANUAL;
 };
 
-// An event by name, through the daemon.
+// Uses an event by its name, through calls to the daemon.
 class NameEndpoint {
 public:
     NameEndpoint(Client client, std::string name)
@@ -74,7 +74,7 @@ private:
     std::vector<std::string> names_;
 };
 
-// An eventfd with direct system calls.
+// Uses an eventfd by system calls, without evfdd.
 class EventfdEndpoint {
 public:
     explicit EventfdEndpoint(const UniqueFd& eventfd) : fd_{eventfd.get()} {}

@@ -14,8 +14,9 @@ using namespace std::chrono_literals;
 using e2e::value_or_throw;
 
 constexpr nanoseconds interval = 1ms;
-constexpr int batches_per_side = 20; // Per side of a pair, which takes two seconds.
-constexpr int expirations = 50;      // Per batch.
+// The number of batches for each side of a pair. A pair takes two seconds.
+constexpr int batches_per_side = 20;
+constexpr int expirations = 50; // The number in each batch.
 
 // Waits for a timer and records how late each wake-up is.
 class TimerReader {
@@ -23,7 +24,7 @@ public:
     TimerReader(int timerfd, nanoseconds first) : timerfd_{timerfd}, first_{first} {}
 
     // Sleeps until each expiry, as an idle program does, and appends the delay of each wake-up. The
-    // first wake-up is not measured: its expiry may have passed before.
+    // first wake-up is not measured, because its expiry can have passed before the call.
     void measure(int count, Sample& delays)
     {
         wait();

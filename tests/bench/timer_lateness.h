@@ -1,4 +1,4 @@
-// The delay of a wake-up after a timer's expiry.
+// Measures how long after the expiration of a timer a waiting process wakes up.
 #pragma once
 
 #include "evfd/client.h"

@@ -21,7 +21,7 @@ struct Variant {
     Language language = Language::cpp;
 };
 
-// Opens the events in the process that uses them.
+// Opens the events. Called in the process that uses them.
 std::vector<EventEndpoint> open_events(const Client& client, const std::vector<std::string>& names)
 {
     std::vector<EventEndpoint> all;
@@ -40,7 +40,8 @@ std::vector<CEndpoint> open_in_c(const std::vector<std::string>& names)
 
 Comparison measure_wakeup(const DaemonProcess& daemon, int pairs, const Variant& variant)
 {
-    // A responder that may not clear uses two events in turn. The initiator clears the other one.
+    // A responder without the permission to clear uses two events in turn. The initiator clears the
+    // event that the responder does not use in this round.
     const std::vector<std::string> requests =
         variant.is_wait_only ? std::vector<std::string>{"request/1", "request/2"}
                              : std::vector<std::string>{"request/1"};

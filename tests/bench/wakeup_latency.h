@@ -1,4 +1,4 @@
-// The time from a set in one process to the wake-up in another, measured by round trips.
+// Measures the time from a set in one process to the wake-up in another process, by round trips.
 #pragma once
 
 #include "tests/bench/comparison.h"

@@ -1,4 +1,5 @@
-// evfd.h: descriptors that the program closed by close(2), and whose numbers refer to other files.
+// Tests of evfd.h with descriptors that the program closed by close(2), and whose numbers now refer
+// to other files.
 #include "tests/c/fixture.h"
 
 #include <fcntl.h>
@@ -15,7 +16,8 @@
 namespace evfd::e2e {
 namespace {
 
-// A file that replaces a closed descriptor. It is readable, so a wrong check finds the event set.
+// A file that takes the number of an event's descriptor. Such a file is readable, so a library that
+// only polls the number would report the event as set.
 struct Replacement {
     std::string description;
     std::function<void(int number)> occupy;
@@ -68,7 +70,8 @@ TEST_CASE("a descriptor number reused by another file is rejected by every funct
         expect_error(evfd_is_set(fd), EBADF);
         expect_error(evfd_wait_any(&fd, 1, EVFD_FOREVER, nullptr), EBADF);
         expect_error(evfd_wait_all(&fd, 1, EVFD_FOREVER), EBADF);
-        expect_error(evfd_set(fd), EBADF); // The library has noticed by now.
+        // From the failed calls above, the library knows that the number refers to another file.
+        expect_error(evfd_set(fd), EBADF);
         expect_error(evfd_clear(fd), EBADF);
         expect_error(evfd_mode(fd), EBADF);
         expect_error(evfd_close(fd), EBADF);

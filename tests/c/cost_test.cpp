@@ -1,4 +1,4 @@
-// The cost of the common operations in the C library: one system call, and nothing else.
+// Tests that the common operations of the C library need neither the daemon nor memory.
 #include "tests/c/fixture.h"
 #include "tests/support/skip.h"
 
@@ -26,7 +26,9 @@ std::size_t allocations()
 }
 } // namespace
 
-// Replaces malloc() in this program and in the libraries that it is linked with. NOLINTNEXTLINE
+// Replaces malloc() in this program and in the libraries that it is linked with, to count the
+// calls.
+// NOLINTNEXTLINE
 extern "C" void* __libc_malloc(std::size_t size);
 extern "C" void* malloc(std::size_t size) noexcept
 {
@@ -39,7 +41,7 @@ extern "C" void* malloc(std::size_t size) noexcept
 namespace evfd::e2e {
 namespace {
 
-// Returns false if one of the functions failed.
+// Sets, tests, waits for and clears the event a thousand times. Returns false if a call failed.
 bool set_test_wait_and_clear(int fd)
 {
     for (int i = 0; i < 1'000; ++i)

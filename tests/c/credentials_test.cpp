@@ -1,4 +1,4 @@
-// evfd.h in a process that changes its user.
+// Tests of evfd.h in a process that changes its user.
 #include "tests/c/fixture.h"
 
 #include <unistd.h>
@@ -18,7 +18,8 @@ TEST_CASE("a call uses the current credentials, in C")
     Worker child{[&](const WorkerSocket&) {
         ok(evfd_connect(daemon.path().c_str()));
         ok(evfd_open("root", EVFD_CREATE | EVFD_SEMAPHORE, 0600, 2));
-        ok(evfd_wait_name("root", timeout_ns)); // In a session of its own, which stays open.
+        // This wait runs in a session of its own, which stays open for later waits.
+        ok(evfd_wait_name("root", timeout_ns));
         become_unprivileged();
         expect_error(evfd_delete("root"), EACCES);
         expect_error(evfd_set_name("root"), EACCES);

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # usage: exported_symbols_test.sh LIBRARY HEADER
 #
-# The library exports exactly the functions that its header declares, each with a version.
+# Checks that the library exports exactly the functions that its header declares, each with a symbol
+# version.
 set -euo pipefail
 library=$1
 header=$2

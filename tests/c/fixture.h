@@ -1,4 +1,5 @@
-// Fixtures for tests of the C library: they link with libevfd.so and start a daemon for each test.
+// Fixtures for tests of the C library. The tests link with libevfd.so and start a daemon for each
+// test case.
 #pragma once
 
 #include "evfd.h"
@@ -13,7 +14,8 @@ namespace evfd::e2e {
 
 inline constexpr std::int64_t timeout_ns = default_timeout.count();
 
-// Returns its argument unless it is an error; then throws the message.
+// Returns its argument if it is not negative. A negative argument is an error, and then ok() throws
+// the library's error message.
 template <class Number>
 Number ok(Number returned)
 {
@@ -21,7 +23,7 @@ Number ok(Number returned)
     return returned;
 }
 
-// Throws unless the function returned this error and left a message.
+// Throws unless `returned` is minus `error` and the library has an error message.
 inline void expect_error(std::int64_t returned, int error)
 {
     const std::string message{evfd_error()};
@@ -30,7 +32,7 @@ inline void expect_error(std::int64_t returned, int error)
     require(message.size() > 10, "the function left no message");
 }
 
-// A daemon to which the library connects.
+// A daemon to which the C library in this process is connected.
 template <class D = DaemonProcess>
 struct ConnectedDaemon : D {
     explicit ConnectedDaemon(std::vector<std::string> options = {}) : D{std::move(options)}
@@ -39,7 +41,7 @@ struct ConnectedDaemon : D {
     }
 };
 
-// An evfd_schedule for designated initializers; members that are left out are 0, as in C.
+// An evfd_schedule for designated initializers. Members that are left out are 0, as in C.
 struct ScheduleSpec {
     std::int64_t first_ns = 0;
     std::int64_t interval_ns = 0;
@@ -48,7 +50,7 @@ struct ScheduleSpec {
     int flags = 0;
     std::uint64_t reserved = 0;
 
-    operator evfd_schedule() const // NOLINT: it is a schedule.
+    operator evfd_schedule() const // NOLINT: implicit, because a ScheduleSpec is a schedule.
     {
         return {first_ns, interval_ns, sets, clock, flags, {0, 0, 0, reserved}};
     }

@@ -1,4 +1,4 @@
-// evfd.h with several threads, after fork(2), and with a daemon that is killed.
+// Tests of evfd.h with several threads, after fork(2), and with a daemon that is killed.
 #include "tests/c/fixture.h"
 #include "tests/support/orphan_process.h"
 #include "tests/support/torn_journal.h"
@@ -86,7 +86,8 @@ TEST_CASE("a thread cancelled in a wait ends after the wait and leaves no lock")
     CHECK(evfd_set(fd) == 0);
     void* ended = nullptr;
     REQUIRE(::pthread_join(thread, &ended) == 0);
-    CHECK(evfd_open("e", 0, 0, 0) >= 0); // No lock is held.
+    // The cancelled thread holds no lock of the library, so this call does not block.
+    CHECK(evfd_open("e", 0, 0, 0) >= 0);
     CHECK(evfd_close(fd) == 0);
 }
 
@@ -138,7 +139,7 @@ TEST_CASE("a child of fork can use its parent's descriptors and open its own")
     child.send(0);
     child.receive();
     CHECK(value_or_throw(daemon.client().show("own")).subscribers == 1);
-    // The parent's descriptor is still open.
+    // The child has closed its copy of the descriptor. The parent's copy is still open.
     CHECK(evfd_clear(request) == 0);
     CHECK(evfd_set(request) == 0);
     CHECK(evfd_wait(request, timeout_ns) == 1);
@@ -205,7 +206,8 @@ TEST_CASE("descriptors stay usable and waits continue when the daemon is killed 
 
     daemon.kill_daemon();
     ok(evfd_wait(tick, timeout_ns));
-    CHECK(evfd_set(pulse) == 0); // Through the next daemon.
+    // This set goes to the daemon that the supervisor has started after the kill.
+    CHECK(evfd_set(pulse) == 0);
     CHECK(evfd_wait(pulse, timeout_ns) == 1);
     CHECK(evfd_set(event) == 0);
     by_name.join();
@@ -223,7 +225,8 @@ TEST_CASE("a kill during a commit loses nothing of a program")
 {
     const ConnectedDaemon<SupervisedDaemon> daemon;
     const int pulse = create_event("pulse", EVFD_PULSE);
-    const int mine = create_event("mine", EVFD_TEMPORARY); // Two calls: create and open.
+    // This takes two calls to the daemon: create and open.
+    const int mine = create_event("mine", EVFD_TEMPORARY);
 
     daemon.stop_daemon();
     begin_next_commit(daemon.pid());
@@ -244,7 +247,8 @@ TEST_CASE(
 {
     ConnectedDaemon daemon;
     const int fd = create_event("e");
-    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0); // The call arrives, and is never read.
+    // The stopped daemon never reads the call that arrives next.
+    REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     int returned = 0;
     std::thread caller{[&] { returned = evfd_delete("e"); }};
     REQUIRE(poll_until([&] {
@@ -258,7 +262,8 @@ TEST_CASE(
     caller.join();
     CHECK((returned == -ECONNRESET || returned == -ENOENT));
     expect_error(evfd_set_name("e"), ENOENT);
-    CHECK(evfd_set(fd) == 0); // The descriptor has not changed.
+    // The open descriptor works without a daemon, so the loss of the state has not changed it.
+    CHECK(evfd_set(fd) == 0);
     CHECK(evfd_wait(fd, 0) == 1);
     CHECK(evfd_close(fd) == 0);
     CHECK(evfd_close(create_event("e")) == 0);
@@ -269,7 +274,9 @@ TEST_CASE("functions that need the daemon fail while it is down, and the others 
     ConnectedDaemon daemon;
     const int fd = create_event("e", EVFD_AUTO);
     Worker other{[&](const WorkerSocket& socket) {
-        socket.receive(); // A first connection does not wait for a restart.
+        // Waits until the daemon is killed. A first connection fails at once and does not wait for
+        // a restart.
+        socket.receive();
         ::setenv("EVFDD_SOCKET", daemon.path().c_str(), 1);
         expect_error(evfd_connect(nullptr), ECONNREFUSED);
         expect_error(evfd_connect(daemon.path().c_str()), ECONNREFUSED);

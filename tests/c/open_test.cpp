@@ -1,4 +1,4 @@
-// evfd.h: creating, opening, closing and deleting events, and choosing the daemon.
+// Tests of evfd.h: creating, opening, closing and deleting events, and choosing the daemon.
 #include "tests/c/fixture.h"
 #include "tests/paths.h"
 #include "tests/support/scripted_daemon.h"
@@ -28,7 +28,8 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     CHECK(evfd_is_set(created) == (mode != EVFD_PULSE));
     CHECK((::fcntl(created, F_GETFD) & FD_CLOEXEC) != 0);
 
-    const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0)); // Opens it unchanged.
+    // Opens the existing event and does not change it.
+    const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0));
     const int plain = ok(evfd_open("e", 0, 0, 0));
     for (const int fd : {again, plain}) {
         CHECK(evfd_mode(fd) == mode);
@@ -100,7 +101,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
     ok(evfd_set_permissions("e", 0444));
     const int news = create_event("news", EVFD_PULSE);
     ok(evfd_set_permissions("news", 0222));
-    const bool is_root_here = is_root(); // Otherwise the child is the owner.
+    // If this process is not root, the child keeps the user and so is the owner of the events.
+    const bool is_root_here = is_root();
     Worker worker{[&](const WorkerSocket& socket) {
         become_unprivileged();
         ok(evfd_connect(daemon.path().c_str()));
@@ -115,7 +117,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
         socket.send(0);
         socket.receive();
         require(evfd_is_set(wait_only) == 1, "not set");
-        expect_error(evfd_wait(wait_only, EVFD_FOREVER), EACCES); // The wait would consume.
+        // A wait for an auto event consumes the set, so it also requires the permission to set.
+        expect_error(evfd_wait(wait_only, EVFD_FOREVER), EACCES);
         expect_error(evfd_wait_any(&wait_only, 1, EVFD_FOREVER, nullptr), EACCES);
         expect_error(evfd_wait_all(&wait_only, 1, EVFD_FOREVER), EACCES);
         expect_error(evfd_wait_name("e", EVFD_FOREVER), EACCES);
@@ -176,12 +179,14 @@ TEST_CASE("evfd_close() does not close a number that another file has reused")
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_PULSE);
     const int fd = create_event("e", mode);
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
-    // As with close(2) and open(2), the new descriptor gets the closed number.
+    // dup2(2) closes `fd` and gives its number to another eventfd. close(2) and open(2) in a row
+    // have this effect too.
     const UniqueFd number_owner{::dup2(other.get(), fd)};
     REQUIRE(number_owner.get() == fd);
     expect_error(evfd_close(fd), EBADF);
     CHECK(::fcntl(fd, F_GETFD) != -1);
-    expect_error(evfd_set(fd), EBADF); // The library has forgotten it.
+    // evfd_close() has removed the number from the library's table.
+    expect_error(evfd_set(fd), EBADF);
     CHECK(poll_until(
         [&] { return value_or_throw(daemon.client().show("e")).subscribers.value_or(0) == 0; }));
 }
@@ -242,7 +247,8 @@ TEST_CASE("evfd_connect chooses the daemon, and open descriptors keep theirs")
     const int fd = create_event("e", EVFD_PULSE);
     expect_error(evfd_connect((one.directory() / "missing").c_str()), ECONNREFUSED);
     expect_error(evfd_connect(std::string(200, 'x').c_str()), ECONNREFUSED);
-    CHECK(evfd_set_name("e") == 0); // The previous daemon is still used.
+    // After a failed evfd_connect() the library still uses the previous daemon.
+    CHECK(evfd_set_name("e") == 0);
 
     ok(evfd_connect(other.path().c_str()));
     expect_error(evfd_set_name("e"), ENOENT);

@@ -1,4 +1,4 @@
-// The C library in a process without free descriptors, and without /proc.
+// Tests of the C library in a process without free descriptors, and in one without /proc.
 #include "tests/c/fixture.h"
 #include "tests/support/resource_limits.h"
 
@@ -10,7 +10,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Returns the number that the next descriptor will have.
+// Returns the number that the next descriptor of this process will have.
 rlim_t next_descriptor_number()
 {
     return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
@@ -21,7 +21,8 @@ bool is_open(int fd)
     return ::fcntl(fd, F_GETFD) != -1;
 }
 
-// A thread of the library may reconnect and reuse a closed number for its socket.
+// Returns whether the number refers to an eventfd. An open number alone is no proof: a thread of
+// the library can reconnect and get a closed number for its socket.
 bool is_open_event(int fd)
 {
     std::error_code none;
@@ -54,7 +55,8 @@ TEST_CASE("a connection without a free descriptor fails with EMFILE")
     {
         const DescriptorLimit limit{next_descriptor_number()};
         expect_error(evfd_connect(daemon.path().c_str()), EMFILE);
-        expect_error(evfd_wait_name("e", 0), EMFILE); // The wait needs a connection of its own.
+        // The wait needs one more descriptor for a connection of its own.
+        expect_error(evfd_wait_name("e", 0), EMFILE);
     }
     expect_error(evfd_wait_name("e", 0), ETIMEDOUT);
     CHECK(evfd_close(fd) == 0);

@@ -1,4 +1,4 @@
-// evfd.h in a set-user-ID program.
+// Tests of evfd.h in a set-user-ID program.
 #include "tests/c/fixture.h"
 #include "tests/paths.h"
 #include "tests/support/scripted_daemon.h"
@@ -12,7 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// A set-user-ID root program, and beside it an `evfdd` that creates a marker file.
+// A set-user-ID root program. The `evfdd` beside it is a script that creates a marker file, so a
+// test sees whether the program has started it.
 struct SetUserIdProgram {
     SetUserIdProgram()
     {

@@ -1,4 +1,4 @@
-// evfd.h: sets, clears and timers, on descriptors and by name.
+// Tests of evfd.h: sets, clears and timers, on descriptors and by name.
 #include "tests/c/fixture.h"
 
 #include <array>
@@ -63,7 +63,8 @@ TEST_CASE("a set of a full event succeeds, and of a full semaphore fails with ED
         REQUIRE(::write(fd, &full, sizeof full) == sizeof full);
     CHECK(evfd_set(event) == 0);
     expect_error(evfd_set(jobs), EDQUOT);
-    expect_error(evfd_clear(jobs), EDQUOT); // Too many tokens to consume them one by one.
+    // The semaphore has too many tokens to consume them one by one.
+    expect_error(evfd_clear(jobs), EDQUOT);
     CHECK(evfd_close(event) == 0);
     CHECK(evfd_close(jobs) == 0);
 }
@@ -165,7 +166,8 @@ TEST_CASE("an invalid schedule is rejected with a message")
                  ScheduleSpec{.interval_ns = 1'000'000, .reserved = 1});
     expect_error(evfd_arm(tick, &bad), EINVAL);
     expect_error(evfd_arm_name("tick", &bad, 0, 0666), EINVAL);
-    CHECK(evfd_remaining(tick) > 0); // The previous schedule is unchanged.
+    // The failed calls have not changed the previous schedule.
+    CHECK(evfd_remaining(tick) > 0);
 
     expect_error(evfd_arm(tick, nullptr), EINVAL);
     expect_error(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);

@@ -1,4 +1,4 @@
-// evfd.h: blocking waits for one, any and all events.
+// Tests of evfd.h: blocking waits for one, any and all events.
 #include "tests/c/fixture.h"
 #include "tests/support/configured_daemon.h"
 #include "tests/support/skip.h"
@@ -13,7 +13,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Polls until another thread of this process sleeps in a wait.
+// Polls until another thread of this process sleeps in a wait. Returns false at the deadline.
 bool has_sleeping_waiter()
 {
     return poll_until([] {

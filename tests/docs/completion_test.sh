@@ -28,7 +28,7 @@ in_bash() {
     bash -c '
         source "$1/evfdctl.bash"; shift
         COMP_LINE=$* COMP_POINT=${#COMP_LINE} COMP_WORDS=()
-        for word; do # Bash splits words at these characters.
+        for word; do # Bash splits a word at : and @.
             while [[ $word =~ ^([^:@]+)([:@].*)$ || $word =~ ^([:@])(.+)$ ]]; do
                 COMP_WORDS+=("${BASH_REMATCH[1]}")
                 word=${BASH_REMATCH[2]}
@@ -61,7 +61,8 @@ in_zsh() {
 in_order() { tr ' ' '\n' | sed '/^$/d' | sort | tr '\n' ' '; }
 
 failures=0
-# Checks that each shell offers exactly these words, in any order, for the last word of a line.
+# Checks that each shell offers exactly the words in $1, in any order, for the last word of the
+# command line that follows.
 offers() {
     local expected=$1 shell got
     shift
@@ -74,7 +75,8 @@ offers() {
     done
 }
 
-# Verbs and options of evfdctl --help, parsed in another way than the completions do.
+# Reads the verbs and options from evfdctl --help. The completions parse the same text in another
+# way.
 verbs=$(evfdctl --help | awk '/^Subcommands:/ { on = 1; next } !NF { on = 0 } on && /^  [a-z]/ { print $1 }')
 options_of() { evfdctl "$@" --help | grep -oE -- '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'; }
 
@@ -105,7 +107,7 @@ offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
 offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
 
-# A completion does not start the user's daemon.
+# Checks that a completion does not start the user's daemon.
 export XDG_RUNTIME_DIR=$place/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 offers '' evfdctl --user set ''
@@ -116,7 +118,8 @@ if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
 fi
 
 page=$(dirname "$0")/../../client/evfdctl/evfdctl.1.scd
-describes() { # subject, pattern
+# Arguments: a name for the error message, and the pattern that the manual page must match.
+describes() {
     grep -qE -- "$2" "$page" && return
     echo "evfdctl(1) does not describe $1"
     failures=$((failures + 1))

@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# The folders that the files of each folder may include. A folder that is not listed may have no
-# sources.
+# For each folder, the other folders from which its files may include. A folder that is not listed
+# here must not have sources.
 LAYERS = {
     "common": "",
     "common/protocol": "common",
@@ -36,11 +36,12 @@ LAYERS = {
     "client/examples": "client/include",
 }
 
-# A header that any folder below its own may include. It includes nothing of the project itself.
+# For each header, the folder whose files may all include it. The header itself must include no file
+# of the project.
 SHARED = {"daemon/limits.h": "daemon/"}
 
-# For each library, or header of the system, the folders that may include it: what
-# daemon/ARCHITECTURE.md and the READMEs promise.
+# For each library or system header, the folders that may include it. daemon/ARCHITECTURE.md and the
+# READMEs promise that no other folder does.
 LIBRARIES = {
     "CLI/": "daemon client/evfdctl",
     "fmt/": "common common/protocol daemon daemon/access daemon/base daemon/config daemon/objects daemon/process "
@@ -65,14 +66,14 @@ def folder_of(path: str) -> str:
         if path.startswith(folder + "/") and len(folder) > len(best):
             best = folder
     directory = path.rpartition("/")[0]
-    # Each folder of daemon/ and common/ must be listed. Those of client/ may have unlisted
-    # subfolders.
+    # Each folder of daemon/ and common/ must be listed in LAYERS. A folder of client/ may have
+    # subfolders that are not listed.
     if best in ("daemon", "common") and directory != best:
         return directory
     return best or directory
 
 
-# The folders of which a README names each file, and which README.
+# For each folder, the README that must name every source file of the folder.
 LISTED = {
     "daemon": "daemon/README.md",
     "common": "common/README.md",
@@ -101,7 +102,7 @@ def may_include_library(folder: str, included: str) -> bool:
 
 
 def errors(sources: Path) -> list[str]:
-    """Returns one line for each include that the order forbids."""
+    """Returns one line for each include that LAYERS or LIBRARIES does not allow."""
     found = []
     for top in ("common", "daemon", "client"):
         for file in sorted((sources / top).rglob("*")):
@@ -126,7 +127,8 @@ def errors(sources: Path) -> list[str]:
 
 
 def check_that_errors_are_found() -> None:
-    """Exits if an include of a higher layer, or of a forbidden foreign header, is not found."""
+    """Exits with an error if errors() misses an include of a higher layer or a forbidden library.
+    """
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name)
         (tree / "daemon/store").mkdir(parents=True)

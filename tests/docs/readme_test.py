@@ -9,10 +9,10 @@ document has a daemon and a checkout of its own.
   background and must have ended with status 0 by the end of its block, or by the end of the next block
   if its comment says "in one terminal". If its comment says that a key "ends it" or "leaves", the line
   runs on a terminal, where that key is pressed.
-- A block in C, C++ or Python begins with a comment that names its file. It is saved there. A Python
-  program is run at once; a line in sh must build each of the others.
+- A block in C, C++ or Python begins with a comment that names its file. The block is saved in that
+  file. A Python program is run at once; a line in sh must build each of the others.
 - A block in JSON is a configuration that `evfdd --check-config` must accept.
-- A block in text is a picture or an output.
+- A block in text is a picture or an output, and is not run.
 - Other blocks, and lines in sh that cannot run here, are in NOT_RUN, with the reason.
 
 In all documents below SOURCES each `evfdctl ...` and each `--option` of the text must be known to
@@ -44,7 +44,7 @@ NOT_RUN = {
     "python3 -m venv venv && venv/bin/pip install ./client/python": "pip downloads setuptools",
 }
 
-# Programs of the reader that the documents call.
+# Programs of the reader that the documents call. The test replaces them by empty scripts.
 STUBS = ("start-app", "make")
 
 
@@ -54,10 +54,10 @@ class Failed(Exception):
 
 @dataclass
 class Block:
-    language: str  # Empty for one that is only indented.
+    language: str  # Empty for a block that is only indented.
     text: str
     document: str
-    line: int  # The first line.
+    line: int  # The number of the block's first line in the document.
 
 
 def fail(block: Block, what: str, offset: int = 0) -> NoReturn:
@@ -65,7 +65,7 @@ def fail(block: Block, what: str, offset: int = 0) -> NoReturn:
 
 
 def blocks_of(document: str, lines: list[str]) -> list[Block]:
-    """Returns the fenced blocks, and those that are indented after an empty line."""
+    """Returns the fenced blocks, and the blocks that are indented after an empty line."""
     blocks: list[Block] = []
     i = 0
     while i < len(lines):
@@ -97,7 +97,8 @@ def readable_by(fd: int, deadline: float) -> bool:
 
 
 class Shell:
-    """A bash that runs one line after the other and reports the status of each by a pipe."""
+    """A bash that runs one line after the other and reports the exit status of each line by a pipe.
+    """
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self._directory = directory
@@ -117,7 +118,10 @@ class Shell:
         os.close(to)
 
     def run(self, line: str, called: str = "") -> tuple[int, str]:
-        """Returns the exit status and the output.  An error names the line `called`."""
+        """Returns the exit status and the output of the line.
+
+        An error message quotes `called`, if given, instead of the line.
+        """
         assert self._bash.stdin
         out = shlex.quote(str(self._output))
         self._bash.stdin.write(f"{{ {line}\n}} >{out} 2>&1 </dev/null\necho $? >&{self._to}\n")
@@ -133,7 +137,7 @@ class Shell:
         return int(answer), self._output.read_text()
 
     def begin(self, line: str, name: str) -> str:
-        """Runs a line in the background.  Returns the word that `wait` takes."""
+        """Runs a line in the background.  Returns its process id, for the argument of `wait`."""
         out = shlex.quote(str(self._directory / name))
         status, said = self.run(f"{{ {line}\n}} >{out} 2>&1 &\necho $!")
         if status != 0:
@@ -151,13 +155,15 @@ class Shell:
 
 
 class Reader:
-    """Does what a document shows."""
+    """Executes the blocks of a document as a reader would."""
 
     def __init__(self, directory: Path, shell: Shell) -> None:
         self._directory = directory
         self._shell = shell
-        self._saved: dict[str, Block] = {}  # C and C++, until a line builds it.
-        self._begun: list[tuple[str, str]] = []  # The line, and what waits for its end.
+        # The C and C++ programs that no line has built yet, by the name of their file.
+        self._saved: dict[str, Block] = {}
+        # Each line that runs in the background, and the process id to wait for.
+        self._begun: list[tuple[str, str]] = []
         self._count = 0
         self.not_run: set[str] = set()
 
@@ -220,7 +226,8 @@ class Reader:
             fail(block, f"{line}\nprints:\n{said}", offset)
 
     def _press(self, command: str, key: str, block: Block, offset: int) -> None:
-        """Presses the key on a terminal, once the command has shown a name."""
+        """Runs a command on a terminal, and presses the key once the command shows the name `jobs`.
+        """
         code = {"Ctrl-C": b"\x03", "Esc": b"\x1b"}.get(key)
         if code is None:
             fail(block, f"which key is {key}?", offset)
@@ -269,7 +276,7 @@ def options_in(text: str) -> set[str]:
 
 
 class Options:
-    """The verbs and options that --help knows."""
+    """The verbs and options that --help lists."""
 
     def __init__(self, programs: Path) -> None:
         def help_of(*words: str) -> str:
@@ -282,12 +289,13 @@ class Options:
         if not verbs:
             raise Failed("evfdctl --help has no verbs")
         self.of_verb = {verb: options_in(general + help_of("evfdctl", verb)) for verb in verbs}
-        self.of_daemon = options_in(help_of("evfdd")) | {"--without-kernel-feature"}  # Not in the help.
+        # The option --without-kernel-feature exists, but the help does not list it.
+        self.of_daemon = options_in(help_of("evfdd")) | {"--without-kernel-feature"}
         self.all = set().union(*self.of_verb.values(), self.of_daemon)
 
 
 def check_words(document: str, prose: str, options: Options) -> None:
-    """Checks the commands and options that the text names beside its blocks."""
+    """Checks that the commands and options in the text beside the blocks exist."""
     for span in re.findall(r"`([^`]+)`", prose):
         command = span.replace("\n", " ").partition(" -- ")[0]
         words = command.split()
@@ -305,7 +313,7 @@ def check_words(document: str, prose: str, options: Options) -> None:
 
 
 def anchors_of(document: Path) -> set[str]:
-    """Returns the anchors of the headings, as GitHub makes them."""
+    """Returns the anchors that GitHub makes from the headings of a document."""
     titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -337,7 +345,8 @@ def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Pope
 def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
     """Installs the files of the packages.  Returns the environment in which programs find them.
 
-    Runs the install script of client/ only: the one of the whole tree writes install_manifest.txt.
+    Runs the install script of client/ only, because the script of the whole tree writes
+    install_manifest.txt.
     """
     script = build / "client" / "cmake_install.cmake"
     subprocess.run(
@@ -350,7 +359,10 @@ def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
 
 
 def make_checkout(directory: Path, sources: Path, build: Path, own: Path) -> None:
-    """Makes a checkout with the folders that the documents name, and with the reader's programs."""
+    """Makes a stand-in for a checkout.
+
+    It has the folders that the documents name, and the reader's programs.
+    """
     for folder in ("client", "config"):
         (directory / folder).symlink_to(sources / folder)
     (directory / "build").mkdir()
@@ -363,7 +375,10 @@ def make_checkout(directory: Path, sources: Path, build: Path, own: Path) -> Non
 
 
 def check_blocks(document: Path, sources: Path, build: Path, cmake: str, place: Path) -> tuple[int, set[str]]:
-    """Runs the blocks.  Returns their number, and those that were not run."""
+    """Runs the blocks of a document.
+
+    Returns the number of blocks, and the blocks and lines that were not run.
+    """
     directory = place / "checkout"
     directory.mkdir()
     make_checkout(directory, sources, build, place / "own")
@@ -379,7 +394,8 @@ def check_blocks(document: Path, sources: Path, build: Path, cmake: str, place: 
     daemon = start_daemon(build / "bin", place, path)
     shell = Shell(directory, environment)
     try:
-        # The examples of the README come before the line that puts the programs into PATH.
+        # Puts the programs into PATH now, because the README has examples before the line that does
+        # so.
         shell.run(f"PATH={shlex.quote(str(build / 'bin'))}:$PATH")
         reader = Reader(directory, shell)
         blocks = blocks_of(str(document.relative_to(sources)), document.read_text().splitlines())
@@ -400,7 +416,10 @@ def documents_of(sources: Path) -> list[Path]:
 
 
 def check_all(sources: Path, build: Path, cmake: str, documents: list[Path]) -> int:
-    """Returns the number of blocks that were run."""
+    """Checks all documents and runs the blocks of those given.
+
+    Returns the number of blocks that were run.
+    """
     options = Options(build / "bin")
     for document in documents_of(sources):
         prose = prose_of(document.read_text().splitlines())

@@ -35,7 +35,8 @@ FOLDERS = (".ci", ".github", "client", "common", "config", "daemon", "systemd", 
 CXX = (".c", ".cpp", ".h", ".hpp")
 MAX_COLUMNS = 120
 
-# A phrase, and the words to write instead.  White space is one space here.
+# For each forbidden phrase, a regular expression, the words to write instead.  A space in it also
+# matches the end of a line.
 PHRASES = {
     r"\b[Ww]ho(?:m?ever)\b": "the role: caller, waiter, owner, subscriber, peer",
     r"(?:^|(?<=[.;:|*] ))Who \w+[^.?;|*]*(?:[.;|]|$)": "the role: caller, waiter, owner, subscriber, peer",
@@ -75,9 +76,12 @@ VERBS = set(
 
 @dataclass
 class Vocabulary:
-    words: set[str] = field(default_factory=set)  # Not allowed as a word of any name or text.
-    names: set[str] = field(default_factory=set)  # Not allowed as a whole name or option.
-    exceptions: list[tuple[str, str]] = field(default_factory=list)  # A word, and a glob.
+    # The words that no name and no text may contain.
+    words: set[str] = field(default_factory=set)
+    # The names that must not occur as a whole name or option.
+    names: set[str] = field(default_factory=set)
+    # Pairs of a word, and a glob of the names or files that may contain the word.
+    exceptions: list[tuple[str, str]] = field(default_factory=list)
 
     def is_allowed(self, word: str, *places: str) -> bool:
         return any(
@@ -95,15 +99,16 @@ class Comment:
 
 @dataclass
 class Source:
-    """A file: its identifiers, its comments and its string literals."""
+    """A file of the project: its identifiers, its comments and its string literals."""
 
     path: str
-    identifiers: dict[str, int] = field(default_factory=dict)  # With the first line of each.
+    # Each identifier, with the first line that contains it.
+    identifiers: dict[str, int] = field(default_factory=dict)
     comments: list[Comment] = field(default_factory=list)
     literals: list[tuple[int, str]] = field(default_factory=list)
 
 
-# The glossary
+# Functions that read the glossary.
 
 
 def rows_of(text: str) -> Iterator[list[str]]:
@@ -119,18 +124,22 @@ def vocabulary_of(glossary: str) -> Vocabulary:
         if row[0] in ("term", "word"):
             heading = row
         elif heading and heading[-1] == "not":
-            vocabulary.words |= set(re.findall(r"\*([a-z]+)\*", row[-1]))  # One word each, in lower case.
+            # Each entry in italics is one word in lower case.
+            vocabulary.words |= set(re.findall(r"\*([a-z]+)\*", row[-1]))
             vocabulary.names |= set(re.findall(r"`([^`]+)`", row[-1]))
         elif heading and heading[0] == "word":
             vocabulary.exceptions += [(row[0], glob) for glob in re.findall(r"`([^`]+)`", row[1])]
     return vocabulary
 
 
-# The contents of a file
+# Functions that split a file into identifiers, comments and string literals.
 
 
 def words_of(identifier: str) -> list[str]:
-    """Returns the words of an identifier or a file name: split at everything but letters, and at a change of case."""
+    """Returns the words of an identifier or a file name.
+
+    A word ends where the case changes and at each character that is not a letter.
+    """
     parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", identifier)
     return [part.lower() for part in parts]
 
@@ -195,7 +204,7 @@ def split_python(path: str, text: str) -> Source:
 
 
 def split_script(path: str, text: str) -> Source:
-    """Splits a shell script, a CMake file or another one in which a comment begins with #."""
+    """Splits a shell script, a CMake file or another file in which a comment begins with #."""
     source = Source(path)
     was_comment = False
     for number, line in enumerate(text.splitlines(), 1):
@@ -220,7 +229,7 @@ def is_script(path: Path) -> bool:
 
 
 def files_below(sources: Path) -> Iterator[Path]:
-    """Yields the files of the project, but no inputs that a fuzzer found."""
+    """Yields the files of the project, except caches and the inputs that a fuzzer found."""
     for path in sources.iterdir():
         if path.is_file() and path.name != ".git":
             yield path
@@ -271,11 +280,11 @@ def read(sources: Path) -> Tree:
     return tree
 
 
-# The checks.  Each returns one line for each error.
+# Functions that check the sources.  Each returns one line for each error that it finds.
 
 
 def gone(word: str, vocabulary: Vocabulary) -> str:
-    """Returns the word of the glossary that this one is, or that it is the plural of; else an empty string."""
+    """Returns the forbidden word that `word` is, or whose plural it is; "" for an allowed word."""
     if word in vocabulary.words:
         return word
     return word[:-1] if word.endswith("s") and word[:-1] in vocabulary.words else ""
@@ -291,7 +300,8 @@ def gone_in_name(name: str, path: str, vocabulary: Vocabulary) -> list[str]:
 def gone_in_text(text: str, path: str, vocabulary: Vocabulary) -> Iterator[tuple[int, str]]:
     options = {name for name in vocabulary.names if name.startswith("--")}
     for number, line in enumerate(text.splitlines(), 1):
-        for word in re.findall(r"[A-Za-z_][\w-]*", line.replace("\\_", "_")):  # scdoc(5) escapes a _.
+        # In scdoc(5) a backslash escapes an underscore.
+        for word in re.findall(r"[A-Za-z_][\w-]*", line.replace("\\_", "_")):
             for part in words_of(word):
                 if gone(part, vocabulary) and not vocabulary.is_allowed(gone(part, vocabulary), word, path):
                     yield number, part
@@ -328,7 +338,8 @@ def paragraphs_of(text: str) -> Iterator[list[tuple[int, str]]]:
     lines: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
-        is_heading = line.startswith("#") and not line.startswith("# ")  # Not a comment of the interface.
+        # In the wire interface, # and a space begin a comment and not a heading.
+        is_heading = line.startswith("#") and not line.startswith("# ")
         if lines and (not line.strip("#") or is_heading or line.startswith(("- ", "|", "*"))):
             yield lines
             lines = []
@@ -351,7 +362,10 @@ def phrases_in(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def help_texts(source: Source) -> Iterator[tuple[int, str]]:
-    """Yields the string literals, those that follow one another as one text."""
+    """Yields each text and its line.
+
+    Adjacent string literals are one text, unless the next begins with a capital letter.
+    """
     last, begin, text = -2, 0, ""
     for line, literal in source.literals:
         if line - last > 1 or literal[:1].isupper():
@@ -446,7 +460,7 @@ def check_all(sources: Path) -> list[str]:
     ]
 
 
-# Checks that this test can fail
+# Files with errors, and the lines that the checks must report for them.
 
 WRONG = {
     GLOSSARY: "| term | meaning | the field has it from | not |\n|---|---|---|---|\n"
@@ -486,7 +500,7 @@ EXPECTED = [
 
 
 def check_that_it_can_fail() -> None:
-    """Every error in WRONG must be found, and nothing else."""
+    """Exits with an error unless the checks report exactly the errors in the files of WRONG."""
     with tempfile.TemporaryDirectory() as name:
         for path, text in WRONG.items():
             (Path(name) / path).parent.mkdir(parents=True, exist_ok=True)

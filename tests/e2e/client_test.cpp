@@ -1,4 +1,4 @@
-// The client library against the real daemon: each mode with each combination of permissions.
+// Tests of the client library with the real daemon: each mode with each combination of permissions.
 #include "tests/support/configured_daemon.h"
 #include "tests/support/daemon_process.h"
 
@@ -12,8 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// Runs `work` with an event of another user that grants these permissions. Root may do everything,
-// so the work is done by an unprivileged user then.
+// Runs `work` with an event that grants these permissions. If the test runs as root, which is
+// allowed everything, `work` runs as an unprivileged user.
 void with_event(Mode mode, const std::string& permissions,
                 const std::function<void(const Event&)>& work)
 {
@@ -88,7 +88,7 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
             if (mode == Mode::manual)
                 return require(value_or_throw(event.wait(0ns)) == expected,
                                "the result of the wait is wrong");
-            // The wait is refused at once, because it would consume.
+            // The wait is refused at once, because it would consume a token.
             require_refused(event.wait(0ns), "w permission");
             require_refused(event.wait(), "w permission");
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");
@@ -155,7 +155,8 @@ TEST_CASE("a pulse grants what its permissions say, for each combination")
             require(value_or_throw(event.wait(0ns)) == (access.set ? 2 : 0), "wrong count");
         else
             require_refused(event.wait(0ns), "r permission");
-        if (access.wait) // A clear discards the pulses of this subscriber alone.
+        // A clear of a pulse discards only the pulses of the subscriber that calls it.
+        if (access.wait)
             value_or_throw(event.clear());
         else
             require_refused(event.clear(), "r permission");
@@ -229,7 +230,7 @@ TEST_CASE("wait_any consumes from one object of a mixture, and wait_all from all
     REQUIRE(events[2].set(2));
     REQUIRE(events[3].set());
     CHECK_FALSE(value_or_throw(wait_all(all, 20ms)));
-    CHECK(value_or_throw(events[1].is_set())); // Nothing was consumed.
+    CHECK(value_or_throw(events[1].is_set())); // The wait for all timed out and consumed nothing.
     CHECK(value_or_throw(client.show("s")).count == 2);
     CHECK(value_or_throw(events[3].is_set()));
     REQUIRE(events[0].set());

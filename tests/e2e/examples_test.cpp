@@ -1,4 +1,4 @@
-// The example programs, as their users run them.
+// Tests of the example programs, as their users run them.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -32,7 +32,7 @@ void send_command(const UniqueFd& socket, std::string_view command)
             static_cast<ssize_t>(command.size()));
 }
 
-// Returns the rest of the line after this beginning, or nothing if it begins otherwise.
+// Returns the text of the line after `beginning`, or nothing if the line does not start with it.
 std::optional<std::string> text_after(std::string_view beginning, const std::string& line)
 {
     if (!line.starts_with(beginning))
@@ -47,7 +47,7 @@ int number(std::string_view text)
     return value;
 }
 
-// Reads lines until one has this beginning. Returns the rest of that line.
+// Reads lines until a line starts with `beginning`. Returns the rest of that line.
 std::string await_line(OutputReader& program, std::string_view beginning)
 {
     while (const auto line = program.read_line())
@@ -64,8 +64,8 @@ TEST_CASE("the examples with three timers and a socket print what the programs o
     OutputReader program{{.argv = {loop, "0"}, .environment = {"EVFDD_SOCKET=" + daemon.path()}}};
     const auto port = number(await_line(program, "Listening on port "));
 
-    // Three seconds: timer 1 expires 12 times, timer 2 6 times, timer 3 4 times. A late iteration
-    // reads several expirations at once and counts them.
+    // In three seconds, timer 1 expires 12 times, timer 2 expires 6 times, and timer 3 expires 4
+    // times. A late iteration of the example reads several expirations at once and counts them.
     std::map<int, int> counts;
     std::map<int, std::string> descriptors;
     while (counts[1] < 12 || counts[2] < 6 || counts[3] < 4) {

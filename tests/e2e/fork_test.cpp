@@ -1,4 +1,4 @@
-// A child of fork(2) and the client of its parent.
+// Tests of a child of fork(2) that uses the client of its parent.
 #include "tests/support/daemon_process.h"
 #include "tests/support/orphan_process.h"
 
@@ -42,7 +42,8 @@ TEST_CASE("a child of fork has a session of its own, and its parent's session su
     CHECK(supervised.ctl({"show", "mine"}).status == 0);
 }
 
-// The library's thread holds its locks at this moment.
+// At the moment of the fork, the thread of the library holds locks. The child must not wait for
+// these locks.
 TEST_CASE("a child forked while the library reconnects does not block")
 {
     const SupervisedDaemon supervised;
@@ -50,7 +51,8 @@ TEST_CASE("a child forked while the library reconnects does not block")
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     const auto first = threads_of(::getpid());
-    // The stopped supervisor holds the socket and starts no daemon, so a connecting client waits.
+    // The stopped supervisor keeps the socket open and starts no daemon, so a client that connects
+    // waits.
     REQUIRE(::kill(supervised.pid(), SIGSTOP) == 0);
     const auto daemon = supervised.daemon_pid();
     const auto daemon_pidfd = pidfd_of(daemon);
@@ -80,7 +82,8 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
     Worker creator{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
         value_or_throw(client.create("mine", {.lifetime = Lifetime::session}));
-        require(poll_until([] { // The library's thread, which watches the session by now.
+        // Waits until the thread of the library watches the session.
+        require(poll_until([] {
                     return std::ranges::any_of(threads_of(::getpid()), [](pid_t thread) {
                         return thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_poll);
                     });
@@ -88,7 +91,8 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
                 "no thread watches the session");
         const auto child = ::fork();
         require(child >= 0, "fork(2)");
-        if (child == 0) { // The child outlives its parent and exits when the test closes its end.
+        // The child outlives its parent, and exits when the test closes its end of the socket.
+        if (child == 0) {
             value_or_throw(client.status());
             parent.send(0);
             await_readable(parent.fd().get());
@@ -137,14 +141,17 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
     const DaemonProcess daemon;
     std::optional<Client> client{daemon.client()};
     value_or_throw(
-        client->create("mine", {.lifetime = Lifetime::session})); // The client has a thread now.
+        // The client watches its session with a thread from now on.
+        client->create("mine", {.lifetime = Lifetime::session}));
     Worker child{[&](const WorkerSocket&) {
-        // The first thread of the child may get the identifier of the client's thread.
+        // The first thread that the child creates can get the same identifier as the thread of the
+        // client in the parent.
         const auto [reads, writes] = make_pipe();
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();
         require(::write(writes.get(), "", 1) == 1, "write(2)");
-        own.join(); // join() throws if the destructor has joined the thread already.
+        // join() throws if the destructor of the client has joined this thread by mistake.
+        own.join();
     }};
     CHECK(child.wait() == 0);
     CHECK(value_or_throw(client->show("mine")).name.text() == "mine");

@@ -1,4 +1,4 @@
-// evfdd with too few descriptors or processes, or without its own program file.
+// Tests of evfdd with too few descriptors or processes, or without its own program file.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
@@ -37,8 +37,9 @@ TEST_CASE("evfdd with too few descriptors to start reports it and leaves no sock
     if (!how.empty())
         skip("a sanitizer opens descriptors of its own");
 #endif
-    constexpr rlim_t least = 8;   // The dynamic linker needs some descriptors too.
-    constexpr rlim_t enough = 64; // Enough to start, but not for many objects.
+    // With fewer descriptors, the dynamic linker fails before evfdd runs.
+    constexpr rlim_t least = 8;
+    constexpr rlim_t enough = 64; // The daemon can start, but cannot have many objects.
     bool has_failed = false;
     bool has_started = false;
     for (rlim_t descriptors = least; descriptors <= enough; ++descriptors) {
@@ -56,7 +57,8 @@ TEST_CASE("evfdd with too few descriptors to start reports it and leaves no sock
             continue;
         }
         has_failed = true;
-        CHECK_FALSE(has_started); // Every higher limit suffices as well.
+        // If evfdd started with a lower limit, it must start with this limit.
+        CHECK_FALSE(has_started);
         CHECK(ran.status == 1);
         CHECK(last_line(ran.err).contains("Too many open files"));
         CHECK_FALSE(exists(path));
@@ -82,7 +84,7 @@ TEST_CASE("a daemon with a watchdog reports regularly that its loop runs")
     }
 }
 
-// A supervisor and its daemon, run from a program file that a test can move away.
+// A supervisor and its daemon, which run a copy of evfdd that a test can move away.
 struct MovableProgram {
     RunResult ctl(std::vector<std::string> words) const
     {
@@ -166,7 +168,7 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
         for (;; ++created) {
             const auto name = "e/" + std::to_string(created);
             if (wire.request("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"))
-                return; // There is no room for more.
+                return; // The daemon has no descriptor for another event.
             existing.insert(name);
         }
     };
@@ -193,13 +195,13 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
     CHECK_FALSE(supervised.log().contains("see RLIMIT_NOFILE"));
 }
 
-// Returns evfdd as a user that may create no process.
+// Returns a command that runs evfdd as a user who cannot create another process.
 Command no_more_processes(const TemporaryDirectory& directory, std::string_view how)
 {
     if (::chown((directory / "").c_str(), unprivileged_uid, unprivileged_uid) < 0)
         fail("chown(2)");
     return {.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd", std::string{how}},
-            // The leak check of a sanitizer needs a process.
+            // The leak check of a sanitizer would need another process.
             .environment = {"ASAN_OPTIONS=detect_leaks=0"},
             .user = User{unprivileged_uid},
             .in_child = [] {

@@ -1,4 +1,5 @@
-// A client's system call that fails unexpectedly: no call is repeated, and no loss is silent.
+// Tests of a client whose system call fails unexpectedly: the client repeats no call, and reports
+// every loss.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -11,7 +12,8 @@ Command with_fault(Command command, const std::string& fault)
     command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
     command.environment.emplace_back("LD_PRELOAD=");
     command.environment.emplace_back(
-        "LSAN_OPTIONS=detect_leaks=0"); // The leak check cannot run under strace.
+        // The leak check of a sanitizer cannot run under strace(1).
+        "LSAN_OPTIONS=detect_leaks=0");
     return command;
 }
 

@@ -11,7 +11,7 @@ std::uint64_t random_state = 0;
 
 } // namespace
 
-// Makes runs reproducible: the same input gets the same random bytes.
+// Replaces getrandom(2) to make runs reproducible: each run of an input gets the same random bytes.
 extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
 {
     auto* bytes = static_cast<unsigned char*>(into);
@@ -25,7 +25,8 @@ extern "C" ssize_t getrandom(void* into, std::size_t size, unsigned)
 extern "C" int LLVMFuzzerInitialize(int*, char***)
 {
     evfd::daemon::Warnings::start_counting();
-    // Created before the first run. Their descriptors stay open.
+    // Creates the shared objects before the first run, because their descriptors stay open. A run
+    // that created them would seem to leak descriptors.
     (void)evfd::daemon::shared_incrementer();
     (void)evfd::daemon::empty_state_store();
     return 0;

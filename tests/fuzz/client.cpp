@@ -65,7 +65,7 @@ void TestClient::shut_down_sending()
 
 void TestClient::read_replies()
 {
-    // Static, because a memory checker marks a local one on each call.
+    // Static, because AddressSanitizer would mark the memory of a local array on each call.
     static std::array<char, 16 * 1024> buffer;
     while (socket_) {
         const auto received = receive(socket_, buffer, descriptors_);

@@ -21,13 +21,15 @@ class TestClient {
 public:
     explicit TestClient(Peer peer) : peer_{std::move(peer)} {}
 
-    // Sends bytes, and connects first if necessary. Does nothing if the connection is rejected.
+    // Sends bytes, and connects first if necessary. Discards the bytes if the daemon rejects the
+    // connection.
     void send_bytes(DaemonInstance& instance, std::string_view bytes);
     void call(DaemonInstance& instance, std::string_view method, std::string_view parameters);
-    // Applies to the next call.
+    // Sets the reply mode of the next call.
     void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
     ReplyMode reply_mode() const { return reply_mode_; }
-    // From now on, `answered` is incremented at the reply to each call that the session counts.
+    // From now on, the client increments `answered` at the reply to each call that the session
+    // counts.
     void resume(std::int64_t& answered) { answered_calls_ = &answered; }
     bool has_unsent() const { return !outgoing_.empty(); }
     // Reads all replies that have arrived.
@@ -51,8 +53,8 @@ private:
     std::string outgoing_;
     std::deque<UniqueFd> descriptors_;
     std::vector<std::string> subscriptions_;
-    std::vector<bool>
-        pending_calls_; // One entry for each unanswered call: whether the session counts it.
+    // Says for each unanswered call whether the session counts the call.
+    std::vector<bool> pending_calls_;
     std::int64_t* answered_calls_ = nullptr;
     ReplyMode reply_mode_ = ReplyMode::one;
 };

@@ -1,5 +1,5 @@
-// Any text is accepted as a configuration, or rejected with one sentence that names the line and
-// the error.
+// Checks that each text is either accepted as a configuration, or rejected with one sentence that
+// names the line and the error. The fuzzer's input is the text.
 #include "daemon/config/config.h"
 #include "daemon/limits.h"
 #include "tests/fuzz/input.h"

@@ -16,8 +16,8 @@ void replace_fd(int fd, const UniqueFd& replacement)
     expect(::dup3(replacement.get(), fd, O_CLOEXEC) == fd, "a descriptor is replaced");
 }
 
-// Calls transfer(offset, size) for each range of the progress page that is in use. Most of it never
-// is.
+// Calls transfer(offset, size) for each range of the progress page that has data. Most of the page
+// is a hole of the file.
 template <class Do>
 void for_each_data_range(const UniqueFd& memfd, const Do& transfer)
 {
@@ -67,7 +67,8 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
                 replace_fd(subscription.fd().get(), event);
     }
     instance.reset();
-    // The progress page is mapped, so the orderly destruction has changed it.
+    // Restores the progress page. It is a shared memory mapping, so the destructors have changed
+    // it.
     write_contents(inherited[3], progress);
     return inherited;
 }

@@ -1,4 +1,4 @@
-// The state that survives a kill of the daemon.
+// crash() kills a daemon. The other functions return the state that must survive a kill.
 #pragma once
 
 #include "common/enums.h"
@@ -24,14 +24,14 @@ struct PersistedObject {
     std::size_t subscriptions;
     friend bool operator==(const PersistedObject&, const PersistedObject&) = default;
 };
-// The key is the serial number of the object.
+// Returns the persistent objects by their serial numbers.
 std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& instance);
-// The key is the serial number of the event.
+// Returns the number of tokens of each persistent event, by its serial number.
 std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);
 
-// Ends the instance with the effects of a kill. Returns the descriptors in its fd store. It first
-// replaces the instance's own descriptors by others, so that the destructors change nothing that a
-// kill leaves.
+// Ends the instance with the effects of a kill. Returns the descriptors in its fd store. First
+// replaces the instance's own descriptors by others, so that its destructors do not change the
+// state that a kill leaves.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon

@@ -69,8 +69,8 @@ void Warnings::start_counting()
 
 } // namespace evfd::daemon
 
-// Replaces fallocate(3). A run writes little, and most of its time would be spent on clearing
-// memory in the kernel. So the file gets its size, and memory only where it is written.
+// Replaces fallocate(2) by ftruncate(2): a file gets its size, but memory only where it is written.
+// A run writes little, and would spend most of its time on the clearing of memory in the kernel.
 extern "C" int fallocate(int fd, int mode, off_t offset, off_t size)
 {
     struct stat status{};

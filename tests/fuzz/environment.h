@@ -1,5 +1,5 @@
-// Shared by the fuzzers of the daemon. Objects without state are created once, because a run must
-// be cheap.
+// Helpers that the fuzzers of the daemon share. Objects without state are created only once,
+// because a run must be fast.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -16,10 +16,10 @@
 namespace evfd::daemon {
 
 using fuzz::expect;
-using DaemonInstance = ConnectedService; // One life of a daemon, between two kills.
+using DaemonInstance = ConnectedService; // A daemon, from its start to its kill.
 
 const EventfdIncrementer& shared_incrementer();
-// Nothing is ever stored in it, and its loop never runs.
+// A state store in which nothing is ever stored, and an event loop that never runs.
 struct EmptyStateStore {
     EventLoop loop;
     StateStore state_store{loop};
@@ -28,8 +28,8 @@ EmptyStateStore& empty_state_store();
 
 UniqueFd duplicate_fd(int fd);
 std::pair<UniqueFd, UniqueFd> socket_pair(int type);
-// Runs the loop until it has nothing to do, with a limit, because a timer may expire again and
-// again.
+// Runs the loop until it has nothing to do. The number of iterations is limited, because a timer
+// can expire again and again.
 void run_until_idle(EventLoop& loop);
 
 // Counts the warnings in the daemon's log. The daemon reports recovery errors only there.

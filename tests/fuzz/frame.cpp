@@ -1,8 +1,12 @@
-// The frame reader returns the messages that were written, wherever the bytes were cut.
+// Checks that FrameReader returns the messages that were written, wherever the bytes are cut into
+// pieces.
 //
-// An input is: a digit, the number of piece lengths; for each, a byte, the length; a byte, the size
-// limit; a digit, whether at most one message is read after each piece; then the bytes, which are
-// cut into pieces of these lengths in turn.
+// An input consists of, in this order:
+// - a digit: the number of piece lengths, less one
+// - a byte for each piece length
+// - a byte: the limit of the size of a message
+// - a digit: 1 if at most one message is read after each piece
+// - the bytes of the messages, which are cut into pieces of these lengths in turn
 #include "common/frame.h"
 #include "tests/fuzz/input.h"
 

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # usage: fuzz.sh BIN_DIR WORK_DIR [NAME...]
 #
-# Runs fuzz_NAME from BIN_DIR for FUZZ_SECONDS (60) each, two at a time, beginning with the inputs
-# in corpus/. New inputs stay in WORK_DIR/NAME/corpus for the next time, findings in
-# WORK_DIR/NAME/findings. Fails if there is a finding, and prints how to reproduce it.
+# Runs each fuzz_NAME from BIN_DIR for FUZZ_SECONDS seconds (default: 60), two programs at a time,
+# beginning with the inputs in corpus/. Stores new inputs in WORK_DIR/NAME/corpus for the next run,
+# and failing inputs in WORK_DIR/NAME/findings. Fails if there is a failing input, and prints how to
+# reproduce the failure.
 set -euo pipefail
 tests=$(cd "$(dirname "$0")" && pwd)
 bin=$1 work=$2
@@ -12,15 +13,16 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(calls config frame journal json reply)
 seconds=${FUZZ_SECONDS:-60}
 
-# The number of runs matters more than long backtraces of allocations, and more than a long
-# quarantine of freed memory, which the kernel would have to clear again and again.
+# Makes each run faster. The number of runs matters more than long backtraces of allocations, and
+# more than a long quarantine of freed memory: the kernel would have to clear new memory again and
+# again.
 export ASAN_OPTIONS=malloc_context_size=1:quarantine_size_mb=8:detect_stack_use_after_return=0:${ASAN_OPTIONS-}
 
 fuzz() {
-    # The entropic schedule takes a quarter of the time and finds no more in the same number of
-    # runs.
+    # Disables the entropic schedule of libFuzzer. It takes a quarter of the time, and finds no more
+    # than the other schedule in an equal number of runs.
     local name=$1 dir=$work/$1 options=(-entropic=0 -max_len=4096)
-    # A scenario ends after 64 operations, so mutations of later bytes would have no effect.
+    # A scenario ends after 64 operations, so mutations of the bytes behind them would have no effect.
     [ "$name" != calls ] || options+=(-max_len=512)
     rm -rf "$dir/findings"
     mkdir -p "$dir/corpus" "$dir/findings"

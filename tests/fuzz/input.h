@@ -1,4 +1,4 @@
-// Shared by the fuzz programs: decoding of an input, and checks.
+// Helpers that all fuzz programs share: the decoding of an input, and checks.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -17,7 +17,7 @@
 
 namespace evfd::fuzz {
 
-// Aborts if the condition does not hold. libFuzzer stores the input.
+// Aborts if the condition does not hold. libFuzzer then stores the input as a finding.
 inline void expect(bool holds, std::string_view what)
 {
     if (holds)
@@ -26,7 +26,7 @@ inline void expect(bool holds, std::string_view what)
     std::abort();
 }
 
-// Decodes an input from its beginning. Bytes after its end are zero.
+// Decodes an input from its beginning. Bytes after the end of the input are read as zero.
 class Input {
 public:
     Input(const std::uint8_t* data, std::size_t size)
@@ -44,8 +44,8 @@ public:
         rest_.remove_prefix(1);
         return byte;
     }
-    // Returns a number from 0 to `end` - 1. The digits '0', '1', ... give these numbers, so that
-    // seeds are text.
+    // Returns a number from 0 to `end` - 1. The byte '0' gives 0, the byte '1' gives 1, and so on,
+    // so that the inputs in corpus/ can be text.
     std::size_t below(std::size_t end) { return static_cast<std::uint8_t>(byte() - '0') % end; }
     template <class Range>
     const auto& pick(const Range& range)
@@ -53,7 +53,7 @@ public:
         return range[below(std::size(range))];
     }
     bool flag() { return below(2) == 1; }
-    // Returns the text up to `end`, and consumes `end` too.
+    // Returns the text before the next `end`, and skips `end` as well.
     std::string_view until(char end)
     {
         const auto at = std::min(rest_.find(end), rest_.size());
@@ -67,7 +67,7 @@ private:
     std::string_view rest_;
 };
 
-// The set of open descriptors among the lowest numbers. It costs one system call.
+// Records which of the descriptors 0 to 299 are open, by one system call.
 class OpenDescriptors {
 public:
     OpenDescriptors()

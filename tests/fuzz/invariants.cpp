@@ -46,7 +46,8 @@ bool matches(const record::Timer& record, const Timer& timer)
            record.state == current.state;
 }
 
-// Returns the journal itself. Reading a valid journal does not write to it.
+// Commits, and returns a duplicate of the journal's descriptor. A copy of the journal is not
+// needed, because opening a valid journal does not change it.
 UniqueFd committed_journal(DaemonInstance& instance)
 {
     instance.state_store.commit();

@@ -14,11 +14,11 @@
 
 namespace evfd::daemon {
 
-// Checks charges, watches and the stash. Cheap.
+// Checks charges, watches and the stash. Fast enough to be called after every operation.
 void check_invariants(DaemonInstance& instance);
 // Reads the journal as another daemon would, and compares it with the registry.
 void check_journal_matches(DaemonInstance& instance);
-// Checks that the journal is valid and has no records.
+// Checks that the journal is valid and has no records except the last intent and the reserved ids.
 void check_journal_is_empty(DaemonInstance& instance);
 
 } // namespace evfd::daemon

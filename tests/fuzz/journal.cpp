@@ -1,16 +1,17 @@
-// A journal may contain anything. It is read, errors are reported, and later writes read back. The
-// state in its records is recovered or rejected, whatever descriptors are stored beside it.
+// Checks that a journal with any contents can be opened, that its errors are reported, and that
+// later writes are read back. Also checks that the state in its records is recovered or rejected,
+// whatever descriptors are stored beside the journal.
 //
-// An input that begins with "raw" is followed by the bytes of the file. Any other input is text:
+// If an input begins with "raw", the rest is the bytes of the file. Any other input is text:
 //     1 5 {"name":"a",...}    put a record of kind 1 and id 5 into the next commit
 //     -1 5                    erase that record
 //     .                       commit
 //     P5e                     store a descriptor with the id 5: e: an eventfd, s: a semaphore,
 //                             m: a monotonic timerfd, r: a realtime timerfd, x: something else
 //     ~40x                    at the end, replace byte 40 after the head by an x
-//     T5                      a token was taken from 5 after the last commit
-//     N3                      the progress page is about an intent of 3 tokens in the last commit,
-//                             the first of which has not been added yet
+//     T5                      a token was taken from the event 5 after the last commit
+//     N3                      the last commit has an intent of 3 tokens, of which the progress page
+//                             says that only the first has not been added yet
 #include "daemon/store/journal.h"
 #include "common/timerfd.h"
 #include "daemon/service/describe.h"
@@ -31,8 +32,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t head_bytes = 4096; // The first page of a journal.
 
-// Reading and writing.
-
+// The records of a journal by id and kind.
 using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
 
 State state_of(const Journal::Contents& contents)
@@ -49,7 +49,7 @@ State check_journal(const UniqueFd& memfd)
 {
     Journal::Contents contents;
     auto journal = Journal::open(duplicate_fd(memfd.get()), contents);
-    if (!journal) // The file is too short, so a new journal would be started.
+    if (!journal) // The file is too short, so the daemon would start a new journal.
         return {};
     auto state = state_of(contents);
     const auto put = [&](Journal::Key key, const std::string& text) {
@@ -77,8 +77,7 @@ State check_journal(const UniqueFd& memfd)
     return state;
 }
 
-// Recovery.
-
+// Creates a journal, an fd stash and a progress page from an input that is text.
 class JournalScript {
 public:
     explicit JournalScript(std::string_view text)
@@ -91,12 +90,13 @@ public:
         write_progress();
     }
 
-    // Returns the journal file, with the damage applied.
+    // Returns a copy of the journal file, with the damage that the input demands.
     UniqueFd file() const
     {
         std::string bytes(head_bytes + journal_.bytes(), '\0');
+        // A read of an empty journal returns fewer bytes than requested, which is no failure.
         expect(::pread(journal_.memfd().get(), bytes.data(), bytes.size(), 0) > 0,
-               "the journal can be read"); // A read of an empty journal returns fewer bytes.
+               "the journal can be read");
         for (const auto& [at, byte] : damage_)
             if (head_bytes + at < bytes.size())
                 bytes[head_bytes + at] = byte;
@@ -228,10 +228,11 @@ void check_recovery(const JournalScript& script)
     constexpr DescriptorBudget budget{10'000, 10'000};
     DaemonInstance instance{{}, shared_incrementer(), budget, script.descriptors(), 0ns};
     check_accounting(instance);
-    run_until_idle(instance.loop); // The grace time of the sessions is over, and timers are polled.
+    // Ends the sessions, because their grace time is 0, and polls the timers.
+    run_until_idle(instance.loop);
     check_accounting(instance);
 
-    // The next daemon recovers the same objects, and those created meanwhile.
+    // Checks that the next daemon recovers the objects of this one, and two that are created now.
     Session session{instance.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
     for (const auto* name : {"new/1", "new/2"})
         (void)instance.service.registry().lifetimes.create({session}, {.name = *Name::parse(name)});

@@ -1,6 +1,5 @@
-// A text has the same values whether PlainReader reads it or nlohmann's parser.
-//
-// An input is the text.
+// Checks that PlainReader and nlohmann's parser read the same values. The fuzzer's input is the
+// JSON text.
 #include "common/json.h"
 #include "tests/fuzz/input.h"
 
@@ -12,7 +11,8 @@ namespace {
 
 using fuzz::expect;
 
-// Appends the value and the values in it. Other values give another text.
+// Appends a text that represents the value and all values in it. Different values give different
+// texts.
 void append_all(std::string& out, json::Value value)
 {
     out += std::to_string(static_cast<int>(value.kind())) + ':';
@@ -34,10 +34,10 @@ void append_all(std::string& out, json::Value value)
     out += ')';
 }
 
-// Returns all values of the text, or why it is refused.
+// Returns a representation of all values of the text, or the reason why the text is refused.
 std::string parse(std::string_view text)
 {
-    constexpr std::size_t max_values = 32; // Few, so that some inputs have more.
+    constexpr std::size_t max_values = 32; // Small, so that some inputs exceed it.
     json::Document document;
     const auto value = document.parse_bounded(text, max_values);
     std::string all;
@@ -48,7 +48,8 @@ std::string parse(std::string_view text)
 
 void run(std::string_view text)
 {
-    // A text that begins with this mark is not plain. Two of them are not JSON.
+    // PlainReader leaves a text that begins with this mark to nlohmann's parser. A text that begins
+    // with two marks is not JSON, so inputs with a mark are skipped.
     constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
     if (text.starts_with(byte_order_mark))
         return;

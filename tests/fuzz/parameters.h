@@ -23,7 +23,7 @@ public:
     Parameters(fuzz::Input& input, const Registry& registry) : input_{input}, registry_{registry} {}
 
     Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
-    // For half of the choices the call has an id too.
+    // Adds one of the names. For half of the possible inputs, adds an id as well.
     Parameters& name_and_id()
     {
         const auto chosen = input_.below(2 * names_.size());
@@ -31,8 +31,8 @@ public:
         add("name", quoted(name));
         return chosen < names_.size() ? *this : id(name);
     }
-    // `more` adds fields to an item; it is called for each item. For half of the choices each item
-    // has an id too.
+    // Adds a list of items, and calls `more` to add fields to each item. For half of the possible
+    // inputs, each item has an id as well.
     template <class More>
     Parameters& items(More more)
     {
@@ -54,8 +54,8 @@ public:
     {
         return items([](Parameters&) {});
     }
-    // Tokens to set or to wait for. The maximum of a Set, 16,384, is left out: adding them one by
-    // one would take the whole run.
+    // Adds the number of tokens to set or to wait for. The maximum for a Set, 16,384, is left out:
+    // the daemon would add these tokens one by one, which would take the time of the whole run.
     Parameters& count()
     {
         constexpr std::array<std::int64_t, 10> counts{omitted, 1,   2,     3,      16,
@@ -94,7 +94,7 @@ public:
         constexpr std::array<std::string_view, 6> all{"*", "a", "d/*", "?", "*/*", "["};
         return add("pattern", quoted(pick(all)));
     }
-    // Chooses one of the tokens, or a token that no subscription has.
+    // Adds one of the given subscription tokens, or a token that no subscription has.
     Parameters& subscription(const std::vector<std::string>& all)
     {
         const auto index = input_.below(4);
@@ -113,7 +113,7 @@ private:
     static constexpr std::array<std::string_view, 4> names_{"a", "b", "c", "d/e"};
 
     static std::string quoted(std::string_view text) { return fmt::format(R"("{}")", text); }
-    // Adds the id of the object with that name, the next id, or one that is out of range.
+    // Adds the id of the object with that name, the next id, or an id that is out of range.
     Parameters& id(std::string_view name)
     {
         const auto* object = registry_.objects.find(*Name::parse(name));

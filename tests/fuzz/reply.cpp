@@ -1,8 +1,14 @@
-// Whatever a daemon sends, the client library gets a reply or an error and leaks no descriptor.
+// Checks that the client library gets a reply or an error and leaks no descriptor, whatever bytes a
+// daemon sends.
 //
-// An input is: the method that was called; the number and kind of the descriptors; the part of the
-// bytes after which the daemon pauses, and whether it disconnects at the end; then the bytes. A
-// newline stands for the zero byte that ends a reply, so that seeds are text ("\0" works too).
+// An input consists of, in this order:
+// - a byte: the method that was called
+// - a digit: the number of descriptors that the daemon sends
+// - if that number is not 0, a digit: 1 to add as many duplicates as one message can have
+// - a digit: the number of parts in which the daemon sends the bytes, less one
+// - a digit: 1 if the daemon disconnects at the end
+// - the bytes, in which a newline stands for the zero byte that ends a reply, so that the inputs in
+//   corpus/ can be text; a zero byte also works
 #include "client/core/connection.h"
 #include "common/socket.h"
 #include "tests/fuzz/input.h"
@@ -27,7 +33,8 @@ using namespace std::string_literals;
 template <class T>
 constexpr bool carries_descriptors = std::is_same_v<T, protocol::Open::Reply>;
 
-// A decoded reply can be encoded, and decodes to the same again.
+// Checks that a decoded reply can be encoded, and that the encoded text is decoded to an equal
+// reply.
 template <Message Reply>
 void check_round_trip(Reply& reply)
 {
@@ -83,7 +90,8 @@ std::vector<UniqueFd> descriptors(fuzz::Input& input)
     std::vector<UniqueFd> fds(input.below(5));
     for (auto& fd : fds)
         fd = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
-    if (!fds.empty() && input.flag()) // The largest number that the kernel accepts in one message.
+    // Adds duplicates up to the largest number that the kernel accepts in one message.
+    if (!fds.empty() && input.flag())
         while (fds.size() < max_descriptors_per_message)
             fds.push_back(UniqueFd{::dup(fds.front().get())});
     return fds;

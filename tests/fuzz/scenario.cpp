@@ -18,8 +18,8 @@ using namespace std::string_view_literals;
 
 namespace {
 
-// The peers have no pidfd. It would be that of this process, so a lifetime of a process would never
-// end.
+// Returns the users of the six clients, without pidfds: each pidfd would refer to this process, so
+// an object with the lifetime of its client's process would never be deleted.
 std::vector<Peer> peers()
 {
     return {{2001, 2001, 0, {}}, {2001, 2001, 0, {}}, {2002, 2002, 0, {2001}},
@@ -87,9 +87,9 @@ void Scenario::run_operation(char code)
     case 'p': return call(client, "SetPermissions", next_parameters().name().permissions());
     case 'i': return call(client, "Status", next_parameters());
     case 'z': return resume(client);
-    case 'O': return client.set_reply_mode(ReplyMode::none); // Applies to the next call.
+    case 'O': return client.set_reply_mode(ReplyMode::none); // Sets the mode of the next call.
     case 'M': return client.set_reply_mode(ReplyMode::stream);
-    case 'J': // The bytes may be a valid call.
+    case 'J': // Sends one message, which can be a valid call.
         return client.send_bytes(*instance_, std::string{input_.until('\n')} + '\0');
     case 'B': return client.send_bytes(*instance_, input_.until('\n'));
     case 'f': return use_descriptor(client);
@@ -99,8 +99,6 @@ void Scenario::run_operation(char code)
     default: return;
     }
 }
-
-// Calls.
 
 void Scenario::call(TestClient& client, std::string_view method, const Parameters& parameters)
 {
@@ -170,7 +168,7 @@ void Scenario::resume(TestClient& client)
 {
     const auto session = input_.below(sessions.size());
     auto calls = answered_calls_[session];
-    if (input_.flag()) // The client is mistaken about the number of its calls, or lies.
+    if (input_.flag()) // The client can report a wrong number of answered calls.
         calls += static_cast<std::int64_t>(input_.below(3)) - 1;
     client.resume(answered_calls_[session]);
     call(client, "Resume",
@@ -179,7 +177,7 @@ void Scenario::resume(TestClient& client)
              .add("sequence", std::to_string(calls)));
 }
 
-// Descriptors, which a client may use in any way.
+// Uses a descriptor of the client. The daemon must cope with anything that a client can do to it.
 void Scenario::use_descriptor(TestClient& client)
 {
     auto& descriptors = client.descriptors();
@@ -195,7 +193,7 @@ void Scenario::use_descriptor(TestClient& client)
         return;
     case 1: (void)take(fd); return;
     case 2:
-        if ((flags & O_NONBLOCK) != 0) // Fills the counter.
+        if ((flags & O_NONBLOCK) != 0) // Fills the counter of the eventfd.
             (void)add(fd, max_count);
         return;
     case 3: ::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK); return;
@@ -203,8 +201,6 @@ void Scenario::use_descriptor(TestClient& client)
     case 5: descriptors.erase(descriptors.begin() + static_cast<std::ptrdiff_t>(index)); return;
     }
 }
-
-// Control of the daemon.
 
 void Scenario::run_loop_once()
 {
@@ -219,8 +215,8 @@ void Scenario::process_all()
     read_replies();
 }
 
-// Polls all clients at once, and reads only those with replies. Reading all of them would take most
-// of the time.
+// Polls all clients at once, and reads from those clients only that have replies. A read(2) for
+// every client would take most of the time.
 void Scenario::read_replies()
 {
     std::array<pollfd, 6> polled{};
@@ -249,13 +245,15 @@ void Scenario::crash_and_recover()
 {
     const auto grace = input_.flag() ? 0ns : nanoseconds{1h};
     daemon::run_until_idle(instance_->loop);
-    instance_->state_store.commit(); // Changes that are not committed have not been acknowledged.
+    // Commits, because the checks below expect all changes. The kill would lose uncommitted
+    // changes, for which no client has a reply yet.
+    instance_->state_store.commit();
     const auto objects_before = persisted_objects(*instance_);
     const auto tokens_before = persisted_tokens(*instance_);
     auto inherited = crash(std::move(instance_));
     for (auto& client : clients_) {
         client.is_not_reading = false;
-        client.read_replies(); // Replies sent before the kill.
+        client.read_replies(); // Reads the replies that were sent before the kill.
         client.disconnect();
     }
     Warnings::count = 0;
@@ -282,7 +280,7 @@ void Scenario::finish()
     for (int i = 0; i < 1'000 && instance_->connections() > 0; ++i)
         daemon::run_until_idle(instance_->loop);
     expect(instance_->connections() == 0, "closed connections are removed");
-    if (has_orphaned_sessions_) { // The grace time of 0 ends the orphaned sessions.
+    if (has_orphaned_sessions_) { // A recovery with the grace time 0 ends the orphaned sessions.
         instance_ = std::make_unique<DaemonInstance>(
             LimitTable{limits_}, shared_incrementer(),
             DescriptorBudget{descriptor_budget_, descriptor_budget_}, crash(std::move(instance_)),

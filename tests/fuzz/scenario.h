@@ -1,6 +1,6 @@
 // A scenario: six clients of four users send arbitrary calls, one operation after the other, and
-// the daemon is killed and recovered. The invariants must hold after each operation, and in the end
-// nothing remains.
+// the daemon is killed and recovered. The invariants must hold after each operation. At the end,
+// after all clients have disconnected and all objects are deleted, no charge remains.
 //
 // An operation is a letter, a digit that selects the client, and digits for the remaining choices.
 // Scenario::run_operation() has the meaning of each letter. "c0010000o01", for example: client 0
@@ -50,12 +50,14 @@ private:
 
     fuzz::Input input_;
     Limits limits_ = default_limits;
-    std::int64_t descriptor_budget_ = 10'000; // Number of descriptors.
+    std::int64_t descriptor_budget_ = 10'000; // How many descriptors the daemon may use.
     std::unique_ptr<DaemonInstance> instance_;
     std::vector<TestClient> clients_;
-    std::array<std::int64_t, sessions.size()> answered_calls_{}; // Counted calls of each session.
+    // How many answered calls each session counts.
+    std::array<std::int64_t, sessions.size()> answered_calls_{};
     bool loop_is_paused_ = false;
-    bool has_orphaned_sessions_ = false; // Orphans have a grace time of an hour.
+    // Whether the last recovery gave orphaned sessions a grace time of an hour.
+    bool has_orphaned_sessions_ = false;
 };
 
 } // namespace evfd::daemon

@@ -23,19 +23,19 @@ using probe::next_event;
 using probe::poll_now;
 using probe::read_counter;
 
-// Returns 0 or -1, as io_setup(2).
+// Calls io_setup(2) for `completions` requests at a time. Returns 0, or -1 with errno.
 long set_up(unsigned completions, aio_context_t& id)
 {
     return ::syscall(SYS_io_setup, completions, &id);
 }
 
-// Returns the number of requests that the kernel accepted, or -1 with errno.
+// Submits the requests. Returns the number of requests that the kernel accepted, or -1 with errno.
 long submit(aio_context_t id, std::span<iocb*> requests)
 {
     return ::syscall(SYS_io_submit, id, static_cast<long>(requests.size()), requests.data());
 }
 
-// Returns the completions that are available now.
+// Returns at most `at_most` completions that are available now. Does not wait.
 std::vector<io_event> completed(aio_context_t id, std::size_t at_most)
 {
     std::vector<io_event> events(at_most);
@@ -58,8 +58,8 @@ public:
             ::syscall(SYS_io_destroy, id_);
     }
 
-    // Creates a context. Skips the test where AIO is not available; evfdd works without it and
-    // reports that.
+    // Creates an AIO context. Skips the test where AIO is not available; evfdd works without AIO
+    // and reports that.
     static Context make(unsigned completions)
     {
         aio_context_t id = 0;
@@ -125,7 +125,7 @@ TEST_CASE("io_submit with IOCB_FLAG_RESFD makes the kernel add 1 to an event")
 
     REQUIRE(submit(context.id(), requests) == 1);
 
-    // All of this has happened when io_submit returns.
+    // The edge, the increment and the completion exist as soon as io_submit(2) has returned.
     CHECK(next_event(epoll, 0));
     CHECK(read_counter(event) == 1);
     CHECK(completed(context.id(), 1).size() == 1);
@@ -140,7 +140,8 @@ TEST_CASE("io_submit adds 1 to a saturated, blocking event without waiting, and 
     IncrementRequest increment{event};
     std::vector requests{increment.request()};
 
-    // The second increment finds the last value, which is the kernel's own, in use.
+    // The first increment raises the counter to UINT64_MAX, a value that only the kernel can set.
+    // The second increment leaves the counter at this value.
     for (int round = 0; round < 2; ++round) {
         REQUIRE(submit(context.id(), requests) == 1);
         REQUIRE(completed(context.id(), 1).size() == 1);
@@ -175,7 +176,8 @@ TEST_CASE("io_submit fails with EAGAIN while completions fill the context")
     IncrementRequest increment{event};
     std::vector requests{increment.request()};
 
-    // The kernel rounds the size of a context up by an unknown amount.
+    // Submits until the kernel rejects a request, because the kernel rounds the size of a context
+    // up by an unknown amount.
     std::uint64_t added = 0;
     int error = 0;
     while (added < 100'000 && (error = error_of(submit(context.id(), requests))) == 0)
@@ -229,7 +231,7 @@ TEST_CASE("AIO contexts are limited by aio-max-nr")
 {
     unsigned long bound = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> bound;
-    // Above 4 million the kernel rejects the size itself, whatever the limit is.
+    // Above 4 million the kernel rejects the size of the context itself, whatever aio-max-nr is.
     if (bound == 0 || bound > 4'000'000)
         skip("fs.aio-max-nr is " + std::to_string(bound));
 

@@ -23,7 +23,8 @@ using probe::read_counter;
 
 constexpr std::uint32_t any_change = EPOLLIN | EPOLLOUT | EPOLLET;
 
-// An unset event in an epoll set that reports every change. The initial edge is still pending.
+// An unset event in an epoll set that reports every change of the event. The edge that its addition
+// to the set has caused is still pending.
 struct WatchedEvent {
     explicit WatchedEvent(int flags = 0) : event{::eventfd(0, flags | EFD_NONBLOCK | EFD_CLOEXEC)}
     {
@@ -105,8 +106,8 @@ TEST_CASE("an event watched for any change reports a set that was cleared before
         REQUIRE(::eventfd_write(watched.event.get(), 1) == 0);
         REQUIRE(read_counter(watched.event) == 1);
 
-        // Both changes give one edge. The kernel polls again, so it reports the room and not the
-        // set.
+        // The write and the read cause one edge together. epoll_wait(2) polls the event again, so
+        // it reports EPOLLOUT, the room in the counter, and not EPOLLIN, the set.
         const auto edge = next_event(watched.epoll, 0);
         REQUIRE(edge);
         CHECK(edge->events == EPOLLOUT);
@@ -186,7 +187,8 @@ TEST_CASE("a nested epoll set is readable while an edge in it is pending")
 
     REQUIRE(::eventfd_write(inner.event.get(), 1) == 0);
 
-    // Level-triggered: until the inner edge is consumed.
+    // The outer epoll is level-triggered: it reports the inner epoll until the edge in the inner
+    // epoll is consumed.
     CHECK(next_event(outer, 0));
     CHECK(next_event(outer, 0));
     CHECK(next_event(inner.epoll, 0));

@@ -1,4 +1,4 @@
-// Facts about eventfd(2) that evfdd relies on. The design depends on each of them.
+// Facts about eventfd(2) on which the design of evfdd depends.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -21,8 +21,8 @@ using probe::read_counter;
 
 constexpr std::uint64_t max_count = UINT64_MAX - 1;
 
-// Returns the result of kcmp(2): 0 for the same open file, 1 to 3 for different ones, -1 with
-// errno.
+// Compares two descriptors by kcmp(2). Returns 0 for the same open file, 1 to 3 for different
+// files, and -1 with errno on failure.
 long compare(const UniqueFd& left, const UniqueFd& right)
 {
     const pid_t self = ::getpid();
@@ -136,7 +136,8 @@ TEST_CASE("kcmp distinguishes eventfds and recognizes a duplicate")
     const auto same = compare(one, one_again);
     const int error = error_of(same);
     if (error != 0) {
-        // The kernel has no kcmp, or a sandbox forbids it. eventfd-id remains.
+        // The kernel has no kcmp(2), or a sandbox forbids it. The field eventfd-id in
+        // /proc/PID/fdinfo still tells two eventfds apart.
         CHECK((error == ENOSYS || error == EPERM));
         skip("kcmp(2) fails here with errno " + std::to_string(error));
     }

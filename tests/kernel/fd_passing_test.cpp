@@ -1,5 +1,5 @@
-// Facts that the state store relies on: descriptors in flight can be peeked at and stay alive, and
-// the kernel records in shared memory what it adds and consumes.
+// Facts that the state store relies on. Descriptors in flight can be peeked at and stay alive. The
+// kernel records in shared memory what it adds to an eventfd and what it consumes.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -98,7 +98,8 @@ UniqueFd make_event(unsigned initial = 0, int flags = EFD_NONBLOCK)
     return fd;
 }
 
-// The first word of a memfd, as written through a mapping and as read by other processes.
+// The first word of a memfd. The kernel writes to it through a mapping, and the test reads it as
+// another process would.
 class SharedWord {
 public:
     SharedWord() : memfd_{::memfd_create("test", MFD_CLOEXEC)}
@@ -240,7 +241,8 @@ TEST_CASE("one AIO read of /dev/zero records in shared memory that it added to a
     const auto [before, blocking, after] = GENERATE(table<std::uint64_t, bool, std::uint64_t>({
         {0, false, 1},
         {7, true, 8},
-        {max_eventfd_count, false, max_eventfd_count + 1}, // The counter stays at this value.
+        // The kernel adds 1 to the largest count that a program can write, and then no more.
+        {max_eventfd_count, false, max_eventfd_count + 1},
         {max_eventfd_count, true, max_eventfd_count + 1},
     }));
     aio_context_t context = 0;
@@ -263,7 +265,8 @@ TEST_CASE("one AIO read of /dev/zero records in shared memory that it added to a
 
     CHECK(::syscall(SYS_io_submit, context, 1L, &operations) == 1);
 
-    CHECK(note.read_through_file() == 0x0100); // The operation was complete when the call returned.
+    // The kernel had read a zero byte into the word before io_submit(2) returned.
+    CHECK(note.read_through_file() == 0x0100);
     CHECK(probe::read_counter(fd) == after);
     ::syscall(SYS_io_destroy, context);
 }
@@ -278,7 +281,7 @@ TEST_CASE("preadv2 stores the consumed count in shared memory")
 
     CHECK(::preadv2(fd.get(), &into, 1, -1, RWF_NOWAIT) < 0);
     CHECK(errno == EAGAIN);
-    CHECK(note.read_through_file() == 3); // Unchanged.
+    CHECK(note.read_through_file() == 3); // The failed read has not changed the word.
 }
 
 TEST_CASE("both records survive the kill of the process that caused them")

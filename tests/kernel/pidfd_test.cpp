@@ -18,7 +18,7 @@ TEST_CASE("a pidfd is not readable across execve and becomes readable at the exi
     OtherProcess other;
     other.execute();
     CHECK(probe::poll_now(other.pidfd(), POLLIN) == 0);
-    other.kill(); // Nobody has reaped the process.
+    other.kill(); // The killed process is a zombie, because nobody has reaped it.
     CHECK(probe::poll_now(other.pidfd(), POLLIN) == POLLIN);
     other.reap();
     CHECK((probe::poll_now(other.pidfd(), POLLIN) & POLLIN) == POLLIN);

@@ -43,7 +43,8 @@ constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int) * (max_fds_per_mess
 #ifdef SO_PASSRIGHTS
 constexpr int pass_rights = SO_PASSRIGHTS;
 #else
-constexpr int pass_rights = 83; // Linux 6.16. The headers may be older than the kernel.
+// The option exists since Linux 6.16. The headers can be older than the kernel.
+constexpr int pass_rights = 83;
 #endif
 
 struct SocketPair {
@@ -64,7 +65,8 @@ struct Message {
     std::vector<UniqueFd> fds;
 };
 
-// Returns 0 or errno. May be called in a child process.
+// Sends the bytes and the descriptors as one message. Returns 0 or errno. The function contains no
+// assertion, so a child process can call it too.
 int send(const UniqueFd& socket, std::string_view bytes, std::span<const int> fds = {},
          int flags = 0)
 {
@@ -91,7 +93,7 @@ int send(const UniqueFd& socket, std::string_view bytes, const UniqueFd& fd)
     return send(socket, bytes, std::array{fd.get()});
 }
 
-// Returns the result of one recvmsg(2).
+// Calls recvmsg(2) once and returns the bytes and descriptors that it received.
 Message receive(const UniqueFd& socket)
 {
     alignas(cmsghdr) std::array<char, control_bytes> control{};
@@ -122,8 +124,8 @@ UniqueFd make_event(unsigned count = 0)
     return UniqueFd{::eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC)};
 }
 
-// Returns the number of bytes sent through this end and not read by the other, as the kernel counts
-// them.
+// Returns the number of bytes that were sent through this end and that the other end has not read,
+// as the kernel counts them.
 int unread_bytes(const UniqueFd& socket)
 {
     int bytes = -1;
@@ -156,7 +158,7 @@ TEST_CASE("one recvmsg returns the bytes of an earlier message with the descript
     CHECK(first.bytes == "without with ");
     CHECK(first.fds.size() == 1);
 
-    // Bytes after the descriptors are not joined to them.
+    // The bytes that were sent after the descriptors need a recvmsg(2) of their own.
     const auto second = receive(pair.theirs);
     CHECK(second.bytes == "after");
     CHECK(second.fds.empty());
@@ -301,7 +303,8 @@ TEST_CASE("edge-triggered EPOLLOUT reports that the peer has read a message")
     CHECK_FALSE(next_event(epoll, 0));
 }
 
-// Returns whether descriptors come with the next bytes. Peeks without room for them.
+// Returns whether descriptors come with the next bytes. Peeks without a control buffer, so that the
+// kernel reports descriptors by MSG_CTRUNC.
 bool has_descriptors(const UniqueFd& socket)
 {
     std::array<char, 16> bytes{};
@@ -354,7 +357,8 @@ TEST_CASE(
     const auto test = ::getpid();
     const auto child = ::fork(); // The child inherits all descriptors.
     if (child == 0) {
-        ::prctl(PR_SET_PDEATHSIG, SIGKILL); // The child ends even if a check fails meanwhile.
+        // The child ends with this process, even if a check fails.
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != test)
             ::_exit(1);
         while (true)
@@ -389,7 +393,7 @@ TEST_CASE("a listener without SO_PASSRIGHTS (Linux 6.16) refuses descriptors to 
     const auto event = make_event();
 
     CHECK(daemon::probe_kernel_features().pass_rights == (error == 0));
-    if (error != 0) { // Before Linux 6.16.
+    if (error != 0) { // The kernel is older than Linux 6.16.
         CHECK(error == ENOPROTOOPT);
         REQUIRE(send(client, "x", event) == 0);
         const UniqueFd served{::accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC)};
@@ -402,16 +406,16 @@ TEST_CASE("a listener without SO_PASSRIGHTS (Linux 6.16) refuses descriptors to 
     REQUIRE(served);
     CHECK(send(client, "accepted", event) == EPERM);
 
-    // Bytes alone pass, and so do descriptors in the other direction.
+    // A message of bytes alone arrives, and so do descriptors in the other direction.
     CHECK(send(client, "bytes") == 0);
     CHECK(receive(served).bytes == "bytes");
     CHECK(send(served, "reply", event) == 0);
     CHECK(receive(client).fds.size() == 1);
 }
 
-// Returns a uid that no other process uses, so that no descriptors of others are counted for it.
-// Neither useradd nor systemd assigns 60578 to 61183. Tests that run side by side get different
-// ones.
+// Returns a uid that no other process uses, so that the kernel counts no descriptors of other
+// processes for it. Neither useradd nor systemd assigns the uids 60578 to 61183. Tests that run at
+// the same time get different uids.
 uid_t spare_uid()
 {
     return 60578 + static_cast<uid_t>(::getpid()) % 606;
@@ -420,8 +424,8 @@ uid_t spare_uid()
 constexpr rlim_t fd_limit = 16;
 constexpr int cannot_test = 255;
 
-// Makes this child process subject to the limit on descriptors in flight, which root's capabilities
-// lift.
+// Makes this child process subject to the limit on descriptors in flight, from which root's
+// capabilities exempt a process. Returns false if that is not possible.
 bool become_bounded(uid_t uid)
 {
     const rlimit limit{.rlim_cur = fd_limit, .rlim_max = fd_limit};
@@ -489,7 +493,9 @@ TEST_CASE("thousands of events in flight in one socket pair arrive intact and in
 {
     constexpr std::size_t batch = 250;
     constexpr std::size_t batches = 32;
-    require_descriptors(2 * batch * batches); // This uid may have other descriptors in flight.
+    // This uid can have other descriptors in flight, so the test requires a limit of twice the
+    // number that it sends.
+    require_descriptors(2 * batch * batches);
     const SocketPair stash{SOCK_SEQPACKET};
 
     for (std::size_t number = 0; number < batches; ++number) {
@@ -526,7 +532,8 @@ TEST_CASE("messages of one byte and one descriptor fill a socket buffer long bef
     for (; sent < buffer_bytes && error == 0; ++sent)
         error = send(stash.ours, "x", event);
 
-    // Each message is charged for its kernel memory: some hundreds of bytes, not one.
+    // The kernel charges each message for the memory that it occupies: some hundreds of bytes, not
+    // the one byte that it carries.
     CHECK(error == EAGAIN);
     CHECK(sent < buffer_bytes / 256);
     CHECK(unread_bytes(stash.ours) >= sent * 256);

@@ -25,7 +25,7 @@ UniqueFd timer(clockid_t clock)
     return UniqueFd{::timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC)};
 }
 
-// Returns 0 or -1, as timerfd_settime(2).
+// Calls timerfd_settime(2). Returns 0 or -1, as timerfd_settime(2) does.
 int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
         std::chrono::nanoseconds interval = 0ns)
 {
@@ -35,7 +35,7 @@ int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
 }
 
 // Returns an hourly timer whose first expiration was ten and a half hours ago. It has eleven ticks
-// at once and the next one in half an hour.
+// from the start, and the next tick comes in half an hour.
 UniqueFd make_timer_with_eleven_ticks()
 {
     auto fd = timer(CLOCK_REALTIME);
@@ -60,8 +60,8 @@ TEST_CASE("preadv2 with RWF_NOWAIT does not wait for a blocking timerfd")
     const int error = errno;
 
     CHECK_FALSE(taken);
-    // Before Linux 6.10 preadv2 with RWF_NOWAIT cannot read a timerfd at all, so evfdd reads its
-    // own ones with read(2).
+    // Before Linux 6.10, preadv2(2) with RWF_NOWAIT cannot read a timerfd at all and fails with
+    // EOPNOTSUPP. Therefore evfdd reads its own timerfds with read(2).
     CHECK((error == EAGAIN || error == EOPNOTSUPP));
 }
 
@@ -104,8 +104,8 @@ TEST_CASE("timerfd_gettime consumes no ticks")
     CHECK(ticks == 11);
 }
 
-// From the expiration on, until its interrupt is served, the kernel reports no time left, as of a
-// disarmed timer. The expiration is still to be counted.
+// Between the expiration of a timer and the kernel's interrupt for it, timerfd_gettime(2) reports
+// no time left, as for a disarmed timer. The kernel has not counted the expiration yet.
 TEST_CASE("timerfd_gettime of a timer that is due reports its interval and no time left")
 {
     constexpr auto interval = 200us;
@@ -132,7 +132,8 @@ TEST_CASE("fdinfo shows the ticks, time left and interval of a timer and consume
     itimerspec left{};
     std::uint64_t ticks = 0;
 
-    // The kernel counts the first tick only. Later ticks are added by a read or by timerfd_gettime.
+    // The kernel itself counts only the first tick. A read or timerfd_gettime(2) adds the later
+    // ticks.
     CHECK(fdinfo(fd, "ticks") == "1");
     REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
     CHECK(fdinfo(fd, "ticks") == "11");

@@ -21,15 +21,16 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr auto image_build_timeout = 280s; // The image is downloaded.
+constexpr auto image_build_timeout = 280s; // Building the image downloads packages.
 
-// Packages that the tests need and our packages do not depend on. apt installs the dependencies
-// when the image is built.
+// Packages that the tests need and that our packages do not depend on. apt installs the
+// dependencies of our packages when the image is built.
 constexpr auto packages = "systemd,systemd-sysv,dbus,python3";
 
-// Runs in its own namespaces, whose mounts and processes end with their first process. Changes of
-// files are in memory, in an overlay over the image, which is not changed. The container's init has
-// a cgroup of its own, so that two containers can run at the same time.
+// Boots the container in its own namespaces, whose mounts and processes end with their first
+// process. Changes of files are in memory, in an overlay over the image, so the image itself does
+// not change. The container's init has a cgroup of its own, so that two containers can run at the
+// same time.
 constexpr auto boot_script = R"(set -eu
 directory=$1 image=$2 build=$3 group=$4
 for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
@@ -58,7 +59,7 @@ bool is_installed(const std::string& program)
     return false;
 }
 
-// Returns the first child of a process. proc(5)
+// Returns the first child of a process, or 0. See proc(5).
 pid_t first_child_of(pid_t process)
 {
     const auto pid = std::to_string(process);
@@ -68,8 +69,8 @@ pid_t first_child_of(pid_t process)
     return first;
 }
 
-// Returns the suite of this machine's Debian, to whose libraries our programs are linked; empty on
-// another system.
+// Returns the suite of Debian that runs on this machine, because our programs are linked to its
+// libraries. Returns an empty string on another system.
 std::string debian_suite()
 {
     std::istringstream lines{read_file("/etc/os-release")};
@@ -96,7 +97,7 @@ std::string dependencies()
         require(result.status == 0, result.err);
         std::istringstream parts{result.out};
         for (std::string part; std::getline(parts >> std::ws, part, ',');)
-            // Omits the packages themselves, which depend on each other.
+            // Omits our own packages, which depend on each other.
             if (!part.contains("evfd"))
                 all_dependencies.insert(part.substr(0, part.find('\n')));
     }
@@ -106,7 +107,7 @@ std::string dependencies()
     return list;
 }
 
-// Builds the image, unless an image built by the same command exists.
+// Builds the image, unless an image built by the same command exists. Returns its path.
 std::string make_image()
 {
     const std::filesystem::path directory{EVFDD_BUILD_DIR "/container"};
@@ -144,7 +145,7 @@ UniqueFd bind_notify_socket(const std::string& path)
     return socket;
 }
 
-// Returns false if the container does not become ready.
+// Waits until the container has booted. Returns false if it does not become ready in time.
 bool await_ready(const UniqueFd& notify_socket)
 {
     while (await_readable(notify_socket.get())) {
@@ -237,7 +238,8 @@ void Container::boot(const std::string& image)
     require(is_ready && init_pid_ > 0, "the container does not boot:\n" + read_file(console));
 }
 
-// Killing the first process of its pid namespace kills all others; its parent reaps it.
+// Kills the first process of the container's pid namespace. The kernel then kills all other
+// processes of the namespace, and the first process's parent reaps it.
 void Container::shut_down()
 {
     if (!unshare_)
@@ -256,7 +258,7 @@ void Container::shut_down()
 Command Container::command(std::vector<std::string> argv) const
 {
     argv.insert(argv.begin(),
-                // --root is needed if this process runs in a chroot.
+                // nsenter(1) needs --root if this process runs in a chroot.
                 {"/usr/bin/env", "nsenter", "--target", std::to_string(init_pid_), "--all",
                  "--root", "--wd", "--"});
     return {.argv = std::move(argv),

@@ -1,4 +1,5 @@
-// systemd's fd store: events, subscriptions and connections survive restarts of the service.
+// Tests of systemd's fd store: events, subscriptions and connections survive restarts of the
+// service.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -20,7 +21,8 @@ void run_evfdctl(std::vector<std::string> argv)
     Container::instance().run_checked(std::move(argv));
 }
 
-// Returns the log of the service since `cursor`; an empty cursor returns all of it.
+// Returns what the service has logged after the position `cursor`. An empty cursor selects the
+// whole log.
 std::string journal(const std::string& cursor)
 {
     return Container::instance().run_checked({"journalctl", "--unit", service, "--no-pager",
@@ -40,8 +42,9 @@ bool log_contains(const std::string& cursor, const std::string& text)
     return poll_until([&] { return journal(cursor).contains(text); });
 }
 
-// Objects with open descriptors, a waiting command and a connected client. After a restart of the
-// daemon check_all_work() changes the objects by name from new clients.
+// Objects with open descriptors, a waiting command and a connected client. A test restarts the
+// daemon and then calls check_all_work(), which changes the objects through new clients and checks
+// that the old descriptors and the waiting command notice.
 class LiveObjects {
 public:
     LiveObjects()
@@ -126,7 +129,7 @@ TEST_CASE("an event survives a restart of the service")
     live.check_all_work();
 }
 
-// The daemon's configuration, until this object is destroyed.
+// Replaces the text of the daemon's configuration file while this object lives.
 class Configuration {
 public:
     explicit Configuration(std::string_view text) { write(text); }
@@ -159,7 +162,7 @@ TEST_CASE("a reload applies the configuration and replaces neither the process n
     CHECK(poll_until([] { return property("SubState") == "running"; }));
     CHECK(value_or_throw(client.show("declared")).owner_uid ==
           std::stoi(Container::instance().run_checked({"id", "-u", "nobody"})));
-    // There are five objects already.
+    // Five objects exist already, and the limit is six.
     CHECK(client.create("sixth"));
     CHECK(client.create("seventh").error().code == ErrorCode::refused);
     value_or_throw(client.delete_object(std::vector{"sixth"s}));
@@ -196,7 +199,8 @@ TEST_CASE(
     CHECK(property("NRestarts") == "0");
     CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 is not valid"s));
     configuration.write("{}");
-    run_evfdctl({"status"}); // The socket unit still listens.
+    // The socket unit still listens, so this command starts the service again.
+    run_evfdctl({"status"});
     CHECK(property("ActiveState") == "active");
 }
 
@@ -218,7 +222,7 @@ TEST_CASE("a service with objects keeps them when its configuration has become i
     live.check_all_work();
 }
 
-// A drop-in of the service, until this object is destroyed.
+// Adds a drop-in to the service's unit while this object lives.
 class ServiceOverride {
 public:
     explicit ServiceOverride(std::string_view text)
@@ -249,7 +253,8 @@ TEST_CASE("the watchdog replaces a daemon that hangs, and its events survive")
     REQUIRE(value_or_throw(value_or_throw(client.open_timer("kept/pause")).wait(default_timeout)) ==
             1);
     value_or_throw(client.delete_object({{"kept/pause"}}));
-    CHECK(main_pid() == pid); // An idle daemon answers its watchdog.
+    // The idle daemon has answered its watchdog, so systemd has not replaced it.
+    CHECK(main_pid() == pid);
 
     container.run_checked({"systemctl", "kill", "--signal", "STOP", service});
     CHECK(is_replaced(pid));
@@ -279,7 +284,7 @@ TEST_CASE("an event survives an upgrade of the packages")
     live.check_all_work();
     CHECK(read_file(own) == "{\"logLevel\": \"debug\"}");
 
-    container.install("/packages"); // Downgrade again.
+    container.install("/packages"); // Installs the earlier version again.
     CHECK_FALSE(version().ends_with("+next"));
     std::filesystem::remove(own);
 }
@@ -294,7 +299,8 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
     const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
     const auto event = value_or_throw(client.open("lost"));
-    // The daemon stores none: a part of the four descriptors would be useless.
+    // The daemon stores no descriptor, because its state cannot be recovered from fewer than all
+    // four.
     CHECK(property("NFileDescriptorStore") == "0");
     CHECK(value_or_throw(client.status()).fd_store == FdStore::none);
     const auto pid = main_pid();

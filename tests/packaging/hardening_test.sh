@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: hardening_test.sh SOURCES FILE...
 #
-# Each of these programs and libraries is compiled and linked with the options of
+# Checks that each FILE, a program or a library, was compiled and linked with the options of
 # config/cmake/hardening.cmake.
 set -euo pipefail
 sources=$1
@@ -9,7 +9,8 @@ shift
 
 failed=0
 file=
-expect() { # PATTERN TEXT COMPLAINT
+# Arguments: a pattern, the text that must match it, and the error message if it does not.
+expect() {
     grep -qE "$1" <<<"$2" || { echo "$file $3"; failed=1; }
 }
 
@@ -21,14 +22,15 @@ for file; do
     expect 'FLAGS_1.* NOW' "$elf" 'binds symbols lazily (-z now)'
 
     # The stack protector and the buffer checks call functions of the C library. In a statically linked
-    # program these calls cannot be seen; it consists of the same objects as the dynamic one.
+    # program these calls cannot be seen; it consists of the same objects as the dynamic program.
     if grep -q NEEDED <<<"$elf"; then
         symbols=$(nm --dynamic --undefined-only "$file")
         expect ' __stack_chk_fail@' "$symbols" 'does not protect its stack (-fstack-protector-strong)'
         expect ' __[a-z]+_chk@' "$symbols" 'does not check its buffers (-D_FORTIFY_SOURCE)'
     fi
 
-    # The C library's loader enables it for a process if all its libraries support it.
+    # Checks the protection of indirect jumps. The dynamic loader enables it for a process if all
+    # libraries of the process support it.
     if grep -q 'X86-64' <<<"$elf"; then
         [[ ${file##*/} == lib* ]] && begin=evfd_open || begin=main
         code=$(objdump --disassemble="$begin" --no-show-raw-insn "$file")

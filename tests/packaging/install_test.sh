@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: install_test.sh CMAKE BUILD_DIRECTORY SOURCES EVFDD
 #
-# The installed libraries and headers suffice to build C and C++ programs, with pkg-config and with
-# CMake. The programs then call a real daemon.
+# Checks that the installed libraries and headers suffice to build C and C++ programs, with
+# pkg-config and with CMake. The built programs then call a real daemon.
 set -euo pipefail
 cmake=$1
 build=$2
@@ -24,7 +24,8 @@ trap clean_up EXIT
 for component in libevfd libevfd-dev; do
     "$cmake" --install "$build" --component $component --prefix "$work/first prefix" >/dev/null
 done
-mv "$work/first prefix" "$work/prefix" # An installed tree can be moved.
+# Moves the installed tree, to check that its files do not depend on the prefix.
+mv "$work/first prefix" "$work/prefix"
 prefix=$work/prefix
 pc=$(dirname "$(find "$prefix" -name evfd.pc)")
 lib=$(dirname "$pc")
@@ -33,7 +34,7 @@ export PKG_CONFIG_PATH=$pc LD_LIBRARY_PATH=$lib
 [[ $(readlink "$lib/libevfd.so") == libevfd.so.0 ]] || { echo "no libevfd.so to link with"; exit 1; }
 [[ -e $lib/libevfd.so.0 ]] || { echo "no libevfd.so.0 to run with"; exit 1; }
 
-# The C program that uses the whole interface.
+# Builds the C program that calls every function of the interface.
 cp "$sources/tests/c/c_program.c" "$work/all.c"
 sed -i 's,"evfd.h",<evfd.h>,' "$work/all.c"
 read -ra flags <<<"$(pkg-config --cflags --libs evfd)"
@@ -73,5 +74,6 @@ end
 for program in all build/by_cmake cpp build/cpp_by_cmake; do
     "$work/$program"
 done
-needed=$(ldd "$work/all") # Not piped into grep -q, which would kill ldd(1) by SIGPIPE.
+# The output of ldd(1) is not piped into grep -q, which would kill ldd(1) by SIGPIPE.
+needed=$(ldd "$work/all")
 [[ $needed == *"$lib/libevfd.so.0"* ]] || { echo "the program does not use the installed library: $needed"; exit 1; }

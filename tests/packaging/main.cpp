@@ -1,4 +1,5 @@
-// Boots one container for all tests. Exits with a status of its own where none can be booted.
+// Boots one container for all tests of systemd and the packages. Exits with a status of its own
+// where no container can boot.
 #define CATCH_CONFIG_RUNNER
 #ifdef EVFDD_CATCH2_V3
 #include <catch2/catch_session.hpp>
@@ -14,7 +15,8 @@
 
 namespace {
 
-constexpr int exit_skipped = 77; // CTest's SKIP_RETURN_CODE for this test.
+// CTest counts a test with this exit status as skipped (SKIP_RETURN_CODE).
+constexpr int exit_skipped = 77;
 
 } // namespace
 

@@ -1,4 +1,4 @@
-// Installing, upgrading, removing and purging the packages.
+// Tests of installing, upgrading, removing and purging the packages.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -15,8 +15,8 @@ void dpkg(std::string_view action)
         {"sh", "-c", "exec dpkg --" + std::string{action} + " " + std::string{all}});
 }
 
-// Lists files with evfd in their names, except those of dpkg and systemd and the packages
-// themselves.
+// Returns the files of the container with evfd in their names, except the packages themselves and
+// the files that dpkg and systemd keep about them.
 std::string files()
 {
     return Container::instance().run_checked(

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # usage: packages_test.sh PACKAGES
 #
-# lintian(1) reports no error and no warning for the packages in this directory.
+# Checks that lintian(1) reports no error and no warning for the packages in the directory PACKAGES.
 set -euo pipefail
 packages=$1
 

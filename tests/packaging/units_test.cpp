@@ -1,5 +1,5 @@
-// The systemd units: socket activation of the daemon, and units that wait for events, set them and
-// run services for them.
+// Tests of the systemd units: socket activation of the daemon, and the units that wait for an
+// event, set it, or start a service when it is set.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -60,7 +60,8 @@ TEST_CASE("systemd regards the daemon as started when clients can connect")
     container.run_checked({"systemctl", "restart", "evfdd.service"});
     CHECK(container.property("evfdd.service", "Type") == "notify");
     CHECK(container.property("evfdd.service", "SubState") == "running");
-    // The process that sent READY=1 is the one that serves.
+    // The process that sent READY=1, the service's main process, is the process that serves
+    // clients.
     CHECK(Json::parse(run_evfdctl({"status", "--json"}).out)["pid"] ==
           std::stoi(container.property("evfdd.service", "MainPID")));
 }
@@ -186,7 +187,7 @@ TEST_CASE("evfd-set@ sets an event by its name in systemd's escaping")
     run_evfdctl_checked({"delete", "a/name-with_all:of.it"});
 }
 
-// Returns a unit that adds a token to the event each time that it runs.
+// Returns the text of a unit that adds a token to the event each time that the unit runs.
 std::string unit_that_sets(const std::string& event)
 {
     return "[Service]\nType=oneshot\nExecStart=evfdctl --system set " + event + "\n";
@@ -263,12 +264,13 @@ TEST_CASE("evfd-on@ continues when its event is deleted and created again")
     run_evfdctl_checked({"delete", "again", "on/runs"});
 }
 
-// The user manager of an unprivileged user.
+// The systemd user manager of the unprivileged user nobody.
 class UserManager {
 public:
     UserManager()
     {
-        // Usually systemd's PAM module sets this variable for the manager.
+        // Sets XDG_RUNTIME_DIR for the manager, which systemd's PAM module does on an ordinary
+        // machine.
         container_.write_unit("user@.service.d/place.conf",
                               "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
         container_.run_checked({"systemctl", "start", unit_});
@@ -307,7 +309,7 @@ TEST_CASE("a user's own units run a separate daemon with its own names")
     CHECK(run_evfdctl({"show", "own"}).status == 3);
     user.run_checked({"systemctl", "--user", "start", "evfd-set@own.service"});
     user.run_checked({"systemctl", "--user", "start", "evfd-wait@own.service"});
-    // evfd-wait@ has consumed the set.
+    // The unit evfd-wait@own has consumed the set.
     CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1);
 }
 
@@ -328,7 +330,7 @@ TEST_CASE("on a terminal, evfdctl reminds a user of the objects of the user's ow
     CHECK_FALSE(typed("evfdctl set both").contains(message));
     CHECK_FALSE(typed("evfdctl --system list").contains(message));
     CHECK_FALSE(typed("evfdctl --user list").contains(message));
-    // Standard error is not a terminal.
+    // Without script(1) the standard error of evfdctl is not a terminal.
     CHECK_FALSE(user.run({"evfdctl", "list"}).err.contains(message));
     user.run_checked({"evfdctl", "--user", "delete", "own"});
     CHECK_FALSE(typed("evfdctl list").contains(message));
@@ -338,7 +340,8 @@ TEST_CASE("on a terminal, evfdctl reminds a user of the objects of the user's ow
 TEST_CASE("a user's socket unit refuses to replace the socket of a running daemon")
 {
     const UserManager user;
-    user.run_checked({"evfdctl", "--user", "create", "precious"}); // Starts a daemon on demand.
+    // This command starts the user's daemon on demand.
+    user.run_checked({"evfdctl", "--user", "create", "precious"});
 
     CHECK(user.run({"systemctl", "--user", "start", "evfdd.socket"}).status != 0);
 
@@ -346,7 +349,7 @@ TEST_CASE("a user's socket unit refuses to replace the socket of a running daemo
     const auto key = "which deletes them, with: kill "s;
     std::string message;
     auto at = std::string::npos;
-    const bool is_logged = poll_until([&] { // journald writes with a delay.
+    const bool is_logged = poll_until([&] { // journald writes the message with a delay.
         message =
             Container::instance().run_checked({"journalctl", "--no-pager", "--output", "cat"});
         at = message.rfind(key);

@@ -1,4 +1,4 @@
-"""Fixtures: a daemon for the tests of one file, and private daemons for tests that kill them."""
+"""Fixtures: a daemon that the tests of one file share, and private daemons for tests that kill."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness import DaemonProcess
 
 _numbers = itertools.count()
 _forbids_skips = os.environ.get("EVFDD_FORBID_SKIPS") == "1"
-_reasons: set[str] = set()  # The reasons of the skipped tests.
+_reasons: set[str] = set()  # The reasons of the tests skipped so far.
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -49,7 +49,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running(directory: Path) -> Iterator[DaemonProcess]:
-    """Return the daemon of this file, which no test kills."""
+    """Return the daemon that the tests of one file share, and that no test kills."""
     daemon = DaemonProcess(directory)
     yield daemon
     daemon.stop()
@@ -57,7 +57,7 @@ def running(directory: Path) -> Iterator[DaemonProcess]:
 
 @pytest.fixture(scope="module")
 def shared(running: DaemonProcess) -> evfd.Client:
-    """Return a client of the file's daemon."""
+    """Return a client of the daemon that the tests of one file share."""
     return running.client()
 
 
@@ -69,7 +69,7 @@ def name() -> str:
 
 @pytest.fixture
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., DaemonProcess]]:
-    """Return a function that starts private daemons; they end with the test."""
+    """Return a function that starts private daemons, which are stopped at the end of the test."""
     started = []
     directories = []
 

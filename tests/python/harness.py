@@ -27,7 +27,7 @@ import pytest
 
 import evfd
 
-# The deadline of everything that a test waits for.
+# The time limit, in seconds, of each wait of a test.
 TIMEOUT_S = float(os.environ.get("EVFDD_PATIENCE_S", "60"))
 SOURCE = Path(__file__).resolve().parents[2]
 DAEMON = os.environ["EVFDD_DAEMON"]
@@ -80,11 +80,11 @@ class DaemonProcess:
             notify.unlink()
 
     def client(self, timeout: float = TIMEOUT_S) -> evfd.Client:
-        """Return a new client."""
+        """Return a new client of this daemon."""
         return evfd.Client(self.path, timeout=timeout)
 
     def ctl(self, *words: str) -> str:
-        """Run evfdctl, which must succeed, and return its output."""
+        """Run evfdctl with this daemon's socket, require success and return its output."""
         completed = subprocess.run(
             [CTL, "--socket", self.path, *words],
             stdout=subprocess.PIPE,
@@ -95,21 +95,24 @@ class DaemonProcess:
         return completed.stdout
 
     def has_waits(self, name: str, count: int) -> bool:
-        """Poll until an existing object has `count` waits by name."""
+        """Poll until an existing object has `count` waits by name; return False on timeout."""
         client = self.client()
         return poll_until(lambda: client.show(name).waits == count)
 
     def kill(self) -> None:
-        """Kill `process`: the daemon, or its supervisor."""
+        """Kill `process`, which is the daemon or its supervisor."""
         self.process.kill()
         self.process.wait(TIMEOUT_S)
 
     def restart(self) -> None:
-        """Start it again after kill()."""
+        """Start the daemon, or its supervisor, again after kill()."""
         self._start()
 
     def kill_supervised(self) -> None:
-        """Kill the daemon below its supervisor, which restarts it; return when it has exited."""
+        """Kill the daemon of the supervisor, and return when it has exited.
+
+        The supervisor then starts another daemon.
+        """
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         pid = 0
         while not pid:
@@ -133,7 +136,8 @@ class DaemonProcess:
         os.kill(int(children.read_text()), signal.SIGSTOP)
         descriptors = Path(f"/proc/{self.process.pid}/fd").iterdir()
         journal = next(fd for fd in descriptors if "evfdd-journal" in os.readlink(fd))
-        frame = struct.Struct("<4sIQQ")  # Magic, size of the content, sequence number, checksum.
+        # The head of a frame: magic number, size of the content, sequence number, checksum.
+        frame = struct.Struct("<4sIQQ")
         with open(journal, "r+b", buffering=0) as file:
             content = file.readall()
             at, last = 4096, 0
@@ -144,7 +148,10 @@ class DaemonProcess:
             file.write(frame.pack(b"fram", 88, last + 1, 0x1234567))
 
     def stop(self) -> None:
-        """Terminate it; it must exit successfully, and its sanitizers must report nothing."""
+        """Terminate `process`, unless it was killed.
+
+        It must exit with status 0, and its sanitizers must have reported nothing.
+        """
         was_killed = self.process.poll() is not None
         if not was_killed:
             self.process.terminate()
@@ -155,7 +162,7 @@ class DaemonProcess:
 
 
 class Worker(threading.Thread, Generic[T]):
-    """A thread; result() returns its result, or raises its exception."""
+    """A thread that calls `work`; result() returns its result or raises its exception."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         super().__init__(daemon=True)
@@ -170,7 +177,7 @@ class Worker(threading.Thread, Generic[T]):
             self._error = error
 
     def result(self) -> T:
-        """Join the thread."""
+        """Join the thread; return its result or raise its exception."""
         self.join(TIMEOUT_S)
         assert not self.is_alive(), "the thread does not end"
         if self._error is not None:
@@ -178,7 +185,8 @@ class Worker(threading.Thread, Generic[T]):
         return self._result
 
 
-# The numbers of the system calls that wait for descriptors, on x86-64 and on all newer machines.
+# The numbers of the system calls in which a thread waits for descriptors: on x86-64, and in
+# _GENERIC on all newer machines.
 _WAITING = {
     "x86_64": {
         "7": "poll", "208": "io_getevents", "271": "ppoll", "270": "pselect6", "42": "connect",
@@ -197,19 +205,20 @@ def sleeps(thread: int | None) -> bool:
 
 
 def resume_threads_sleep() -> bool:
-    """Return whether no client's resume thread is about to replace its duplicate of a connection.
+    """Return whether all resume threads of this process's clients sleep.
 
-    Each open of a pulse or a timer wakes it, and each end of a subscription.
+    A resume thread that is awake can replace its duplicate of a connection. It wakes when a pulse
+    or a timer is opened, and when a subscription ends.
     """
     threads = (thread for thread in threading.enumerate() if thread.name == "evfd-resume")
     return all(sleeps(thread.native_id) for thread in threads)
 
 
 def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
-    """Send a signal to the main thread until it has had its effect; return False on timeout.
+    """Send a signal to the main thread until has_effect() is true; return False on timeout.
 
     One signal is not enough: Python runs a handler between two byte codes, so a signal that comes
-    just before a call blocks stays without effect until another one interrupts that call.
+    just before a call blocks stays without effect until another signal interrupts that call.
     """
 
     def send() -> object:
@@ -220,7 +229,7 @@ def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
 
 
 def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
-    """Poll until all threads are in the event's wait()."""
+    """Poll until all threads are in the event's wait(); return False on timeout."""
     if isinstance(event, threading.Event):
         waiters = event._cond._waiters  # type: ignore[attr-defined]
         return poll_until(lambda: len(waiters) == len(workers))
@@ -228,14 +237,15 @@ def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
 
 
 class Child:
-    """A child of os.fork() that does the work and exits."""
+    """A child of os.fork() that calls `work` and exits."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self._output, errors = os.pipe()
         with warnings.catch_warnings():
-            # Since Python 3.12, fork() with threads warns; these tests are about just that.
+            # Since Python 3.12, fork() warns if the process has threads. These tests fork with
+            # threads on purpose.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
@@ -251,7 +261,7 @@ class Child:
         os.close(errors)
 
     def join(self) -> None:
-        """Wait for its exit; fail if it raised an exception."""
+        """Wait until the child exits; fail if it raised an exception."""
         pidfd = os.pidfd_open(self.pid)
         try:
             has_exited = select.select([pidfd], [], [], TIMEOUT_S)[0]
@@ -260,7 +270,8 @@ class Child:
         if not has_exited:
             os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        os.set_blocking(self._output, False)  # Its own children may hold the other end open.
+        # A child of this child can hold the other end open, so read(2) must not block.
+        os.set_blocking(self._output, False)
         output = ""
         with contextlib.suppress(BlockingIOError):
             output = os.read(self._output, 65536).decode()
@@ -271,7 +282,7 @@ class Child:
 
 @contextlib.contextmanager
 def exhausted_descriptors(but: int = 0) -> Iterator[None]:
-    """Let this process open only `but` more descriptors."""
+    """Let this process open only `but` more descriptors in the body of the with statement."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     fillers: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 8, limit[1]))
@@ -289,7 +300,10 @@ def exhausted_descriptors(but: int = 0) -> Iterator[None]:
 
 
 def require_descriptors(count: int) -> None:
-    """Raise the limit of open files to the hard limit; skip the test if it is below `count`."""
+    """Raise the soft limit of open files to the hard limit.
+
+    Skip the test if the hard limit is below `count`.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard < count:
         pytest.skip(f"the hard limit of open files (RLIMIT_NOFILE) is below {count}")
@@ -297,12 +311,12 @@ def require_descriptors(count: int) -> None:
 
 
 def become_unprivileged() -> None:
-    """If this process is root, switch to a user that no other process has."""
+    """If this process is root, switch to a uid that no other process has."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(60_500)
         os.setuid(60_500)
-        # Without this, the process cannot read its own /proc any more.
+        # Without this call, a process that has changed its uid cannot read its own files in /proc.
         assert ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
 
 
@@ -310,13 +324,14 @@ def descriptors() -> dict[int, str]:
     """Return the open descriptors of this process and the files that they refer to."""
     found = {}
     for number in os.listdir("/proc/self/fd"):
-        with contextlib.suppress(FileNotFoundError):  # The descriptor of the listing itself.
+        # The list contains the descriptor of os.listdir() itself, which is closed by now.
+        with contextlib.suppress(FileNotFoundError):
             found[int(number)] = os.readlink(f"/proc/self/fd/{number}")
     return found
 
 
 def read_lines(process: subprocess.Popen[str]) -> Iterator[str]:
-    """Yield the lines of the process's output as they arrive."""
+    """Yield the lines of the process's standard output as they arrive."""
     assert process.stdout is not None
     while select.select([process.stdout], [], [], TIMEOUT_S)[0]:
         line = process.stdout.readline()

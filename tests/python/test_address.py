@@ -1,4 +1,4 @@
-"""The address of the daemon: the environment, and the user's own daemon, started on demand."""
+"""Tests of the daemon's address: the environment, and the user's own daemon, started on demand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""wait_async(): waits in an asyncio loop, together with the loop's other work."""
+"""Tests of wait_async(): waits in an asyncio loop, together with the loop's other work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def event(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> evf
 
 @pytest.fixture(params=["aio", "the loop itself"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Select the mechanism that reports readiness: kernel AIO, or a reader of the loop."""
+    """Select the mechanism that reports readiness: kernel AIO, or the loop's own add_reader()."""
     if request.param != "aio":
         monkeypatch.setattr(_aio, "acquire_context", lambda operations: None)
     return str(request.param)

@@ -1,4 +1,4 @@
-"""Client: creating, deleting, listing, showing, monitoring and awaiting objects by name."""
+"""Tests of Client: creating, deleting, listing, showing, monitoring and awaiting by name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def test_a_list_has_the_matching_objects_in_the_order_of_their_names(
     assert [shown.name for shown in shared.list(name + "/00?")] == names[:10]
     assert {shown.count for shown in shared.list(name + "/*")} == {7}
     assert set(names) <= {shown.name for shown in shared.list()}
-    first = next(iter(shared.list()))  # The rest is not requested.
+    # This reads only the first object. The client does not request the rest of the list.
+    first = next(iter(shared.list()))
     assert isinstance(first, evfd.Object)
     for i in range(0, 300, 100):
         shared.delete(*names[i : i + 100])
@@ -151,7 +152,8 @@ def test_a_monitor_reports_the_state_and_then_each_change(
     event = evfd.Event(name + "/new", client=shared)
     change = next(changes)
     assert (change.change, change.name) == ("created", name + "/new")
-    event.set()  # On the descriptor, without the daemon.
+    # This writes to the descriptor, without a call to the daemon.
+    event.set()
     change = next(changes)
     assert change.change == "changed"
     assert change.object is not None and change.object.is_set

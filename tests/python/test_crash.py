@@ -1,4 +1,7 @@
-"""A daemon killed fifty times while threads set, wait and arm: no call fails, no token is lost."""
+"""Tests with a daemon that is killed fifty times while threads set, wait and arm.
+
+No call fails, and no token is lost.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Ledger:
 
 
 class Work:
-    """The work of the threads until `is_over` is set."""
+    """The calls that threads make until `is_over` is set."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self.daemon = daemon
@@ -62,7 +65,7 @@ class Work:
         return ledger
 
     def create_and_delete(self, number: int) -> int:
-        """Create and delete objects; return the number of those that remain."""
+        """Create and delete objects; return how many objects remain."""
         random_source = random.Random(number)
         existing: set[str] = set()
         while not self.is_over.is_set():
@@ -78,7 +81,7 @@ class Work:
         return len(existing)
 
     def pulse(self) -> int:
-        """Set a pulse; return how often."""
+        """Set and clear a pulse again and again; return how often."""
         pulse = evfd.Pulse("pulse", client=self.client)
         count = 0
         while not self.is_over.is_set():
@@ -89,7 +92,10 @@ class Work:
         return count
 
     def arm(self) -> int:
-        """Arm a timer again and again: each schedule must reach its open descriptor."""
+        """Arm a timer again and again; return how often.
+
+        Each schedule must reach the timer's open descriptor.
+        """
         timer = evfd.Timer("timer", after=3600, client=self.client)
         count = 0
         while not self.is_over.is_set():
@@ -102,7 +108,10 @@ class Work:
         return count
 
     def wait_in_asyncio_loop(self) -> int:
-        """Set an event again and again: a task must see each set and answer it."""
+        """Set an event again and again; return how often.
+
+        A task of an asyncio loop must see each set and answer it.
+        """
         event = evfd.Event("event", client=self.client)
         answer = evfd.Event("answer", auto=True, client=self.client)
         count = 0
@@ -137,7 +146,7 @@ def test_fifty_kills_lose_no_token_and_raise_no_error(supervised: DaemonProcess)
     watching = supervised.client()
     for _ in range(KILLS):
         supervised.kill_supervised()
-        # Vary the age at which a daemon is killed.
+        # Let each daemon live for a random time, of at most 30 ms, before the next kill.
         until = time.monotonic() + random_source.uniform(0, 0.03)
         while time.monotonic() < until:
             watching.status()

@@ -1,4 +1,4 @@
-"""A process that changes its user and continues to use its client, events and subscriptions."""
+"""Tests of a process that changes its user and then uses its client, events and subscriptions."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_a_wait_by_name_uses_the_current_credentials(reachable: DaemonProcess, n
     def work() -> None:
         client = reachable.client()
         client.create(name, "semaphore", initial=2, permissions=0o600)
-        client.wait(name)  # In a session of its own, which stays open for the next wait.
+        # This wait runs in a session of its own, which stays open for the next wait.
+        client.wait(name)
         os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.wait(name, timeout=0)
@@ -106,7 +107,8 @@ def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
         client.delete(name + "/pulse")
         assert client.show(name + "/mine").is_set
         connections = client.status().connections
-        for _ in range(3):  # The session of each user keeps its connection.
+        # The session of each user keeps its connection, so the number of connections stays.
+        for _ in range(3):
             os.seteuid(_OTHER_UID)
             assert client.show(name + "/other").owner_uid == _OTHER_UID
             os.seteuid(0)
@@ -191,7 +193,8 @@ def test_a_client_keeps_the_handles_of_64_former_users(
             client.status()
         with pytest.raises(evfd.LimitError, match="64 former users"):
             client.wait(name, timeout=0)
-        _act_as(_FIRST_USER, client.status)  # This user has a session already.
+        # This user has a session already, so the call succeeds.
+        _act_as(_FIRST_USER, client.status)
         opened.pop().close()
         assert poll_until(lambda: client.status().connections == before + most)
         client.set(name)

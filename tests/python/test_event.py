@@ -1,4 +1,4 @@
-"""Named events: creating and opening them, their modes, and access by other processes."""
+"""Tests of named events: creating and opening them, their modes, and access by other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The example programs in client/examples/python, run as a user runs them."""
+"""Tests of the example programs in client/examples/python, run as a user runs them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Run = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def run(running: DaemonProcess) -> Iterator[Run]:
-    """Return a function that starts an example; its output can be read."""
+    """Return a function that starts an example, whose output the test can read."""
     started = []
 
     def begin(name: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -44,7 +44,7 @@ def run(running: DaemonProcess) -> Iterator[Run]:
 
 
 def read_after(lines: Iterator[str], beginning: str) -> str:
-    """Read lines until one has this beginning; return its rest."""
+    """Read lines until one begins with `beginning`; return the rest of that line."""
     for line in lines:
         if line.startswith(beginning):
             return line[len(beginning) :]
@@ -103,7 +103,9 @@ def test_the_idle_server_sleeps_without_a_timeout(
         serving = Worker(server.serve_forever)
         assert all_wait(server, [serving])
         call = Path(f"/proc/self/task/{serving.native_id}/syscall").read_text().split()
-        assert call[5] == "0x0"  # The timeout of select(2); TCPServer's is half a second.
+        # The timeout of select(2) is a null pointer. The timeout of socketserver.TCPServer is half
+        # a second.
+        assert call[5] == "0x0"
         server.shutdown()
         serving.result()
 
@@ -136,8 +138,8 @@ def test_three_timers_and_a_socket_in_one_loop_print_the_output_of_the_howto(
     lines = read_lines(program)
     port = int(read_after(lines, "Listening on port "))
 
-    # In three seconds timer 1 expires 12 times, timer 2 6 times, timer 3 4 times. An iteration that
-    # comes late reads several expirations at once, and counts them.
+    # In three seconds timer 1 expires 12 times, timer 2 6 times and timer 3 4 times. An iteration
+    # of the program that comes late reads several expirations at once, and counts all of them.
     counts = {1: 0, 2: 0, 3: 0}
     descriptors: dict[int, str] = {}
     while counts[1] < 12 or counts[2] < 6 or counts[3] < 4:

@@ -1,4 +1,4 @@
-"""The lock of a client: threads acquire it in the order of their arrival."""
+"""Tests of the fair lock of a client: threads acquire it in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ def test_a_waiter_interrupted_by_a_signal_leaves_the_queue() -> None:
     before = signal.signal(signal.SIGALRM, leave)
     try:
         with pytest.raises(Interrupted):
-            # Again and again: a signal that comes just before the lock blocks interrupts nothing.
+            # Sends the signal again and again, because a signal that comes just before the lock
+            # blocks interrupts nothing.
             signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
             with fair_lock, lock:
                 raise AssertionError("the lock was held by another thread")

@@ -1,4 +1,4 @@
-"""After os.fork(): a child gets its own connection, whatever the parent's threads were doing."""
+"""Tests of os.fork(): a child gets its own connection, whatever the parent's threads were doing."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None
     for _ in range(300):
         assert client.show(name).name == name
     child.join()
-    # The exit of the child ended none of the parent's objects.
+    # The exit of the child has ended none of the parent's objects.
     assert client.show(name).lifetime == "session"
     assert not event.is_set()
     assert poll_until(lambda: client.status().connections == before)
@@ -58,12 +58,13 @@ def test_temporary_objects_end_with_the_parent_while_a_child_lives(
     def parent() -> None:
         client = alone.client()
         evfd.Event(name + "/mine", lifetime="session", client=client)
-        # A subscription starts the resume thread, which has a duplicate of the connection.
+        # A subscription starts the resume thread, which has a duplicate of the client's connection.
         pulse = evfd.Pulse(name + "/pulse", client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
         assert poll_until(lambda: watching.status().waits > 0)
-        Child(grandchild)  # The grandchild outlives its parent.
+        # The grandchild outlives its parent, the process that calls this function.
+        Child(grandchild)
         assert began.wait(TIMEOUT_S)
         assert pulse.wait(0) == 0
 
@@ -148,7 +149,8 @@ def test_a_child_that_never_calls_the_library_keeps_no_object_of_a_killed_parent
         client = alone.client()
         assert poll_until(lambda: list(client.list(name + "/mine")) == [])
         assert poll_until(lambda: client.status().waits == 0)
-        assert not select.select([ending], [], [], 0)[0]  # The child was alive all the time.
+        # The grandchild has been alive all the time.
+        assert not select.select([ending], [], [], 0)[0]
     finally:
         may_end.set()
         assert select.select([ending], [], [], TIMEOUT_S)[0]

@@ -1,4 +1,4 @@
-"""Whole interpreters: they leave nothing behind at the daemon when they exit, and print nothing."""
+"""Tests of an interpreter's exit: it leaves nothing behind at the daemon, and prints nothing."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ async def work():
 asyncio.run(work())
 """
 
-# A shell without job control starts background programs with SIGINT ignored.
+# A program that waits for an event. It enables SIGINT, because a shell without job control starts
+# background programs with SIGINT ignored.
 WAIT = """
 import evfd, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)

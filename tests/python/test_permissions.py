@@ -1,4 +1,4 @@
-"""Access with reduced permissions: as another user if the tests run as root, else as the owner."""
+"""Tests of reduced permissions: as another user if the tests run as root, else as the owner."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SET_ONLY = 0o222
 
 @pytest.fixture
 def as_unprivileged(running: DaemonProcess) -> Callable[[Callable[[evfd.Client], None]], Child]:
-    """Return a function that runs its argument in a child that the permissions apply to."""
+    """Return a function that runs its argument in a child process that is not root."""
 
     def begin(work: Callable[[evfd.Client], None]) -> Child:
         def child() -> None:

@@ -1,4 +1,4 @@
-"""Pulses: every set reaches each current subscriber once, and is counted for each of them."""
+"""Tests of pulses: every set reaches each current subscriber once and increments its count."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_a_set_releases_all_waiters(running: DaemonProcess, shared: evfd.Client,
 
     def count_to_four(pulse: evfd.Pulse) -> int:
         counted = 0
-        while counted < 4:  # The daemon may add the four in several steps.
+        # The daemon can add the four pulses to the counter in several steps.
+        while counted < 4:
             counted += pulse.wait(TIMEOUT_S)
         return counted
 

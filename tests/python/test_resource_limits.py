@@ -1,4 +1,4 @@
-"""A process without free descriptors: an operation that needs one fails, and nothing else ends."""
+"""Tests of a process without free descriptors: only an operation that needs one fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ from harness import TIMEOUT_S, DaemonProcess, Worker, descriptors, poll_until, e
 
 @pytest.fixture(autouse=True)
 def no_resume_thread_of_an_earlier_test() -> None:
-    """Wait until these threads have ended: a descriptor that one closes would be free in a test."""
+    """Wait until the resume threads of earlier tests have ended.
+
+    A descriptor that such a thread closes would be free in the test.
+    """
     assert poll_until(
         lambda: all(thread.name != "evfd-resume" for thread in threading.enumerate())
     )
@@ -28,7 +31,8 @@ def no_resume_thread_of_an_earlier_test() -> None:
 def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
     running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # A resume thread closes and makes duplicates of the connection at any time.
+    # Start no resume thread, because such a thread closes and makes duplicates of the connection at
+    # any time.
     monkeypatch.setattr("evfd.client._start_resume_thread", lambda client: None)
     client = running.client()
     client.create(name, lifetime="session")
@@ -85,7 +89,8 @@ def test_the_resume_thread_retries_when_it_has_no_descriptor(
 
     monkeypatch.setattr(Connection, "duplicate", try_to_duplicate)
     with exhausted_descriptors(but=2):
-        pulse = evfd.Pulse("p", client=client)  # The pulse's, and the resume thread's eventfd.
+        # The two free descriptors are for the pulse and for the eventfd of the resume thread.
+        pulse = evfd.Pulse("p", client=client)
         assert has_tried.wait(TIMEOUT_S)
     supervised.kill_supervised()
     waiting = Worker(lambda: pulse.wait(TIMEOUT_S))

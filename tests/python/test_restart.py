@@ -1,4 +1,7 @@
-"""A daemon that is killed, restarted, missing or hanging: a caller notices a delay at most."""
+"""Tests of a daemon that is killed, restarted, missing or hanging.
+
+A caller notices a delay at most.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +70,7 @@ def test_an_object_of_a_process_survives_execve_and_a_kill(
         assert process.stdin and process.stdout
         process.stdin.write(b"x")
         process.stdin.flush()
-        assert process.stdout.read(1) == b"x"  # cat(1) runs now.
+        assert process.stdout.read(1) == b"x"  # The echo shows that cat(1) is running.
         supervised.kill_supervised()
         assert client.show("mine").lifetime == "process"
     assert poll_until(lambda: list(client.list()) == [])
@@ -133,7 +136,8 @@ def test_a_wait_on_a_descriptor_is_unaffected_by_a_kill(supervised: DaemonProces
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     supervised.kill_supervised()
-    client.set("e")  # The next daemon has the same eventfd.
+    # The next daemon has the eventfd that the thread waits for.
+    client.set("e")
     assert waiting.result() is True
 
 
@@ -181,7 +185,8 @@ def test_a_daemon_that_hangs_is_an_error(start: Start) -> None:
             with pytest.raises(TimeoutError) as raised:
                 call()
             assert isinstance(raised.value, evfd.NoAnswerError)
-        semaphore.release()  # On the descriptor, without the daemon.
+        # This writes to the descriptor, without a call to the daemon.
+        semaphore.release()
         assert semaphore.acquire(timeout=TIMEOUT_S)
     finally:
         os.kill(daemon.process.pid, signal.SIGCONT)
@@ -210,7 +215,8 @@ def test_the_reply_to_an_abandoned_wait_reaches_no_other_wait(
 
 
 def test_a_call_that_may_have_been_executed_is_an_error(start: Start) -> None:
-    daemon = start()  # Without a supervisor: the next daemon has no state.
+    # No supervisor keeps the state, so the next daemon does not know the call.
+    daemon = start()
     client = daemon.client()
     client.status()
     os.kill(daemon.process.pid, signal.SIGSTOP)
@@ -227,12 +233,12 @@ def test_a_call_that_may_have_been_executed_is_an_error(start: Start) -> None:
 
 
 class Interrupted(Exception):
-    """The exception of the signal handler."""
+    """The exception that the signal handler raises."""
 
 
 @contextlib.contextmanager
 def stopped_and_interrupted(daemon: int) -> Iterator[None]:
-    """Stop the daemon, and raise out of the call in the body from a signal handler."""
+    """Stop the daemon; in the body, a signal handler raises Interrupted once the call blocks."""
 
     def leave(number: int, frame: object) -> None:
         raise Interrupted
@@ -309,7 +315,8 @@ def test_a_call_interrupted_twice_is_executed_once(start: Start) -> None:
     with stopped_and_interrupted(daemon.process.pid):
         client.set("e")
     with stopped_and_interrupted(daemon.process.pid):
-        client.set("e", count=10)  # Not sent before the first set is answered.
+        # The client sends this call only after the daemon has answered the first set.
+        client.set("e", count=10)
     os.kill(daemon.process.pid, signal.SIGCONT)
     assert client.show("e").count == 1
 

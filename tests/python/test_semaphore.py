@@ -1,4 +1,4 @@
-"""Semaphores: named and private ones behave as threading.Semaphore in all common operations."""
+"""Tests that named and private semaphores behave as threading.Semaphore in common operations."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make
 
 
 def all_acquire(semaphore: Any, workers: list[Worker[Any]]) -> bool:
-    """Poll until all of them wait for a token."""
+    """Poll until all workers wait for a token; return False on timeout."""
     if isinstance(semaphore, threading.Semaphore):
         waiters = semaphore._cond._waiters  # type: ignore[attr-defined]
         return poll_until(lambda: len(waiters) == len(workers))

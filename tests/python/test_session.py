@@ -1,4 +1,4 @@
-"""The session's protocol against a fake daemon: the calls on the wire, and invalid replies."""
+"""Tests of the session's protocol against a fake daemon: the calls, and invalid replies."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ REQUIREMENTS: Sequence[Literal["any", "all"]] = ("any", "all")
 
 
 class Wire:
-    """The daemon's end of one connection."""
+    """The fake daemon's end of one connection."""
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
@@ -38,7 +38,7 @@ class Wire:
         self._unread = b""
 
     def call(self) -> Any:
-        """Return the next call."""
+        """Wait for the next call and return it."""
         while b"\0" not in self._unread:
             data = self.connection.recv(65536)
             assert data, "the client closed the connection"
@@ -47,7 +47,7 @@ class Wire:
         return json.loads(frame)
 
     def begin(self) -> Any:
-        """Return the call that starts the session."""
+        """Wait for the call that starts the session and return it."""
         call = self.call()
         assert call["method"] == "io.evfdd.Resume"
         return call
@@ -61,7 +61,7 @@ class Wire:
 
 
 class FakeDaemon:
-    """A daemon whose replies the test writes."""
+    """A daemon whose replies the test chooses."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -137,7 +137,8 @@ def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDae
     with (wire := fake_daemon.accept()).connection:
         session = wire.begin()["parameters"]["session"]
         wire.call()
-        fake_daemon.close()  # The call may have been executed, and no daemon restarts in time.
+        # The daemon can have executed the call before it ended, and no other daemon starts in time.
+        fake_daemon.close()
     with pytest.raises(evfd.NoDaemonError):
         calling.result()
     fake_daemon.listen()
@@ -163,7 +164,7 @@ def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon)
             event = calling.result()
             assert os.readlink(f"/proc/self/fd/{event.fileno()}").startswith("pipe:")
             assert not os.get_inheritable(event.fileno())
-            # A reply that names a descriptor and carries none.
+            # This reply names a descriptor and carries none.
             calling = Worker(lambda: evfd.Event("e", client=client))
             wire.call()
             wire.reply({"objects": [{**opened, "fileDescriptor": 0}]})
@@ -255,7 +256,7 @@ def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: Lis
             wire.reply(answer)
             with pytest.raises(evfd.SystemFailureError, match="cannot be understood"):
                 waiting.result()
-    # The client does not use that session again.
+    # The client does not use the session of an invalid reply again.
     waiting = Worker(lambda: client.wait("e"))
     with (wire := fake_daemon.accept()).connection:
         wire.begin()
@@ -277,7 +278,8 @@ def test_an_error_reply_proves_that_the_daemon_is_alive(
             main.begin()
             main.call()
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
-            assert main.call()["method"] == "io.evfdd.Status"  # The wait continues.
+            # The client continues to wait and asks whether the daemon is alive.
+            assert main.call()["method"] == "io.evfdd.Status"
             wire.reply({"fired": [{"name": "e", "count": 1, "index": 0, "id": 7}]})
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
             assert waiting.result() == [evfd.Fired("e", 1, 0, 7)]
@@ -292,7 +294,8 @@ def test_a_list_read_more_slowly_than_the_timeout_continues(fake_daemon: FakeDae
         wire.call()
         wire.reply({"objects": [{**OBJECT, "name": "a"}]}, continues=True)
         assert reading.result().name == "a"
-        assert evfd.Event().wait(2.1) is False  # Longer than the client's timeout.
+        # This pause is longer than the client's timeout.
+        assert evfd.Event().wait(2.1) is False
     rest = Worker(lambda: list(listing))
     with (wire := fake_daemon.accept()).connection:
         wire.begin()

@@ -1,4 +1,7 @@
-"""System calls that fail unexpectedly: an evfd.Error with that errno, and no call is repeated."""
+"""Tests of system calls that fail unexpectedly.
+
+The package raises an evfd.Error with the errno of the call, and repeats no call.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ def require_numbers() -> None:
 
 
 def fail(call: str, error: int) -> None:
-    """Make a system call of this thread fail from here on. seccomp(2)"""
+    """Make a system call of this thread fail with `error` from here on, by seccomp(2)."""
     number = _NUMBERS[os.uname().machine][call]
     program = b"".join(
         struct.pack("=HBBI", operation, if_true, if_false, value)
@@ -79,7 +82,8 @@ def test_a_failing_system_call_raises_an_evfd_error(call: str, use: Callable[[],
         pytest.skip("there is no kernel AIO")
 
     def work() -> None:
-        evfd.supports_latched_wait()  # The package probes for kernel AIO once.
+        # The package probes for kernel AIO only once. It does so here, before fail() takes effect.
+        evfd.supports_latched_wait()
         fail(call, errno.ENOMEM)
         check_raises(errno.ENOMEM, use)
 

@@ -1,6 +1,7 @@
-"""The documented behaviour of threading.Event, and of EventFD of the package eventfd.
+"""Tests of the documented behaviour of threading.Event, and of EventFD of the package eventfd.
 
-Each test runs with private and named events, and with threading.Event where that has the feature.
+Each test runs with private and named events, and with threading.Event if that class
+has the tested feature.
 """
 
 from __future__ import annotations
@@ -36,13 +37,19 @@ Make = Callable[[], Any]
 
 @pytest.fixture(params=["threading", "private", "named"])
 def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
-    """Return a constructor of each kind; the tests state the behaviour of threading.Event."""
+    """Return the constructor of threading.Event, of private events or of named events.
+
+    The tests with this fixture state the behaviour of threading.Event.
+    """
     return _maker(request.param, shared, name)
 
 
 @pytest.fixture(params=["private", "named"])
 def make_with_descriptor(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
-    """Return a constructor of each kind with a descriptor; the tests state that of EventFD."""
+    """Return the constructor of private events or of named events, which have a descriptor.
+
+    The tests with this fixture state the behaviour of EventFD.
+    """
     return _maker(request.param, shared, name)
 
 
@@ -77,7 +84,7 @@ def test_the_flag_is_false_at_first(event: Any) -> None:
     assert event.wait(0) is False
 
 
-# is_set()
+# Tests of is_set().
 
 
 def test_is_set_returns_the_flag(event: Any) -> None:
@@ -102,7 +109,7 @@ def test_isset_is_a_deprecated_alias(event: Any) -> None:
         assert event.isSet() is True
 
 
-# set()
+# Tests of set().
 
 
 def test_set_sets_the_flag_and_returns_none(event: Any) -> None:
@@ -149,7 +156,7 @@ def test_a_wait_consumes_nothing(event: Any) -> None:
     assert event.is_set()
 
 
-# clear()
+# Tests of clear().
 
 
 def test_clear_resets_the_flag_and_returns_none(event: Any) -> None:
@@ -176,7 +183,7 @@ def test_a_wait_after_a_clear_blocks_until_the_next_set(event: Any) -> None:
     assert waiting.result() is True
 
 
-# wait()
+# Tests of wait().
 
 
 def test_a_wait_blocks_until_the_flag_is_true(event: Any) -> None:
@@ -346,7 +353,7 @@ def test_an_event_equals_only_itself_and_can_be_a_key(make: Make) -> None:
     assert len({one, other, one}) == 2
 
 
-# EventFD
+# Tests of the behaviour of EventFD.
 
 
 def test_an_event_has_all_methods_of_threading_event() -> None:
@@ -374,7 +381,7 @@ def test_a_select_blocks_until_the_event_is_set(selectable: Any) -> None:
     assert all_wait(selectable, [selecting])
     selectable.set()
     assert selecting.result() == [selectable]
-    assert selectable.is_set()  # The select consumed nothing.
+    assert selectable.is_set()  # The call of select() has consumed nothing.
 
 
 def _by_poll(event: Any) -> bool:
@@ -475,12 +482,14 @@ def test_the_end_of_a_with_statement_closes_the_descriptor(
 
 
 def test_the_last_reference_closes_the_descriptor(make_with_descriptor: Make) -> None:
-    kept = make_with_descriptor()  # The first one connects the client.
+    # The first event connects the client, which opens descriptors of its own.
+    kept = make_with_descriptor()
     gc.collect()
     before = descriptors()
     made = [make_with_descriptor() for _ in range(20)]
     assert len(descriptors()) == len(before) + 20
-    made.append(made)  # A cycle.
+    # The list refers to itself, so only the garbage collector deletes it.
+    made.append(made)
     del made
     gc.collect()
     assert descriptors() == before
@@ -503,7 +512,7 @@ def test_the_descriptor_stays_open_during_a_wait(make_with_descriptor: Make) -> 
         os.close(duplicate)
 
 
-# After a fork: parent and child share the descriptor.
+# Tests after a fork: the parent and the child share the descriptor.
 
 
 def test_a_child_of_fork_can_set_the_event_for_its_parent(selectable: Any) -> None:
@@ -532,7 +541,8 @@ def test_a_parent_can_set_the_event_for_its_child(selectable: Any) -> None:
 
 def test_threads_of_a_child_of_fork_can_wait(selectable: Any) -> None:
     waiting = [Worker(selectable.wait) for _ in range(4)]
-    assert all_wait(selectable, waiting)  # Their AIO contexts do not exist in a child.
+    # The AIO contexts of these waits do not exist in a child.
+    assert all_wait(selectable, waiting)
 
     def use() -> None:
         waiting_here = [Worker(lambda: selectable.wait(TIMEOUT_S)) for _ in range(4)]

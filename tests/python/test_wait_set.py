@@ -1,4 +1,4 @@
-"""Waits for any or all of several events, semaphores, pulses and timers."""
+"""Tests of waits for any or all of several events, semaphores, pulses and timers."""
 
 from __future__ import annotations
 
@@ -136,7 +136,9 @@ def test_wait_all_times_out_though_it_has_to_return_tokens(
     running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     link = running.directory / "link"
-    link.symlink_to(running.path)  # Another path: the client cannot detect the duplicate.
+    # Through another path to the socket, the library cannot detect that both semaphores are the
+    # same.
+    link.symlink_to(running.path)
     one = evfd.Semaphore(name, 1, client=shared)
     other = evfd.Semaphore(name, client=evfd.Client(str(link)))
     for timeout in (0, 0.001):

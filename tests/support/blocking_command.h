@@ -25,14 +25,14 @@ public:
         started_fifo_ = UniqueFd{::open(started_path_.c_str(), O_RDWR | O_CLOEXEC)};
         finish_fifo_ = UniqueFd{::open(finish_path_.c_str(), O_RDWR | O_CLOEXEC)};
     }
-    // A shell script that reports its name and count, then exits with the status that finish()
-    // sends, or at end of file.
+    // Returns a shell script that prints $EVFD_NAME and $EVFD_COUNT to the first FIFO. The script
+    // exits with the status that finish() sends, or at end of file.
     std::string script() const
     {
         return "exec 3< " + finish_path_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + started_path_ +
                "; read -r answer <&3; exit \"$answer\"";
     }
-    // A read(2) from this FIFO blocks until finish().
+    // Returns the path of the second FIFO. A read(2) from it blocks until finish() is called.
     const std::string& finish_path() const { return finish_path_; }
     std::string await_start()
     {

@@ -1,4 +1,4 @@
-// Includes Catch2 2 or Catch2 3, whichever is installed.
+// Includes Catch2 2 or Catch2 3, depending on which is installed.
 #pragma once
 
 #ifdef EVFDD_CATCH2_V3

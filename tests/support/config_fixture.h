@@ -1,4 +1,4 @@
-// Configuration files in a temporary directory.
+// Configuration files in a temporary directory, for unit tests.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -25,7 +25,7 @@ struct ConfigFiles {
     TemporaryDirectory directory;
 };
 
-// Returns the configuration of `text`, which must be valid.
+// Returns the configuration that `text` describes. The text must be valid.
 inline Config load_valid_config(std::string_view text)
 {
     const ConfigFiles files{text};
@@ -35,7 +35,8 @@ inline Config load_valid_config(std::string_view text)
     return *std::move(config);
 }
 
-// Returns the error without its directory, "evfdd.json:3: limits.objects: ...", or an empty string.
+// Returns the error of the configuration without its directory, such as "evfdd.json:3:
+// limits.objects: ...". Returns an empty string for a valid configuration.
 inline std::string error_text(const ConfigFiles& files)
 {
     const auto config = files.load();

@@ -11,7 +11,8 @@ namespace evfd::e2e {
 class ReloadableDaemon {
 public:
     explicit ReloadableDaemon(std::string_view text) : daemon{start(text)} {}
-    // Returns once `message` is in the log of the daemon.
+    // Rewrites the configuration file and makes the daemon reload it. Returns once the daemon has
+    // logged `message`.
     void reload(std::string_view text, std::string_view message)
     {
         write_file(file, text);

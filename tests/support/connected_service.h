@@ -1,5 +1,5 @@
-// A daemon without its listening socket. Clients connect by socketpairs, and the owner runs the
-// loop.
+// A daemon without its listening socket. Clients connect by socketpairs, and the owner of the
+// object runs the event loop.
 #pragma once
 
 #include "daemon/base/kernel_features.h"
@@ -19,15 +19,15 @@
 
 namespace evfd::daemon {
 
-// Returns the text without the ids of objects, because no two daemons give the same ones.
+// Returns the text without the ids of objects, because the ids differ from daemon to daemon.
 inline std::string without_ids(const std::string& text)
 {
     static const std::regex id{R"(,"id":[0-9]+)"};
     return std::regex_replace(text, id, "");
 }
 
-// The daemon for unit tests and fuzzers: a server without a listener. connect() and accept() admit
-// clients, whose identity the caller states.
+// The daemon for unit tests and fuzzers: a server without a listening socket. connect() and
+// accept() admit clients, whose identity the caller states.
 class ConnectedService {
 public:
     ConnectedService(LimitTable limits, EventfdIncrementer incrementer, DescriptorBudget budget)
@@ -35,7 +35,7 @@ public:
           service{loop, std::move(limits), state_store, std::move(incrementer), budget}
     {
     }
-    // Recovers the state that an earlier instance left.
+    // Recovers the state that an earlier instance left in the descriptors `inherited`.
     ConnectedService(LimitTable limits, EventfdIncrementer incrementer, DescriptorBudget budget,
                      StateStore::Descriptors inherited, nanoseconds grace)
         : state_store{loop, std::move(inherited), recovered},
@@ -44,8 +44,8 @@ public:
         service.restore(std::move(recovered), grace);
     }
 
-    // Returns the client's end, or an empty descriptor if the user is at its limit. Throws
-    // std::exception.
+    // Connects a client with the identity `peer`. Returns the client's end, or an empty descriptor
+    // if the user is at its limit. Throws std::exception.
     UniqueFd connect(const Peer& peer)
     {
         std::array<int, 2> ends{};
@@ -54,7 +54,7 @@ public:
         UniqueFd far{ends[1]};
         return accept(peer, UniqueFd{ends[0]}) == Admission::admitted ? std::move(far) : UniqueFd{};
     }
-    // Adopts the daemon's end of a socketpair.
+    // Admits a client with the identity `peer`. `near` is the daemon's end of a socketpair.
     Admission accept(const Peer& peer, UniqueFd near)
     {
         return server_.admit(std::move(near), peer, IncomingFds::none);

@@ -78,7 +78,7 @@ void DaemonProcess::restart()
     process_.emplace(start_daemon(directory_, command_));
 }
 
-// The daemon is not a child of the test, so only the supervisor can end it.
+// Ends the daemon through its supervisor, because the daemon is not a child of the test.
 SupervisedDaemon::~SupervisedDaemon()
 {
     const UniqueFd supervisor_pidfd = pidfd_of(pid());
@@ -125,7 +125,7 @@ pid_t SupervisedDaemon::kill_daemon() const
     const auto kill_one = [&] {
         now = daemon_pid();
         const auto its = now > 0 ? pidfd_of(now) : UniqueFd{};
-        // A dead daemon is a zombie until the supervisor reaps it.
+        // A killed daemon keeps its pid, as a zombie, until the supervisor reaps it.
         if (!its || await_readable(its.get(), 0ns) || daemon_pid() != now)
             return false;
         ::syscall(SYS_pidfd_send_signal, its.get(), SIGKILL, nullptr, 0);
@@ -178,7 +178,7 @@ std::string DaemonProcess::checked_ctl(std::vector<std::string> arguments) const
 bool DaemonProcess::has_waits(std::string_view name, std::int64_t count) const
 {
     WireClient client{path_};
-    // Without an object of that name only Status has a count.
+    // If no object has the name, only Status reports the number of waits.
     return poll_until([&] {
         const auto shown = client.request("Show", {{"name", name}});
         const auto waits = shown.contains("error") ? client.request("Status")["parameters"]["waits"]
@@ -246,8 +246,8 @@ std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
     std::vector<std::string> calls;
     std::istringstream lines{read_file(trace)};
     for (std::string line; std::getline(lines, line);)
-        // strace interrupts the system call in which the daemon sleeps, and the daemon then
-        // restarts it.
+        // strace(1) interrupts the system call in which the daemon sleeps, and the daemon then
+        // restarts the call.
         if (!line.contains("epoll_pwait2(") && !line.contains("ppoll(") &&
             !line.contains("restart_syscall(") && !line.contains("--- SIG") &&
             !line.contains("epoll_pwait2 resumed") && !line.contains("ppoll resumed"))

@@ -4,7 +4,7 @@
 // to a socket of the test (sd_notify(3)). A test speaks to it in three ways: with evfdctl (ctl()
 // and checked_ctl()), with the library (client()), and byte by byte (WireClient). kill() and
 // restart() lose all objects, since nothing stores the daemon's descriptors meanwhile.
-// SupervisedDaemon runs the same daemon below `evfdd --supervise`, which keeps them over
+// SupervisedDaemon runs the same daemon below `evfdd --supervise`, which keeps the objects over
 // kill_daemon().
 //
 // The log of the daemon is a file in its directory. The destructor prints it if the test fails.
@@ -24,19 +24,21 @@
 
 namespace evfd::e2e {
 
-// Resources that a process has used so far, from /proc. Equal values mean an idle process.
+// Resources that a process has used so far, from /proc. Two equal values mean that the process was
+// idle between them.
 struct Usage {
-    std::uint64_t ticks = 0;    // CPU time.
+    std::uint64_t ticks = 0;    // CPU time in clock ticks.
     std::uint64_t switches = 0; // Context switches: each system call that sleeps causes one.
-    std::uint64_t io_calls = 0; // Reads and writes.
-    std::string blocked_in;     // The system call and its arguments.
+    std::uint64_t io_calls = 0; // The number of calls that read or write.
+    std::string blocked_in;     // The system call in which the process sleeps, with its arguments.
     friend bool operator==(const Usage&, const Usage&) = default;
 };
 std::ostream& operator<<(std::ostream& out, const Usage& usage);
 
 class DaemonProcess {
 public:
-    // Returns once clients can connect. `command` has the environment and the user of the daemon.
+    // Starts evfdd and returns once clients can connect. `command` has the environment and the user
+    // of the daemon.
     explicit DaemonProcess(std::vector<std::string> options = {}, Command command = {});
     ~DaemonProcess();
 
@@ -50,7 +52,7 @@ public:
     {
         return Client{Address::at(path_), timeout};
     }
-    // The command line "evfdctl --socket PATH ...".
+    // Returns the command line "evfdctl --socket PATH ...".
     Command ctl_command(std::vector<std::string> arguments) const;
     RunResult ctl(std::vector<std::string> arguments) const
     {
@@ -59,10 +61,11 @@ public:
     // Runs evfdctl, requires success and returns its output.
     std::string checked_ctl(std::vector<std::string> arguments) const;
 
-    // Waits until `count` Wait calls are pending for the name. False at the deadline.
+    // Waits until `count` Wait calls are pending for the name. Returns false at the deadline.
     bool has_waits(std::string_view name, std::int64_t count) const;
     Usage usage() const;
-    bool is_idle() const; // Waits until the daemon sleeps without a timeout. False at the deadline.
+    // Waits until the daemon sleeps without a timeout. Returns false at the deadline.
+    bool is_idle() const;
 
     void kill();    // Sends SIGKILL and reaps the daemon.
     void restart(); // Starts the daemon again after kill() or after it exited.
@@ -80,27 +83,29 @@ public:
     explicit SupervisedDaemon(std::vector<std::string> options = {}, Command command = {});
     ~SupervisedDaemon();
 
-    pid_t daemon_pid() const; // The pid of the current daemon, or 0 between two of them.
-    // Waits for a daemon other than `previous`, and returns its pid. A dead daemon is a child of
-    // the supervisor until it is reaped.
+    // Returns the pid of the current daemon, or 0 while no daemon runs.
+    pid_t daemon_pid() const;
+    // Waits for a daemon other than `previous`, and returns its pid. A dead daemon counts as a
+    // child of the supervisor until the supervisor reaps it.
     pid_t await_daemon_after(pid_t previous) const;
     // Sends SIGKILL to the daemon, and returns its pid once it is dead.
     pid_t kill_daemon() const;
-    void stop_daemon() const; // SIGSTOP, until the daemon is killed.
+    // Stops the daemon by SIGSTOP until it is killed.
+    void stop_daemon() const;
 };
 
-// Processes that are not children of the test, by pid.
-pid_t child_of(pid_t process); // The first child, or 0.
+// The next functions inspect processes that are not children of the test, by their pid.
+pid_t child_of(pid_t process); // Returns the first child, or 0.
 UniqueFd pidfd_of(pid_t process);
 std::size_t descriptors_of(pid_t process);
 
 // Starts evfdd and returns once it has sent READY=1, which means that clients can connect.
 Process start_daemon(const TemporaryDirectory& directory, Command command);
 
-// Skips the test unless it runs as root. `capability` says what only root can do.
+// Skips the test unless it runs as root. `capability` says for what the test needs root.
 void skip_unless_root(std::string_view capability = "become another user");
 void skip_unless_strace();
-// Returns the system calls of the daemon during `action`, as lines of strace(1).
+// Returns the system calls that the daemon makes during `action`, as lines of strace(1).
 std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
                                             const std::function<void()>& action);
 

@@ -1,7 +1,9 @@
-// A registry for unit tests whose functions deliver what they change, as the service has it done.
+// A registry for unit tests whose functions deliver the changes that they make, as the service does
+// in the daemon.
 //
-// Each function that demands a Delivered makes one here, and each change is passed on before the
-// function returns. So a test reads as a list of calls.
+// A function of Registry that changes objects can demand a Delivered, the proof that all earlier
+// changes were delivered. The functions of this class obtain the proof themselves, and they deliver
+// their own changes before they return. So a test only lists its calls.
 #pragma once
 
 #include "daemon/objects/registry.h"
@@ -15,7 +17,8 @@ namespace evfd::daemon {
 
 class DeliveringRegistry : public Registry {
 public:
-    // `apply` passes the changes on; `deliver` is for Registry.
+    // `apply` delivers the changes to their receivers. `deliver` goes to the constructor of
+    // Registry.
     DeliveringRegistry(EventLoop& loop, Quota& quota, StateStore& store,
                        EventfdIncrementer incrementer, std::int64_t budget,
                        EdgeWatcher::Deliver deliver, std::function<void()> apply)
@@ -86,7 +89,7 @@ public:
     {
         return applied(lifetimes.set_permissions(peer, name, permissions, deliver_edges()));
     }
-    // Deletes what the session owns and ends it.
+    // Deletes the objects that the session owns, and ends the session.
     void end(Session& session)
     {
         bool has_more = true;

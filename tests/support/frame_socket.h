@@ -1,4 +1,4 @@
-// The messages of a connection as a test sees them: received bytes, split at zero bytes.
+// The messages that a test receives on a connection: the received bytes, split at zero bytes.
 #pragma once
 
 #include "common/socket.h"
@@ -41,11 +41,11 @@ public:
         unread_.erase(0, end + 1);
         return frame;
     }
-    // Removes all received bytes.
+    // Removes all received bytes and returns them.
     std::string take_unread() { return std::exchange(unread_, {}); }
 
     UniqueFd socket;
-    std::deque<UniqueFd> descriptors; // Received and not yet taken.
+    std::deque<UniqueFd> descriptors; // Descriptors that were received and not yet taken.
 
 private:
     std::string unread_;

@@ -1,4 +1,4 @@
-// Rewrites a journal with frame numbers that no daemon reaches.
+// Makes a copy of a journal with numbers of commits that no real daemon reaches.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -17,10 +17,10 @@
 
 namespace evfd::daemon {
 
-// Returns a copy of the commits of `journal`, numbered from `first` on.
+// Returns a copy of `journal` in which the first commit has the number `first`.
 inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
 {
-    constexpr std::size_t page = 4096; // Precedes the first frame.
+    constexpr std::size_t page = 4096; // The first frame begins after this page.
     struct FrameHead {
         std::uint32_t magic, size;
         std::uint64_t number, checksum;

@@ -1,4 +1,4 @@
-// Daemons that behave as on an older kernel, so that a test covers both.
+// Options that make a daemon behave as on an older kernel, so that a test covers both kernels.
 #pragma once
 
 #include "common/socket.h"
@@ -11,7 +11,7 @@
 
 namespace evfd::e2e {
 
-// Options that disable SO_PASSRIGHTS, which exists since Linux 6.16.
+// The options that disable SO_PASSRIGHTS, which exists since Linux 6.16.
 inline const std::vector<std::string> without_pass_rights{"--without-kernel-feature",
                                                           "pass-rights"};
 

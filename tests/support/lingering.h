@@ -37,12 +37,14 @@ public:
     LingeringSocket& operator=(LingeringSocket&&) = delete;
     ~LingeringSocket()
     {
-        if (sender_) // The close below would block.
+        // Disables SO_LINGER, because the destructor of sender_ would block.
+        if (sender_)
             linger(0);
     }
 
     const UniqueFd& fd() const { return sender_; }
-    // Closes this reference once the socket is in flight. The reference in flight is then the last.
+    // Closes this descriptor of the socket. Call it while the socket is in flight: the reference in
+    // flight is then the last.
     void close_sender() { sender_ = {}; }
 
 private:

@@ -1,4 +1,4 @@
-// A listening socket, as systemd passes it to a daemon.
+// A listening socket, like the one that systemd passes to a daemon.
 #pragma once
 
 #include "tests/support/process.h"
@@ -11,7 +11,7 @@
 
 namespace evfd::e2e {
 
-// Every user may connect to it.
+// Returns a socket that listens at `path`. Every user is allowed to connect to the socket.
 inline UniqueFd listen_at(const std::string& path, int type = SOCK_STREAM)
 {
     UniqueFd socket{::socket(AF_UNIX, type | SOCK_CLOEXEC, 0)};

@@ -1,4 +1,4 @@
-// Literals for names, permissions and patterns, and messages to text and back.
+// Literals for names, permissions and patterns, and conversions between messages and text.
 #pragma once
 
 #include "common/codec.h"
@@ -36,7 +36,7 @@ inline Pattern operator""_pattern(const char* text, std::size_t size)
     return *std::move(pattern);
 }
 
-// Returns a duplicate, as the receiver of a message gets it.
+// Returns a duplicate of the descriptor, as the receiver of the message gets it.
 inline UniqueFd received_copy(const PassedFd& passed)
 {
     return UniqueFd{::fcntl(passed.number(), F_DUPFD_CLOEXEC, 0)};
@@ -70,7 +70,7 @@ std::expected<T, BadField> from_text(std::string_view text)
     return from_text<T>(text, incoming);
 }
 
-// Returns the name of the wrong field, or "(none)" for a valid message.
+// Returns the name of the first invalid field of a message, or "(none)" for a valid message.
 template <Message T>
 std::string wrong_field(std::string_view text)
 {

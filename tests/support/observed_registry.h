@@ -15,7 +15,7 @@
 
 namespace evfd::daemon {
 
-// A registry whose changes are recorded, and a session of alice and of bob.
+// A registry whose changes are recorded, with a session of alice and a session of bob.
 struct ObservedRegistry {
     explicit ObservedRegistry(Limits limits = default_limits, std::int64_t budget = ample_budget)
         : quota{limits}, registry{loop,
@@ -96,7 +96,7 @@ private:
         recorded +=
             (recorded.empty() ? "" : "; ") + std::string{to_text(change.kind)} + " " + name.text();
         auto* changed = registry.objects.find(change.object);
-        // A deletion is reported once the registry no longer finds the name.
+        // The registry still finds the object of every change but a deletion.
         CHECK((changed == nullptr) == (change.kind == Kind::deleted));
         if (change.kind != Kind::created)
             return;

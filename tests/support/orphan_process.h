@@ -1,4 +1,4 @@
-// The state that a killed process leaves behind while its child lives.
+// A process that was killed while its child lives, for tests of what the process leaves behind.
 #pragma once
 
 #include "tests/support/process.h"

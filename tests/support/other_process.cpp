@@ -70,7 +70,7 @@ OtherProcess::~OtherProcess()
     reap();
 }
 
-// Only system calls: the parent may have had other threads at fork(2).
+// Makes only system calls, because the parent can have had other threads at fork(2).
 void OtherProcess::run(const UniqueFd& control)
 {
     char command = 0;
@@ -87,7 +87,8 @@ void OtherProcess::run(const UniqueFd& control)
         (void)evfd::send(control, "x", ends);
         ::close(ends[0]);
         ::close(ends[1]);
-        (void)evfd::send(control, "y"); // Only the receiver has the ends now.
+        // Tells the receiver that this process has closed its copies of the socketpair's ends.
+        (void)evfd::send(control, "y");
     }
     ::_exit(0);
 }
@@ -109,7 +110,8 @@ void OtherProcess::execute() const
 {
     if (::write(control_.get(), &to_execute, 1) != 1)
         fail("write(2)");
-    char echo = 0; // Only the executed program echoes.
+    // Waits for an echo, which only the executed program, cat(1), sends.
+    char echo = 0;
     if (::write(control_.get(), "x", 1) != 1 || !is_readable(control_) ||
         ::read(control_.get(), &echo, 1) != 1 || echo != 'x')
         fail("read(2)");

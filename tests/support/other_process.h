@@ -1,4 +1,4 @@
-// Another process that creates connections and lives until the test ends it.
+// A process that creates connections for a test and lives until the test ends it.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -11,7 +11,7 @@ namespace evfd {
 
 class OtherProcess {
 public:
-    OtherProcess(); // Throws std::system_error.
+    OtherProcess(); // Forks the process. Throws std::system_error.
     ~OtherProcess();
     OtherProcess(const OtherProcess&) = delete;
     OtherProcess& operator=(const OtherProcess&) = delete;
@@ -21,10 +21,12 @@ public:
     // Returns both ends of a socketpair(2) that the process created, so that the kernel reports the
     // process as their peer.
     std::pair<UniqueFd, UniqueFd> connection() const;
-    // Executes another program in the process, which then creates no more connections.
+    // Makes the process execute another program. The process then creates no more connections.
     void execute() const;
-    void kill(); // Returns with the process dead and not yet reaped.
-    void reap(); // The pid may be reused afterwards.
+    // Kills the process. On return it is dead and not yet reaped.
+    void kill();
+    // Reaps the process. The kernel can then reuse its pid.
+    void reap();
 
 private:
     [[noreturn]] static void run(const UniqueFd& control);

@@ -1,4 +1,4 @@
-// Short notation for policies.
+// Short notation for policies in unit tests.
 #pragma once
 
 #include "daemon/access/policy.h"
@@ -12,8 +12,9 @@ namespace evfd::daemon {
 
 inline constexpr gid_t team = 3000;
 
-// Parses rules: "db/ alice +cws" allows to create, wait and set there, "-d" denies to delete. The
-// subject is * for everyone, a user or @GROUP.
+// Parses rules that are separated by semicolons. "db/ alice +cws" allows alice to create, wait and
+// set below db/, and "db/ alice -d" forbids alice to delete there. The subject is * for everyone,
+// the name of a user, or @GROUP.
 inline Policy make_policy(std::string_view text)
 {
     Policy policy;

@@ -1,5 +1,5 @@
-// Headers that nearly every test includes and that are slow to parse, compiled once for each
-// program.
+// Headers that nearly every test includes and that are slow to parse. They are compiled once for
+// each program.
 #pragma once
 
 #include "common/protocol/protocol.h"

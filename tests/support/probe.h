@@ -1,8 +1,8 @@
-// System calls as short expressions, for the tests of the kernel and of the code that calls it
-// directly.
+// System calls as short expressions, for the tests of the kernel and of the code that calls the
+// kernel directly.
 //
-// A function makes one call, or waits for one event. None retries, and none hides an errno, since
-// the tests state what the kernel does.
+// Each function makes one call, or waits for one event. No function retries a call or hides an
+// errno, since the tests state what the kernel does.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -27,32 +27,33 @@
 
 namespace evfd::probe {
 
-// Ends a test that would hang; no busy machine needs as long.
+// The time limit of a wait, in milliseconds. It ends a test that would hang, and is longer than any
+// busy machine needs.
 inline constexpr int deadline_ms = 20'000;
 
-// Returns 0 or the errno of the call that returned `result`. An assertion may change errno, so it
-// comes later.
+// Returns 0, or the errno of the call that returned `result`. Call it before any assertion, which
+// can change errno.
 inline int error_of(std::int64_t result)
 {
     return result < 0 ? errno : 0;
 }
 
-// Returns those of `events`, POLLERR and POLLHUP that hold now.
+// Polls without waiting. Returns those of `events`, POLLERR and POLLHUP that hold now.
 inline short poll_now(const UniqueFd& fd, short events)
 {
     pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
     return ::poll(&polled, 1, 0) < 0 ? short{POLLNVAL} : polled.revents;
 }
 
-// Waits for one of `events`. False at the deadline.
+// Waits for one of `events`. Returns false at the deadline.
 inline bool await_events(const UniqueFd& fd, short events)
 {
     pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
     return ::poll(&polled, 1, deadline_ms) == 1 && (polled.revents & events) != 0;
 }
 
-// Returns nothing for an empty counter, with the reason in errno. Never blocks, even on a blocking
-// descriptor.
+// Reads the counter of an eventfd. Returns nothing if the read failed, with the reason in errno.
+// Never blocks, even on a blocking descriptor.
 inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
 {
     std::uint64_t value = 0;
@@ -62,8 +63,8 @@ inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
     return value;
 }
 
-// Reads a non-blocking timerfd by read(2). preadv2(2) with RWF_NOWAIT reads a timerfd only since
-// Linux 6.10.
+// Reads a non-blocking timerfd by read(2), because preadv2(2) with RWF_NOWAIT reads a timerfd only
+// since Linux 6.10.
 inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
 {
     std::uint64_t ticks = 0;
@@ -72,13 +73,13 @@ inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
     return ticks;
 }
 
-// Returns a second descriptor of the same open file, as a client gets it by Open.
+// Returns a second descriptor of the same open file, such as a client gets by the call Open.
 inline UniqueFd duplicate(const UniqueFd& fd)
 {
     return UniqueFd{::dup(fd.get())};
 }
 
-// Returns 0 or -1 like epoll_ctl(2).
+// Adds a descriptor to an epoll set. Returns 0 or -1 like epoll_ctl(2).
 inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
                std::uint64_t token = 0)
 {
@@ -136,8 +137,8 @@ inline std::size_t descriptor_limit()
     return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
 }
 
-// Returns the result of `function` in a child process, 0 or an errno, or -1 if the child failed
-// earlier.
+// Calls `function` in a child process and returns its result, 0 or an errno. Returns -1 if the
+// child fails before it has a result.
 template <class Function>
 int in_child(Function function)
 {

@@ -38,7 +38,8 @@ std::pair<UniqueFd, UniqueFd> make_worker_sockets()
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-// Returns the environment of this process with the additions, which override it.
+// Returns the environment of this process with the variables of `added`, which replace those of the
+// same name. NAME= removes a variable.
 std::vector<std::string> environment_with(const std::vector<std::string>& added)
 {
     std::vector<std::string> all;
@@ -65,7 +66,7 @@ std::vector<char*> pointers(std::vector<std::string>& texts)
     return all;
 }
 
-// Ends the child with the thread that started it.
+// Makes the kernel kill this child when the thread that started it ends.
 void die_with_parent(pid_t parent)
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -86,7 +87,7 @@ void require(bool holds, std::string_view what)
         throw std::runtime_error{std::string{what}};
 }
 
-// Files.
+// Functions for files and pipes.
 
 std::string read_file(const std::string& path)
 {
@@ -123,7 +124,7 @@ bool await_readable(int fd, nanoseconds timeout)
     }
 }
 
-// Programs.
+// Functions that start programs and wait for them.
 
 Process::Process(pid_t child)
     : pid_{child}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))}
@@ -178,7 +179,8 @@ void switch_user(const User& user)
         ::setresgid(user.gid, user.gid, user.gid) < 0 ||
         ::setresuid(user.uid, user.uid, user.uid) < 0)
         fail("setresuid(2)");
-    die_with_parent(parent); // The change of user cleared the setting.
+    // Requests the kill again, because the change of user has cleared the request.
+    die_with_parent(parent);
 }
 
 namespace {
@@ -202,7 +204,8 @@ std::string path_for_any_user(const std::string& program)
     if (is_reachable_by_all(original_path))
         return program;
     static const TemporaryDirectory copies;
-    for (const auto& name : {original_path.filename().string(), "evfdd"s}) { // evfdctl starts it.
+    // Copies evfdd as well, because evfdctl can start evfdd.
+    for (const auto& name : {original_path.filename().string(), "evfdd"s}) {
         const auto original = original_path.parent_path() / name;
         if (std::filesystem::exists(original))
             std::filesystem::copy_file(original, copies / name,
@@ -219,7 +222,8 @@ Process start(const Command& command)
     auto variables = environment_with(command.environment);
     if (!command.inherited_fds.empty())
         variables.push_back("LISTEN_FDS=" + std::to_string(command.inherited_fds.size()));
-    variables.emplace_back("LISTEN_PID=          "); // Space for the pid, which the child fills in.
+    // Reserves space for the pid, which the child fills in.
+    variables.emplace_back("LISTEN_PID=          ");
     const auto arguments = pointers(argv);
     auto environment = pointers(variables);
     char* const listen_pid = variables.back().data() + std::strlen("LISTEN_PID=");
@@ -259,7 +263,8 @@ Process start(const Command& command)
             ::_exit(could_not_execute);
         }
     }
-    for (const int number : {SIGHUP, SIGINT, SIGQUIT}) // A shell ignores them for a background job.
+    // Restores the default actions, because a shell ignores these signals for a background job.
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT})
         ::signal(number, SIG_DFL);
     if (command.in_child)
         command.in_child();
@@ -322,7 +327,7 @@ std::string OutputReader::read_to_end()
     return std::exchange(unread_, {});
 }
 
-// Workers.
+// Functions for worker processes.
 
 void WorkerSocket::send(std::uint64_t number) const
 {
@@ -356,7 +361,9 @@ Worker::Worker(std::pair<UniqueFd, UniqueFd> ends,
           if (child > 0)
               return child;
           die_with_parent(parent);
-          ::close(socket_.fd().get()); // The worker would not see the end of its parent otherwise.
+          // Closes the parent's end of the socket in the worker. While the worker has that end
+          // open, it sees no end of file when its parent ends.
+          ::close(socket_.fd().get());
           int status = EXIT_FAILURE;
           try {
               const WorkerSocket line{std::move(ends.second)};

@@ -9,8 +9,7 @@
 // - Nothing sleeps. A test waits for a descriptor, or polls a condition that has none, and every
 //   wait ends at default_timeout with an exception that says what did not happen.
 // - No process outlives its test. The destructor of Process kills and reaps it, and the kernel
-// kills
-//   a child whose parent dies (PR_SET_PDEATHSIG).
+//   kills a child whose parent dies (PR_SET_PDEATHSIG).
 // - Catch2 is not used here, since its assertions do not work in a forked child. Failures are
 //   exceptions, which end a test case as well.
 #pragma once
@@ -43,9 +42,11 @@ using namespace std::string_literals;
 // The deadline of every wait in a test. It ends a test that would hang.
 inline constexpr nanoseconds default_timeout = 30s;
 
-[[noreturn]] void fail(const std::string& what); // Throws, with errno if it is set.
+// Throws an exception with the message `what`, and with the text of errno if errno is set.
+[[noreturn]] void fail(const std::string& what);
 
-// Returns the value or throws its error. For set-up and workers, where Catch is not available.
+// Returns the value of `result` or throws its error. Set-up code and workers use it, because they
+// cannot use Catch2's assertions.
 template <class T, class E>
 T value_or_throw(std::expected<T, E> result)
 {
@@ -59,18 +60,21 @@ T value_or_throw(std::expected<T, E> result)
         return *std::move(result);
 }
 
-void require(bool holds, std::string_view what); // Throws unless `holds`.
+// Throws an exception with the message `what` unless `holds`.
+void require(bool holds, std::string_view what);
 
-using evfd::TemporaryDirectory; // For bench, which names it with its namespace.
+// Benchmarks name the class with the namespace evfd::e2e.
+using evfd::TemporaryDirectory;
 
-std::string read_file(const std::string& path); // Empty for a missing file.
+// Returns an empty string for a missing file.
+std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view text);
 
-std::pair<UniqueFd, UniqueFd> make_pipe(); // The read end and the write end.
+std::pair<UniqueFd, UniqueFd> make_pipe(); // Returns the read end and the write end.
 
-// False at the deadline.
+// Waits until the descriptor is readable. Returns false at the deadline.
 bool await_readable(int fd, nanoseconds timeout = default_timeout);
-// Polls a condition that has no descriptor to wait for. False at the deadline.
+// Polls a condition that has no descriptor to wait for. Returns false at the deadline.
 template <class Condition>
 bool poll_until(Condition condition)
 {
@@ -83,7 +87,7 @@ bool poll_until(Condition condition)
     return true;
 }
 
-// The exit status of a process, or minus the signal that killed it.
+// The exit status of a process, or minus the number of the signal that killed it.
 using Status = int;
 inline constexpr Status could_not_execute = 126;
 
@@ -96,17 +100,19 @@ public:
     ~Process();
 
     pid_t pid() const { return pid_; }
-    const UniqueFd& pidfd() const { return pidfd_; } // Readable once the process ended.
+    // Returns a descriptor that is readable once the process has ended.
+    const UniqueFd& pidfd() const { return pidfd_; }
     void signal(int number) const;
     void stop() const; // Sends SIGSTOP and returns once the process has stopped.
-    Status wait();     // Throws at the deadline.
+    // Waits for the end of the process. Throws at the deadline.
+    Status wait();
 
 private:
     pid_t pid_;
     UniqueFd pidfd_;
 };
 
-// The user and groups of a child process. Its default group is its own.
+// The user and the groups of a child process. The gid is by default the number of the uid.
 struct User {
     uid_t uid;
     gid_t gid = uid;
@@ -117,12 +123,17 @@ void switch_user(const User& user);
 
 struct Command {
     std::vector<std::string> argv;
-    std::vector<std::string> environment = {};   // NAME=value adds a variable, NAME= removes it.
-    std::optional<rlim_t> descriptor_limit = {}; // RLIMIT_NOFILE
-    std::optional<User> user = {};               // Requires root. See path_for_any_user().
-    int standard_output = -1;                    // /dev/null unless given, like standard_error.
+    // NAME=value adds a variable, and NAME= removes a variable.
+    std::vector<std::string> environment = {};
+    // The limit of open files (RLIMIT_NOFILE) of the process.
+    std::optional<rlim_t> descriptor_limit = {};
+    // The user of the process. Only root can set it. See path_for_any_user().
+    std::optional<User> user = {};
+    // Descriptors for the standard output and the standard error. -1 means /dev/null.
+    int standard_output = -1;
     int standard_error = -1;
-    std::vector<int> inherited_fds = {}; // From descriptor 3 on, with LISTEN_FDS.
+    // Descriptors that the process gets from number 3 on, with LISTEN_FDS in its environment.
+    std::vector<int> inherited_fds = {};
     std::function<void()> in_child = {};
 };
 Process start(const Command& command);
@@ -136,24 +147,25 @@ struct RunResult {
     std::string out;
     std::string err;
 };
-// Runs a command to its end.
+// Runs a command, waits for its end and returns its output.
 RunResult run(Command command);
 
 // A running program whose output the test reads.
 class OutputReader {
 public:
     explicit OutputReader(Command command);
-    // Returns the next line, or nothing at end of file. Throws at the deadline.
+    // Returns the next line of output, or nothing at end of file. Throws at the deadline.
     std::optional<std::string> read_line();
     // Returns the output up to end of file.
     std::string read_to_end();
-    void close_output() { output_ = {}; } // Like head(1).
+    // Closes the read end of the pipe while the program still writes, as head(1) does.
+    void close_output() { output_ = {}; }
     Process& process() { return *process_; }
     Status wait() { return process_->wait(); }
     std::string errors() const { return read_file(directory_ / "stderr"); }
 
 private:
-    bool fill(); // False at end of file.
+    bool fill(); // Reads more output. Returns false at end of file.
 
     TemporaryDirectory directory_;
     UniqueFd output_;
@@ -161,19 +173,21 @@ private:
     std::optional<Process> process_;
 };
 
-// One end of the socketpair between a test and its worker, for whole numbers in order.
+// One end of the socketpair by which a test and its worker exchange integers. The integers arrive
+// in the order in which they were sent.
 class WorkerSocket {
 public:
     explicit WorkerSocket(UniqueFd socket) : socket_{std::move(socket)} {}
     void send(std::uint64_t number) const;
-    std::uint64_t receive() const; // Throws at the deadline and at end of file.
+    // Returns the next integer. Throws at the deadline and at end of file.
+    std::uint64_t receive() const;
     const UniqueFd& fd() const { return socket_; }
 
 private:
     UniqueFd socket_;
 };
 
-// A child process that executes `work` and exits with 0 unless it threw.
+// A child process that calls `work` and exits with status 0, or with an error if `work` throws.
 class Worker {
 public:
     explicit Worker(const std::function<void(const WorkerSocket&)>& work);
@@ -190,16 +204,17 @@ private:
     Process process_;
 };
 
-// Returns the number and arguments of the system call in which the thread sleeps, as in proc(5), or
-// "running".
+// Returns the number and arguments of the system call in which the thread sleeps, in the format of
+// /proc/PID/syscall (proc(5)), or "running".
 std::string system_call_of(pid_t process, pid_t thread);
 bool is_blocked_in(pid_t process, pid_t thread, long system_call);
 
-// A uid without a user, for tests that run as root. Each run of the tests has its own, so that two
-// runs do not share files in /tmp.
+// A uid to which no user name belongs, for tests that run as root. Each run of the tests has its
+// own uid, so that two runs do not share files in /tmp.
 inline const uid_t unprivileged_uid = 60'600 + 2 * (static_cast<uid_t>(::getpid()) % 200);
 bool is_root();
-// Changes root to the unprivileged user. Has no effect for other users.
+// Changes the user of this process from root to the unprivileged user. Has no effect for other
+// users.
 void become_unprivileged();
 
 } // namespace evfd::e2e

@@ -1,4 +1,5 @@
-// Values of a process in /proc, for tests that measure or inspect one. proc(5)
+// Functions that read the values of a process in /proc, for tests that measure or inspect
+// processes. See proc(5).
 #pragma once
 
 #include <sys/types.h>

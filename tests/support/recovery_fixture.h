@@ -1,4 +1,4 @@
-// Registries that crash, and successors that recover their state.
+// Fixtures for recovery: registries that crash, and successors that recover their state.
 #pragma once
 
 #include "daemon/objects/recovery.h"
@@ -69,9 +69,9 @@ inline void arm(RegistryFixture& fixture, protocol::Arm request)
     REQUIRE(fixture.registry.arm(fixture.owner, request));
 }
 
-// Records.
+// Functions that make records of objects.
 
-// The record of an event without a session.
+// Returns the record of an event that belongs to no session.
 inline record::Object event_record(std::string_view name, Mode mode, uid_t owner = alice)
 {
     return {.name = *Name::parse(name),

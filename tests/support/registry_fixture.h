@@ -36,7 +36,7 @@ using namespace std::string_literals;
 
 inline constexpr uid_t alice = 2001;
 inline constexpr uid_t bob = 2002;
-inline constexpr std::int64_t ample_budget = 10'000; // Descriptors.
+inline constexpr std::int64_t ample_budget = 10'000; // The number of descriptors.
 
 inline Peer make_peer(uid_t uid)
 {
@@ -105,7 +105,8 @@ inline void run_iterations(EventLoop& loop, int iterations)
         REQUIRE(loop.run_once(0ns));
 }
 
-// Runs the loop until it has nothing left to do and reports edges again.
+// Runs the loop until it has nothing left to do, and at least until the pause between two
+// deliveries of edges has passed.
 inline void run_until_idle(EventLoop& loop)
 {
     const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});
@@ -127,7 +128,7 @@ inline std::string error_name(const Refusal& refusal)
                       refusal.reason());
 }
 
-// Returns "ok" or the name of the error.
+// Returns "ok", or the name of the error.
 template <class T>
 std::string verdict(const Outcome<T>& outcome)
 {
@@ -137,7 +138,7 @@ std::string verdict(const Outcome<T>& outcome)
 // A registry whose changes reach waits and monitors.
 struct RegistryFixture final {
     RegistryFixture() = default;
-    // Recovers the state that an earlier instance left.
+    // Recovers the state that an earlier instance left in the descriptors `inherited`.
     explicit RegistryFixture(StateStore::Descriptors inherited)
         : state_store{loop, std::move(inherited), recovered}
     {
@@ -146,7 +147,7 @@ struct RegistryFixture final {
         owner.id = registry.ids.next();
     }
 
-    // Starts a wait as the service does.
+    // Starts a wait and delivers the changes, as the service does.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
                                          const protocol::Wait& request, Wait::Wake wake,
                                          CallId call = {},
@@ -158,7 +159,7 @@ struct RegistryFixture final {
         delivery.apply();
         return wait;
     }
-    // Changes the policy as the service does.
+    // Changes the policy and delivers the changes, as the service does.
     void change_policy(Policy policy)
     {
         delivery.deliver_before_ending_waits();
@@ -180,7 +181,7 @@ struct RegistryFixture final {
     {
         return *registry.objects.find(*Name::parse(name))->event();
     }
-    // Returns the descriptor that a client gets by Open.
+    // Returns the descriptor that a client gets by the call Open.
     UniqueFd open(std::string_view name)
     {
         auto opened = registry.open(owner, names({name}));
@@ -189,10 +190,11 @@ struct RegistryFixture final {
         return received_copy(*opened->front().file_descriptor);
     }
 
-    // Gives the owner a session that survives a restart.
+    // Gives the owner's session a token, with which a client can resume the session after a
+    // restart.
     void make_owner_resumable() { owner.token = *Token::make(); }
 
-    // Does a call of the owner that is answered with `reply`.
+    // Records a call of the owner's session that is answered with `reply`.
     void finish_call(std::string_view reply = {})
     {
         ReplyCache reply_cache{registry, owner};
@@ -215,24 +217,24 @@ struct RegistryFixture final {
     Waits waits{loop, registry, monitors, [this](Wait& wait) { delivery.time_out(wait); }};
     Delivery delivery{loop, registry, waits, monitors};
     Session owner{1, make_peer(alice), {}, {}};
-    std::vector<std::string> warnings; // Warnings of the recovery.
-    std::vector<Session> sessions;     // Recovered sessions.
+    std::vector<std::string> warnings; // The warnings of the recovery.
+    std::vector<Session> sessions;     // The sessions that were recovered.
     std::vector<std::unique_ptr<Wait>> started_waits;
 };
 
-// Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns the descriptors in its fd
-// store.
+// Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns the descriptors that an fd
+// store would then have.
 template <class Fixture>
 StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
 {
-    // Never destroyed, like the memory of a killed process.
+    // The fixture is leaked on purpose, because a killed process destroys nothing.
     static auto& leaked = *new std::vector<void*>;
     auto stored = stored_fds_of(fixture->state_store);
     leaked.push_back(fixture.release());
     return stored;
 }
 
-// Returns the successor of a crashed fixture.
+// Crashes a fixture and returns its successor, which recovers the state.
 template <class Fixture>
 std::unique_ptr<Fixture> crash_and_restart(std::unique_ptr<Fixture> fixture)
 {

@@ -1,4 +1,4 @@
-// A remote host that is this host: a replacement for ssh that runs its command in a shell, as sshd
+// A remote host that is this host. A script replaces ssh and runs the command in a shell, as sshd
 // does.
 #pragma once
 
@@ -25,7 +25,7 @@ inline void write_script(const std::string& path, const std::string& text)
 
 class FakeRemoteHost {
 public:
-    // `environment` has the variables of the remote host.
+    // `environment` has further variables of the remote host, as NAME=VALUE words for the shell.
     explicit FakeRemoteHost(const DaemonProcess& daemon, const std::string& environment = "")
         : directory_{daemon.directory()}
     {

@@ -1,4 +1,4 @@
-// Shortages of descriptors, of memory and of epoll watches.
+// Functions that create shortages of descriptors, of memory and of epoll watches.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -22,7 +22,8 @@
 
 namespace evfd {
 
-// Raises the soft limit of open files to the hard limit. Skips the test if that is below `minimum`.
+// Raises the soft limit of open files to the hard limit. Skips the test if the hard limit is below
+// `minimum`.
 inline void require_descriptors(rlim_t minimum)
 {
     rlimit limit{};
@@ -33,7 +34,8 @@ inline void require_descriptors(rlim_t minimum)
         skip("the hard limit of open files (RLIMIT_NOFILE) is below " + std::to_string(minimum));
 }
 
-// Forbids descriptors from this number on while it lives. Open descriptors stay open.
+// Prevents descriptors with the number `first` or above while this object lives. Open descriptors
+// stay open.
 class DescriptorLimit {
 public:
     explicit DescriptorLimit(rlim_t first)
@@ -50,7 +52,7 @@ private:
     rlimit before_{};
 };
 
-// Limits the size of files and memfds in bytes while it lives.
+// Limits the size of files and memfds in bytes while this object lives.
 class FileLimit {
 public:
     explicit FileLimit(rlim_t bytes)
@@ -73,12 +75,13 @@ private:
     sighandler_t handler_ = SIG_DFL;
 };
 
-// Makes the kernel refuse each new watch in an epoll set, for this process and its children, like a
-// used-up fs.epoll.max_user_watches. Returns whether the filter was installed. seccomp(2)
+// Makes the kernel refuse each new watch in an epoll set, for this process and its children, as if
+// fs.epoll.max_user_watches were used up. Returns whether the filter was installed. See seccomp(2).
 inline bool exhaust_epoll_watches()
 {
     constexpr auto number = offsetof(seccomp_data, nr);
-    constexpr auto operation = offsetof(seccomp_data, args) + sizeof(__u64); // Little-endian.
+    // Selects the low half of the second argument, which comes first on a little-endian machine.
+    constexpr auto operation = offsetof(seccomp_data, args) + sizeof(__u64);
     std::array<sock_filter, 6> filter{{
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),
         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_epoll_ctl, 0, 3),

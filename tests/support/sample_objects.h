@@ -1,4 +1,4 @@
-// Objects as a monitor reports them.
+// Sample objects, as a monitor reports them.
 #pragma once
 
 #include "client/evfdctl/top/model.h"
@@ -31,7 +31,7 @@ inline protocol::Object event(Name name)
             .timer = {}};
 }
 
-// An expired timer unless `left` is given.
+// Returns a timer that is armed with the time `left`, or an expired timer if `left` is empty.
 inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
 {
     auto object = event(std::move(name));
@@ -57,7 +57,7 @@ inline protocol::Monitor::Reply monitor_reply(Change change, const protocol::Obj
     return {1, change, object.name, object};
 }
 
-// Fills a table with objects at second 1000.
+// Fills a table with objects, as if they were reported at second 1000 of the monotonic clock.
 inline void fill_table(top::Table& table, std::initializer_list<protocol::Object> objects)
 {
     const top::Now now{MonotonicTime{std::chrono::seconds{1000}},

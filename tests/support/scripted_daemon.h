@@ -2,7 +2,7 @@
 //
 // It accepts the connection of a client library, returns each call as text and sends whatever the
 // test wants the library to read: replies in pieces, malformed ones, or none. Everything happens in
-// the thread of the test, so a call of the library that waits for a reply runs in another one.
+// the thread of the test, so a call of the library that waits for a reply runs in another thread.
 #pragma once
 
 #include "client/core/address.h"
@@ -22,12 +22,12 @@
 
 namespace evfd {
 
-// The daemon's end of one connection.
+// The scripted daemon's end of one connection.
 class ScriptedConnection : private FrameSocket {
 public:
     using FrameSocket::FrameSocket;
 
-    // Returns the next call as text.
+    // Waits for the next call and returns it as text.
     std::string receive_call()
     {
         while (true) {
@@ -61,7 +61,8 @@ public:
         listener_ = {};
         ::unlink(address().path.c_str());
     }
-    bool has_pending_connection() const // Also true for a connection that has been closed again.
+    // Returns whether a client has connected, even if it has closed the connection again.
+    bool has_pending_connection() const
     {
         pollfd polled{listener_.get(), POLLIN, 0};
         return ::poll(&polled, 1, 0) == 1;

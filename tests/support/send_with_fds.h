@@ -1,4 +1,4 @@
-// Sends bytes with descriptors, as a scripted daemon needs it.
+// Sends bytes with descriptors, for scripted daemons.
 #pragma once
 
 #include "common/socket.h"

@@ -18,7 +18,7 @@
 
 namespace evfd::daemon {
 
-// Returns the bytes of a call on the wire.
+// Returns the text as a message on the wire, which ends with a zero byte.
 inline std::string framed(std::string_view text)
 {
     return std::string{text} + '\0';
@@ -54,14 +54,14 @@ public:
     bool is_disconnected() const { return is_ready(socket, POLLHUP); }
 };
 
-// A ConnectedService with clients.
+// A ConnectedService with functions that connect clients and call methods.
 class ServiceFixture : public ConnectedService {
 public:
     explicit ServiceFixture(Limits limits = default_limits, std::int64_t budget = ample_budget)
         : ConnectedService{{limits}, make_incrementer(), {budget, ample_budget}}
     {
     }
-    // Recovers the state that an earlier instance left.
+    // Recovers the state that an earlier instance left in the descriptors `inherited`.
     explicit ServiceFixture(StateStore::Descriptors inherited, nanoseconds grace = 1h)
         : ConnectedService{
               {}, make_incrementer(), {ample_budget, ample_budget}, std::move(inherited), grace}
@@ -74,7 +74,7 @@ public:
         REQUIRE(client.socket);
         return client;
     }
-    // Calls a method and returns its reply.
+    // Calls a method, runs the loop and returns the reply.
     std::string request(TestClient& client, std::string_view method,
                         std::string_view parameters = "{}", bool more = false)
     {

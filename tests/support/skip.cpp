@@ -1,6 +1,6 @@
 #include "tests/support/skip.h"
 
-#define CATCH_CONFIG_EXTERNAL_INTERFACES // Required for an event listener.
+#define CATCH_CONFIG_EXTERNAL_INTERFACES // Catch2 requires this for an event listener.
 #include "tests/support/catch.h"
 
 #include <cstdio>
@@ -12,7 +12,7 @@ namespace evfd {
 
 namespace {
 
-std::set<std::string> reasons; // The reasons of the skipped test cases so far.
+std::set<std::string> reasons; // The reasons of the test cases skipped so far.
 
 #ifdef EVFDD_CATCH2_V3
 using ListenerBase = Catch::EventListenerBase;
@@ -20,8 +20,8 @@ using ListenerBase = Catch::EventListenerBase;
 using ListenerBase = Catch::TestEventListenerBase;
 #endif
 
-// CTest counts a test as skipped even if its program failed, so a failed program must not print the
-// line.
+// Prints the reasons at the end of the program, unless a test failed. CTest counts a test with such
+// a line as skipped even if its program failed.
 class SkipListener : public ListenerBase {
 public:
     using ListenerBase::ListenerBase;

@@ -14,8 +14,8 @@ namespace evfd {
 // end unless a check failed, and CTest recognizes a skipped test by that line. With
 // EVFDD_FORBID_SKIPS=1 in the environment the test case fails instead.
 [[noreturn]] void skip(const std::string& reason);
-// Like skip(), for operations that the kernel allows in no chroot. These may always be skipped,
-// since CI also runs the test outside of a chroot. user_namespaces(7)
+// Like skip(), for operations that the kernel allows in no chroot. Such a test may be skipped in
+// spite of EVFDD_FORBID_SKIPS=1, since CI also runs it outside of a chroot. See user_namespaces(7).
 [[noreturn]] void skip_in_chroot(const std::string& reason);
 // Returns whether EVFDD_FORBID_SKIPS=1 is in the environment.
 bool forbids_skips();

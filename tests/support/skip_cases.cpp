@@ -1,4 +1,4 @@
-// Test cases for skip_test.sh: some are skipped as a whole or in part, and one also fails.
+// Test cases for skip_test.sh. Some are skipped as a whole or in part, and one of these also fails.
 #include "tests/support/catch.h"
 #include "tests/support/skip.h"
 

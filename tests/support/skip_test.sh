@@ -11,14 +11,14 @@ directory=$(mktemp -d)
 trap 'rm -rf "$directory"' EXIT
 failures=0
 
-# check WHAT EXPECTED GOT
+# usage: check WHAT EXPECTED GOT. Reports a failure of WHAT unless GOT is EXPECTED.
 check() {
     [[ $2 == "$3" ]] && return
     echo "$1: '$3', not '$2'"
     failures=$((failures + 1))
 }
-# Prints the reasons by which CTest recognizes that the case is skipped. The caller must not print
-# them as they are, since this test itself is not skipped.
+# Prints the lines by which CTest recognizes that the test case is skipped. The caller must not
+# print these lines unchanged, because this test itself is not skipped.
 lines_of() { "$cases" "$1" 2>&1 | grep '^SKIPPED: '; }
 fails() { if "$cases" "$1" >"$directory/output" 2>&1; then echo no; else echo yes; fi; }
 
@@ -43,7 +43,7 @@ unset EVFDD_FORBID_SKIPS
 
 log=$directory/Testing/Temporary/LastTest.log
 mkdir -p "${log%/*}"
-write_log() { # NAME OUTPUT..., for each test
+write_log() { # Arguments: a name and an output for each test.
     : >"$log"
     while (($#)); do
         printf '%s\n' "1/9 Testing: $1" "1/9 Test: $1" "Command: x" "Output:" "$2" \

@@ -1,4 +1,4 @@
-// The descriptors that outlive a daemon.
+// The descriptors of the state store, which outlive a daemon.
 #pragma once
 
 #include "daemon/store/state_store.h"
@@ -9,7 +9,7 @@
 
 namespace evfd::daemon {
 
-// Duplicates the descriptors of the state store, as an fd store holds them.
+// Returns duplicates of the state store's descriptors, such as an fd store holds.
 inline StateStore::Descriptors stored_fds_of(const StateStore& state_store)
 {
     StateStore::Descriptors stored;

@@ -18,7 +18,7 @@ namespace evfd {
 // its contents.
 class TemporaryDirectory {
 public:
-    TemporaryDirectory() // Throws std::system_error.
+    TemporaryDirectory() // Creates the directory. Throws std::system_error.
     {
         const char* const parent = std::getenv("TMPDIR");
         path_ = std::string{parent ? parent : "/tmp"} + "/evfdd-test-XXXXXX";

@@ -81,7 +81,7 @@ void Terminal::resize(int lines, int columns)
         fail("TIOCSWINSZ");
 }
 
-// Reads the available output. Returns false if there is none.
+// Reads the output that is available. Returns false if there is none.
 bool Terminal::read()
 {
     std::array<char, 4096> buffer;
@@ -162,7 +162,7 @@ bool Terminal::is_coloured(std::string_view wanted, int offset) const
 
 Status Terminal::wait()
 {
-    // A program may block until its output is read.
+    // Reads output while waiting, because a program can block until its output is read.
     require(poll_until([&] {
                 read();
                 return await_readable(process_->pidfd().get(), 1ms);

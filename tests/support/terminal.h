@@ -1,4 +1,4 @@
-// A program in a pty whose output libvterm draws.
+// A program that runs in a pty. libvterm draws its output, so that a test can inspect the screen.
 #pragma once
 
 #include "tests/support/process.h"
@@ -30,18 +30,18 @@ public:
         await([&] { return shows(text); });
     }
     bool shows(std::string_view text) const;
-    // Without trailing blanks.
+    // Returns a line of the screen without trailing blanks.
     std::string line(int number) const;
-    // Returns the line that begins with the word, or an empty string.
+    // Returns the line of the screen that begins with the word, or an empty string.
     std::string line_of(std::string_view word) const;
-    // Returns the first word of each of `count` lines, from line `first` on.
+    // Returns the first word of each of `count` lines of the screen, from line `first` on.
     std::vector<std::string> words(int first, int count) const;
     // Returns whether the cell `offset` columns after the start of the text has a colour.
     bool is_coloured(std::string_view text, int offset) const;
-    // Waits for the end of the program.
+    // Waits for the end of the program and returns its status.
     Status wait();
-    // Returns whether the terminal is as before the program: echo, line mode, cursor and main
-    // screen.
+    // Returns whether the terminal is as it was before the program ran: echo, line mode, cursor and
+    // main screen.
     bool is_restored() const;
     Process& process() { return *process_; }
 
@@ -61,7 +61,7 @@ private:
     bool is_other_screen_ = false;
     bool has_cursor_ = true;
     UniqueFd ptm_;
-    UniqueFd pts_; // Keeps the pty open when the program ends.
+    UniqueFd pts_; // This descriptor keeps the pty open when the program ends.
     termios before_{};
     std::optional<Process> process_;
 };

@@ -1,4 +1,4 @@
-// Timers in unit tests: waits with a deadline, and the bounds of an expiration.
+// Functions for timers in unit tests: waits with a deadline, and the bounds of an expiration.
 #pragma once
 
 #include "common/timerfd.h"
@@ -24,14 +24,15 @@ inline void wait_until(Clock clock, nanoseconds when)
     REQUIRE(await_events(*timerfd, POLLIN));
 }
 
-// The alarm clocks require CAP_WAKE_ALARM.
+// Skips the test if this process is not allowed to use the clock. The alarm clocks require
+// CAP_WAKE_ALARM.
 inline void skip_unless_available(Clock clock)
 {
     if (!make_timerfd(clock))
         skip("this process may not wake the machine, which an alarm clock does");
 }
 
-// The bounds of a timerfd's next expiration on a clock.
+// The earliest and the latest possible time of a timerfd's next expiration, on one clock.
 struct Expiry {
     nanoseconds from;
     nanoseconds to;
@@ -53,7 +54,7 @@ inline Expiry expiry_of(const UniqueFd& timerfd, Clock clock)
     }
 }
 
-// Runs the loop until the condition holds. False at the deadline.
+// Runs the loop until the condition holds. Returns false at the deadline.
 template <class Condition>
 bool run_until(daemon::EventLoop& loop, Condition condition)
 {

@@ -1,5 +1,5 @@
-// Timers in end-to-end tests: the grid of a timer as Show reports it, and waits of an exact
-// duration.
+// Functions for timers in end-to-end tests: the times of a timer's expirations as Show reports
+// them, and waits of an exact duration.
 #pragma once
 
 #include "common/timerfd.h"
@@ -10,7 +10,7 @@
 
 namespace evfd::e2e {
 
-// The expirations of a timer, without end.
+// The times at which a periodic timer expires, without end.
 struct Grid {
     nanoseconds first;
     nanoseconds interval;
@@ -23,8 +23,8 @@ struct Grid {
     }
 };
 
-// Returns the grid of an armed timer. Show is exact on every clock but for a relative time on the
-// wall clock.
+// Returns the times at which an armed timer expires. They are exact on every clock, except for a
+// timer that was armed with a relative time on the wall clock.
 inline Grid grid_of(const Client& client, std::string_view name)
 {
     const auto timer = value_or_throw(client.show(name)).timer;
@@ -46,8 +46,8 @@ inline void wait_for_duration(nanoseconds span)
     require(await_readable(timerfd.get(), span + default_timeout), "the timerfd does not expire");
 }
 
-// The count that a read of a timerfd returned, and the times before and after it. A successful read
-// counts all expirations up to its own moment.
+// The count that a read of a timerfd returned, and the times before and after the read. A
+// successful read counts all expirations up to the moment of the read.
 struct TimerRead {
     nanoseconds before;
     std::int64_t count;

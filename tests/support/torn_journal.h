@@ -1,4 +1,4 @@
-// Journals of a daemon that was killed during a commit.
+// Functions that make journals like those of a daemon that was killed during a commit.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -19,9 +19,10 @@
 
 namespace evfd {
 
-// The positions of the frames of a journal, whose numbers increase by one.
+// The positions and numbers of the frames of a journal. The number of each frame is that of the
+// previous frame plus 1.
 struct Frames {
-    static constexpr std::size_t page = 4096; // Precedes the first frame.
+    static constexpr std::size_t page = 4096; // The first frame begins after this page.
     struct Frame {
         std::size_t begin;
         std::size_t end;
@@ -65,13 +66,14 @@ inline UniqueFd memfd_of(std::string_view bytes)
     return memfd;
 }
 
-// Sets the number of the last complete commit in the first page.
+// Writes `number` to the first page, as the number of the last complete commit.
 inline void mark_complete(std::string& bytes, std::uint64_t number)
 {
     std::memcpy(&bytes[16], &number, sizeof number);
 }
 
-// Keeps only the first bytes of the last frame. The commit before it becomes the last complete one.
+// Keeps only the first bytes of the last frame. The commit before that frame becomes the last
+// complete commit.
 inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kept)
 {
     const auto last = Frames{bytes}.all.back();
@@ -81,7 +83,8 @@ inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kep
     return bytes;
 }
 
-// Removes the first bytes of the last frame, as if its bytes were not written in order.
+// Replaces the first bytes of the last frame by zeros, as if the end of the frame had been written
+// first.
 inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
 {
     const auto last = Frames{bytes}.all.back();
@@ -90,7 +93,8 @@ inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
     return bytes;
 }
 
-// Writes the first bytes of another commit after the end of a process's journal.
+// Writes the first bytes of another commit to the end of a process's journal, as if the process had
+// begun the commit.
 inline void begin_next_commit(pid_t process)
 {
     UniqueFd journal;

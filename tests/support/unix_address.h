@@ -1,4 +1,4 @@
-// Socket files by their path, for bind(2) and connect(2).
+// Functions that bind and connect Unix sockets by the path of a socket file.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -22,14 +22,14 @@ inline sockaddr_un unix_address(const std::string& path)
     return address;
 }
 
-// Returns 0 or -1, as bind(2).
+// Binds the socket to the path. Returns 0 or -1, as bind(2) does.
 inline int bind_path(const UniqueFd& socket, const std::string& path)
 {
     const auto address = unix_address(path);
     return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address);
 }
 
-// Returns 0 or -1, as connect(2).
+// Connects the socket to the path. Returns 0 or -1, as connect(2) does.
 inline int connect_path(const UniqueFd& socket, const std::string& path)
 {
     const auto address = unix_address(path);

@@ -26,27 +26,28 @@ constexpr bool is_alphanumeric(char c)
     return is_letter(c) || (c >= '0' && c <= '9');
 }
 
-// [A-Z][A-Za-z0-9]*
+// Returns whether the text matches [A-Z][A-Za-z0-9]*.
 bool is_member_name(std::string_view text)
 {
     return !text.empty() && is_upper(text.front()) && std::ranges::all_of(text, is_alphanumeric);
 }
 
-// [A-Za-z](_?[A-Za-z0-9])*
+// Returns whether the text matches [A-Za-z](_?[A-Za-z0-9])*.
 bool is_field_name(std::string_view text)
 {
     return !text.empty() && is_letter(text.front()) && text.back() != '_' && !text.contains("__") &&
            std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '_'; });
 }
 
-// [A-Za-z0-9](-*[A-Za-z0-9])*
+// Returns whether the text matches [A-Za-z0-9](-*[A-Za-z0-9])*.
 bool is_label(std::string_view text)
 {
     return !text.empty() && text.front() != '-' && text.back() != '-' &&
            std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '-'; });
 }
 
-// At least two labels that are joined by dots; the first begins with a letter.
+// Returns whether the text is two or more labels that are joined by dots, and the first label
+// begins with a letter.
 bool is_interface_name(std::string_view text)
 {
     if (text.empty() || !is_letter(text.front()) || !text.contains('.'))
@@ -61,7 +62,7 @@ bool is_interface_name(std::string_view text)
     }
 }
 
-// Returns an array, a dictionary or an optional of `inner`.
+// Returns the type that is an array, a dictionary or an optional of `inner`.
 Type wrap(Type::Kind kind, Type inner)
 {
     Type outer{kind};
@@ -69,7 +70,7 @@ Type wrap(Type::Kind kind, Type inner)
     return outer;
 }
 
-// Parses in one pass and throws the first error.
+// Parses an interface definition in one pass and throws the first error.
 class Parser {
 public:
     explicit Parser(std::string_view text) : text_{text} {}
@@ -124,8 +125,8 @@ private:
             ;
         return at_ != from;
     }
-    // Skips blanks, line ends and comments. Keeps the comment lines of the last block without a
-    // gap.
+    // Skips blanks, line ends and comments. Stores the lines of the last comment in `comment_`. An
+    // empty line ends a comment.
     void skip_space()
     {
         comment_.clear();
@@ -152,12 +153,12 @@ private:
     {
         skip_blanks();
         if (is_next("#"))
-            return; // skip_space() consumes the comment with its line end.
+            return; // skip_space() consumes the comment and its line end.
         if (!consume("\n") && !consume("\r\n") && !at_end())
             fail("no end of line");
     }
 
-    // Consumes a run of letters, digits, underscores and the characters in `also`.
+    // Consumes a run of letters, digits, underscores and `extra_characters`.
     std::string word(std::string_view extra_characters = {})
     {
         const auto from = at_;
@@ -244,7 +245,7 @@ private:
         }
     }
 
-    // The grammar has no optional of an optional.
+    // Parses a type. The grammar has no optional of an optional.
     Type type()
     {
         const bool optional = consume("?");
@@ -280,8 +281,8 @@ private:
     std::string_view text_;
     std::size_t at_ = 0;
     std::vector<std::string> comment_; // The comment right above the next member.
-    std::set<std::string> members_;    // All names so far.
-    std::set<std::string> needed_;     // Types that were referenced.
+    std::set<std::string> members_;    // The names of all members so far.
+    std::set<std::string> needed_;     // The names of the types that were referenced.
 };
 
 } // namespace

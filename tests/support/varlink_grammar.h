@@ -1,5 +1,5 @@
-// A strict parser of Varlink interface definitions. Tests hold the published texts against the
-// specification with it. https://varlink.org/Interface-Definition
+// A strict parser of Varlink interface definitions. Tests check with it that the published texts
+// conform to https://varlink.org/Interface-Definition.
 #pragma once
 
 #include <cstddef>
@@ -32,10 +32,11 @@ struct Type {
     explicit Type(Kind of);
 
     Kind kind;
-    std::string name;                // For a named type.
-    std::vector<Field> fields;       // For a structure.
-    std::vector<std::string> values; // For an enumeration.
-    std::vector<Type> inner; // The one element type of an array, a dictionary or an optional.
+    std::string name;                // The name of a named type.
+    std::vector<Field> fields;       // The fields of a structure.
+    std::vector<std::string> values; // The values of an enumeration.
+    // The element type of an array, a dictionary or an optional.
+    std::vector<Type> inner;
 };
 
 struct Field {
@@ -48,8 +49,9 @@ struct Member {
     Kind kind;
     std::string name;
     std::vector<std::string> comment; // The lines right above the member, without "# ".
-    Type shape; // The structure or enumeration of a type, the input of a method.
-    std::optional<Type> output = {}; // For a method.
+    // The structure or enumeration that a type names, or the input of a method.
+    Type shape;
+    std::optional<Type> output = {}; // The output of a method.
 };
 
 struct Interface {
@@ -59,11 +61,12 @@ struct Interface {
 };
 
 struct SyntaxError {
-    std::size_t line; // From 1.
+    std::size_t line; // The number of the line, from 1 on.
     std::string message;
 };
 
-// Also refuses a repeated member or field name and an undefined type.
+// Parses an interface definition. A repeated member or field name and an undefined type are errors
+// as well.
 std::expected<Interface, SyntaxError> parse_interface(std::string_view text);
 
 } // namespace evfd::varlink

@@ -1,7 +1,8 @@
-// Tests that set the wall clock, by at most a millisecond, and those that rely on it.
+// Functions for tests that set the wall clock, by at most a millisecond, and for tests that rely on
+// it.
 //
 // The clock belongs to the whole machine, and CTest runs several tests at once. A test that sets
-// the clock, or expects it to stay as it is, holds a WallClockLock meanwhile.
+// the clock, or expects that no other test sets it, holds a WallClockLock meanwhile.
 #pragma once
 
 #include "common/clock.h"
@@ -20,22 +21,23 @@ namespace evfd {
 
 using namespace std::chrono_literals;
 
-// Returns whether the clock was set.
+// Moves the wall clock by `by`. Returns whether that succeeded.
 inline bool move_wall_clock(nanoseconds by)
 {
     const auto whole = std::chrono::floor<std::chrono::seconds>(by);
     timex change{};
     change.modes = ADJ_SETOFFSET | ADJ_NANO;
     change.time.tv_sec = whole.count();
-    change.time.tv_usec = (by - whole).count(); // Nanoseconds, because of ADJ_NANO.
+    change.time.tv_usec = (by - whole).count(); // With ADJ_NANO, tv_usec is in nanoseconds.
     return ::adjtimex(&change) >= 0;
 }
 
-// Excludes other tests that set the wall clock or rely on it.
+// Excludes other tests that set the wall clock or rely on it, while this object lives.
 class WallClockLock {
 public:
     WallClockLock()
-        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)} // A file that all tests share.
+        // All tests lock this file.
+        : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)}
     {
         int result = -1;
         do {
@@ -76,7 +78,7 @@ using namespace std::chrono_literals;
 
 inline constexpr nanoseconds shift = 1ms;
 
-// The wall clock is a millisecond ahead while this object lives.
+// Sets the wall clock a millisecond ahead while this object lives.
 class Ahead {
 public:
     Ahead() : is_moved_{move_wall_clock(shift)} {}
@@ -98,7 +100,7 @@ inline void skip_unless_wall_clock_can_be_set()
         skip("this process may not set the wall clock");
 }
 
-// Moves the clock forward and back.
+// Moves the wall clock forward and back.
 inline void set_wall_clock_and_back()
 {
     const Ahead ahead;

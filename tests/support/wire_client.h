@@ -1,4 +1,5 @@
-// A Varlink client that sends exactly the bytes of its test, to the socket file of a daemon.
+// A Varlink client that connects to the socket file of a daemon and sends exactly the bytes that a
+// test chooses.
 #pragma once
 
 #include "tests/support/frame_socket.h"
@@ -16,10 +17,10 @@ namespace evfd::e2e {
 
 using Json = nlohmann::json;
 
-// Returns the value without the ids of objects, because no two daemons give the same ones.
+// Returns the value without the ids of objects, because the ids differ from daemon to daemon.
 Json without_ids(Json value);
 
-// Returns one item for each name, each with all members of `more`.
+// Returns a list with one item for each name. Each item also has all members of `more`.
 inline Json items(const std::vector<std::string>& names, const Json& more = Json::object())
 {
     auto list = Json::array();
@@ -38,14 +39,15 @@ class WireClient {
 public:
     explicit WireClient(const std::string& path) : connection_{connect_to_path(path)} {}
 
-    // Sends all bytes. Throws if the daemon does not read. A closed connection is left to reply().
+    // Sends all bytes. Throws if the daemon does not read. A closed connection is not an error
+    // here, because reply() reports it.
     void send(std::string_view bytes) const;
-    // Sends what the socket accepts without blocking, and returns its size.
+    // Sends the bytes that the socket accepts without blocking, and returns their number.
     std::size_t send_some(std::string_view bytes) const;
     // Calls a method of io.evfdd. `flag` is "more", "oneway" or empty.
     void call(std::string_view method, const Json& parameters = Json::object(),
               std::string_view flag = "") const;
-    // Waits for the next reply. Throws at the deadline and at end of file.
+    // Waits for the next reply and returns it. Throws at the deadline and at end of file.
     Json reply();
     Json request(std::string_view method, const Json& parameters = Json::object());
     // Returns all bytes until the daemon disconnects. Throws at the deadline.
@@ -54,7 +56,7 @@ public:
     std::deque<UniqueFd>& descriptors() { return connection_.descriptors; }
 
 private:
-    bool fill(); // False at end of file.
+    bool fill(); // Reads more bytes. Returns false at end of file.
 
     FrameSocket connection_;
 };

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # bash completion of evfdctl(1). Verbs and options come from `evfdctl --help`, names from the daemon.
 
-# Prints the options of a verb, or the global ones.
+# Prints the options of a verb, or the global options.
 _evfdctl_options() {
     "$@" --help 2>/dev/null | sed -nE 's/^  (-h,)?(--[a-z-]+).*/\2/p'
 }
@@ -10,20 +10,21 @@ _evfdctl_verbs() {
     "$1" --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p'
 }
 
-# Succeeds if the option takes a value. _evfdctl_values prints the possible ones, if the help has them.
+# Succeeds if the option takes a value.
 _evfdctl_takes_value() {
     local option=$1
     shift
     "$@" --help 2>/dev/null | grep -E -e "^  $option [A-Z]+(:|$| +[^ ])" -e "^  $option [A-Z]+ Excludes:" >/dev/null
 }
+# Prints the possible values of an option, if the help lists them.
 _evfdctl_values() {
     local option=$1
     shift
     "$@" --help 2>/dev/null | sed -nE "s/^  $option [A-Z]+:\{([^}]*)\}.*/\1/p" | tr ',' '\n'
 }
 
-# Stores the words up to the cursor in $words. bash splits them at each colon and at sign, which names
-# may contain.
+# Stores the words up to the cursor in $words. bash has split them at each colon and at sign, which
+# names can contain.
 _evfdctl_join_words() {
     local rest=$COMP_LINE word gap i
     words=()
@@ -40,7 +41,8 @@ _evfdctl_join_words() {
     done
 }
 
-# Removes from each reply the part up to the last colon or at sign, which is on the line already.
+# Removes from each completion the part up to the last colon or at sign of the current word, because
+# bash keeps that part on the line.
 _evfdctl_trim_answers() {
     local kept=${1%"${1##*[:@]}"} i
     for i in "${!COMPREPLY[@]}"; do
@@ -84,7 +86,8 @@ _evfdctl_answer() {
         esac
     done
 
-    # Never connects to another machine, because ssh may ask for a password, and never starts a daemon.
+    # Prints the names of the objects. Never connects to another machine, because ssh can ask for a
+    # password, and never starts a daemon.
     _evfdctl_names() { [[ $is_far ]] || "$program" "${which[@]}" --no-start list 2>/dev/null | cut -f1; }
 
     local of=("$program" ${verb:+"$verb"})

@@ -31,7 +31,8 @@ function __evfdctl_which
     end
 end
 
-# Never connects to another machine, because ssh may ask for a password, and never starts a daemon.
+# Prints the names of the objects. Never connects to another machine, because ssh can ask for a
+# password, and never starts a daemon.
 function __evfdctl_names
     string match -qr -- '^--(host|ssh)$' (commandline -opc); and return
     evfdctl (__evfdctl_which) --no-start list 2>/dev/null | string replace -r '\t.*' ''
@@ -46,7 +47,7 @@ function __evfdctl_after_dashes
     contains -- -- (commandline -opc)
 end
 
-# Completes the command after the dashes.
+# Completes the words of the command after "--".
 function __evfdctl_command
     set -l words (commandline -opc)
     set -l dashes (contains -i -- -- $words)
@@ -54,7 +55,7 @@ function __evfdctl_command
     complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
 end
 
-# Succeeds if the previous option takes a value.
+# Succeeds if the previous word is an option that takes a value.
 function __evfdctl_wants_value
     __evfdctl_options | string match -rq -- '^'(commandline -opc)[-1]' [A-Z]'
 end

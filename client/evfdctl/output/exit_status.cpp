@@ -47,8 +47,8 @@ std::string_view default_hint(ErrorCode code)
                : "";
 }
 
-// The daemon's messages spell a clock with an underscore, as the protocol does. Names contain no
-// space, so no name matches.
+// Replaces the underscores in the clocks of the daemon's message by dashes, as the options of
+// evfdctl spell clocks. The replaced text contains spaces, so the name of an object never matches.
 std::string with_dashed_clocks(std::string text)
 {
     for (const auto& [clock, word] : enum_names(Clock{})) {
@@ -61,13 +61,13 @@ std::string with_dashed_clocks(std::string text)
 
 } // namespace
 
-// Unlike fmt::print(), it does not throw.
+// Calls fputs(3), because fmt::print() throws if the write fails.
 void print_error(const std::string& text)
 {
     (void)std::fputs(text.c_str(), stderr);
 }
 
-// Prints one line, whatever text the message quotes. A failure to print is ignored.
+// Prints one line even if the message quotes text with line breaks. Ignores a failure to print it.
 Exit report_error(const Error& error, std::string_view hint)
 {
     if (hint.empty())

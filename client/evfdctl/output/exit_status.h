@@ -1,4 +1,4 @@
-// Exit statuses, and the messages of a failed verb.
+// The exit statuses of evfdctl, and functions that print the message of an error.
 #pragma once
 
 #include "evfd/error.h"
@@ -24,10 +24,10 @@ enum Exit : int {
 
 extern const char* const exit_status_help; // The paragraph about exit statuses in --help.
 
-// Prints the text on standard error, and ignores failures.
+// Prints the text on standard error. Ignores a failure to print it.
 void print_error(const std::string& text);
-// Prints an error on standard error as one line, and returns its exit status. The message comes
-// from the daemon or the library, which do not know the command line; `hint` adds what to type.
+// Prints an error on standard error as one line, and returns its exit status. The error's message
+// comes from the daemon or the library and names no option of evfdctl; `hint` adds what to type.
 Exit report_error(const Error& error, std::string_view hint = {});
 Error usage_error(std::string message);
 

@@ -6,7 +6,8 @@
 
 namespace evfd {
 
-inline Error system_call_error(const char* call) // Reads errno.
+// Returns the error for a failed call and the present value of errno.
+inline Error system_call_error(const char* call)
 {
     return {ErrorCode::system, Fault::last(call).message()};
 }

@@ -24,7 +24,7 @@ std::string plural(std::int64_t count, std::string_view what)
 
 namespace {
 
-// Rounds to the precision that a reader needs.
+// Rounds a remaining time down to the precision that a person needs.
 nanoseconds rounded(nanoseconds left)
 {
     using namespace std::chrono;
@@ -63,7 +63,8 @@ std::string timer(const protocol::Timer& timer)
     return text;
 }
 
-// Runs getent(1), because a statically linked program should not load what getpwuid(3) may need.
+// Runs getent(1), because getpwuid(3) can load shared libraries, which a statically linked program
+// should not do.
 std::string lookup_user_name(protocol::Uid uid)
 {
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> pipe{
@@ -77,7 +78,7 @@ std::string lookup_user_name(protocol::Uid uid)
 
 } // namespace
 
-// Caches the names, because a lookup may go over a network.
+// Caches the names, because a lookup can go over a network.
 std::string user(protocol::Uid uid)
 {
     static std::map<protocol::Uid, std::string> known;
@@ -187,7 +188,8 @@ std::string status(const protocol::Status::Reply& status)
 
 namespace {
 
-// Objects that existed at the start, and the end of their list, are less prominent than changes.
+// Returns the style of a line of `evfdctl monitor`. The initial list of objects and its end are
+// less prominent than changes.
 fmt::text_style style_of(Change change)
 {
     switch (change) {

@@ -1,5 +1,5 @@
-// Output of evfdctl: columns on a terminal, tab-separated in a pipe, JSON by request. Text from the
-// daemon is made printable here, because the daemon may belong to another user.
+// Formats the output of evfdctl: columns on a terminal, tab-separated text in a pipe, and JSON on
+// request. Makes text from the daemon printable, because the daemon can belong to another user.
 #pragma once
 
 #include "common/codec.h"
@@ -24,7 +24,8 @@ std::string json(T& message)
     return printable_json(text);
 }
 
-// Replaces the wire's underscores with dashes, as in the kernel's documentation: "realtime-alarm".
+// Replaces the underscores of the protocol's spelling with dashes: "realtime_alarm" becomes
+// "realtime-alarm".
 std::string dashed(std::string_view word);
 
 // Returns "1 token" or "2 tokens".
@@ -35,14 +36,14 @@ enum class Colour { none, some };
 // $TERM.
 Colour terminal_colour();
 
-// Returns "set", "clear", "3 tokens", "2 subscribers" or "in 1m30s"; "-" if the caller has no
-// permission to wait.
+// Returns the state of an object: "set", "clear", "3 tokens", "2 subscribers" or "in 1m30s", or "-"
+// if the caller has no permission to wait.
 std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& event, Colour colour = Colour::none);
 
-// Returns the user's name, or the number if there is none. Not thread-safe.
+// Returns the name of a user, or the uid if the user has no name. Not thread-safe.
 std::string user(protocol::Uid uid);
 // Returns an event's mode or a timer's clock.
 std::string mode_or_clock(const protocol::Object& object);
@@ -55,16 +56,17 @@ std::vector<Row> rows(const protocol::Quotas::User& user);
 
 bool is_for_terminal(); // Returns whether standard output is a terminal.
 
-// Prints rows: tab-separated, or on a terminal in columns below a heading.
+// Formats rows: tab-separated, or for a terminal in columns below a heading.
 class Table {
 public:
     Table(Row heading, bool is_for_terminal)
         : heading_{std::move(heading)}, is_for_terminal_{is_for_terminal}
     {
     }
-    // Returns the part of the output that can be printed now.
+    // Adds a row and returns the output that can be printed now: the row, or nothing on a terminal,
+    // where the widths of the columns depend on all rows.
     std::string add(Row cells);
-    // Returns the rest of the output.
+    // Returns the output that is still to be printed after the last row.
     std::string end() const;
 
 private:

@@ -8,7 +8,7 @@ namespace {
 
 using std::chrono::seconds;
 
-// Returns the next time at which local clocks show this time of day: today or tomorrow.
+// Returns the next time after `now` at which local clocks show this time of day: today or tomorrow.
 std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
 {
     const auto now_seconds = std::chrono::system_clock::to_time_t(
@@ -18,7 +18,7 @@ std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
         std::tm local{};
         ::localtime_r(&now_seconds, &local);
         local.tm_mday += day;
-        local.tm_isdst = -1; // mktime(3) finds out about daylight saving time.
+        local.tm_isdst = -1; // mktime(3) determines whether daylight saving time applies.
         local.tm_hour = static_cast<int>(parts.hours().count());
         local.tm_min = static_cast<int>(parts.minutes().count());
         local.tm_sec = static_cast<int>(parts.seconds().count());

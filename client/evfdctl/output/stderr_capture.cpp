@@ -48,8 +48,9 @@ std::optional<std::string> StderrCapture::last_line()
     }
     unread_ = text.substr(end + 1);
     text.resize(end);
-    auto line = text.substr(text.rfind('\n') + 1); // The whole text, if it has one line.
-    std::erase(line, '\r');                        // ssh writes it for a terminal in raw mode.
+    // If the text has only one line, rfind() returns npos, and npos + 1 is 0.
+    auto line = text.substr(text.rfind('\n') + 1);
+    std::erase(line, '\r'); // ssh writes carriage returns for a terminal in raw mode.
     return line;
 }
 

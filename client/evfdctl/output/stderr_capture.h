@@ -12,16 +12,18 @@ namespace evfd::top {
 
 class StderrCapture {
 public:
-    // Returns nothing, and changes nothing, if the process has no free descriptors.
+    // Redirects standard error. If the process has no free descriptor, returns nothing and leaves
+    // standard error as it is.
     static std::optional<StderrCapture> begin();
     StderrCapture(StderrCapture&&) noexcept = default;
     StderrCapture& operator=(StderrCapture&&) = delete;
     ~StderrCapture(); // Restores standard error.
 
-    int fd() const { return pipe_.get(); } // Polls readable when text was written.
-    // Returns the last complete line since the previous call, if there is one.
+    // Returns a descriptor that polls readable when text was written to standard error.
+    int fd() const { return pipe_.get(); }
+    // Returns the last complete line that was written since the previous call, if there is one.
     std::optional<std::string> last_line();
-    // Returns all text since the previous call.
+    // Returns all text that was written since the previous call.
     std::string take_text();
 
 private:

@@ -15,7 +15,7 @@ namespace evfd::top {
 namespace {
 
 constexpr int escape = 27;
-// Longest time between the bytes of one key, also over a network.
+// The longest time between two bytes of the escape sequence of one key, even over a network.
 constexpr int escape_delay_ms = 100;
 
 constexpr int control(char letter)
@@ -64,7 +64,7 @@ Expected<Screen> Screen::open(report::Colour colour)
     if (!terminal)
         return std::unexpected(terminal_error(", and $TERM names an unknown one"));
     Screen screen{terminal, colour};
-    // ncurses would draw even on a terminal whose cursor cannot be moved.
+    // Rejects a terminal whose cursor cannot be moved. ncurses would draw even there.
     if (!::tigetstr("cup"))
         return std::unexpected(
             terminal_error(" whose cursor can be moved, and $TERM names another"));

@@ -1,4 +1,5 @@
-// The terminal, through ncurses. The destructor restores it. Only one Screen may exist at a time.
+// Screen: draws on the terminal by means of ncurses. Its destructor restores the terminal. Only one
+// Screen may exist at a time.
 #pragma once
 
 #include "client/evfdctl/output/format.h"
@@ -15,9 +16,10 @@ namespace evfd::top {
 
 class Screen {
 public:
-    // invalid: standard input or output is not a terminal.
+    // Fails with ErrorCode::invalid if standard input or output is not a terminal.
     static Expected<void> check();
-    // invalid: the terminal lacks a needed capability.
+    // Fails with ErrorCode::invalid if $TERM is unknown or the cursor of the terminal cannot be
+    // moved.
     static Expected<Screen> open(report::Colour colour);
 
     Size size() const;

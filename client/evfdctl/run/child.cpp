@@ -24,13 +24,13 @@ namespace evfd {
 
 namespace {
 
-// Exit statuses of a shell.
+// The exit statuses with which a shell reports that a command could not be started or found.
 constexpr int status_not_started = 126;
 constexpr int status_not_found = 127;
 
-constexpr int first_inherited_fd = 3; // SD_LISTEN_FDS_START
+constexpr int first_inherited_fd = 3; // The value of SD_LISTEN_FDS_START.
 
-// SIGUSR1 and SIGUSR2 are messages to a process and do not ask it to end.
+// Returns whether a signal asks a process to end. SIGUSR1 and SIGUSR2 are mere messages.
 bool is_fatal(int number)
 {
     return number != SIGUSR1 && number != SIGUSR2;
@@ -56,8 +56,8 @@ std::vector<std::string> environment_with(std::vector<std::string> added)
     return added;
 }
 
-// A colon separates the names in LISTEN_FDNAMES, so it must be escaped. Not every reader
-// understands a backslash, and our names contain no percent sign.
+// Writes each colon of a name as "%3A", because colons separate the names in $LISTEN_FDNAMES. Not
+// every reader of this variable understands a backslash. No name contains a percent sign.
 std::string listen_name(std::string_view name)
 {
     std::string text;
@@ -66,9 +66,9 @@ std::string listen_name(std::string_view name)
     return text;
 }
 
-// Everything that the child needs between fork(2) and execve(2), prepared before. This process may
-// have other threads, so the child may only make system calls, except for the command's
-// before_exec.
+// Prepares before fork(2) everything that the child needs until execve(2). evfdctl can have other
+// threads at fork(2), so the child must only make system calls. An exception is the command's
+// before_exec, which requires a single thread.
 class Launch {
 public:
     static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);
@@ -80,7 +80,7 @@ private:
     static constexpr std::size_t pid_digits = 20;
 
     Launch(const Command& command, const sigset_t& mask);
-    // The copy gets a number above those of the inherited descriptors.
+    // Duplicates a descriptor to a number above those of the command's inherited descriptors.
     std::expected<UniqueFd, int> duplicate(int fd) const;
     [[noreturn]] void exec_command();
 
@@ -91,11 +91,12 @@ private:
     sigset_t mask_;
     std::function<void()> before_exec_;
     std::vector<UniqueFd> inherited_fds_;
-    UniqueFd start_error_reader_; // Reads the errno value of a failed start, or end of file.
+    // The read end of a pipe that delivers the errno value of a failed start, or end of file.
+    UniqueFd start_error_reader_;
     UniqueFd start_error_writer_;
     std::vector<char*> arguments_;
     std::vector<char*> environment_;
-    char* listen_pid_text_ = nullptr; // The place for the child's pid in LISTEN_PID.
+    char* listen_pid_text_ = nullptr; // Where the child writes its pid into LISTEN_PID.
 };
 
 Launch::Launch(const Command& command, const sigset_t& mask)
@@ -200,7 +201,7 @@ std::unexpected<CommandResult> not_started(int error)
 
 } // namespace
 
-// signalfd(2) would also deliver an ignored signal, so ignored ones are left out.
+// Does not block signals that are ignored, because signalfd(2) would deliver them.
 Expected<TerminationSignals> TerminationSignals::block()
 {
     sigset_t set;
@@ -210,7 +211,7 @@ Expected<TerminationSignals> TerminationSignals::block()
         if (::sigaction(number, nullptr, &now) == 0 && now.sa_handler != SIG_IGN)
             sigaddset(&set, number);
     }
-    ::signal(SIGCHLD, SIG_DFL); // If it were ignored, no exit status could be read.
+    ::signal(SIGCHLD, SIG_DFL); // If SIGCHLD were ignored, no exit status could be read.
     sigset_t before;
     if (::sigprocmask(SIG_BLOCK, &set, &before) < 0)
         return std::unexpected(system_call_error("sigprocmask(2)"));
@@ -244,7 +245,7 @@ void TerminationSignals::reraise(int number)
     sigaddset(&one, number);
     ::raise(number);
     ::sigprocmask(SIG_UNBLOCK, &one, nullptr);
-    // Reached by PID 1 of a container, which default actions do not end.
+    // Only reached as PID 1 of a container, which the default action of a signal does not end.
     ::_exit(signal_status_base + number);
 }
 
@@ -258,7 +259,7 @@ std::expected<Child, CommandResult> Child::fork(const Command& command,
     if (!pid)
         return not_started(pid.error());
     UniqueFd fd{static_cast<int>(::syscall(SYS_pidfd_open, *pid, 0))};
-    if (!fd) { // Without a pidfd evfdctl could not wait for its exit.
+    if (!fd) { // Without a pidfd evfdctl could not wait for the child's exit.
         const int error = errno;
         ::kill(*pid, SIGKILL);
         reap(*pid);
@@ -301,8 +302,8 @@ void Child::send(int number) const
     ::kill(leads_group_ ? -pid_ : pid_, number);
 }
 
-// A terminal sends its signals to the foreground process group. A command in a group of its own
-// does not get them, so they are forwarded.
+// A terminal sends its signals to the foreground process group. A command in its own group does not
+// get those signals from the terminal, so evfdctl forwards them.
 void Child::forward_signal()
 {
     const auto signal = signals_->take_next();
@@ -329,7 +330,7 @@ CommandResult Child::wait()
     return result();
 }
 
-// Returns when the child has exited; it is not reaped yet.
+// Waits until the child has exited, but does not reap the child. Kills the child at the deadline.
 void Child::await_exit(std::optional<MonotonicTime> deadline)
 {
     while (true) {
@@ -344,7 +345,7 @@ void Child::await_exit(std::optional<MonotonicTime> deadline)
             deadline.reset();
             continue;
         }
-        forward_signal(); // Also forwards one that came just before the exit.
+        forward_signal(); // Also takes a signal that arrived just before the child's exit.
         if (polled[0].revents != 0)
             return;
     }

@@ -16,25 +16,27 @@
 
 namespace evfd {
 
-// Blocks the signals by which others ask a process to end, and delivers them through a descriptor.
-// Signals that the parent had ignored stay ignored.
+// Blocks the signals that ask a process to end, and SIGUSR1 and SIGUSR2, and delivers them through
+// a descriptor. Signals that the parent of evfdctl had set to be ignored stay ignored.
 class TerminationSignals {
 public:
     struct Signal {
         int number;
-        bool is_from_terminal; // The terminal sent it to the whole foreground group.
+        // Whether the terminal sent the signal, to the whole foreground process group.
+        bool is_from_terminal;
     };
 
     static Expected<TerminationSignals> block();
     TerminationSignals(TerminationSignals&&) noexcept = default;
     TerminationSignals& operator=(TerminationSignals&&) = delete;
 
-    const UniqueFd& fd() const { return fd_; } // Polls readable when a signal came.
+    // Returns a descriptor that polls readable when a signal is pending.
+    const UniqueFd& fd() const { return fd_; }
     std::optional<Signal> take_next() const;
-    // Returns the number of a signal that asks evfdctl to end. SIGUSR1 and SIGUSR2 are consumed
-    // without effect.
+    // Returns the number of a pending signal that asks evfdctl to end, if there is one. Discards
+    // pending SIGUSR1 and SIGUSR2.
     std::optional<int> take_fatal() const;
-    // The signal mask before block().
+    // Returns the signal mask that was in effect before block().
     const sigset_t& previous_mask() const { return previous_mask_; }
     // Ends this process by the default action of the signal.
     [[noreturn]] static void reraise(int number);
@@ -46,7 +48,7 @@ private:
     sigset_t previous_mask_;
 };
 
-// A descriptor for a command.
+// A descriptor that a command inherits, and its name for $LISTEN_FDNAMES.
 struct InheritedFd {
     int fd;
     std::string name;
@@ -54,47 +56,55 @@ struct InheritedFd {
 
 struct Command {
     std::vector<std::string> arguments;
-    std::vector<std::string> variables = {}; // NAME=value, added to the environment of evfdctl.
-    // Numbered from 3 on in the command, as sd_listen_fds_with_names(3) expects them.
+    // Strings NAME=value, which are added to the environment of evfdctl.
+    std::vector<std::string> variables = {};
+    // The command gets these descriptors with the numbers from 3 on, as sd_listen_fds_with_names(3)
+    // expects.
     std::vector<InheritedFd> inherited_fds = {};
-    bool leads_group = false; // Runs in a process group of its own; signals go to the whole group.
-    // Called in the child before execve(2). It may end the child. No other thread may exist at
-    // fork(2).
+    // Whether the command runs in its own process group. All signals are sent to that whole group.
+    bool leads_group = false;
+    // Called in the child before execve(2). This function is allowed to end the child. If
+    // before_exec is set, evfdctl must have only one thread at fork(2).
     std::function<void()> before_exec = {};
 };
 
-// Added to the number of the signal that killed a command, as a shell does.
+// If a signal killed a command, its exit status is this number plus the number of the signal, as in
+// a shell.
 inline constexpr int signal_status_base = 128;
 
 struct CommandResult {
-    int status; // Exit status as a shell reports it: 126 or 127 if the command was not started.
-    std::string description; // The rest of a sentence that begins with the command.
+    // The exit status as a shell reports it: 126 or 127 if the command could not be started.
+    int status;
+    std::string description; // A sentence without its subject, such as "exited with status 1".
     bool was_started = true;
-    // The signal that evfdctl received and forwarded, and by which it has to end as well.
+    // The last signal that asked evfdctl to end while the command ran, and by which evfdctl must
+    // end.
     std::optional<int> termination_signal = {};
 };
 
-// A running command. The owner must wait for its exit.
+// A running command. The owner must call wait() or terminate().
 class Child {
 public:
     // Starts a command, or returns why it could not be started. `signals` must outlive the Child.
     static std::expected<Child, CommandResult> start(const Command& command,
                                                      const TerminationSignals& signals);
-    // Starts a command in two steps, for a command with before_exec. await_start() returns after
-    // execve(2), or returns why it failed; the child is reaped then.
+    // Forks a child and returns before its execve(2), so that evfdctl can communicate with
+    // before_exec. `signals` must outlive the Child.
     static std::expected<Child, CommandResult> fork(const Command& command,
                                                     const TerminationSignals& signals);
+    // Waits for the child's execve(2). If execve(2) fails, reaps the child and returns why.
     std::expected<void, CommandResult> await_start();
 
-    const UniqueFd& fd() const { return fd_; } // Polls readable after the exit.
+    // Returns a descriptor that polls readable after the command's exit.
+    const UniqueFd& fd() const { return fd_; }
     bool has_exited() const;
-    // Forwards a signal, if one came.
+    // Forwards the next pending signal to the command, if there is one.
     void forward_signal();
     std::optional<int> termination_signal() const { return termination_signal_; }
-    // Waits for the exit, and forwards signals meanwhile.
+    // Waits for the command's exit, and forwards signals meanwhile.
     CommandResult wait();
-    // Sends SIGTERM, and SIGKILL if the command has not exited after `grace`. Then kills the rest
-    // of its group.
+    // Sends SIGTERM, and SIGKILL if the command has not exited after `grace`. If the command leads
+    // a process group, finally kills what remains of that group.
     CommandResult terminate(nanoseconds grace);
 
 private:

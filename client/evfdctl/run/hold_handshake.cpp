@@ -18,7 +18,7 @@ Expected<HoldHandshake> HoldHandshake::create()
     return HoldHandshake{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-// Ignores an error: a peer that has exited sends no reply, and receive() reports that.
+// Ignores an error, which means that the other process has exited. receive() reports this.
 void HoldHandshake::send(std::string_view text) const
 {
     (void)::send(own_end_.get(), text.data(), text.size(), MSG_NOSIGNAL);

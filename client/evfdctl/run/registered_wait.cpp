@@ -24,7 +24,9 @@ Expected<RegisteredWait> RegisteredWait::begin(const Client& client,
     return RegisteredWait{client, *std::move(wait_request), deadline};
 }
 
-// The daemon replies at the deadline at the latest.
+// Waits for the reply, or for one of `others`. Returns Wakeup::timeout if the reply is overdue, or,
+// for a wait without a deadline, after the keepalive interval. A running daemon replies at the
+// deadline at the latest.
 Expected<RegisteredWait::Wakeup> RegisteredWait::await_wakeup(std::span<const int> others) const
 {
     if (request_.has_reply())

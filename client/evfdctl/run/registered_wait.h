@@ -1,4 +1,4 @@
-// RegisteredWait: a wait that the daemon has confirmed before anything else begins.
+// RegisteredWait: a wait that the daemon has confirmed before the caller continues.
 //
 // `evfdctl wait NAME -- COMMAND` starts COMMAND only after the daemon has registered the wait, so
 // that a set by COMMAND is never missed. begin() sends Wait with `more`: the first reply confirms
@@ -31,14 +31,14 @@ class RegisteredWait {
 public:
     using Fired = WaitRequest::Fired;
 
-    // Returns after the daemon has confirmed the wait.
+    // Begins a wait. Returns after the daemon has confirmed it.
     static Expected<RegisteredWait> begin(const Client& client, std::span<const std::string> names,
                                           const WaitOptions& options);
 
-    // Returns the result, or nothing if one of `others` became readable first. Must not be called
-    // again after a result or an error.
+    // Returns the result of the wait, or nothing if one of `others` became readable first. Must not
+    // be called again after a result or an error.
     Expected<std::optional<Fired>> next(std::span<const int> others);
-    // Ends the wait. Returns the result if it was already complete.
+    // Ends the wait. Returns the result if the wait was already complete.
     std::optional<Fired> cancel() { return request_.cancel(); }
 
 private:
@@ -52,7 +52,7 @@ private:
     Expected<Wakeup> await_wakeup(std::span<const int> others) const;
     Expected<void> check_daemon_alive() const;
 
-    Client client_; // Keeps the connection of the wait.
+    Client client_; // Keeps the connection of the wait open.
     WaitRequest request_;
     Deadline deadline_;
 };

@@ -23,8 +23,8 @@ bool is_transient(int error)
     return error == EINTR || error == EAGAIN || error == EWOULDBLOCK;
 }
 
-// poll(2) always reports a hangup, so a descriptor without wanted events is skipped: its hangup
-// would wake the loop forever.
+// Returns an entry that poll(2) skips if no event is wanted. poll(2) reports a hangup even for an
+// entry without events, so it would return immediately again and again.
 pollfd poll_entry(int fd, bool for_input, bool for_output)
 {
     const int events = (for_input ? POLLIN : 0) | (for_output ? POLLOUT : 0);
@@ -33,8 +33,8 @@ pollfd poll_entry(int fd, bool for_input, bool for_output)
 
 } // namespace
 
-// Standard input and output keep their flags, because other processes may share them. So every
-// operation that may block follows a poll(2).
+// Does not make standard input and output nonblocking, because other processes can share their open
+// file descriptions. So every read or write that can block follows a poll(2).
 Expected<void> RelayLoop::run()
 {
     while (!from_daemon_.has_ended || !from_daemon_.is_empty()) {
@@ -85,13 +85,14 @@ void RelayLoop::send_calls()
     const auto sent = send(socket_, to_daemon_.bytes);
     if (sent && *sent)
         to_daemon_.bytes.erase(0, **sent);
-    if (!sent) { // The daemon has exited; earlier output of it can still be read.
+    if (!sent) { // The daemon has exited. Replies that it sent before can still be read.
         to_daemon_.bytes.clear();
         to_daemon_.has_ended = true;
     }
 }
 
-// Provides no room for descriptors: the kernel closes them and reports that there were some.
+// Gives recvmsg(2) no buffer for control messages. If descriptors arrive, the kernel closes them
+// and sets MSG_CTRUNC.
 Expected<void> RelayLoop::receive_replies()
 {
     if (!from_daemon_.can_read())
@@ -109,11 +110,14 @@ Expected<void> RelayLoop::receive_replies()
                                      "it on the daemon's own machine, or wait and set by name"});
     if (got > 0 || (got < 0 && is_transient(errno)))
         return {};
-    from_daemon_.has_ended = true; // Closed or reset: the reader of the output sees the same end.
+    // The daemon closed or reset the connection. The reader of the output gets end of file in
+    // either case.
+    from_daemon_.has_ended = true;
     return {};
 }
 
-// A writable pipe accepts PIPE_BUF bytes without blocking. pipe(7)
+// Writes at most PIPE_BUF bytes, which a pipe that polls writable accepts without blocking; see
+// pipe(7).
 void RelayLoop::write_output()
 {
     const auto part = std::min<std::size_t>(from_daemon_.bytes.size(), PIPE_BUF);

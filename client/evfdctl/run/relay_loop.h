@@ -1,5 +1,5 @@
 // Copies bytes between standard input and output and a daemon's socket. Descriptors cannot be
-// relayed: the loop ends if one comes, because its receiver would wait for it forever.
+// relayed: the loop ends if the daemon sends one, because the client would wait for it forever.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -11,9 +11,9 @@
 
 namespace evfd {
 
-// The meaning of end of file on the input. calls_done: no more calls follow, and the caller still
-// reads the replies. caller_gone: the caller has exited, so the daemon should stop its calls.
-// Replies that the daemon has sent before are still relayed.
+// The meaning of end of file on the input. calls_done: the caller sends no more calls, but still
+// reads the replies. caller_gone: the caller has exited, so the daemon should stop its calls. In
+// each case, replies that the daemon has already sent are relayed.
 enum class InputEnd { calls_done, caller_gone };
 
 class RelayLoop {
@@ -23,12 +23,12 @@ public:
     {
     }
 
-    // Returns when the daemon has closed the connection, or nobody reads the output. refused: a
-    // descriptor came.
+    // Returns when the daemon has closed the connection, or when nobody reads the output any more.
+    // Fails with ErrorCode::refused if the daemon sent a descriptor.
     Expected<void> run();
 
 private:
-    // Bytes that were read at one end and are not written at the other yet.
+    // Bytes that were read at one end and are not written at the other end yet.
     struct Flow {
         std::string bytes = {};
         bool has_ended = false; // No more bytes will be read.

@@ -29,8 +29,8 @@ bool is_any_readable(std::span<const int> descriptors)
 
 } // namespace
 
-// Pulses and expirations are counted in a private descriptor, which cannot be received from another
-// machine.
+// Determines the mode of an event on another machine. Refuses a pulse or a timer, because its
+// occurrences are counted in a private descriptor, which cannot be received from another machine.
 Expected<void> TriggerSource::identify_remote()
 {
     const auto object = client_.show(name_.text());
@@ -46,7 +46,8 @@ Expected<void> TriggerSource::identify_remote()
     return {};
 }
 
-// For other modes the daemon itself requires that permission.
+// Checks the permission to clear a manual event, because evfdctl clears it before each run of the
+// command. For events of other modes the daemon itself requires this permission.
 Expected<void> TriggerSource::check_may_clear(const Event& event) const
 {
     if (event.access().set || event.mode() != Mode::manual)
@@ -58,7 +59,8 @@ Expected<void> TriggerSource::check_may_clear(const Event& event) const
                           name_.text())});
 }
 
-// Determines the kind of the object. A pulse or a timer is opened, and counts from here on.
+// Determines the kind of the object. Opens a pulse or a timer, whose private descriptor counts from
+// here on.
 Expected<void> TriggerSource::identify()
 {
     if (client_.address().remote)
@@ -79,8 +81,9 @@ Expected<void> TriggerSource::identify()
     return {};
 }
 
-// An object that was deleted and created again while no wait was registered may be of another mode.
-// Running a command for each set could then never end.
+// Checks that the event still has the mode that was found first. While no wait was registered, the
+// event could be deleted and created again with another mode. If the event became manual, evfdctl
+// would not clear it and would run the command again and again.
 Expected<void> TriggerSource::check_mode() const
 {
     const auto object = client_.show(name_.text());
@@ -93,8 +96,8 @@ Expected<void> TriggerSource::check_mode() const
               fmt::format("'{}' was deleted, and another object has the name now", name_.text())});
 }
 
-// For a pulse or a timer the private descriptor reports the triggers. The wait can never complete,
-// and only reports that the object was deleted.
+// Registers a wait. For a pulse or a timer, the private descriptor reports the occurrences. The
+// wait then demands a count that is never reached, and ends only when the object is deleted.
 Expected<void> TriggerSource::begin_wait()
 {
     if (mode_ && !has_private_fd())
@@ -120,7 +123,7 @@ Expected<TriggerSource::Wakeup> TriggerSource::await_wakeup(std::span<const int>
 {
     const int private_fd = pulse_   ? pulse_->fd()
                            : timer_ ? timer_->fd()
-                                    : -1; // -1 is ignored by poll(2).
+                                    : -1; // poll(2) ignores -1.
     std::vector<pollfd> polled{{private_fd, POLLIN, 0}, {wait_->fd(), POLLIN, 0}};
     for (const int other : others)
         polled.push_back({other, POLLIN, 0});
@@ -135,21 +138,22 @@ Expected<TriggerSource::Wakeup> TriggerSource::await_wakeup(std::span<const int>
     return polled[0].revents != 0 ? Wakeup::private_fd : Wakeup::reply;
 }
 
-// Consumes tokens until none is left or another descriptor is readable, up to a limit.
+// Consumes more tokens of a semaphore, up to a limit, until none is left or one of `others` is
+// readable. Returns `consumed` plus the number of these tokens.
 std::int64_t TriggerSource::consume_remaining(std::int64_t consumed,
                                               std::span<const int> others) const
 {
     const WaitOptions options{.timeout = nanoseconds{0}, .existing = true};
     while (consumed < max_tokens_per_set && !is_any_readable(others)) {
-        if (!client_.wait(texts(), options)) // Whatever the error is, the consumed tokens count.
+        if (!client_.wait(texts(), options)) // On any error, returns the tokens consumed so far.
             break;
         ++consumed;
     }
     return consumed;
 }
 
-// Returns the count from the reply to the wait, or 0 if the connection was lost or the private
-// descriptor counts.
+// Returns the count from the reply to the wait. Returns 0 if the connection was lost, or if the
+// private descriptor of a pulse or a timer has the count.
 Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {
     auto fired = wait_->finish();
@@ -176,7 +180,7 @@ Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 
 Expected<void> TriggerSource::restore(std::int64_t count)
 {
-    if (!mode_ && !timer_) // The wait completed as soon as the object was created.
+    if (!mode_ && !timer_) // The kind is unknown, because the wait began before the object existed.
         if (const auto identified = identify(); !identified)
             return identified;
     if (has_private_fd())

@@ -1,5 +1,5 @@
-// TriggerSource: the sets or expirations of one name, one after another, for `evfdctl on`. Those
-// between two calls of next() are not lost.
+// TriggerSource: delivers the sets or expirations of one name, one after another, to `evfdctl on`.
+// Sets and expirations that happen between two calls of next() are not lost.
 #pragma once
 
 #include "client/core/wait_request.h"
@@ -18,7 +18,7 @@ namespace evfd {
 
 class TriggerSource {
 public:
-    // Tokens of a semaphore to consume per call.
+    // How many tokens of a semaphore one call of next() consumes: one, or all available tokens.
     enum class Tokens { one, all };
 
     TriggerSource(const Client& client, Name name, Tokens tokens)
@@ -26,17 +26,19 @@ public:
     {
     }
 
-    // Determines the kind of the object if it exists. Connects, which may take a while. next()
-    // calls it if necessary.
+    // Determines the kind of the object, if the object exists. Connects to the daemon, which can
+    // take a while. next() calls this function if necessary.
     Expected<void> identify_if_exists();
-    // Waits for the next trigger and consumes it. Returns the number of pulses or expirations since
-    // the last call, or the number of consumed tokens, or 1. Returns nothing if one of `others` is
-    // readable; nothing is consumed then, and the wait continues with the next call. deleted: the
-    // object was deleted. A name that does not exist yet is waited for.
+    // Waits for the next set or expiration and consumes it. Also waits for a name that does not
+    // exist yet. Returns the number of pulses or expirations since the last call, the number of
+    // consumed tokens of a semaphore, or 1 for any other event. If one of `others` becomes readable
+    // first, returns nothing and consumes nothing, and the next call continues the wait. Fails with
+    // ErrorCode::deleted if the object was deleted.
     Expected<std::optional<std::int64_t>> next(std::span<const int> others);
-    // Restores what next() consumed, if no command has used it.
+    // Sets the event again by the count that next() returned. Called if no command has run for that
+    // count. Does nothing for a pulse or a timer.
     Expected<void> restore(std::int64_t count);
-    // Ends the wait. Restores a token that it consumed at the last moment.
+    // Ends the wait. If the wait consumed a token at the last moment, sets the event again.
     Expected<void> finish();
 
 private:
@@ -57,11 +59,12 @@ private:
     Client client_;
     Name name_;
     Tokens tokens_;
-    std::optional<Mode> mode_; // Mode of an existing event.
-    // Private counters, which also count while no wait is registered.
+    std::optional<Mode> mode_; // The mode of the event, once the event is known to exist.
+    // The private descriptor of a pulse or a timer, which also counts while no wait is registered.
     std::optional<Event> pulse_;
     std::optional<Timer> timer_;
-    // The registered wait. For a private counter it only reports that the object was deleted.
+    // The wait that the daemon has registered. For a pulse or a timer, this wait only reports that
+    // the object was deleted.
     std::optional<WaitRequest> wait_;
 };
 

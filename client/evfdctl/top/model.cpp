@@ -16,7 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Precision of a displayed duration. The text changes after each whole unit.
+// Returns the precision with which a duration is displayed. The text can change after each whole
+// unit of this length.
 nanoseconds unit_of(nanoseconds span)
 {
     if (span < 1min)
@@ -33,7 +34,8 @@ std::string brief(nanoseconds span)
     return span < 48h ? fmt::format("{}h", span / 1h) : fmt::format("{}d", span / 24h);
 }
 
-// Another machine's clock may be ahead of ours.
+// Returns the time since the object was set. Returns 0 if the clock of the daemon's machine is
+// ahead of this machine's clock.
 nanoseconds age(const protocol::LastSet& last, const Now& now)
 {
     return std::max(nanoseconds{0}, now.wall - last.at);
@@ -70,7 +72,7 @@ std::weak_ordering compare(const Row& a, const Row& b, Column column)
     case Column::name: return a.object.name <=> b.object.name;
     case Column::kind: return a.object.kind <=> b.object.kind;
     case Column::mode: return report::mode_or_clock(a.object) <=> report::mode_or_clock(b.object);
-    case Column::state: { // Set objects come first.
+    case Column::state: { // Objects that are set come first.
         const auto set =
             later_first(a.object.is_set.value_or(false), b.object.is_set.value_or(false));
         return set != 0 ? std::weak_ordering{set} : state(a.object) <=> state(b.object);
@@ -129,7 +131,8 @@ std::optional<MonotonicTime> Row::next_change(const Now& now) const
     }
     if (expires && *expires - now.monotonic >= 1s) {
         const auto left = *expires - now.monotonic;
-        in(left % unit_of(left) + 1ns); // The text changes just below a whole unit.
+        // The text changes when less than a whole number of units is left.
+        in(left % unit_of(left) + 1ns);
     }
     return first;
 }

@@ -1,5 +1,5 @@
-// The objects that a monitor reported, as rows and cells for `evfdctl top`, and their order.
-// Independent of the terminal.
+// Table: holds the objects that a monitor reported, as the rows and cells of `evfdctl top`, and
+// sorts them. This file does not depend on the terminal.
 #pragma once
 
 #include "common/clock.h"
@@ -18,7 +18,7 @@ namespace evfd::top {
 
 enum class Column { name, kind, mode, state, waits, subscribers, last_set, next };
 inline constexpr std::size_t column_count = 8;
-// Names for --sort and the heading.
+// The names of the columns, for --sort and for the heading.
 inline constexpr std::array<std::pair<Column, std::string_view>, column_count> columns{{
     {Column::name, "name"},
     {Column::kind, "kind"},
@@ -38,37 +38,41 @@ struct Now {
     static Now read() { return {monotonic_now(), wall_now()}; }
 };
 
-// One object. The daemon's clock may differ from ours, so the row keeps the expiry on our clock.
+// One object. `expires` is the next expiration on this machine's clock, because the clock of the
+// daemon's machine can differ.
 struct Row {
     protocol::Object object;
     std::optional<MonotonicTime> expires;
 
     std::string cell(Column column, const Now& now) const;
-    // Returns the time at which a cell's text changes without an event, if there is one.
+    // Returns the next time at which the text of a cell changes merely because time passes, if
+    // there is one.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 };
 
 struct Order {
     Column column = Column::name;
-    bool is_reversed = false; // Reverses the natural order: largest, latest or soonest first.
+    // Whether the usual order of the column is reversed: alphabetical, or largest, latest or
+    // soonest first.
+    bool is_reversed = false;
 };
 
 class Table {
 public:
-    // Begins a new initial list. The present rows stay until it is complete.
+    // Begins a new initial list of objects. The present rows stay until the new list is complete.
     void restart() { incoming_rows_.emplace(); }
     void apply(const protocol::Monitor::Reply& event, const Now& now);
 
     bool is_complete() const { return !incoming_rows_; }
     std::size_t size() const { return rows_.size(); }
-    // Returns the rows with `part` in their name, in order.
+    // Returns the rows whose names contain `part`, sorted by `order`.
     std::vector<const Row*> rows(std::string_view part, Order order) const;
 
 private:
     using Rows = std::map<Name, Row>;
 
     Rows rows_;
-    // Rows of an initial list that is not complete yet.
+    // The rows of an initial list that is not complete yet.
     std::optional<Rows> incoming_rows_ = Rows{};
 };
 

@@ -18,7 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int replies_at_a_time = 512;
-// Times between attempts to connect. A restarting daemon is back soon; a network may not be.
+// The times between two attempts to connect. A daemon that is being restarted is back soon; a
+// network failure can last longer.
 constexpr nanoseconds local_pause = 250ms;
 constexpr nanoseconds remote_pause = 3s;
 
@@ -33,7 +34,7 @@ MonitorSource::Attempt::Attempt(const Address& address, const std::string& patte
         return;
     }
     shared_->done = *std::move(done_fd);
-    // Signals are delivered to the thread that draws.
+    // Blocks all signals in the new thread, so that they are delivered to the thread that draws.
     sigset_t all;
     sigset_t previous;
     ::sigfillset(&all);

@@ -1,5 +1,6 @@
-// The monitor events for `evfdctl top`. After a lost connection it reconnects. An attempt may take
-// long, as with ssh, so each one runs in a thread of its own.
+// MonitorSource: reads the monitor events for `evfdctl top`, and reconnects after the connection
+// was lost. An attempt to connect can take long, for example with ssh, so each attempt runs in its
+// own thread.
 #pragma once
 
 #include "client/core/address.h"
@@ -22,17 +23,18 @@ public:
     {
     }
 
-    // Polls readable when there is something to read; -1: call read_into() at next_timeout(). The
-    // timeout is in the past if unread events are already buffered, for which fd() does not become
-    // readable.
+    // Returns a descriptor that polls readable when read_into() must be called, or -1.
     int fd() const;
+    // Returns the time at which read_into() must be called even if fd() is not readable, if there
+    // is one. The time is in the past if events are already buffered, for which fd() does not
+    // become readable.
     std::optional<MonotonicTime> next_timeout() const;
-    // Applies a limited number of events to the view. Returns whether there were any.
+    // Applies events to the view, a limited number per call. Returns whether the view has changed.
     bool read_into(View& view, const Now& now);
 
 private:
-    // An attempt to connect, in a detached thread. The thread shares ownership of the result, so it
-    // may outlive this object.
+    // An attempt to connect, in a detached thread. The thread shares ownership of the result, so
+    // the thread can outlive this object.
     class Attempt {
     public:
         Attempt(const Address& address, const std::string& pattern);
@@ -41,7 +43,7 @@ private:
 
     private:
         struct Shared {
-            UniqueFd done; // An eventfd, set when `result` is valid.
+            UniqueFd done; // An eventfd that is set when `result` is valid.
             std::mutex mutex = {};
             std::optional<Expected<Monitor>> result = {};
         };
@@ -56,7 +58,8 @@ private:
     std::optional<Monitor> monitor_;
     std::optional<Attempt> attempt_;
     MonotonicTime next_attempt_{};
-    // Initially true: the first read may also have buffered later events.
+    // Whether the monitor can have buffered more events. Initially true, because the read of the
+    // initial list can have buffered later events, too.
     bool may_have_more_ = true;
 };
 

@@ -30,11 +30,13 @@ namespace {
 using namespace std::chrono_literals;
 using namespace top;
 
-// Limits of the update rate, however many events come.
+// The shortest time between two drawings, however many events arrive.
 constexpr nanoseconds min_frame_interval = 50ms;
+// The shortest time until the next drawing if the text changes merely because time passes.
 constexpr nanoseconds min_tick_interval = 1s;
 
-// SIGWINCH as a descriptor, which polls readable when the terminal has another size.
+// Blocks SIGWINCH and delivers it through a descriptor, which polls readable when the size of the
+// terminal has changed.
 class ResizeSignal {
 public:
     static Expected<ResizeSignal> block()
@@ -62,7 +64,7 @@ private:
     UniqueFd fd_;
 };
 
-// The event loop: draws the view and reads everything that may change it.
+// The event loop: draws the view and reads everything that can change the view.
 class Display {
 public:
     Display(Screen& screen, View& view, MonitorSource& source, const TerminationSignals& signals,
@@ -73,7 +75,7 @@ public:
         view_.resize(screen_.size());
     }
 
-    // Returns the signal that ended it, or nothing if the user quits.
+    // Returns the signal that ended the loop, or nothing if the user quits.
     std::optional<int> run()
     {
         while (true) {
@@ -116,7 +118,8 @@ private:
                 std::max(*next_change_, add_saturating(now.monotonic, min_tick_interval));
     }
 
-    // Waits indefinitely if no text changes with time.
+    // Waits until a descriptor is ready, or until the next drawing is due. If no drawing is due,
+    // waits indefinitely.
     void wait(std::array<pollfd, 5>& polled) const
     {
         auto until = source_.next_timeout();
@@ -141,7 +144,8 @@ private:
         is_dirty_ = true;
     }
 
-    // A terminal that hung up has no user any more.
+    // Handles all keys in the input. Quits if the terminal has hung up, because it has no user any
+    // more.
     View::Next handle_keys(short events)
     {
         bool any_key = false;
@@ -188,7 +192,7 @@ public:
             ->check(CLI::IsMember(names));
     }
 
-    // Connects before it draws on the screen, because ssh may ask for a password.
+    // Connects to the daemon before the screen is drawn, because ssh can ask for a password.
     Exit run(const Client& client) override
     {
         if (is_json())
@@ -197,11 +201,12 @@ public:
             return report_error(possible.error());
         const auto& address = client.address();
         View view{address.remote ? address.remote->host : address.path, {.column = column()}};
-        std::optional<StderrCapture> captured; // Captures the messages of ssh, which stays running.
+        // Captures the messages of ssh, which runs as long as the connection.
+        std::optional<StderrCapture> captured;
         if (address.remote)
             if (auto capture = StderrCapture::begin())
                 captured.emplace(*std::move(capture));
-        // Prints the message after the terminal is restored.
+        // Prints the captured messages of ssh and the error. Called after the terminal is restored.
         const auto fail = [&](const Error& error) {
             const auto text = captured ? captured->take_text() : "";
             captured.reset();
@@ -236,7 +241,7 @@ private:
         return Column::name;
     }
 
-    // Returns a monitor with its initial list read.
+    // Returns a monitor, and applies its initial list of objects to the view.
     Expected<Monitor> begin_monitor(const Client& client, View& view) const
     {
         auto monitor = client.changes_with_waiters(pattern_.text);
@@ -255,8 +260,8 @@ private:
         return monitor;
     }
 
-    // Returns the signal that ended the display, if one did. The terminal is restored before it
-    // returns.
+    // Runs the display. Returns the signal that ended it, or nothing if the user quit. The terminal
+    // is restored before this function returns.
     Expected<std::optional<int>> show(View& view, MonitorSource& source,
                                       const TerminationSignals& signals,
                                       const ResizeSignal& resizes,

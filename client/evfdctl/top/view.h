@@ -1,5 +1,5 @@
 // The state of the display of `evfdctl top`: filter, order, scroll position and pause, the effect
-// of each key on them, and the text that is drawn. Independent of the terminal.
+// of each key on them, and the text that is drawn. This file does not depend on the terminal.
 #pragma once
 
 #include "client/evfdctl/top/model.h"
@@ -28,7 +28,7 @@ enum class Key {
     erase, // Deletes the last character of the filter.
     clear, // Clears the filter, or quits if it is empty.
 };
-using Pressed = std::variant<Key, char>; // A character extends the filter.
+using Pressed = std::variant<Key, char>; // A pressed character is added to the filter.
 
 enum class Style { plain, faint, bold, heading, chosen_heading, good, bad };
 struct Piece {
@@ -48,7 +48,7 @@ public:
     View(std::string title, Order order) : title_{std::move(title)}, order_{order} {}
 
     Table& table() { return table_; }
-    // Shows why no events come; nothing once they come again.
+    // Shows why no events arrive, or shows no error if `why` is empty.
     void set_error(std::optional<std::string> why);
     // Shows a message of ssh for as long as an error is shown.
     void set_remote_message(std::string_view line);
@@ -58,7 +58,7 @@ public:
 
     // Returns the lines of the screen, cut to its size.
     std::vector<Line> render(const Now& now) const;
-    // Returns the time at which the text changes without an event, if there is one.
+    // Returns the next time at which the text changes merely because time passes, if there is one.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:
@@ -78,12 +78,13 @@ private:
 
     std::string title_;
     Table table_;
-    std::optional<Frozen> frozen_; // Present while paused.
+    std::optional<Frozen> frozen_; // The table that is shown while the display is paused.
     std::optional<std::string> error_ = "waiting for the daemon";
     std::string remote_message_;
     std::string filter_;
     Order order_;
-    std::size_t first_ = 0; // Index of the top row; values beyond the end count as the end.
+    // The index of the top row. A value beyond the last screenful of rows shows that screenful.
+    std::size_t first_ = 0;
     Size size_{24, 80};
 };
 

@@ -31,7 +31,8 @@ public:
     {
         if (const auto valid = check_arguments(); !valid)
             return report_error(valid.error());
-        const auto opened = client.open_each(names()); // A signal during this call ends evfdctl.
+        // Signals are not blocked yet, so a signal during this call ends evfdctl.
+        const auto opened = client.open_each(names());
         if (!opened)
             return report_error(opened.error());
         const auto signals = TerminationSignals::block();

@@ -52,11 +52,12 @@ private:
         return {.arguments = command(), .variables = {fmt::format("EVFD_NAME={}", object_name())}};
     }
 
-    // With a daemon on another machine, which does not know the command's process, evfdctl's
-    // session holds it.
+    // Runs the command while the session of evfdctl holds the token. A daemon on another machine
+    // does not know the command's process, which therefore cannot be the holder.
     Exit run_with_session_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
-        auto hold = client.hold(object_name(), timeout); // During this call a signal ends evfdctl.
+        // Signals are not blocked yet, so a signal during this call ends evfdctl.
+        auto hold = client.hold(object_name(), timeout);
         if (!hold)
             return report_error(hold.error());
         const auto signals = TerminationSignals::block();
@@ -65,8 +66,9 @@ private:
         return finish_hold(*hold, run_command(to_run(), *signals));
     }
 
-    // The child that becomes the command acquires the hold, and so holds it until the command
-    // exits. evfdctl joins it, and releases it for both at its own end.
+    // Runs the command while the command's process and evfdctl hold the token. The child acquires
+    // the hold before it becomes the command, and evfdctl joins this hold. After the command's
+    // exit, evfdctl releases the hold for both processes.
     Exit run_with_process_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
         auto handshake = HoldHandshake::create();
@@ -76,7 +78,7 @@ private:
         if (!signals)
             return report_error(signals.error());
         auto holder = to_run();
-        std::optional<Hold> child_hold; // Acquired in the child, where no destructor releases it.
+        std::optional<Hold> child_hold; // Only set in the child, where no destructor runs.
         holder.before_exec = [&, parent = ::getpid()] {
             child_hold.emplace(acquire_in_child(client, timeout, *handshake, parent));
         };
@@ -98,7 +100,8 @@ private:
         return finish_hold(*hold, started ? child->wait() : started.error());
     }
 
-    // Runs in the child. Until the child executes the command, it ends when evfdctl ends.
+    // Acquires the hold; runs in the child. Until the child executes the command, the kernel kills
+    // the child when evfdctl exits.
     Hold acquire_in_child(const Client& client, std::optional<nanoseconds> timeout,
                           HoldHandshake& handshake, pid_t parent) const
     {

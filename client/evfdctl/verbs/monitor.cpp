@@ -27,7 +27,7 @@ public:
     Exit run(const Client& client) override
     {
         const auto colour = colour_.value();
-        // A restarted daemon reports the whole state again.
+        // After a restart of the daemon, the next monitor reports the whole state again.
         auto retry_deadline = monotonic_deadline(reconnect_timeout);
         while (true) {
             bool had_change = false;
@@ -47,7 +47,8 @@ public:
     }
 
 private:
-    // Limit for a daemon that exits as soon as it is asked.
+    // How long evfdctl reconnects without receiving any change, for a daemon that exits each time
+    // that a monitor begins.
     static constexpr nanoseconds reconnect_timeout = std::chrono::seconds{10};
 
     // Calls `print` with every change, until nobody reads the output any more.
@@ -66,14 +67,14 @@ private:
                 if (std::fflush(stdout) != 0)
                     return {};
             } else if (!await_change(monitor->fd())) {
-                ::raise(SIGPIPE); // Same effect as a write to the closed pipe.
+                ::raise(SIGPIPE); // Ends evfdctl as a write to the closed pipe would.
                 return {};
             }
         }
     }
 
-    // Returns false if the reader of standard output has exited. poll(2) reports that even if
-    // `events` is 0.
+    // Waits for a change. Returns false if the reader of standard output has exited, which poll(2)
+    // reports even if `events` is 0.
     static bool await_change(int fd)
     {
         std::array<pollfd, 2> polled{pollfd{fd, POLLIN, 0}, pollfd{STDOUT_FILENO, 0, 0}};

@@ -22,7 +22,7 @@ std::string with_name(std::string word, std::string_view name)
     return word;
 }
 
-// A command that fails is reported, and does not end the loop.
+// The verb "on". A command that fails is reported, and evfdctl continues with the next occurrence.
 class On : public CommandVerb {
 public:
     static constexpr auto name = "on";
@@ -58,7 +58,7 @@ public:
         using Tokens = TriggerSource::Tokens;
         TriggerSource source{client, *std::move(trigger_name),
                              is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
-        // During this call a signal ends evfdctl.
+        // Signals are not blocked yet, so a signal during this call ends evfdctl.
         if (const auto identified = source.identify_if_exists(); !identified)
             return report_error(identified.error());
         const auto signals = TerminationSignals::block();
@@ -112,7 +112,8 @@ private:
         return result;
     }
 
-    // Runs the command until it exits by itself. An error is about the trigger source.
+    // Runs the command until it exits by itself. With --restart, restarts the command at each
+    // further occurrence. Fails only if the trigger source fails.
     Expected<CommandResult> run_for(std::int64_t count, TriggerSource& source, nanoseconds grace,
                                     const TerminationSignals& signals) const
     {
@@ -136,7 +137,8 @@ private:
         }
     }
 
-    // Returns nothing after the command has exited, or if a signal asks it to end.
+    // Waits for the next occurrence while the command runs. Returns nothing if the command has
+    // exited or a signal asks the command to end.
     static Expected<std::optional<std::int64_t>> next_during(Child& child, TriggerSource& source,
                                                              const TerminationSignals& signals)
     {

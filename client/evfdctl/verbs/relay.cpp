@@ -1,4 +1,5 @@
-// evfdctl relay: the remote side of --host.
+// evfdctl relay: connects standard input and output with the daemon. --host runs this verb on the
+// remote machine.
 #include "client/evfdctl/run/relay_loop.h"
 #include "client/evfdctl/verb.h"
 #include "common/clock.h"
@@ -29,7 +30,7 @@ public:
 
     Exit run(const Client& client) override
     {
-        ::signal(SIGPIPE, SIG_IGN); // write(2) reports that nobody reads.
+        ::signal(SIGPIPE, SIG_IGN); // write(2) fails if nobody reads the output.
         const auto socket = connect_with_retry(client.address());
         if (!socket)
             return report_error(socket.error());

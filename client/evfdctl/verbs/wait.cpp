@@ -68,7 +68,7 @@ public:
 private:
     using Fired = RegisteredWait::Fired;
 
-    // The daemon accepts a count for a semaphore in no wait.
+    // Replaces the message if the daemon refused --count, which no wait for a semaphore accepts.
     Exit report_wait_error(Error error) const
     {
         if (error.code == ErrorCode::invalid && count_ > 1)
@@ -77,7 +77,8 @@ private:
         return report_error(error);
     }
 
-    // On a terminal a name may be mistyped, so the missing names are reported after a second.
+    // Waits like client.wait(), but reports names that do not exist after a second, because a
+    // person at a terminal can have mistyped them.
     Expected<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
     {
         auto wait = RegisteredWait::begin(client, names(), options);
@@ -114,7 +115,7 @@ private:
 
     Exit run_registered(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
-        // During this call a signal ends evfdctl.
+        // Signals are not blocked yet, so a signal during this call ends evfdctl.
         auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
             return report_wait_error(std::move(wait.error()));
@@ -127,7 +128,8 @@ private:
         return wait_for_both(*wait, *child, *signals, grace);
     }
 
-    // Waits for the command and the wait. The first failure ends the other.
+    // Waits until the command has exited and the wait is complete. If the command or the wait
+    // fails, ends the other one.
     Exit wait_for_both(RegisteredWait& wait, Child& child, const TerminationSignals& signals,
                        nanoseconds grace) const
     {
@@ -151,7 +153,7 @@ private:
             if (!child.has_exited() && !child.termination_signal())
                 continue;
             if (child.termination_signal())
-                wait.cancel(); // Otherwise the wait could consume while the command shuts down.
+                wait.cancel(); // A wait that continues could consume while the command shuts down.
             const auto ended = await_command(child);
             if (ended.status == 0)
                 return finish_wait(wait, signals);
@@ -161,7 +163,7 @@ private:
         }
     }
 
-    // Waits for the rest of the wait after the command has succeeded.
+    // Waits until the wait is complete, after the command has succeeded.
     Exit finish_wait(RegisteredWait& wait, const TerminationSignals& signals) const
     {
         const std::array others{signals.fd().get()};
@@ -205,7 +207,7 @@ private:
     TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;
-    bool is_all_ = false; // The default.
+    bool is_all_ = false; // Never read, because --all is the default.
     bool is_existing_ = false;
     std::int64_t count_ = 1;
 };

@@ -1,4 +1,5 @@
-// Sets "ping" by name and waits for "pong", N times. pong.py is the other side.
+// Sets the event "example/ping" and waits for "example/pong", as often as the argument says. The
+// other program is pong.py. To compile this program:
 //     cc ping.c -o ping $(pkg-config --cflags --libs evfd)
 #include <evfd.h>
 

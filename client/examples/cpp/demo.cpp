@@ -1,5 +1,6 @@
-// Two processes that signal each other through named events. `ask` sets one event and waits for the
-// other; `answer` does the reverse. The program prints the time for that.
+// Two processes of this program signal each other through two named events. `ask` sets the first
+// event and waits for the second; `answer` waits for the first and sets the second. `ask` prints
+// the median time from a set to the wake-up.
 #include "evfd/client.h"
 
 #include <unistd.h>

@@ -45,7 +45,8 @@ sockaddr* any(sockaddr_in& address)
 
 std::vector<evfd::Timer> arm_timers(const evfd::Client& client)
 {
-    // The timers share one start time, so that expirations at the same time coincide.
+    // All timers count from one start time, so that their expirations coincide, for example every
+    // 1.5 s.
     const auto start = evfd::now_on(evfd::Clock::monotonic);
     std::vector<evfd::Timer> timers;
     for (int i = 1; i <= 3; ++i) {
@@ -68,7 +69,8 @@ Server::Server(int argc, char** argv)
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     address.sin_port = htons(port);
     socklen_t size = sizeof address;
-    const int again = 1; // Allows an immediate restart while old connections linger.
+    // Lets a new server use the port at once, while old connections are still in TIME_WAIT.
+    const int again = 1;
     ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &again, sizeof again);
     if (!listener_ || ::bind(listener_.get(), any(address), size) < 0 ||
         ::listen(listener_.get(), 1) < 0 || ::getsockname(listener_.get(), any(address), &size) < 0)

@@ -1,6 +1,7 @@
-// Common parts of the two timer programs: three named timers, and a socket on the loopback that
-// takes "stop". They do the same as the examples of Python's timer file descriptor HOWTO, with
-// timers that other processes can see, share and arm again by name.
+// Common parts of the two timer programs: three named timers, and a server on the loopback
+// interface that understands the command "stop". The programs do the same as the examples of
+// Python's timer file descriptor HOWTO, but other processes can see, share and arm the timers by
+// name.
 #pragma once
 
 #include "evfd/client.h"
@@ -12,7 +13,7 @@
 
 namespace howto {
 
-constexpr std::chrono::seconds timeout{3}; // Longest time of one iteration of the loop.
+constexpr std::chrono::seconds timeout{3}; // The longest time of one iteration of the loop.
 
 [[noreturn]] void quit(std::string_view why);
 
@@ -32,16 +33,16 @@ std::vector<evfd::Timer> arm_timers(const evfd::Client& client);
 // Accepts one connection at a time, and reads commands from it.
 class Server {
 public:
-    // Listens on port argv[1], or 1234 without an argument. For 0 it chooses a free port and prints
-    // it.
+    // Listens on port argv[1], or 1234 without an argument. If the port is 0, listens on any free
+    // port and prints its number.
     Server(int argc, char** argv);
 
     bool is_active() const { return is_active_; }
     int listener() const { return listener_.get(); }
-    int connection() const { return connection_.get(); } // -1 if there is no connection.
+    int connection() const { return connection_.get(); } // Returns -1 without a connection.
     // Accepts a connection request.
     void accept();
-    // Reads a command. May close the connection.
+    // Reads a command from the connection, or closes the connection if the peer has closed it.
     void read();
 
 private:
@@ -50,7 +51,7 @@ private:
     evfd::UniqueFd connection_;
 };
 
-// Reads the timer with this descriptor. Returns false if there is none.
+// Reads from the timer with the descriptor `fd`. Returns false if no timer has that descriptor.
 bool read_timer(const std::vector<evfd::Timer>& timers, int fd);
 
 } // namespace howto

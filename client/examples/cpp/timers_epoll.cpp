@@ -1,4 +1,5 @@
-// Three named timers and a socket in one epoll(7) loop. "stop" on the socket ends it:
+// Serves three named timers and a TCP socket in one epoll(7) loop. The word "stop" on the socket
+// ends the loop:
 //
 //     evfd-timers-epoll & printf stop | nc 127.0.0.1 1234
 #include "client/examples/cpp/howto.h"
@@ -55,7 +56,7 @@ int main(int argc, char** argv)
                 if (server.connection() >= 0)
                     watch(epoll, server.connection());
             } else if (fd == server.connection()) {
-                server.read(); // A closed descriptor leaves the epoll automatically.
+                server.read(); // The kernel removes a closed descriptor from the epoll.
             } else if (!howto::read_timer(timers, fd)) {
                 fmt::print("Unknown file descriptor {}\n", fd);
             }

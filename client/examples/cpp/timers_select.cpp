@@ -1,4 +1,5 @@
-// Three named timers and a socket in one select(2) loop. "stop" on the socket ends it:
+// Serves three named timers and a TCP socket in one select(2) loop. The word "stop" on the socket
+// ends the loop:
 //
 //     evfd-timers-select & printf stop | nc 127.0.0.1 1234
 #include "client/examples/cpp/howto.h"

@@ -1,7 +1,8 @@
-"""Common parts of the two timer programs: three named timers, and a loopback socket for "stop".
+"""Common parts of the two timer programs: three named timers, and a server for one command.
 
-The programs do the same as those in Python's timer file descriptor HOWTO, with timers that other
-processes can show, share and arm again by name.
+The server listens on the loopback interface and understands the command "stop".  The programs do
+the same as the examples of Python's timer file descriptor HOWTO, but other processes can show,
+share and arm the timers by name.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ import time
 
 import evfd
 
-TIMEOUT_S = 3.0  # Per iteration of the loop.
+TIMEOUT_S = 3.0  # The longest time of one iteration of the loop.
 
 
 def arm_timers() -> list[evfd.Timer]:
     """Arm timers that expire every 0.25, 0.5 and 0.75 seconds.
 
-    They are deleted when this program exits.
+    The timers are deleted when this program exits.
     """
-    # A common start lets coinciding expirations happen at the same instant.
+    # All timers count from one start time, so that their expirations coincide, for example every
+    # 1.5 s.
     start = time.monotonic_ns()
     timers = []
     for i in range(1, 4):
@@ -35,7 +37,7 @@ def arm_timers() -> list[evfd.Timer]:
 
 
 def read_timer(timers: list[evfd.Timer], fd: int) -> bool:
-    """Read the timer with this descriptor; return False if there is none."""
+    """Read from the timer with the descriptor `fd`; return False if no timer has it."""
     for number, timer in enumerate(timers, start=1):
         if timer.fileno() == fd:
             print(f"Reading timer {fd}")
@@ -50,7 +52,7 @@ class Server:
     def __init__(self) -> None:
         """Listen on the port in the program's argument, by default 1234.
 
-        For 0 it chooses a free port and prints it.
+        If the port is 0, listen on any free port and print its number.
         """
         port = int(sys.argv[1]) if sys.argv[1:] else 1234
         self.is_active = True
@@ -70,7 +72,7 @@ class Server:
         print(f"Accepted connection {self.connection.fileno()} from {peer}")
 
     def read(self) -> None:
-        """Read a command, or the end of the connection."""
+        """Read a command, or close the connection if the peer has closed it."""
         assert self.connection is not None
         print(f"Reading data {self.connection.fileno()}")
         data = self.connection.recv(1024)

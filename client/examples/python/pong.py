@@ -1,4 +1,4 @@
-"""Wait for "ping" and set "pong" by name, a number of times.  ping.c is the other side.
+"""Wait for the event "ping" and set "pong", ROUNDS times.  ping.c is the other program.
 
 From a checkout: PYTHONPATH=client/python python3 client/examples/python/pong.py [ROUNDS]
 """

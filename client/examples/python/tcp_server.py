@@ -18,9 +18,9 @@ import evfd
 
 
 class NonPollingServer(socketserver.TCPServer):
-    """A server that blocks without a timeout.
+    """A server that sleeps until a request or the stop event arrives.
 
-    `stop`: the event that ends serve_forever() when it is set; a private one by default.
+    `stop` is the event that ends serve_forever() when it is set.  By default it is a private event.
     """
 
     allow_reuse_address = True
@@ -36,9 +36,9 @@ class NonPollingServer(socketserver.TCPServer):
         self._is_shut_down = evfd.Event(initial=True)
 
     def serve_forever(self, poll_interval: float = 0) -> None:
-        """Serve requests until shutdown(), or until the event is set.
+        """Serve requests until shutdown() is called, or until the stop event is set.
 
-        Only these and requests wake the thread; `poll_interval` is ignored.
+        Only a request or the stop event wakes the thread; `poll_interval` is ignored.
         """
         self._is_shut_down.clear()
         try:

@@ -1,4 +1,4 @@
-"""Three named timers and a socket in one select loop.  "stop" on the socket ends it:
+"""Serves three named timers and a TCP socket in one select loop.  The word "stop" ends it:
 
     timers_select.py & printf stop | nc 127.0.0.1 1234
 """

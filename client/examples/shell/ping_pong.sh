@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Signals another program, in any language, through two named auto events. The script inherits their
-# descriptors, so it sets them without the daemon.
+# descriptors, so it can set the events without the daemon.
 # Usage: evfdctl exec PING PONG -- ping_pong.sh ask|answer [ROUNDS]
 set -euo pipefail
 
@@ -11,21 +11,23 @@ fi
 side=$1
 rounds=${2:-3}
 
-# evfdctl exec passes the descriptors from 3 on, in the order of these names.
+# evfdctl exec passes the descriptors of the events in the order of these names, starting with
+# descriptor 3.
 IFS=: read -ra names <<<"$LISTEN_FDNAMES"
 names=("${names[@]//%3A/:}")
 ping=3 pong=4
 
 # write(2) to an eventfd adds a 64-bit number, in the byte order of the machine.
 set_event() { printf '\1\0\0\0\0\0\0\0' >&"$1"; }
-# Consumes the event, or fails if it is not set: the descriptor does not block.
+# Consumes the event on a descriptor. Fails if the event is not set, because the descriptor is
+# non-blocking.
 take_now() { od -An -tu8 -N8 <&"$1" >/dev/null 2>&1; }
 is_set() { read -r -t 0 -u "$1"; }
 
 for ((round = 1; round <= rounds; round++)); do
     if [[ $side == ask ]]; then
         set_event "$ping"
-        evfdctl wait "${names[1]}" # Sleeps until it is set, and consumes it.
+        evfdctl wait "${names[1]}" # Sleeps until the event is set, and consumes it.
         echo "answer $round came"
     else
         until take_now "$ping"; do evfdctl wait "${names[0]}" && break; done

@@ -2,11 +2,11 @@
 //
 // A Client creates, arms, lists, sets and deletes named events and timers, and opens them as
 // descriptors. Events, timers and holds that a Client returns keep their connection to the daemon;
-// they may outlive the Client object.
+// they can outlive the Client object.
 #pragma once
 
-// g++ 12 defines this value for C++23. A compiler for an older standard reports one error here
-// instead of hundreds below.
+// g++ 12 defines __cplusplus as 202100L for C++23. Without this check, a compiler for an older
+// standard would report hundreds of errors below.
 #if __cplusplus < 202100L
 #error "evfd needs C++23: compile with -std=c++23"
 #else
@@ -45,8 +45,8 @@ struct CreateOptions {
     // Permissions of the new event. Default: 0666 without the bits of the caller's umask(2).
     std::optional<Permissions> permissions = {};
     Lifetime lifetime = Lifetime::permanent;
-    // Create the event only if it is missing: succeed if one of this mode exists, and leave it
-    // unchanged.
+    // Create the event only if the name is free. If an event of this mode exists, succeed and leave
+    // that event unchanged.
     bool if_missing = false;
 };
 
@@ -59,66 +59,71 @@ struct ArmOptions {
 
 // The object that create() or arm() created or found.
 struct Made {
-    bool created;    // False if the object existed.
-    std::int64_t id; // The daemon never gives an id twice, not even to an object of the same name.
+    bool created; // False if the object existed before the call.
+    // The id of the object. The daemon never gives an id twice, not even to an object of the same
+    // name.
+    std::int64_t id;
 };
 
 struct WaitOptions {
     Require require = Require::all;
-    // Longest time to wait. Default: no limit. 0 checks once.
+    // Longest time to wait. By default there is no limit. A timeout of 0 checks once.
     std::optional<nanoseconds> timeout = {};
-    // Fail with no_such_name if a name does not exist. Default: wait until it does.
+    // Fail with no_such_name if a name does not exist. By default the wait continues until the name
+    // exists.
     bool existing = false;
     // Number of expirations or pulses to consume. Values above 1 are valid only for timers and
     // pulses.
     std::int64_t count = 1;
 };
 
-// A Client connects at the first call, and reconnects after a restart of the daemon. Copies share
-// one connection. Several threads may use a Client at the same time. After fork(2) the child closes
-// the parent's connections and makes its own.
+// A Client connects at the first call, and reconnects after a restart of the daemon. Copies of a
+// Client share one connection. Several threads may use a Client at the same time. After fork(2) the
+// child process closes its copies of the connections and makes new ones.
 //
-// Every function that takes a name checks it first, and returns ErrorCode::invalid for a malformed
-// one. The errors of the daemon are those of ErrorCode (error.h).
+// Every function that takes a name checks the name first, and fails with ErrorCode::invalid if the
+// name is malformed. ErrorCode (error.h) describes the other errors.
 class Client {
 public:
-    // Does not connect yet. `timeout` limits how long one call waits for the daemon to answer, or
-    // to restart.
+    // The constructor does not connect. `timeout` limits how long one call waits for the daemon to
+    // answer, or to restart.
     explicit Client(Address address, nanoseconds timeout = std::chrono::seconds{10});
 
     const Address& address() const; // Returns the address of the daemon.
 
-    // Creates an event. Made::created is false if the event existed and options.if_missing is set.
-    // name_taken: the name exists, or the existing event has another mode.
+    // Creates an event. Made::created is false if options.if_missing is set and the event existed.
+    // Fails with name_taken if the name exists and options.if_missing is not set, or if the
+    // existing object is not an event of this mode.
     Expected<Made> create(std::string_view name, const CreateOptions& options = {}) const;
-    // Arms a timer, and creates it first if it does not exist. Every subscriber's descriptor
-    // follows the new schedule before the function returns.
+    // Arms a timer, and creates it first if it does not exist. Before the function returns, the
+    // descriptors of all subscribers have the new schedule.
     Expected<Made> arm(std::string_view name, const Schedule& schedule,
                        const ArmOptions& options = {}) const;
-    // Disarms 1 to 253 timers: all of them, or none.
+    // Disarms all of 1 to 253 timers, or none of them.
     Expected<void> disarm(std::span<const std::string> names) const;
-    // Opens 1 to 253 events: all of them, or none. refused: a permission is missing, or the daemon
-    // runs on another machine, from which no descriptor can be received.
+    // Opens all of 1 to 253 events, or none of them. Fails with refused if a permission is missing,
+    // or if the daemon runs on another machine, from which no descriptor can be received.
     Expected<std::vector<Event>> open(std::span<const std::string> names) const;
     Expected<Event> open(std::string_view name) const;
-    // Opens a timer. name_taken: the object is an event.
+    // Opens a timer. Fails with name_taken if the object is an event.
     Expected<Timer> open_timer(std::string_view name) const;
     // Opens an event or a timer.
     Expected<std::variant<Event, Timer>> open_either(std::string_view name) const;
-    // Opens 1 to 253 events and timers, in the order of the names: all of them, or none.
+    // Opens all of 1 to 253 events and timers, or none of them. Returns them in the order of the
+    // names.
     Expected<std::vector<std::unique_ptr<Waitable>>>
     open_each(std::span<const std::string> names) const;
-    // Sets 1 to 253 events: all of them, or none. Adds `count` tokens to semaphores, and drops
-    // those that do not fit. Delivers `count` pulses to the subscribers of pulses.
+    // Sets all of 1 to 253 events, or none of them. Adds `count` tokens to semaphores, and drops
+    // the tokens that do not fit. Delivers `count` pulses to the subscribers of pulses.
     Expected<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
     // Resets 1 to 253 events. Consumes the tokens that semaphores have now, one by one. Has no
     // effect on a pulse.
     Expected<void> clear(std::span<const std::string> names) const;
-    // Deletes 1 to 253 objects: all of them, or none. Their waiters get ErrorCode::deleted. Only
-    // the owner and root may.
+    // Deletes all of 1 to 253 objects, or none of them. The waiters of a deleted object get
+    // ErrorCode::deleted. Only the owner and root are allowed to delete an object.
     Expected<void> delete_object(std::span<const std::string> names) const;
     // Changes the permissions of an object; umask(2) does not apply. Open descriptors stay valid.
-    // Only the owner and root may.
+    // Only the owner and root are allowed to change permissions.
     Expected<void> set_permissions(std::string_view name, Permissions permissions) const;
     // Returns the properties and the state of an object.
     Expected<protocol::Object> show(std::string_view name) const;
@@ -131,13 +136,13 @@ public:
     Expected<void> quotas(const std::function<void(protocol::Quotas::User&)>& each) const;
 
     // Calls `each` for every object with a name that matches the glob `pattern`, in the order of
-    // the names. An empty pattern matches all names; one with a character class, such as
+    // the names. An empty pattern matches all names. A pattern with a character class, such as
     // [[:alpha:]], is invalid.
     Expected<void> list(std::string_view pattern,
                         const std::function<void(protocol::Object&)>& each) const;
     // Waits in the daemon for 1 to 253 names, which need not exist yet. Waits are served in order
-    // of arrival. Returns the names that ended the wait, with the count that each consumed.
-    // timed_out: options.timeout passed first; the wait consumed nothing.
+    // of arrival. Returns the names that ended the wait, with the count that each consumed. Fails
+    // with timed_out if options.timeout passed first; in that case the wait consumed nothing.
     Expected<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                                 const WaitOptions& options = {}) const;
     // Consumes a token of a semaphore, or an auto event as a lock, and holds it until the Hold is
@@ -146,18 +151,18 @@ public:
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout,
                         Holder holder) const;
-    // Adds this process to the holders of `id`. Another process of the same user must hold it now,
-    // and its Hold::id() is `id`.
+    // Adds this process to the holders of the hold whose Hold::id() is `id`. Another process of the
+    // same user must be a holder of it now.
     Expected<Hold> join(std::string id) const;
     // Calls `each` with the state of every object that matches `pattern`, and then with every
-    // change. Returns when `each` returns false. interrupted: the connection to the daemon was
-    // lost.
+    // change. Returns when `each` returns false. Fails with interrupted if the connection to the
+    // daemon was lost.
     Expected<void> monitor(std::string_view pattern,
                            const std::function<bool(protocol::Monitor::Reply&)>& each) const;
 
     // Like monitor(), for a caller with an event loop of its own: see client/core/monitor.h.
     Expected<Monitor> changes(std::string_view pattern) const;
-    // Like changes(). The monitor also reports waiters and subscribers as they come and go.
+    // Like changes(), but the monitor also reports waiters and subscribers as they come and go.
     Expected<Monitor> changes_with_waiters(std::string_view pattern) const;
 
 private:
@@ -170,12 +175,13 @@ private:
     Expected<std::variant<Event, Timer>> to_either(const Name& name, protocol::Opened opened) const;
     static Expected<protocol::Wait> to_wait(std::span<const std::string> names,
                                             const WaitOptions& options);
-    // Calls `each` with every reply, until the last one or until `each` returns false.
+    // Sends the request and calls `each` with every reply, until the last reply or until `each`
+    // returns false.
     template <class Request, class Each>
     Expected<void> stream(const Request& request, std::optional<nanoseconds> timeout,
                           const Each& each) const;
-    // Like stream(), for a request with a last reply. Repeats the request if the daemon is
-    // restarted.
+    // Like stream(), but sends the request again if the daemon is restarted. The replies to the
+    // request must come to an end.
     template <class Request, class Each>
     Expected<void> stream_with_retry(const Request& request, const Each& each) const;
 

@@ -23,8 +23,9 @@ enum class ErrorCode {
 
 struct Error {
     ErrorCode code;
-    std::string message;   // One sentence for people: the cause, and what to do about it.
-    bool is_limit = false; // With `refused`: the cause is a limit, not a missing permission.
+    std::string message; // One sentence for people: the cause, and what to do about it.
+    // True only with `refused`, if the cause is a limit and not a missing permission.
+    bool is_limit = false;
 };
 
 template <class T>

@@ -13,32 +13,33 @@
 namespace evfd {
 
 // Client::open() returns an Event. Most operations are system calls on the descriptor; only these
-// go through the daemon: set() of a pulse, and set() and clear() by a caller that has no permission
-// to wait.
+// operations go through the daemon: set() of a pulse, and set() and clear() by a caller that has no
+// permission to wait.
 //
-// With both permissions fd() is an eventfd(2), and a read(2) consumes what wait() consumes. A
-// caller with only the permission to wait can poll an auto event or a semaphore, but cannot wait
-// for it, because a wait would consume. Several threads may use an Event at the same time.
+// If the caller has permission to set and to wait, fd() is an eventfd(2), and a read(2) consumes
+// what wait() consumes. A caller with only the permission to wait can poll an auto event or a
+// semaphore, but cannot wait for it, because a wait would consume a token. Several threads may use
+// an Event at the same time.
 class Event final : public Waitable {
 public:
     Mode mode() const { return mode_; }
 
-    // Sets a manual or auto event. Adds `count` tokens to a semaphore; refused if they do not fit.
-    // Delivers `count` pulses to every present subscriber of a pulse.
+    // Sets a manual or auto event. Adds `count` tokens to a semaphore, and fails with refused if
+    // the tokens do not fit. Delivers `count` pulses to every present subscriber of a pulse.
     Expected<void> set(std::int64_t count = 1) const;
-    // Resets a manual or auto event. Consumes the tokens that a semaphore has now, one by one;
-    // refused with is_limit if there are more than max_tokens_per_clear. Discards the caller's own
-    // unconsumed pulses.
+    // Resets a manual or auto event. Consumes the tokens that a semaphore has now, one by one.
+    // Fails with refused and is_limit if there are more tokens than max_tokens_per_clear. Discards
+    // the caller's own unconsumed pulses.
     Expected<void> clear() const;
 
     // Waits until the event is set, and consumes what its mode consumes. Returns 1, or for a pulse
-    // the number of pulses since the last wait. Returns 0 if the timeout passed first. Without a
-    // timeout it waits indefinitely; a timeout of 0 checks once.
+    // the number of pulses since the last wait. Returns 0 if the timeout passed first. A wait
+    // without a timeout has no limit; a timeout of 0 checks once.
     //
     // A set of a manual event releases every present waiter, even if the event is cleared
     // immediately, as long as supports_latched_wait() returns true.
     Expected<std::int64_t> wait(std::optional<nanoseconds> timeout = {}) const;
-    // Like wait(), until a point in time.
+    // Like wait(), but with a deadline instead of a timeout.
     Expected<std::int64_t> wait_until(MonotonicTime deadline) const;
 
 private:
@@ -46,8 +47,9 @@ private:
     Event(std::shared_ptr<ConnectionPool> pool, Name name, Mode mode, Access access, UniqueFd fd,
           std::string subscription);
 
-    // True if fd_ is the eventfd itself: with both permissions the shared one, for a pulse the
-    // private one of this subscriber.
+    // Returns whether fd_ is an eventfd: the private one of this subscriber for a pulse, the one
+    // that all callers share for other events. A caller that may wait but not set has a wait-only
+    // descriptor instead.
     bool has_eventfd() const { return fd_ && (mode_ == Mode::pulse || access_.set); }
     Expected<void> clear_semaphore() const;
     Expected<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;

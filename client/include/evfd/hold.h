@@ -14,28 +14,28 @@ class ConnectionPool;
 // A hold survives a restart of the daemon.
 //
 // A hold of a process lasts until release(), or until the process exits, however it exits and
-// whatever happens to the connection. execve(2) keeps it, and children do not inherit it. A hold of
-// a session also ends with this process. It is lost if this process is stopped while the daemon is
-// restarted, and therefore does not resume the session in time.
+// whatever happens to the connection. The hold survives execve(2), and child processes do not
+// inherit it. A hold of a session also ends with this process. It is lost if this process is
+// stopped while the daemon is restarted, and therefore does not resume the session in time.
 class Hold {
 public:
     Hold(Hold&&) noexcept;
     Hold& operator=(Hold&&) = delete;
-    ~Hold(); // Releases the hold, if release() was not called.
+    ~Hold(); // The destructor releases the hold if release() was not called.
 
     // Returns the identifier of the hold. Other processes of the same user pass it to
     // Client::join().
     const std::string& id() const { return id_; }
     // Releases the hold for all of its holders, and returns after the daemon has returned the
-    // token. invalid: it was released or moved from before. Any other error: another client may
-    // have got the token before this call.
+    // token. Fails with invalid if the hold was released or moved from before. After any other
+    // error, another client can have got the token before this call.
     Expected<void> release();
 
 private:
     friend class Client;
     Hold(std::unique_ptr<ConnectionPool> pool, std::string id, Holder holder);
 
-    std::unique_ptr<ConnectionPool> pool_; // Connections that only this hold uses.
+    std::unique_ptr<ConnectionPool> pool_; // The connections that only this hold uses.
     std::string id_;
     Holder holder_;
 };

@@ -10,7 +10,8 @@ namespace evfd {
 
 // A schedule has a first expiry, relative (`after`) or absolute (`at`), and then one expiry after
 // each interval. Without `after` and `at`, the first expiry comes after one interval. A new
-// schedule replaces the previous one completely; a field that is not set gets its default.
+// schedule replaces the previous schedule completely: a field that is not set gets its default, not
+// its previous value.
 //
 //     Schedule{.interval = 20ms}                                // every 20 ms
 //     Schedule{.after = 1s}                                     // once, in a second
@@ -21,10 +22,12 @@ struct Schedule {
     // Time of the first expiry, since the clock's zero (1970 for the wall clock). A time in the
     // past expires immediately.
     std::optional<nanoseconds> at = {};
-    // Time between expirations; 0: the timer expires once. At least 1 ms with `sets`.
+    // Time between expirations; 0: the timer expires once. With `sets`, the interval is at least 1
+    // ms.
     nanoseconds interval{0};
-    // Clock of the schedule. Default: the timer's present clock; for a new timer realtime with
-    // `at`, and monotonic otherwise. The alarm clocks wake the machine from suspend.
+    // Clock of the schedule. By default an existing timer keeps its clock. The default of a new
+    // timer is realtime with `at`, and monotonic without `at`. The alarm clocks wake the machine
+    // from suspend.
     std::optional<Clock> clock = {};
     // Setting the wall clock disarms the timer, and waiters get ErrorCode::cancelled. Valid only
     // with `at` on realtime or realtime_alarm.

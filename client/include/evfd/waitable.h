@@ -25,8 +25,8 @@ public:
     const Name& name() const { return name_; }
     Access access() const { return access_; }
     // Returns the descriptor for poll(2), select(2) or an event loop, or -1 if the caller has no
-    // permission to wait. It polls readable whenever the object is set or has expired, even if the
-    // caller may not consume. The object keeps ownership.
+    // permission to wait. The descriptor polls readable whenever the object is set or has expired,
+    // even if the caller may not consume. This Waitable stays the owner of the descriptor.
     int fd() const { return fd_.get(); }
     // Returns whether a wait would return immediately. Consumes nothing.
     Expected<bool> is_set() const;
@@ -35,7 +35,7 @@ public:
     [[nodiscard]] int release() { return fd_.release(); }
 
 protected:
-    // Effect of a completed wait.
+    // The effect of a completed wait.
     enum class Consumption {
         none,      // The wait consumes nothing.
         shared,    // The wait consumes something that other waiters could consume as well.
@@ -50,8 +50,8 @@ protected:
     // Checks that the caller may wait. A wait that consumes shared tokens requires both
     // permissions.
     Expected<void> check_wait() const;
-    // Waits on the descriptor until it can consume something. Returns the amount, or 0 if the
-    // deadline passed first.
+    // Waits on the descriptor until there is something to consume, and consumes it. Returns the
+    // amount, or 0 if the deadline passed first.
     Expected<std::int64_t> wait_and_consume(std::optional<MonotonicTime> deadline) const;
     Error not_permitted(Permission permission) const;
 
@@ -59,38 +59,40 @@ protected:
     Name name_;
     Access access_;
     UniqueFd fd_;
-    std::string subscription_; // Token by which the daemon knows the private descriptor.
+    // The token by which the daemon knows the private descriptor of this subscriber.
+    std::string subscription_;
 
 private:
     friend class WaitSet;
 
     void unsubscribe() const noexcept;
     virtual Consumption consumption() const = 0;
-    // Returns the amount consumed, or 0 if there was nothing. Never blocks.
+    // Consumes without blocking. Returns the amount consumed, or 0 if there was nothing to consume.
     virtual Expected<std::int64_t> consume() const = 0;
-    // Returns `count` consumed tokens. Called only with Consumption::shared.
+    // Gives `count` consumed tokens back to the event. This function is called only if
+    // consumption() is Consumption::shared.
     virtual Expected<void> restore(std::int64_t count) const = 0;
 };
 
 // The object that ended a wait_any().
 struct WaitResult {
-    std::size_t index;  // Position in the caller's list.
-    std::int64_t count; // Amount consumed, as Event::wait() and Timer::wait() return it.
+    std::size_t index;  // The position of the object in the caller's list.
+    std::int64_t count; // The amount consumed, as Event::wait() and Timer::wait() return it.
 };
 
-// Waits for any of 1 to 253 objects, none twice, and consumes only from that one. Returns nothing
-// if the timeout passed first.
+// Waits until one of 1 to 253 different objects is set or expires, and consumes only from that
+// object. Returns nothing if the timeout passed first.
 Expected<std::optional<WaitResult>> wait_any(std::span<const Waitable* const> all,
                                              std::optional<nanoseconds> timeout = {});
-// Waits for all of 1 to 253 objects, none twice. Returns false if the timeout passed first.
-// Consumes from all auto events and semaphores, or from none. A manual event, a pulse or a timer
+// Waits for all of 1 to 253 different objects. Returns false if the timeout passed first. Consumes
+// from all auto events and semaphores, or from none of them. A manual event, a pulse or a timer
 // counts if it was set or expired at any time during the wait.
 Expected<bool> wait_all(std::span<const Waitable* const> all,
                         std::optional<nanoseconds> timeout = {});
 
 // Returns whether a wait for a manual event sees a set even if the event is cleared immediately.
-// Such waits need kernel AIO. Without it (fs.aio-max-nr is used up, or AIO is forbidden) waits use
-// poll(2), which can miss such a set.
+// Such waits need kernel AIO. Without kernel AIO (fs.aio-max-nr is used up, or AIO is forbidden)
+// waits use poll(2), which can miss such a set.
 bool supports_latched_wait();
 
 } // namespace evfd

@@ -1,4 +1,4 @@
-"""The address of a daemon, and starting a user's own daemon on demand."""
+"""Finds the address of a daemon, connects to it, and starts a user's own daemon on demand."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from evfd._time import NS_PER_MS, NS_PER_SECOND, deadline_after_ns
 
 _SOCKET = "io.evfdd"
 _IDLE_EXIT = "60s"  # A daemon started on demand exits after this idle time.
-_START_TIMEOUT_NS = 5 * NS_PER_SECOND  # From the first attempt to an answering daemon.
-_START_PAUSE_NS = 10 * NS_PER_MS  # Between attempts, while another process starts the daemon.
+# The longest time from the first attempt to connect until a daemon answers.
+_START_TIMEOUT_NS = 5 * NS_PER_SECOND
+# The pause between attempts while another process starts the daemon.
+_START_PAUSE_NS = 10 * NS_PER_MS
 _CONNECT_TIMEOUT_S = 5
 _ALREADY_RUNNING = 75  # The exit status of evfdd if another evfdd listens at the socket.
 _DAEMON = "evfdd"
-_FALLBACK_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin")  # Searched after PATH.
+# Directories that are searched after those in PATH.
+_FALLBACK_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin")
 
 
 @dataclasses.dataclass(frozen=True)
 class Address:
     """The socket of a daemon.
 
-    `starts_on_demand`: a client that finds no daemon at the socket starts one.
+    `starts_on_demand` tells whether a client that finds no daemon at the socket starts a daemon.
     """
 
     path: str
@@ -45,8 +48,8 @@ class Address:
     def user() -> Address:
         """Return the address of the user's own daemon, which is started on demand.
 
-        Its socket is in $XDG_RUNTIME_DIR, or else in /tmp.  NoDaemonError: other users have access
-        to the directory.
+        The daemon's socket is in $XDG_RUNTIME_DIR, or else in /tmp.  Raise NoDaemonError if other
+        users have access to the directory.
         """
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         directory = f"{runtime}/evfdd" if runtime.startswith("/") else f"/tmp/evfdd-{os.geteuid()}"
@@ -57,7 +60,7 @@ class Address:
     def usual() -> Address:
         """Return the default address.
 
-        It is $EVFDD_SOCKET, or else system() if that socket exists, or else user().
+        The default is $EVFDD_SOCKET, or else system() if that socket exists, or else user().
         """
         path = os.environ.get("EVFDD_SOCKET")
         if path:
@@ -104,7 +107,7 @@ def _find_daemon() -> str:
 
 
 def _open_null() -> int:
-    """Open /dev/null; where it is missing, a descriptor that can neither be read nor written."""
+    """Open /dev/null, or if it is missing, a descriptor that can neither be read nor written."""
     try:
         return os.open(os.devnull, os.O_RDWR)
     except FileNotFoundError:
@@ -114,7 +117,7 @@ def _open_null() -> int:
 def _start_daemon(path: str) -> None:
     """Start a daemon and return when clients can connect.
 
-    A daemon that another process started first is accepted as well.
+    Also succeed if another process has started a daemon first.
     """
     program = _find_daemon()
     command = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--supervise", "--background"]
@@ -145,17 +148,19 @@ class CloseOnForkSocket(socket.socket):
         _sockets.add(self)
 
     def __del__(self) -> None:
-        if self.fileno() >= 0:  # Otherwise socket(2) may have failed.
+        if self.fileno() >= 0:  # If socket(2) failed, there is nothing to close.
             self.close()
 
 
 def _try_connect(path: str) -> CloseOnForkSocket:
     client_socket = CloseOnForkSocket()
     try:
-        # connect(2) sleeps while the queue is full: a daemon may not accept connections any more.
+        # Limits the sleep in connect(2), which sleeps while the listener's queue is full:
+        # indefinitely, if the daemon has stopped accepting connections.
         timeout = struct.pack("@ll", _CONNECT_TIMEOUT_S, 0)
         client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
-        client_socket.setblocking(True)  # The program may have set a default timeout.
+        # Overrides a default timeout that the program has perhaps set.
+        client_socket.setblocking(True)
         client_socket.connect(path)
         client_socket.setblocking(False)
     except BaseException:
@@ -180,7 +185,7 @@ def _connect_error(path: str, error: OSError) -> errors.Error:
 def connect_to(address: Address) -> CloseOnForkSocket:
     """Return a connected, non-blocking socket.
 
-    NoDaemonError: no daemon answers.  SystemFailureError: no descriptor is left.
+    Raise NoDaemonError if no daemon answers, and SystemFailureError if no descriptor is left.
     """
     give_up = deadline_after_ns(_START_TIMEOUT_NS)
     was_started = False
@@ -192,7 +197,7 @@ def connect_to(address: Address) -> CloseOnForkSocket:
             is_over = was_started and time.monotonic_ns() > give_up
             if not is_absent or not address.starts_on_demand or is_over:
                 raise _connect_error(address.path, error) from None
-        if was_started:  # Another daemon is just starting or exiting.
+        if was_started:  # Another daemon is starting or exiting, which takes a moment.
             time.sleep(_START_PAUSE_NS / NS_PER_SECOND)
         _start_daemon(address.path)
         was_started = True
@@ -202,7 +207,8 @@ _sockets: weakref.WeakSet[CloseOnForkSocket] = weakref.WeakSet()
 
 
 # If a child kept its parent's connections open, the parent's subscriptions and temporary objects
-# would not end with the parent. The child never frees the sockets of threads that it does not have.
+# would not end with the parent. The child closes them here, because it does not have the threads
+# that would free their sockets.
 def _close_in_child() -> None:
     for client_socket in list(_sockets):
         client_socket.close()

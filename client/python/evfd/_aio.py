@@ -20,7 +20,8 @@ from evfd import errors
 from evfd._descriptor import make_eventfd
 from evfd._time import NS_PER_SECOND
 
-# io_setup, io_destroy, io_getevents, io_submit, io_cancel.
+# The numbers of the system calls io_setup, io_destroy, io_getevents, io_submit and io_cancel, in
+# this order.
 _GENERIC = (0, 1, 4, 2, 3)
 _NUMBERS = {
     "x86_64": (206, 207, 208, 209, 210),
@@ -41,7 +42,7 @@ _syscall.argtypes = [ctypes.c_long] * 6
 
 
 class Operation(ctypes.Structure):
-    """A struct iocb, little-endian.  It must exist at its address until it completes."""
+    """A struct iocb, little-endian.  It must stay at its address until the operation completes."""
 
     _fields_ = [
         ("data", ctypes.c_uint64),
@@ -75,7 +76,7 @@ class _Timespec(ctypes.Structure):
 class Context:
     """An AIO context for up to `operations` concurrent operations.
 
-    SystemFailureError: the kernel grants no context.
+    The constructor raises SystemFailureError if the kernel grants no context.
     """
 
     def __init__(self, operations: int) -> None:
@@ -95,7 +96,7 @@ class Context:
         return result
 
     def begin_poll(self, fd: int, data: int, eventfd: int | None = None) -> Operation:
-        """Submit an operation that completes when `fd` is readable, and then sets `eventfd`."""
+        """Submit an operation that adds 1 to `eventfd` and completes when `fd` is readable."""
         operation = Operation(data=data, opcode=_IOCB_CMD_POLL, descriptor=fd, buffer=select.POLLIN)
         if eventfd is not None:
             operation.flags = _IOCB_FLAG_RESFD
@@ -109,14 +110,15 @@ class Context:
         unused = _Completion()
         try:
             self._call(4, self._id, ctypes.addressof(operation), ctypes.addressof(unused))
-        except OSError:  # EINPROGRESS is the usual result; EINVAL: it has completed.
+        except OSError:
+            # EINPROGRESS is the usual result. EINVAL means that the operation has completed.
             pass
 
     def reap(self, min_count: int, timeout_ns: int | None) -> list[int]:
-        """Wait for at least `min_count` completions and return their `data`.
+        """Wait for at least `min_count` completions; return the `data` of each.
 
-        Fewer are returned on timeout, and when a signal interrupts the wait.  A timeout of None
-        waits indefinitely.
+        On timeout, or when a signal interrupts the wait, fewer completions are returned.  A timeout
+        of None waits indefinitely.
         """
         timeout = None if timeout_ns is None else _Timespec(*divmod(timeout_ns, NS_PER_SECOND))
         try:
@@ -150,15 +152,16 @@ def _syscall_numbers() -> tuple[int, int, int, int, int] | None:
 
 _numbers = _syscall_numbers()
 
-# Idle contexts are kept: io_destroy(2) takes tens of milliseconds.  Most waits need a context for
-# one operation, which counts as one against fs.aio-max-nr; the other waits need a large context.
+# The two sizes of contexts. Most waits need a context for one operation, which counts as one
+# against the limit fs.aio-max-nr; the other waits need a large context. Idle contexts are kept in
+# _free, because io_destroy(2) takes tens of milliseconds.
 ONE = 1
 MANY = 256
 _free: dict[int, list[Context]] = {ONE: [], MANY: []}
 
 
 def acquire_context(operations: int) -> Optional[Context]:
-    """Return a context for exclusive use until release_context(); None without kernel AIO."""
+    """Return a context for exclusive use until release_context(), or None without kernel AIO."""
     if _numbers is None:
         return None
     size = ONE if operations <= ONE else MANY
@@ -177,15 +180,16 @@ def acquire_context(operations: int) -> Optional[Context]:
 
 
 def release_context(context: Context) -> None:
-    """Return a context, which must have no operation in progress."""
+    """Keep a context for reuse; it must have no operation in progress."""
     _free[context.operations].append(context)
 
 
-_poll_supported: bool | None = None  # None: not known yet.
+# Whether the kernel has IOCB_CMD_POLL; None if that is not known yet.
+_poll_supported: bool | None = None
 _probe_lock = threading.Lock()
 
 
-# Kernels before 4.18 have no IOCB_CMD_POLL.
+# Tests once whether the kernel has IOCB_CMD_POLL. Kernels before 4.18 lack it.
 def _can_poll(context: Context) -> bool:
     global _poll_supported
     with _probe_lock:
@@ -202,7 +206,8 @@ def _can_poll(context: Context) -> bool:
     return _poll_supported is not False
 
 
-# Contexts do not survive fork(2): a child would find no context at their addresses, or another one.
+# A child of fork(2) drops the contexts, because they do not survive the fork: at their addresses
+# the child would find no context, or a different context.
 def _reset_after_fork() -> None:
     global _probe_lock
     _probe_lock = threading.Lock()

@@ -1,7 +1,7 @@
-"""Waits of a thread for several descriptors.  Each descriptor is reported once for each arm().
+"""Lets a thread wait for several descriptors.  Each descriptor is reported once for each arm().
 
-With kernel AIO a descriptor that became readable is reported even if it no longer is (see
-:mod:`evfd._aio`).  Without it, poll(2) is used.
+With kernel AIO a descriptor that became readable is reported even if it is no longer readable (see
+:mod:`evfd._aio`).  Without kernel AIO, poll(2) is used.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HasFileno(Protocol):
 
 
 class Poller:
-    """Polls up to `count` descriptors, identified by an index.  Use it in a ``with`` statement."""
+    """Polls up to `count` descriptors, identified by index.  Use it in a ``with`` statement."""
 
     def __init__(self, count: int) -> None:
         self._armed: dict[int, HasFileno] = {}
@@ -43,7 +43,8 @@ class Poller:
         context, self._context = self._context, None
         if context is None:
             return
-        if kind is not None:  # A signal handler may have raised: the operations are unknown.
+        # If a signal handler raised, it is unknown which operations are in progress.
+        if kind is not None:
             context.destroy()
             return
         try:
@@ -52,7 +53,7 @@ class Poller:
             while self._operations:
                 self._reap(context, None)
         finally:
-            if self._operations:  # A signal handler raised.
+            if self._operations:  # A signal handler raised before all operations completed.
                 context.destroy()
             else:
                 _aio.release_context(context)
@@ -64,7 +65,7 @@ class Poller:
             self._operations[index] = self._context.begin_poll(descriptor.fileno(), index)
 
     def wait(self, deadline: Deadline) -> list[int]:
-        """Wait until descriptors are ready; return their indices, none on timeout."""
+        """Wait until descriptors are ready; return their indices, or an empty list on timeout."""
         if self._context is None:
             return self._wait_by_poll(deadline)
         while True:

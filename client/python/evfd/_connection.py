@@ -1,7 +1,7 @@
-"""One connection to the daemon: calls out, replies in, in order.
+"""One connection to the daemon, which sends calls and receives their replies in order.
 
-One thread at a time may use it.  A signal handler that raises can leave any method; has_sent() and
-`has_reply` then tell how far the call came.
+Only one thread at a time is allowed to use a connection.  If a signal handler raises in any method,
+has_sent() and `has_reply` tell how far the call has come.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ from evfd._poll import poll
 from evfd._time import Deadline
 
 _MAX_REPLY_BYTES = 256 * 1024
-_MAX_DESCRIPTORS = 253  # In one message. unix(7)
+_MAX_DESCRIPTORS = 253  # The most descriptors in one message. unix(7)
 _CONTROL_BYTES = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
 _CHUNK_BYTES = 16 * 1024
 _RECEIVING = (_CHUNK_BYTES,), (_CONTROL_BYTES,), (int(socket.MSG_CMSG_CLOEXEC),)
 _TRUNCATED = int(socket.MSG_CTRUNC)
 
-_CLOSED_BY_PROGRAM = (errno.EBADF, errno.ENOTSOCK)  # The program closed our descriptor.
+# These errors mean that the program itself closed our descriptor.
+_CLOSED_BY_PROGRAM = (errno.EBADF, errno.ENOTSOCK)
 
 Parameters = Mapping[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
 class Reply:
-    """A reply.  `continues`: more replies to the same call follow."""
+    """A reply.  `continues` tells whether more replies to its call follow."""
 
     parameters: Parameters
     descriptors: list[Descriptor]
@@ -47,7 +48,7 @@ class Reply:
 def encode_call(method: str, parameters: Parameters, flag: Optional[str] = None) -> bytes:
     """Return the bytes of a call.
 
-    Parameters that are None are left out.  `flag`: more or oneway.
+    Parameters that are None are left out.  `flag` is ``more`` or ``oneway``, if present.
     """
     present = {key: value for key, value in parameters.items() if value is not None}
     call: dict[str, Any] = {"method": method, "parameters": present}
@@ -62,15 +63,16 @@ class Connection:
     def __init__(self, client_socket: CloseOnForkSocket) -> None:
         self._socket = client_socket
         self._buffer = bytearray()
-        # The descriptors of replies that were not read yet, in order.
+        # The descriptors of replies that were not read yet, in their order.
         self._descriptors: collections.deque[Descriptor] = collections.deque()
-        self._lost_descriptors = False  # The kernel truncated a control message.
+        self._lost_descriptors = False  # Whether the kernel has truncated a control message.
         self._sending = b""
         self._sent: list[int] = []  # The byte counts that send(2) accepted of `_sending`.
         # The unprocessed results of recvmsg(2).
         self._received: list[tuple[bytes, list[tuple[int, int, bytes]], int, Any]] = []
-        self._has_failed = False  # recvmsg(2) failed since the last data.
-        self._is_collecting = False  # Descriptors may be lost if a signal handler raises now.
+        self._has_failed = False  # Whether recvmsg(2) has failed since data arrived last.
+        # Whether received descriptors can be lost if a signal handler raises now.
+        self._is_collecting = False
         #: Whether a reply was read since the last call was sent.
         self.has_reply = False
         #: False once the daemon has exited, exceeded the timeout, or violated the protocol.
@@ -85,21 +87,21 @@ class Connection:
     def duplicate(self) -> Descriptor:
         """Duplicate the descriptor for a thread that watches it.
 
-        A call may close the original, and its number may be reused.
+        A call can close the original, whose number can be reused.
         """
         copy = Descriptor(os.dup(self._socket.fileno()))
         _duplicates.add(copy)
         return copy
 
     def fileno(self) -> int:
-        """Return the descriptor: readable after a reply, and after the daemon has closed it."""
+        """Return the descriptor, which polls readable if a reply or a hang-up has arrived."""
         return self._socket.fileno()
 
     def send(self, frame: bytes, deadline: Deadline) -> None:
         """Send a call.
 
-        It does not report that the daemon closed the connection: receive() does, since the daemon
-        may have sent the reason.
+        If the daemon has closed the connection, this method raises no error.  receive() raises it,
+        because the daemon has perhaps sent the reason.
         """
         self._sent = []
         self.has_reply = False
@@ -118,7 +120,7 @@ class Connection:
                 raise self._transport_error("send(2)", error) from error
 
     def has_sent(self, frame: bytes) -> Optional[bool]:
-        """Return whether the frame was sent; None if a part was, or descriptors may be lost."""
+        """Return whether the frame was sent; None if only part was, or descriptors can be lost."""
         sent = sum(self._sent) if self._sending is frame else 0
         if self._is_collecting or 0 < sent < len(frame):
             return None
@@ -127,9 +129,9 @@ class Connection:
     def receive(self, deadline: Deadline) -> Reply:
         """Return the next reply; raise the Error that an error reply stands for.
 
-        The connection stays usable after an error reply, and if no descriptor was left for those of
-        a reply.  It is not usable after LostDaemonError, and after NoAnswerError, since the reply
-        may still arrive.
+        The connection stays usable after an error reply, and if this process had no room for the
+        descriptors of a reply.  It becomes unusable with LostDaemonError, and with NoAnswerError,
+        because the reply can still arrive.
         """
         frame = self._next_frame(deadline)
         try:
@@ -161,7 +163,7 @@ class Connection:
         return bool(self._buffer or self._received) or self._poll(select.POLLIN, deadline)
 
     def is_closed(self) -> bool:
-        """Return whether the daemon has closed the connection; unread replies may remain."""
+        """Return whether the daemon has closed the connection; unread replies can remain."""
         ready = poll({self.fileno(): 0}, 0)
         return any(
             events & (select.POLLHUP | select.POLLERR | select.POLLNVAL) for _, events in ready
@@ -171,7 +173,7 @@ class Connection:
         """Shut down both directions; replies that have arrived can still be received."""
         try:
             self._socket.shutdown(socket.SHUT_RDWR)
-        except OSError:  # The daemon has closed it already.
+        except OSError:  # The daemon has closed the connection already.
             pass
 
     def _next_frame(self, deadline: Deadline) -> bytes:
@@ -197,14 +199,15 @@ class Connection:
             except OSError as error:
                 if self._has_failed or self.is_closed():
                     raise self._transport_error("recvmsg(2)", error) from error
-                self._has_failed = True  # Try again once: received data may still be there.
+                # The loop tries once more, because received data is possibly still in the socket.
+                self._has_failed = True
         data, ancillary, flags, _ = self._received[0]
         if ancillary:
             self._is_collecting = True
             self._collect(ancillary)
         if not data:
             raise self._connection_lost("it closed the connection")
-        # No function call follows, so no signal handler runs between these assignments.
+        # The assignments below call no function, so no signal handler runs between them.
         self._buffer += data
         self._lost_descriptors |= flags & _TRUNCATED != 0
         self._is_collecting = False
@@ -230,7 +233,7 @@ class Connection:
     def _transport_error(self, call: str, error: OSError) -> errors.Error:
         """Return the error for a failed system call.
 
-        If the daemon still runs, it may have executed the call: the call is not repeated.
+        If the daemon still runs, it has possibly executed the call, so the call is not repeated.
         """
         if error.errno in _CLOSED_BY_PROGRAM or self.is_closed():
             return self._connection_lost(str(error.strerror))
@@ -272,7 +275,8 @@ _instances: weakref.WeakSet[Connection] = weakref.WeakSet()
 _duplicates: weakref.WeakSet[Descriptor] = weakref.WeakSet()
 
 
-# The sockets are closed in the child already: see evfd._address.
+# In a child of fork(2) the sockets are closed already: see evfd._address. This function marks the
+# connections unusable and closes the duplicates.
 def _close_in_child() -> None:
     for connection in list(_instances):
         connection.close()

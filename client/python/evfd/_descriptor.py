@@ -1,6 +1,7 @@
 """A file descriptor that closes with the last reference to it, and operations on eventfds.
 
-A thread that works on a descriptor holds a reference, so that its number is not reused meanwhile.
+A thread that works on a descriptor keeps a reference to its object, so that the descriptor's number
+is not reused meanwhile.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from evfd._time import Deadline
 
 _COUNTER = struct.Struct("=Q")
 _EFD_SEMAPHORE = 1
-_MAX_COUNT = 2**64 - 2  # eventfd(2)
-_eventfd: Callable[[int, int], int] = getattr(os, "eventfd")  # Absent from older typesheds.
+_MAX_COUNT = 2**64 - 2  # The largest counter of an eventfd. eventfd(2)
+# Read by getattr(), because older typesheds lack os.eventfd.
+_eventfd: Callable[[int, int], int] = getattr(os, "eventfd")
 
 
 class Descriptor:
@@ -31,24 +33,25 @@ class Descriptor:
 
     # The default argument keeps os.close reachable while the interpreter shuts down.
     def close(self, close: Callable[[int], None] = os.close) -> None:
-        """Close it now.  No other thread may be working on it."""
+        """Close the descriptor now.  No other thread must be working on it."""
         number, self.number = self.number, -1
         try:
             if number >= 0:
                 close(number)
-        except OSError:  # The program closed the number itself: there is no caller to report to.
+        except OSError:
+            # The program itself closed the number, and there is no caller to whom to report that.
             pass
 
     def __del__(self) -> None:
         self.close()
 
     def fileno(self) -> int:
-        """Return the number."""
+        """Return the descriptor's number."""
         return self.number
 
 
 def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
-    """Create a non-blocking eventfd with this counter."""
+    """Create a non-blocking eventfd whose counter is `initial`."""
     flags = os.O_CLOEXEC | os.O_NONBLOCK | (_EFD_SEMAPHORE if is_semaphore else 0)
     try:
         return Descriptor(_eventfd(initial, flags))
@@ -70,10 +73,11 @@ def add(eventfd: Descriptor, count: int) -> bool:
 
 
 def consume(eventfd: Descriptor) -> int:
-    """Read the counter, which resets it, or take one token from a semaphore; 0 if it is empty."""
+    """Read and reset the counter, or consume one token of a semaphore; return 0 if it is 0."""
     into = bytearray(_COUNTER.size)
     try:
-        # Never blocks, even if another holder cleared O_NONBLOCK of the open file. preadv2(2)
+        # RWF_NOWAIT prevents a sleep even if another process has switched O_NONBLOCK off.
+        # preadv2(2)
         os.preadv(eventfd.number, [into], -1, os.RWF_NOWAIT)
     except BlockingIOError:
         return 0
@@ -93,7 +97,7 @@ def read_counter(descriptor: Descriptor) -> int:
 
 
 def peek_counter(eventfd: Descriptor) -> int:
-    """Return the counter without consuming it; its maximum if /proc is not available."""
+    """Return the counter without consuming it, or its maximum if /proc is not available."""
     try:
         with open(f"/proc/self/fdinfo/{eventfd.number}", encoding="ascii") as info:
             for line in info:

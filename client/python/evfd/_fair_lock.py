@@ -1,7 +1,7 @@
 """A queue in front of a lock: threads acquire the lock in the order of their arrival.
 
-A threading.Lock goes to any thread that asks at the right moment.  A thread that releases it and
-acquires it again at once can do so again and again, and starve all others.
+A threading.Lock goes to any thread that asks at the right moment.  A thread that again and again
+releases the lock and acquires it at once can starve all other threads.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class FairLock:
     """The queue, used as ``with fair_lock, lock:``.
 
     Only `lock` provides exclusion: a signal handler that raises out of the statement cannot leave
-    it held.  The queue is plain Python and can be left in an inconsistent state by such a handler;
-    then the order is lost for a moment.
+    `lock` locked.  The queue is plain Python and can be left in an inconsistent state by such a
+    handler; in that case, threads are out of order for a moment.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
@@ -39,7 +39,7 @@ class FairLock:
             while not waiter.acquire(timeout=_CHECK_INTERVAL_S):
                 if self._enter_if_abandoned(waiter):
                     return
-        except BaseException:  # Raised by a signal handler.
+        except BaseException:  # A signal handler raised this exception.
             self._give_up(waiter)
             raise
 
@@ -56,7 +56,7 @@ class FairLock:
                 self._is_taken = False
 
     def _enter_if_abandoned(self, waiter: threading.Lock) -> bool:
-        """Enter if a signal handler interrupted the thread that was to release this waiter."""
+        """Enter if a signal handler interrupted the thread that had to release this waiter."""
         if self._lock.locked():
             return False
         with self._queue_lock:
@@ -69,5 +69,5 @@ class FairLock:
             is_waiting = waiter in self._waiters
             if is_waiting:
                 self._waiters.remove(waiter)
-        if not is_waiting:  # The lock was passed to this thread already.
+        if not is_waiting:  # The lock was passed to this thread already, which passes it on.
             self.__exit__(None, None, None)

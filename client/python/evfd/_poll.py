@@ -1,4 +1,4 @@
-"""poll(2) with a deadline at any distance."""
+"""Calls poll(2) with a deadline, which can be at any distance."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Mapping
 from evfd import errors
 from evfd._time import NS_PER_MS, Deadline, time_until
 
-_MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000  # poll(2) takes an int.
+_MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000  # The longest timeout of one poll(2), which takes an int.
 
 
 def poll(events_by_fd: Mapping[int, int], deadline: Deadline) -> list[tuple[int, int]]:

@@ -1,6 +1,6 @@
-"""Readiness of descriptors in an asyncio loop, even if they are no longer readable.
+"""Tells a task of an asyncio loop that a descriptor became readable, even if it no longer is.
 
-An asyncio loop polls descriptors with epoll(7), which looks at them only when the loop runs: it
+An asyncio loop polls descriptors with epoll(7), which looks at them only when the loop runs, and
 misses an event that was set and cleared at once.  Here each awaited descriptor has an operation of
 kernel AIO instead (see :mod:`evfd._aio`), which the wake-up itself completes.
 
@@ -33,19 +33,20 @@ from evfd._time import NS_PER_SECOND, Deadline, time_until
 
 
 class _LoopPoller:
-    """The AIO context of one loop, to which it has no reference."""
+    """The AIO context of one loop.  A poller has no reference to its loop."""
 
     def __init__(self, context: _aio.Context, eventfd: Descriptor) -> None:
         self._context = context
         self._eventfd = eventfd
         self._next_key = 0
-        # A future refers to its loop; it exists while a task awaits it.
+        # The references are weak, because a future refers to its loop. A future exists while a task
+        # awaits it.
         self._pending: dict[int, tuple[_aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
 
     def arm(self, loop: asyncio.AbstractEventLoop, fd: int, future: asyncio.Future[bool]) -> int:
         """Resolve the future when `fd` is readable; return a key for disarm().
 
-        OSError: the context is full.
+        Raise OSError if the context is full.
         """
         key = self._next_key
         self._next_key += 1
@@ -56,7 +57,7 @@ class _LoopPoller:
         return key
 
     def disarm(self, key: int) -> None:
-        """Cancel the operation; its completion removes it."""
+        """Cancel the operation with this key; its completion removes it from `_pending`."""
         if key in self._pending:
             self._context.cancel(self._pending[key][0])
 
@@ -95,7 +96,7 @@ def _poller_for(loop: asyncio.AbstractEventLoop) -> Optional[_LoopPoller]:
     if poller is None:
         try:
             eventfd = make_eventfd()
-        except OSError:  # No descriptor is left.
+        except OSError:  # This process has no descriptor left.
             return None
         context = _aio.acquire_context(_aio.MANY)
         if context is None:
@@ -107,7 +108,7 @@ def _poller_for(loop: asyncio.AbstractEventLoop) -> Optional[_LoopPoller]:
 async def wait_readable(descriptor: HasFileno, deadline: Deadline) -> bool:
     """Wait until the descriptor becomes readable; return False on timeout.
 
-    The descriptor may no longer be readable when this returns True.
+    It is possible that the descriptor is no longer readable when this function returns True.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[bool] = loop.create_future()
@@ -139,7 +140,8 @@ async def _await_and_disarm(poller: _LoopPoller, key: int, future: asyncio.Futur
 async def _await_reader(
     loop: asyncio.AbstractEventLoop, descriptor: HasFileno, future: asyncio.Future[bool]
 ) -> bool:
-    # A loop has one reader for a descriptor, and the program may have registered its own.
+    # Watches a duplicate: a loop has only one reader for each descriptor, and the program has
+    # perhaps registered a reader for the original.
     try:
         duplicate = Descriptor(os.dup(descriptor.fileno()))
         loop.add_reader(duplicate.number, _resolve, future, True)
@@ -149,11 +151,12 @@ async def _await_reader(
         return await future
     finally:
         loop.remove_reader(duplicate.number)
-        duplicate.close()  # A traceback may keep this frame alive for a while.
+        # Not left to __del__, because a traceback can keep this frame alive for a while.
+        duplicate.close()
 
 
-# The contexts are the parent's. The pollers are kept, so that no __del__ waits for their
-# operations.
+# In a child of fork(2), the contexts of the pollers are the parent's. The child keeps the pollers,
+# so that no __del__ waits for the parent's operations.
 def _keep_inherited() -> None:
     _inherited.extend(_pollers.values())
     _pollers.clear()

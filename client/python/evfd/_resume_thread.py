@@ -1,8 +1,8 @@
 """A thread that resumes the main session after a crash of the daemon.
 
-It matters to a client that makes no calls: its subscriptions and temporary objects would end when
-the daemon stops waiting for the session.  The thread has only a weak reference to its client, and
-ends with it.
+The thread matters to a client that makes no calls.  Without it, the client's subscriptions and
+temporary objects would end when the daemon stops waiting for the session.  The thread has only a
+weak reference to its client, and ends when the client is deleted.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from evfd._descriptor import Descriptor, add, consume, make_eventfd
 from evfd._poll import poll
 from evfd._time import Deadline
 
-_ERROR_PAUSE_S = 1  # After an exception.
+_ERROR_PAUSE_S = 1  # The pause after an exception, in seconds.
 
-#: The result of a step: the connection whose end calls for the next step, or None; the deadline of
+#: The result of a step: the connection whose end requires the next step, or None; the deadline of
 #: the next step if nothing happens; and whether the thread continues.
 Step = tuple[Optional[Descriptor], Deadline, bool]
 
@@ -30,7 +30,7 @@ Step = tuple[Optional[Descriptor], Deadline, bool]
 class ResumeThread:
     """Calls `step` at its start, when the watched connection ends, and after each wake()."""
 
-    _wakeup = Descriptor(-1)  # Until __init__() has made one.
+    _wakeup = Descriptor(-1)  # A placeholder until __init__() has made the eventfd.
 
     def __init__(self, step: Callable[[], Step]) -> None:
         self._wakeup = make_eventfd()
@@ -38,7 +38,8 @@ class ResumeThread:
         thread = threading.Thread(
             target=_run, args=(self._wakeup, step), name="evfd-resume", daemon=True
         )
-        # Signals are delivered to the program's own threads.
+        # The new thread blocks all signals, so that they are delivered to the program's own
+        # threads.
         mask = signal.pthread_sigmask(signal.SIG_SETMASK, signal.valid_signals())
         try:
             thread.start()
@@ -46,7 +47,7 @@ class ResumeThread:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def wake(self) -> None:
-        """Request a step.  Never blocks, so ``__del__`` may call it."""
+        """Request a step.  Never blocks, so ``__del__`` can call it."""
         add(self._wakeup, 1)
 
     def close(self) -> None:
@@ -60,12 +61,14 @@ class ResumeThread:
 
 def _run(wakeup: Descriptor, step: Callable[[], Step]) -> None:
     while True:
-        # No memory or no descriptor may be free now. A later step may find some.
+        # Ignores an exception, for example if no memory or no descriptor is free: a later step can
+        # succeed.
         with contextlib.suppress(Exception):
             if not _run_once(wakeup, step):
                 return
             continue
-        time.sleep(_ERROR_PAUSE_S)  # Outside of the handler: a traceback would keep objects alive.
+        # The sleep is outside of the handler, where a traceback would keep objects alive.
+        time.sleep(_ERROR_PAUSE_S)
 
 
 def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:
@@ -73,7 +76,7 @@ def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:
     if continues:
         events = {wakeup.number: select.POLLIN}
         if connection is not None:
-            events[connection.number] = 0  # POLLHUP is always reported.
+            events[connection.number] = 0  # poll(2) always reports POLLHUP.
         poll(events, deadline)
         consume(wakeup)
     return continues
@@ -82,7 +85,7 @@ def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:
 _instances: weakref.WeakSet[ResumeThread] = weakref.WeakSet()
 
 
-# A child of fork(2) does not have the threads.
+# A child of fork(2) does not have the resume threads, so it closes their descriptors.
 def _close_in_child() -> None:
     for instance in list(_instances):
         instance.close()

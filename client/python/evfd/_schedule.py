@@ -1,4 +1,4 @@
-"""Validation of a timer's schedule before a call is sent; the daemon validates it again."""
+"""Validates a timer's schedule before a call is sent; the daemon validates it again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from evfd._time import NS_PER_MS
 
 Clock = Literal["realtime", "monotonic", "boottime", "realtime_alarm", "boottime_alarm"]
 
-_LATEST_NS = 2**63 - 1  # In the year 2262.
+_LATEST_NS = 2**63 - 1  # The latest time of an expiry, which is in the year 2262.
 _MIN_INTERVAL_WITH_TARGET_NS = NS_PER_MS
 
 
@@ -52,7 +52,7 @@ def _has_own_zero(clock: str) -> bool:
     offset.
     """
     try:
-        # After unshare(2) the offsets are those of the namespace of the children.
+        # After unshare(2), timens_offsets has the offsets of the namespace of the children.
         if os.readlink("/proc/self/ns/time") != os.readlink("/proc/self/ns/time_for_children"):
             return False
         with open("/proc/self/timens_offsets", encoding="ascii") as offsets:
@@ -76,7 +76,7 @@ def arm_parameters(
 ) -> Mapping[str, Any]:
     """Return the parameters of the call Arm; times are in nanoseconds.
 
-    InvalidError: the schedule is invalid; the message has the reason.
+    Raise InvalidError, with the reason as message, if the schedule is invalid.
     """
     for span in (after, at, interval):
         if span is not None and not isinstance(span, int):

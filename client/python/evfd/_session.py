@@ -7,15 +7,17 @@ compares the client's sequence number with its own: it executes the call, or it 
 cached reply.  So each call is executed exactly once, however often the daemon is killed.  The
 session's subscriptions and temporary objects continue.
 
-A daemon that lost its state does not know the session.  Then the client starts a new session, and a
-call that may have been executed, and is not idempotent, fails with LostDaemonError.
+A daemon that lost its state does not know the session.  In that case the client starts a new
+session.  A call that has possibly been executed and is not idempotent fails with LostDaemonError.
 
 What must hold:
 
-- Every counted call that was sent is either replied to, and then counted (count_reply()), or the
-  session ends: otherwise the next call would receive the cached reply of this one.
+- Every counted call that was sent either gets a reply, which is counted (count_reply()), or ends
+  the session.  If neither happened, the next call would receive the cached reply of the earlier
+  call.
 - A signal handler can raise out of any call.  If it is known how far the call came, the call is
-  remembered (_AbandonedCall) and finished before the next one; otherwise the session ends.
+  remembered (_AbandonedCall) and finished before the next call.  If that is not known, the session
+  ends.
 - One-way calls are kept until the next reply proves that the daemon has read them.
 - Only one thread at a time uses a session.
 """
@@ -56,7 +58,7 @@ class _Attempt:
     """The attempts to execute one call."""
 
     def __init__(self, was_sent: bool = False) -> None:
-        self.was_sent = was_sent  # The frame was sent, or may be at any moment.
+        self.was_sent = was_sent  # Whether the frame was sent, or can be sent at any moment.
         self._first_interruption = 0
         self._last_interruption = 0
 
@@ -64,9 +66,9 @@ class _Attempt:
         return self._last_interruption > 0
 
     def has_failed_too_long(self, timeout_ns: int) -> bool:
-        """Record an interruption; return True if they have followed each other for `timeout_ns`.
+        """Record an interruption; return whether they have recurred for longer than `timeout_ns`.
 
-        This happens with a daemon that crashes again and again before it can answer.
+        Interruptions recur if the daemon crashes again and again before it can answer.
         """
         now = time.monotonic_ns()
         if now - self._last_interruption > timeout_ns:
@@ -79,7 +81,8 @@ class _Attempt:
 class _AbandonedCall:
     """A call that a signal handler interrupted.
 
-    `connection`: the connection on which it was sent; None if it must be sent again.
+    `connection` is the connection on which the call was sent, or None if the call must be sent
+    again.
     """
 
     method: str
@@ -90,8 +93,9 @@ class _AbandonedCall:
 class Session:
     """A resumable session.
 
-    `timeout_ns`: how long the daemon may take to answer, or to restart.  `was_connected`: a daemon
-    has run at the address, so the first connection attempt waits for its restart.
+    `timeout_ns` is the longest time for the daemon to answer, or to restart.  `was_connected` tells
+    whether a daemon has run at the address: if so, the first attempt to connect waits for its
+    restart.
     """
 
     def __init__(self, address: Address, timeout_ns: int, was_connected: bool = False) -> None:
@@ -99,13 +103,14 @@ class Session:
         self._timeout_ns = timeout_ns
         self.was_connected = was_connected
         self._connection: Optional[Connection] = None
-        self._token = ""  # Empty before the first connection.
+        self._token = ""  # The token of the session; empty without a session.
         self._sequence = 0  # The number of counted calls that were answered.
-        self._credentials: Optional[Credentials] = None  # At the beginning of the session.
+        # The credentials of the process when the session began.
+        self._credentials: Optional[Credentials] = None
         #: The session's temporary objects and subscriptions; empty after its end.
         self.handles = SessionHandles()
         self._abandoned: Optional[_AbandonedCall] = None
-        # The one-way calls since the last reply: the daemon may not have read them.
+        # The one-way calls since the last reply. It is unknown whether the daemon has read them.
         self._unacknowledged: collections.deque[bytes] = collections.deque(
             maxlen=_MAX_UNACKNOWLEDGED
         )
@@ -115,11 +120,11 @@ class Session:
         return self._connection is not None and self._connection.is_usable
 
     def exists(self) -> bool:
-        """Return whether the session has begun, and may have handles."""
+        """Return whether a session has begun; without a session there are no handles."""
         return bool(self._token)
 
     def belongs_to(self, credentials: Credentials) -> bool:
-        """Return whether a process with these credentials may call in this session.
+        """Return whether a process with these credentials is allowed to use this session.
 
         A session keeps the credentials with which it began.
         """
@@ -127,7 +132,7 @@ class Session:
 
     @property
     def connection(self) -> Connection:
-        """The connection, while is_connected()."""
+        """The connection; it exists only while is_connected() returns True."""
         assert self._connection is not None
         return self._connection
 
@@ -138,11 +143,13 @@ class Session:
     def resume_if_lost(self) -> bool:
         """Resume a session that lost its connection, if the daemon runs now.
 
-        It neither waits for the daemon nor starts it.  Returns False if the session stays lost.
+        Neither wait for the daemon nor start it.  Return False if the session still has no
+        connection.
         """
         if not self._token or (self.is_connected() and not self.connection.is_closed()):
             return True
-        if not self.belongs_to(credentials_now()):  # The process may change its user back in time.
+        # The session is kept, because the process can change its user back before the session ends.
+        if not self.belongs_to(credentials_now()):
             return False
         try:
             client_socket = connect_to(Address(self._address.path))
@@ -155,12 +162,12 @@ class Session:
             if not self.is_connected():
                 return False
             is_certain = False
-        if not is_certain:  # This daemon does not know the session.
+        if not is_certain:  # The daemon that answered does not know this session.
             self.end()
         return True
 
     def call(self, method: str, parameters: Parameters) -> Reply:
-        """Execute a call of io.evfdd and return its reply, repeating it across daemon crashes."""
+        """Execute a call of io.evfdd, again if the daemon crashes meanwhile; return its reply."""
         frame = encode_call(full_name(method), parameters)
 
         self._finish_abandoned()
@@ -176,7 +183,7 @@ class Session:
         make_frame: Callable[[], bytes],
         wait_for_reply: Callable[[Connection], Reply],
     ) -> Reply:
-        """Execute a call whose frame depends on the time, and whose reply the caller awaits."""
+        """Execute a call whose frame depends on the time; `wait_for_reply` awaits its reply."""
         self._finish_abandoned()
         return self._exchange(method, make_frame, wait_for_reply)
 
@@ -190,12 +197,13 @@ class Session:
             is_sent = self.is_connected() and abandoned.connection is self._connection
             reply = self._exchange(abandoned.method, lambda: frame, self.receive, frame, is_sent)
             self._unsubscribe_opened(reply.parameters)
-        except errors.Error as error:  # Its caller no longer waits for the result.
+        except errors.Error as error:
+            # The error is not raised, because the caller no longer waits for the result.
             self._unsubscribe_opened(error.parameters)
         self._abandoned = None
 
     def _unsubscribe_opened(self, parameters: Parameters) -> None:
-        """End the subscriptions of a reply whose descriptors have no owner."""
+        """End the subscriptions in the reply to an Open whose descriptors no caller receives."""
         for opened in parameters.get("objects", []):
             if token := opened.get("subscription"):
                 frame = encode_call(full_name("Unsubscribe"), {"subscription": token}, "oneway")
@@ -211,8 +219,9 @@ class Session:
     ) -> Reply:
         """Send a call and return its reply.
 
-        `finishable`: the frame, if the call is to be finished before the next one after a signal
-        handler interrupted it.  `is_sent`: the frame was sent already.
+        `finishable` is the frame of a call that must be finished before the next call if a signal
+        handler interrupts it, or None for other calls.  `is_sent` tells whether the frame was sent
+        already.
         """
         attempt = _Attempt(is_sent)
         initial_connection = self._connection
@@ -232,27 +241,27 @@ class Session:
                     is_lost = isinstance(error, errors.LostDaemonError)
                     if is_lost and not attempt.has_failed_too_long(self._timeout_ns):
                         continue
-                    self.end()  # The result of this call stays unknown.
+                    self.end()  # The session ends, because the result of this call stays unknown.
                     raise
                 self.count_reply(method)
                 return reply
         except errors.Error:
             raise
-        except BaseException:  # Raised by a signal handler.
+        except BaseException:  # A signal handler raised this exception.
             if attempt.was_sent:
                 self._abandon(method, finishable, attempt, is_sent)
             elif self._connection is not initial_connection:
-                # The daemon may or may not have resumed the session on this connection.
+                # It is unknown whether the daemon has resumed the session on the new connection.
                 self._disconnect()
             raise
 
     def _abandon(
         self, method: str, frame: Optional[bytes], attempt: _Attempt, is_sent: bool
     ) -> None:
-        """Remember an interrupted call if it is known how far it came; else end the session."""
+        """Remember an interrupted call if its progress is known; else end the session."""
         connection = self._connection
         if frame is None:
-            self.end()  # Its reply would be taken for the reply to another call.
+            self.end()  # The reply to this call would be taken for the reply to the next call.
         elif connection is None or not connection.is_usable:
             self._abandoned = _AbandonedCall(method, frame, connection)
         elif connection.has_reply:
@@ -267,16 +276,17 @@ class Session:
             self._abandoned = _AbandonedCall(method, frame, None)
 
     def receive(self, connection: Connection) -> Reply:
-        """Return the next reply; NoAnswerError: the timeout has passed."""
+        """Return the next reply; raise NoAnswerError if the timeout passes first."""
         return connection.receive(deadline_after_ns(self._timeout_ns))
 
     def send_oneway(self, frames: list[bytes]) -> None:
         """Send calls that have no reply.
 
-        They reach the daemon as soon as the session is connected.  The end of the session makes
-        them void.
+        The calls reach the daemon as soon as the session is connected.  If the session ends first,
+        the calls are dropped, because all that they could be about has ended with the session.
         """
-        if not self._token:  # No session: these calls cannot refer to anything in it.
+        # Without a session, the daemon has nothing that the calls could be about.
+        if not self._token:
             return
         self._unacknowledged.extend(frames)
         if self.is_connected():
@@ -284,7 +294,9 @@ class Session:
 
     def count_reply(self, method: str) -> None:
         """Count the reply to a call on the current connection."""
-        self._unacknowledged.clear()  # The daemon read them before this call.
+        # The daemon reads calls in their order, so it has read the one-way calls sent before this
+        # call.
+        self._unacknowledged.clear()
         if self._connection is not None:
             self._connection.has_reply = False
         if method in _EXACTLY_ONCE:
@@ -293,7 +305,9 @@ class Session:
     def end(self) -> None:
         """End the session; the next call starts another one."""
         if self._connection is not None:
-            self._connection.shut_down()  # A duplicate would keep the connection open.
+            # Closing is not enough, because a duplicate of the socket would keep the connection
+            # open.
+            self._connection.shut_down()
             self._connection.close()
         self._connection = None
         self._token = ""
@@ -312,7 +326,7 @@ class Session:
             self._connection = None
 
     def _connect_with_retry(self) -> CloseOnForkSocket:
-        """Connect.  A daemon that ran before may be restarting, which takes a moment."""
+        """Connect; try again until the timeout if the daemon ran before and can be restarting."""
         deadline = deadline_after_ns(self._timeout_ns)
         while True:
             try:
@@ -325,7 +339,8 @@ class Session:
     def _ensure_connected_or_end(self, attempt: _Attempt, is_repeatable: bool) -> None:
         """Connect; on failure, end the session if the call was sent before.
 
-        The call may have been executed: the next call of this session would get its reply.
+        The daemon has possibly executed the call.  If so, the next call of the session would get
+        the reply to this call.
         """
         try:
             self._ensure_connected(attempt, is_repeatable)
@@ -335,9 +350,9 @@ class Session:
             raise
 
     def _ensure_connected(self, attempt: _Attempt, is_repeatable: bool) -> None:
-        # A call sent to a daemon that has exited is not executed, and that is certain only before
-        # it is sent: so check first. A killed daemon may still accept a connection before the
-        # kernel closes its listening socket.
+        # Checks the connection before the call is sent: later it would not be certain that a daemon
+        # that has exited did not execute the call. The loop is needed because the listening socket
+        # of a killed daemon can still take a connection until the kernel closes the socket.
         deadline = deadline_after_ns(self._timeout_ns)
         if self.is_connected() and self.connection.is_closed():
             self._disconnect()
@@ -358,7 +373,8 @@ class Session:
                 is_certain = False
             if is_certain:
                 break
-            self.end()  # This daemon does not know the session: start a new one.
+            # The daemon does not know the session: the next iteration starts a new session.
+            self.end()
             if attempt.was_sent and not is_repeatable:
                 raise errors.LostDaemonError(
                     "the daemon was restarted and lost its state; the last call may or may not "
@@ -370,14 +386,15 @@ class Session:
         self._token = secrets.token_hex(16)
         self._credentials = credentials_now()
         self._sequence = 0
-        # A new session has no cached reply to ask for. If the daemon exits now, the call that
-        # follows finds out.
+        # The daemon has no cached reply for a new session, so Resume is sent without awaiting a
+        # reply. If the daemon exits now, the next call detects that.
         self._try_to_send([encode_call(full_name("Resume"), self._resume_parameters(), "oneway")])
 
     def _resume(self) -> bool:
         """Resume the session; return whether the daemon knows which calls it executed.
 
-        An Error that leaves no usable connection: the daemon has exited again.
+        If this method raises an Error and is_connected() returns False, the daemon has exited
+        again.
         """
         deadline = deadline_after_ns(self._timeout_ns)
         self.connection.send(encode_call(full_name("Resume"), self._resume_parameters()), deadline)

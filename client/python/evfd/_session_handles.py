@@ -1,6 +1,6 @@
 """The state of a session that outlives a call.
 
-It consists of the objects whose lifetime is the session, and of the subscriptions.
+The state consists of the session's subscriptions and of the objects whose lifetime is the session.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from typing import Any, Mapping
 
 from evfd._connection import Parameters
 
-# Objects that another client deletes stay in the set, so its size is bounded.
+# The most objects that are recorded. A limit is needed because an object stays in the set if
+# another client deletes the object.
 _MAX_OBJECTS = 1024
 
 
@@ -17,7 +18,9 @@ class SessionHandles:
     """Records the objects and subscriptions of a session from the calls that succeeded."""
 
     def __init__(self) -> None:
-        self._has_overflowed = False  # The session counts as non-empty from then on.
+        # True once there were too many objects to record. From that moment, the session never
+        # counts as empty.
+        self._has_overflowed = False
         self._objects: set[str] = set()
         self._subscriptions: set[str] = set()
 

@@ -1,4 +1,4 @@
-"""Times: users pass seconds, the package computes with integer nanoseconds."""
+"""Converts times: users pass seconds, and the package computes with integer nanoseconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Optional
 NS_PER_SECOND = 10**9
 NS_PER_MS = 10**6
 
-#: A time on the monotonic clock in nanoseconds; None: never.
+#: A time on the monotonic clock in nanoseconds, or None for no deadline.
 Deadline = Optional[int]
 
 
@@ -29,7 +29,7 @@ def deadline_after_ns(span: int) -> int:
 def deadline_after(timeout: float | None) -> Deadline:
     """Return the deadline of a timeout in seconds, which means the same as in :mod:`threading`.
 
-    A timeout of 0 or less has passed already.  One beyond threading.TIMEOUT_MAX raises
+    A timeout of 0 or less has passed already.  A timeout above threading.TIMEOUT_MAX raises
     OverflowError.
     """
     if timeout is None:

@@ -1,4 +1,4 @@
-"""Validation of object names before a call is sent."""
+"""Validates object names before a call is sent."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Sequence
 
 from evfd import errors
 
-MAX_NAMES = 253  # Per call: the number of descriptors that one message can carry. unix(7)
+# The most names in one call, equal to the number of descriptors that one message can carry. unix(7)
+MAX_NAMES = 253
 MAX_BYTES = 255
 
 _SEGMENT = re.compile(r"[A-Za-z0-9._@:+-]+", re.ASCII)
@@ -35,7 +36,8 @@ def check_name(name: str) -> str:
 def check_names(names: Sequence[str]) -> list[str]:
     """Return the names of a call.
 
-    InvalidError: a name is malformed or occurs twice, or the number of names is out of range.
+    Raise InvalidError if a name is malformed or occurs twice, or if the number of names is out of
+    range.
     """
     if not 1 <= len(names) <= MAX_NAMES:
         raise errors.InvalidError(f"name 1 to {MAX_NAMES} objects at a time, not {len(names)}")

@@ -1,21 +1,21 @@
 """Waits for any or for all of several events, semaphores, pulses and timers.
 
 The caller's thread waits on the descriptors themselves; the daemon is not involved, and the objects
-may belong to several daemons.
+can belong to several daemons.
 
 wait_any() polls all descriptors and consumes from the first one that is ready.  If another waiter
 was faster, the descriptor is polled again.
 
-wait_all() polls until each descriptor was ready once, so for a manual event it is enough that it
-was set in the meantime (see supports_latched_wait()).  Then it consumes from all objects: first
-from auto events and semaphores, for which other waiters compete, then from the private descriptors
-of pulses and timers.  If one of the shared objects is empty, the tokens consumed so far are
-returned, and the wait continues with that object.
+wait_all() polls until each descriptor was ready once, so a manual event only needs to have been set
+at some time during the wait (see supports_latched_wait()).  Then it consumes from all objects:
+first from auto events and semaphores, for which other waiters compete, then from the private
+descriptors of pulses and timers.  If one of the shared objects is empty, the tokens consumed so far
+are returned, and the wait continues with that object.
 
 What must hold:
 
 - wait_all() consumes from all objects or from none, also if a signal handler raises.
-- No object may occur twice in wait_all(): its single token would be needed twice.
+- No object occurs twice in wait_all(), because a single token would be needed twice.
 - The set keeps a reference to each descriptor, so that another thread's close() cannot make a
   number refer to another file during the wait.
 """
@@ -45,7 +45,7 @@ class WaitResult:
 
 
 def wait_any(waitables: Sequence[Waitable], timeout: float | None = None) -> Optional[WaitResult]:
-    """Wait for one of up to 253 objects, and consume from that one only.
+    """Wait for one of up to 253 objects, and consume only from that object.
 
     Return None once `timeout` seconds have passed; a timeout of None waits indefinitely.
     """
@@ -80,7 +80,7 @@ class _WaitSet:
             return 1
         return waitable._consume(self._opened[index], self._descriptors[index])
 
-    # Any.
+    # The following method implements wait_any().
 
     def wait_any(self, deadline: Deadline) -> Optional[WaitResult]:
         with Poller(len(self._waitables)) as poller:
@@ -90,10 +90,11 @@ class _WaitSet:
                 for index in ready:
                     if count := self._consume(index):
                         return WaitResult(self._waitables[index], count)
-                    poller.arm(index, self._descriptors[index])  # Another waiter was faster.
+                    # Another waiter was faster, so the descriptor is polled again.
+                    poller.arm(index, self._descriptors[index])
         return None
 
-    # All.
+    # The following methods implement wait_all().
 
     def wait_all(self, deadline: Deadline) -> bool:
         self._reject_duplicates()
@@ -119,7 +120,7 @@ class _WaitSet:
             raise errors.InvalidError("give each event and timer once")
 
     def _await_each(self, poller: Poller, indices: Sequence[int], deadline: Deadline) -> bool:
-        """Wait until each of these descriptors was ready once; return False on timeout."""
+        """Wait until each descriptor in `indices` was ready once; return False on timeout."""
         for index in indices:
             poller.arm(index, self._descriptors[index])
         left = len(indices)
@@ -131,7 +132,7 @@ class _WaitSet:
         return True
 
     def _consume_all(self) -> Optional[int]:
-        """Consume from all objects; else from none, and return the index of an empty one."""
+        """Consume from all objects, or from none and return the index of an empty object."""
         consumed: list[tuple[int, int]] = []
         # No other waiter competes for the counts of private descriptors, so they come last.
         kinds: tuple[Consumption, ...] = ("shared", "exclusive")

@@ -13,15 +13,15 @@ from evfd._readiness import wait_readable
 from evfd._time import deadline_after, time_until
 from evfd.client import Client, Opened, default_client
 
-#: How a completed wait consumes: none; shared: tokens for which other waiters compete; exclusive:
-#: the count of a private descriptor, which stays until it is consumed.
+#: Tells what a completed wait consumes.  none: nothing; shared: tokens for which other waiters
+#: compete; exclusive: the count of a private descriptor, which stays until it is consumed.
 Consumption = Literal["none", "shared", "exclusive"]
 
 _W = TypeVar("_W", bound="Waitable")
 
 
 class Waitable(abc.ABC):
-    """An Event, a Semaphore, a Pulse or a Timer.  Several threads may use it.
+    """An Event, a Semaphore, a Pulse or a Timer.  Several threads can use it.
 
     close() closes the descriptor, and so does the end of the last reference.  After os.fork()
     parent and child share the event; each has its own connection to the daemon.
@@ -34,7 +34,7 @@ class Waitable(abc.ABC):
 
     @property
     def name(self) -> str | None:
-        """The name; None: the object is private to this process and its children."""
+        """The name, or None if the object is private to this process and its children."""
         return self._name
 
     @property
@@ -65,7 +65,7 @@ class Waitable(abc.ABC):
     def fileno(self) -> int:
         """Return the descriptor, which polls readable whenever a wait would succeed immediately.
 
-        This object keeps the ownership.
+        The descriptor still belongs to this object.
         """
         return self._require_readable()[1].number
 
@@ -87,7 +87,7 @@ class Waitable(abc.ABC):
             return "unknown"
         return "set" if self.is_set() else "unset"
 
-    # The interface of waits.
+    # The waits of this package use the following methods.
 
     @abc.abstractmethod
     def _consumption(self) -> Consumption:
@@ -95,10 +95,10 @@ class Waitable(abc.ABC):
 
     @abc.abstractmethod
     def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
-        """Consume without blocking; return the count, 0 if there was none."""
+        """Consume without blocking; return the consumed count, or 0 if there was none."""
 
     def _restore(self, descriptor: Descriptor, count: int) -> None:
-        """Return tokens that a wait consumed.  Only for shared consumption."""
+        """Return tokens that a wait consumed.  Called only for shared consumption."""
         raise NotImplementedError
 
     def _handle(self) -> Opened:
@@ -108,14 +108,14 @@ class Waitable(abc.ABC):
         return opened
 
     def _require_readable(self) -> tuple[Opened, Descriptor]:
-        """Return the handle and its descriptor; NotPermittedError without read permission."""
+        """Return the handle and its descriptor; raise NotPermittedError without read permission."""
         opened = self._handle()
         if not opened.may_wait or opened.descriptor is None:
             raise self._not_permitted("wait for", "r")
         return opened, opened.descriptor
 
     def _require_consumable(self) -> tuple[Opened, Descriptor]:
-        """Like _require_readable(), and NotPermittedError if the caller may not wait."""
+        """Like _require_readable(), but also raise NotPermittedError if a wait is not permitted."""
         opened, descriptor = self._require_readable()
         if self._consumption() == "shared" and not opened.may_set:
             raise errors.NotPermittedError(
@@ -126,7 +126,7 @@ class Waitable(abc.ABC):
         return opened, descriptor
 
     def _require_settable(self) -> Opened:
-        """Return the handle; NotPermittedError without write permission."""
+        """Return the handle; raise NotPermittedError without write permission."""
         opened = self._handle()
         if not opened.may_set:
             raise self._not_permitted("set, clear or arm", "w")
@@ -140,7 +140,8 @@ class Waitable(abc.ABC):
         )
 
     def _require_client(self) -> Client:
-        assert self._client is not None  # A private object has all permissions.
+        # Only a private object has no client, and it has all permissions.
+        assert self._client is not None
         return self._client
 
     def _try_wait(self, opened: Opened, descriptor: Descriptor) -> int:
@@ -159,7 +160,7 @@ class Waitable(abc.ABC):
             with Poller(1) as poller:
                 poller.arm(0, descriptor)
                 return len(poller.wait(deadline))
-        # A token stays until a wait consumes it: poll(2) cannot miss it.
+        # Sleeps in poll(2), which cannot miss a token, because it stays until a wait consumes it.
         while is_readable(descriptor, deadline):
             if count := self._consume(opened, descriptor):
                 return count
@@ -203,7 +204,7 @@ def open_or_create(
 ) -> tuple[Client, Opened]:
     """Open an object, or create it by `create_object(client, exist_ok)`.
 
-    `create` and the default of `client`: see Event.
+    For `create` and the default of `client`, see Event.
     """
     _validation.check_name(name)
     client = default_client() if client is None else client
@@ -216,7 +217,8 @@ def open_or_create(
         except errors.NoSuchNameError:
             if create is False:
                 raise
-        create_object(client, True)  # Another client may delete it before it is opened.
+        # Another client can delete the object before the loop opens it.
+        create_object(client, True)
 
 
 _DESCRIPTIONS = {

@@ -1,9 +1,9 @@
 """The client of a daemon.
 
-A Client has one main session, which executes most calls, one at a time.  Whatever outlives a call
-belongs to it: subscriptions (descriptors that the daemon signals for this client) and temporary
-objects.  A call that can take long (a wait by name, a list, a monitor) uses a session of its own,
-from a pool, so that it does not block the others.
+A Client has one main session, which executes most calls, one at a time.  All that outlives a call
+belongs to the main session: subscriptions (descriptors that the daemon signals for this client) and
+temporary objects.  A call that can take long (a wait by name, a list, a monitor) uses a session of
+its own, from a pool, so that it does not block other calls.
 
 When the main session has handles and the daemon is restarted while the program makes no calls, a
 thread resumes the session (ResumeThread).
@@ -18,8 +18,9 @@ What must hold:
   arrival.
 - A finalizer (Subscription.__del__) can run in any thread at any point, also inside a call: it only
   appends to `_unsent`, and never blocks.
-- A child of fork(2) starts with new sessions, and closes its parent's connections.
-- A session with a reply that may still arrive is never used for another call: it ends.
+- A child of fork(2) starts with new sessions, and closes its copies of its parent's connections.
+- If a reply can still arrive after its caller has given up, the session ends and is never used for
+  another call.
 """
 
 from __future__ import annotations
@@ -56,10 +57,12 @@ Mode = Literal["manual", "auto", "semaphore", "pulse"]
 Lifetime = Literal["permanent", "session", "process"]
 
 _MAX_IDLE_SESSIONS = 4
-_MAX_FORMER_SESSIONS = 64  # For former users of the process; each has a connection.
-_MAX_TOKENS = 16_384  # Per set.
-_MAX_INITIAL = 2**32 - 1  # eventfd(2) takes an unsigned int.
-_KEEPALIVE_INTERVAL_NS = 30 * NS_PER_SECOND  # Between status calls during a wait without a timeout.
+# The most sessions that are kept for former users of the process. Each has a connection.
+_MAX_FORMER_SESSIONS = 64
+_MAX_TOKENS = 16_384  # The most tokens that one set adds.
+_MAX_INITIAL = 2**32 - 1  # The largest initial count: eventfd(2) takes an unsigned int.
+# The time between Status calls during a wait without a timeout.
+_KEEPALIVE_INTERVAL_NS = 30 * NS_PER_SECOND
 # How long the resume thread pauses between attempts to reach a daemon.
 _FAST_PAUSE_NS = 5 * NS_PER_MS
 _SLOW_PAUSE_NS = NS_PER_SECOND
@@ -89,23 +92,24 @@ class Subscription:
         self._token = token
 
     def acknowledge(self) -> None:
-        """Report that the kernel cancelled a timer's descriptor; the daemon then disarms it."""
+        """Report that the kernel cancelled the timerfd, so that the daemon disarms it."""
         self._client._send_oneway("Acknowledge", {"subscription": self._token})
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        # At the exit of the interpreter modules may be missing, and the connection closes anyway.
+        # At the exit of the interpreter nothing is sent: modules are possibly gone already, and the
+        # connection closes anyway.
         if not is_finalizing():
             self._client._send_oneway("Unsubscribe", {"subscription": self._token})
 
 
 class Client:
-    """A client of one daemon: connects when needed, and reconnects when the daemon was restarted.
+    """A client of one daemon: connects when needed, and reconnects after the daemon was restarted.
 
-    `address`: a path, an Address, or None for Address.usual().  `timeout`: how long the daemon may
-    take to answer, or to restart, in seconds.
+    `address` is a path, an Address, or None for Address.usual().  `timeout` is the longest time for
+    the daemon to answer, or to restart, in seconds.
 
-    Several threads may use a client; a child of os.fork() gets its own connection.  Each method
-    that accepts several names accepts 1 to 253, and applies to all of them or to none.
+    Several threads can use a client at the same time; a child of os.fork() gets its own connection.
+    Each method that accepts several names accepts 1 to 253, and applies to all of them or to none.
     """
 
     def __init__(self, address: Address | str | None = None, *, timeout: float = 10.0) -> None:
@@ -118,15 +122,16 @@ class Client:
         self._reset_after_fork()
         _instances.add(self)
 
-    # In a child of fork(2), a thread of the parent may have held the lock.
+    # Sets all fields for a new client, and again in a child of fork(2): a thread of the parent that
+    # had the lock locked at the fork does not exist in the child.
     def _reset_after_fork(self) -> None:
         self._lock = threading.Lock()
         self._fair_lock = FairLock(self._lock)
         self._main = Session(self.address, self._timeout_ns)
         self._idle: list[Session] = []
-        # Main sessions of former users of the process that still have handles.
+        # The main sessions that still have handles and began when the process had another user.
         self._former: list[Session] = []
-        # One-way calls to be sent before the next call.
+        # The one-way calls that are sent before the next call.
         self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
         self._resume_thread: Optional[ResumeThread] = None
         self._fast_retry_until = 0
@@ -154,7 +159,7 @@ class Client:
             self._idle.clear()
             self._former.clear()
 
-    # Objects.
+    # The following methods work on objects.
 
     def create(
         self,
@@ -178,7 +183,7 @@ class Client:
         ended (execve(2) does not end it; its children do not count); session: until this client's
         session ends.
 
-        NameTakenError: the name exists, and `exist_ok` is false or the mode differs.
+        Raise NameTakenError if the name exists, and `exist_ok` is false or the mode differs.
         """
         if not 0 <= initial <= _MAX_INITIAL:
             raise errors.InvalidError(f"an event starts with 0 to {_MAX_INITIAL}")
@@ -238,8 +243,8 @@ class Client:
     ) -> bool:
         """Create the timer if it does not exist, and arm it; return whether it was created.
 
-        The new schedule applies to every holder of a descriptor before this returns.  Times are in
-        nanoseconds.
+        The new schedule applies to every process that has the timer open before this method
+        returns.  Times are in nanoseconds.
 
         `after`, `at`: the first expiry, as a span from now or as a time on the timer's clock
         (realtime counts from 1970); without both, one interval from now.  `interval`: the time
@@ -282,14 +287,14 @@ class Client:
         self._call_long("Clear", lambda: frame, lambda _: None)
 
     def delete(self, *objects: str) -> None:
-        """Delete objects.  Only their owner and root may do so.
+        """Delete objects.  Only their owner and root are allowed to do so.
 
         Waits by name fail with DeletedError.  Open descriptors stay usable.
         """
         self._call("Delete", {"items": make_items(objects)})
 
     def chmod(self, name: str, permissions: int) -> None:
-        """Change an object's permissions, as for os.chmod().  Only its owner and root may do so."""
+        """Change an object's permissions, as os.chmod() does; only its owner and root can do so."""
         parameters = {"name": _validation.check_name(name)}
         self._call("SetPermissions", {**parameters, "permissions": _permissions_text(permissions)})
 
@@ -299,7 +304,7 @@ class Client:
         return types.Object.from_wire(reply.parameters["object"])
 
     def list(self, pattern: str | None = None) -> Iterator[types.Object]:
-        """Return all objects whose name matches a glob, by name.
+        """Return all objects whose name matches a glob, sorted by name.
 
         * and ? do not match a slash.  A character class such as [:alpha:] is invalid.
         """
@@ -313,7 +318,7 @@ class Client:
     def quotas(self) -> Iterator[types.User]:
         """Return the resource usage and the limits of the caller.
 
-        Root and the daemon's own user get those of all users.
+        Root and the daemon's own user get the usage and the limits of all users.
         """
         return (types.User.from_wire(user) for user in self._stream("Quotas", {}, "users", "uid"))
 
@@ -337,7 +342,7 @@ class Client:
             except errors.LostDaemonError:
                 pass
             finally:
-                session.end()  # Ends the stream as well.
+                session.end()  # The end of the session ends the stream as well.
             yield types.Change("resync")
 
     def wait(
@@ -353,9 +358,9 @@ class Client:
         Waiters are served in the order of their arrival.  Return the name that completed a wait for
         any, or all names, in the order of the arguments.
 
-        `timeout`: in seconds; TimedOutError once it has passed; 0 does not block.  `existing`:
-        raise NoSuchNameError if a name does not exist.  `count`: the number of expirations or
-        pulses to wait for.
+        `timeout` is in seconds: raise TimedOutError once it has passed; a timeout of 0 does not
+        block.  If `existing` is true, raise NoSuchNameError if a name does not exist.  `count` is
+        the number of expirations or pulses to wait for.
         """
         if count < 1:
             raise errors.InvalidError("wait for at least one expiry")
@@ -365,7 +370,7 @@ class Client:
         }
         return self._wait(request, deadline_after(timeout))
 
-    # For the other modules of this package.
+    # The other modules of this package use some of the following methods.
 
     def _open(self, name: str) -> Opened:
         """Open an object with the access that the caller's permissions allow."""
@@ -399,9 +404,9 @@ class Client:
         read: Callable[[Reply], _T],
         deadline: Deadline = None,
     ) -> _T:
-        """Execute a call that may take long in a session of its own; return `read(reply)`.
+        """Execute a call that can take long in a session of its own; return `read(reply)`.
 
-        `deadline`: when the daemon itself ends the call.
+        `deadline` is the time at which the daemon itself ends the call.
         """
         session = self._acquire_session()
         try:
@@ -413,14 +418,15 @@ class Client:
                 )
             )
         except errors.SystemFailureError:
-            session.end()  # Later replies of this session would be as unreliable.
+            session.end()  # The session ends, because its later replies would be as unreliable.
             raise
         finally:
             self._release_session(session)
 
     def _switch_user(self, credentials: Credentials) -> None:
-        """Replace the main session if it has other credentials; keep it if it has handles."""
-        self._flush_oneway()  # Must come first: it may end the last handle of a session.
+        """Replace a main session with other credentials; keep the old session if it has handles."""
+        # This call comes first, because it can end the last handle of a session.
+        self._flush_oneway()
         if not all(session.belongs_to(credentials) for session in self._idle):
             self._idle = [session for session in self._idle if session.belongs_to(credentials)]
         previous = self._main
@@ -438,7 +444,8 @@ class Client:
         self._former = sessions
         self._main = known or Session(self.address, self._timeout_ns, previous.was_connected)
 
-    # Called by __del__ too, possibly while this very thread is in a call: it must not block.
+    # Must not block, because __del__ calls it too, possibly while the thread is inside another
+    # call.
     def _send_oneway(self, method: str, parameters: Parameters) -> None:
         self._unsent.append((method, parameters))
         thread = self._resume_thread
@@ -470,9 +477,9 @@ class Client:
                 session.end()
 
     def _acquire_session(self) -> Session:
-        """Return a connected session for a call that may take long, for exclusive use.
+        """Return a connected session for a call that can take long, for exclusive use.
 
-        Release it when the last reply has arrived.
+        The caller releases the session when the last reply has arrived.
         """
         with self._fair_lock, self._lock:
             self._switch_user(credentials_now())
@@ -498,7 +505,8 @@ class Client:
         After a restart of the daemon the call is repeated and the entries already yielded are
         skipped.
         """
-        retry_until: Deadline = None  # Set at the first loss of the daemon without a new entry.
+        # When to give up; set when the daemon is lost, and reset by each new entry.
+        retry_until: Deadline = None
         last: Any = None
         while True:
             try:
@@ -525,7 +533,9 @@ class Client:
                 reply = session.receive(session.connection)
                 continues = reply.continues
                 yield reply
-        except BaseException:  # Also if the caller drops the generator, where nothing may block.
+        except BaseException:
+            # The caller can also drop the generator, which raises GeneratorExit here. This code
+            # must not block in that case, so it ends the session.
             session.end()
             raise
         self._release_session(session)
@@ -540,13 +550,13 @@ class Client:
         )
 
     def _receive_late_reply(self, connection: Connection, deadline: Deadline) -> Reply:
-        """Receive a reply that arrives by the deadline, if the daemon works; detect if it hangs."""
+        """Receive the reply to a long call; raise an error if the daemon no longer answers."""
         while not connection.has_input_by(self._keepalive_deadline(deadline)):
             self._check_daemon_alive(connection, deadline)
         return connection.receive(deadline_after_ns(self._timeout_ns))
 
     def _keepalive_deadline(self, deadline: Deadline) -> int:
-        """Return when to check the daemon if it has not replied to such a call."""
+        """Return the time at which to check the daemon if it has not replied to a long call."""
         if deadline is None:
             return deadline_after_ns(_KEEPALIVE_INTERVAL_NS)
         return deadline_after_ns(time_until(deadline) + self._timeout_ns)
@@ -558,15 +568,15 @@ class Client:
                 raise errors.no_answer()
             self._call("Status", {})
         except (errors.NoDaemonError, errors.LostDaemonError):
-            waiting.is_usable = False  # The reply may still arrive, after its caller has given up.
+            waiting.is_usable = False  # The reply can still arrive, after its caller has given up.
             raise
         except errors.Error:  # An error reply proves that the daemon is alive.
             pass
 
-    # The resume thread.
+    # The following methods serve the resume thread.
 
     def _enable_auto_resume(self) -> None:
-        """Start the resume thread, since the main session has a handle now."""
+        """Start the resume thread, because the main session has a handle now."""
         with self._fair_lock, self._lock:
             if self._resume_thread is None:
                 self._resume_thread = _start_resume_thread(self)
@@ -580,7 +590,8 @@ class Client:
             if not self._main.exists():
                 return None, None, True
             if is_up and self._main.is_connected():
-                # A duplicate: a call may reconnect, and the number would refer to another file.
+                # The thread gets a duplicate: a call can reconnect, and the number of the original
+                # would refer to another file.
                 self._fast_retry_until = deadline_after_ns(self._timeout_ns)
                 return self._main.connection.duplicate(), None, True
             is_urgent = time.monotonic_ns() < self._fast_retry_until
@@ -615,7 +626,7 @@ def check_tokens(count: int) -> None:
 
 
 def make_items(names: Sequence[str], **fields: Any) -> Sequence[Parameters]:
-    """Check the names; return the items of a call, each with a name and these fields."""
+    """Check the names; return the items of a call, each with a name and `fields`."""
     return [{"name": name, **fields} for name in _validation.check_names(names)]
 
 
@@ -626,7 +637,7 @@ def wait_frame(request: Parameters, deadline: Deadline) -> bytes:
 
 
 def parse_fired(reply: Reply, request: Parameters) -> Sequence[types.Fired]:
-    """Decode the reply to a Wait.  A protocol error: it does not fit the request."""
+    """Decode the reply to a Wait; raise an error if it does not match the request."""
     fired = [types.Fired.from_wire(fields) for fields in reply.parameters["fired"]]
     reported = [(one.index, one.name) for one in fired]
     requested = list(enumerate(item["name"] for item in request["items"]))
@@ -652,7 +663,7 @@ def _read_umask() -> int:
                     return int(line.split()[1], 8)
     except OSError:
         pass
-    return 0o077  # No permission for other users, as the umask is not known.
+    return 0o077  # The umask is unknown, so other users get no permission.
 
 
 _instances: weakref.WeakSet[Client] = weakref.WeakSet()
@@ -672,7 +683,8 @@ def default_client() -> Client:
         return _defaults[address]
 
 
-# The connections are closed in the child already: see evfd._connection.
+# In a child of fork(2) the connections are closed already: see evfd._connection. This function
+# replaces the clients' sessions.
 def _reset_all_after_fork() -> None:
     global _defaults_lock
     _defaults_lock = threading.Lock()

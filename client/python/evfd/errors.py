@@ -66,7 +66,7 @@ class NotPermittedError(Error, PermissionError):
 
 
 class LimitError(Error):
-    """A quota or a limit is reached; `parameters` has its name and its value."""
+    """A quota or a limit is reached; `parameters` has the name and the value of the limit."""
 
     code = errno.EDQUOT
 
@@ -106,7 +106,7 @@ class NoAnswerError(NoDaemonError, TimeoutError):
 
 
 class LostDaemonError(Error, ConnectionResetError):
-    """The connection was lost before the reply: the call may or may not have been executed."""
+    """The connection was lost before the reply, so it is unknown whether the call was executed."""
 
     code = errno.ECONNRESET
 
@@ -139,7 +139,7 @@ def failed(call: str, error: OSError) -> SystemFailureError:
 def out_of_descriptors(parameters: Mapping[str, Any] = {}) -> SystemFailureError:
     """Return the error for a descriptor that could not be received or made.
 
-    `parameters` are those of the reply whose descriptors are missing.
+    `parameters` are the parameters of the reply whose descriptors are missing.
     """
     error = SystemFailureError(
         "this process, or the machine, has no descriptor left; close some, or raise the limit "
@@ -171,8 +171,8 @@ _CLASSES: Mapping[str, type[Error]] = {
 }
 
 
-# Programs print these messages, and any process can listen at a socket: no control character of a
-# reply reaches a terminal.
+# Replaces control characters, so that they do not reach a terminal: programs print error messages,
+# and the sender of a reply can be any process that listens at the socket.
 def _printable(text: object) -> str:
     return "".join("?" if unicodedata.category(c) == "Cc" else c for c in str(text))
 

@@ -12,14 +12,14 @@ from evfd.client import Client, Lifetime, Opened
 class Event(ClosingMixin):
     """An event that stays set until it is cleared.
 
-    `name`: the name at the daemon.  An event without a name is private to this process and the
+    `name` is the name at the daemon.  An event without a name is private to this process and the
     children that it forks, and needs no daemon.  `create`: None creates the event if it does not
-    exist; False only opens it (or raises NoSuchNameError); True only creates it (or raises
-    NameTakenError).  `client`: default_client() if None.
+    exist; False only opens it, or raises NoSuchNameError; True only creates it, or raises
+    NameTakenError.  If `client` is None, default_client() is used.
 
-    For a new event: `auto`: each wait consumes the set, so each set releases one waiter (None:
-    accept both kinds, create a manual event).  `initial`: create it set.  `permissions` and
-    `lifetime`: see Client.create().
+    `auto` true: each wait consumes the set, so each set releases one waiter.  `auto` None: accept
+    an existing event of both kinds, or create a manual event.  `initial`: whether a new event is
+    set.  For `permissions` and `lifetime` of a new event, see Client.create().
 
     Where the permissions allow it, all operations work on the descriptor, without the daemon.
     """
@@ -69,7 +69,7 @@ class Event(ClosingMixin):
         if opened.descriptor is None:
             self._require_client().set(self._name or "")
         else:
-            add(opened.descriptor, 1)  # If the counter is full, the event is set.
+            add(opened.descriptor, 1)  # A full counter is no error, because the event is set.
 
     def clear(self) -> None:
         """Reset the event; later calls to wait() block until it is set again."""
@@ -80,7 +80,7 @@ class Event(ClosingMixin):
             consume(opened.descriptor)
 
     def isSet(self) -> bool:
-        """Return is_set(): a deprecated alias, as threading.Event has it."""
+        """Return is_set().  This alias is deprecated, as it is in threading.Event."""
         warnings.warn(
             "isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2
         )
@@ -89,7 +89,7 @@ class Event(ClosingMixin):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the event is set; return False once `timeout` seconds have passed.
 
-        Return at once if it is set already.
+        Return at once if the event is already set.
         """
         return self._wait(timeout) > 0
 

@@ -11,7 +11,7 @@ from evfd.client import Client, Lifetime, Opened
 class Pulse(ClosingMixin):
     """A subscription to the pulse with this name; its count is private to this object.
 
-    `create`, `permissions`, `lifetime` and `client`: see Event.
+    For `create`, `permissions`, `lifetime` and `client`, see Event.
     """
 
     def __init__(

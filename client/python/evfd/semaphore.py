@@ -9,8 +9,10 @@ from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counte
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 from evfd.client import Client, Lifetime, Opened
 
-_TOKENS_BEFORE_COUNT = 1_000  # clear() consumes as many before it reads the counter.
-_MAX_TOKENS_PER_CLEAR = 2**32 - 1  # Each read(2) consumes one token.
+# The number of tokens that clear() consumes before it reads the counter.
+_TOKENS_BEFORE_COUNT = 1_000
+# A limit of clear(), because each read(2) consumes only one token.
+_MAX_TOKENS_PER_CLEAR = 2**32 - 1
 
 
 def _drain(semaphore: Descriptor, max_count: int) -> bool:
@@ -21,8 +23,9 @@ def _drain(semaphore: Descriptor, max_count: int) -> bool:
 class Semaphore(Waitable):
     """A semaphore: release() adds tokens, acquire() waits for a token and consumes it.
 
-    `value`: the initial tokens of a new semaphore.  The other arguments: see Event.  A ``with``
-    statement acquires and releases it, as for threading.Semaphore; contextlib.closing() closes it.
+    `value` is the initial number of tokens of a new semaphore.  For the other arguments, see Event.
+    A ``with`` statement acquires and releases the semaphore, as for threading.Semaphore;
+    contextlib.closing() closes it.
     """
 
     def __init__(
@@ -63,7 +66,7 @@ class Semaphore(Waitable):
         return self._wait(timeout if blocking else 0) > 0
 
     def release(self, n: int = 1) -> None:
-        """Add `n` tokens.  LimitError: the counter cannot hold them."""
+        """Add `n` tokens; raise LimitError if the counter cannot hold them."""
         if n < 1:
             raise ValueError("n must be one or more")
         opened = self._require_settable()
@@ -79,7 +82,7 @@ class Semaphore(Waitable):
     def clear(self) -> None:
         """Consume the tokens that exist at the time of the call, one by one.
 
-        LimitError: there are too many for that.
+        Raise LimitError if there are too many tokens to consume one by one.
         """
         opened = self._require_settable()
         if opened.descriptor is None:
@@ -87,7 +90,8 @@ class Semaphore(Waitable):
             return
         if _drain(opened.descriptor, _TOKENS_BEFORE_COUNT):
             return
-        # Another process may add tokens as fast as this loop consumes them: stop at this count.
+        # Consumes only the current count, because another process can add tokens as fast as
+        # _drain() consumes them.
         left = peek_counter(opened.descriptor)
         if left > _MAX_TOKENS_PER_CLEAR:
             raise errors.LimitError(

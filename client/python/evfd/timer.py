@@ -34,8 +34,8 @@ class Timer(ClosingMixin):
     disarmed.
 
     With a schedule (`after`, `at` or `interval`, in seconds; see Client.arm_ns()) the timer is
-    created if it does not exist, with `permissions` and `lifetime`, and armed.  Without one it must
-    exist.  `client`: default_client() if None.
+    created if it does not exist, with `permissions` and `lifetime`, and armed.  Without a schedule,
+    the timer must exist.  If `client` is None, default_client() is used.
     """
 
     def __init__(
@@ -82,7 +82,8 @@ class Timer(ClosingMixin):
     ) -> None:
         """Arm the timer with a new schedule, in seconds.
 
-        It applies to every holder of a descriptor before this returns.  See Client.arm_ns().
+        The schedule applies to every process that has the timer open before this method returns.
+        See Client.arm_ns().
         """
         self._require_settable()
         self._require_client().arm(
@@ -118,14 +119,14 @@ class Timer(ClosingMixin):
         )
 
     def disarm(self) -> None:
-        """Disarm the timer for every holder of a descriptor, until it is armed again."""
+        """Disarm the timer for every process that has it open, until it is armed again."""
         self._require_settable()
         self._require_client().disarm(self._name or "")
 
     def gettime_ns(self) -> tuple[int, int]:
         """Return the time until the next expiry and the interval, like os.timerfd_gettime_ns().
 
-        The first is 0 if the timer is not armed, the second if it expires once.
+        The time is 0 if the timer is not armed.  The interval is 0 if the timer expires once.
         """
         _, descriptor = self._require_consumable()
         spec = _Itimerspec()
@@ -135,7 +136,8 @@ class Timer(ClosingMixin):
         left = spec.left_s * NS_PER_SECOND + spec.left_ns
         interval = spec.interval_s * NS_PER_SECOND + spec.interval_ns
         if interval:
-            left = max(left, 1)  # At the very instant of an expiry the kernel reports 0.
+            # The kernel reports 0 at the very instant of an expiry, although the timer is armed.
+            left = max(left, 1)
         return left, interval
 
     def gettime(self) -> tuple[float, float]:
@@ -146,8 +148,9 @@ class Timer(ClosingMixin):
     def wait(self, timeout: float | None = None) -> int:
         """Wait for an expiry; return the number of expirations since the last wait.
 
-        After an open or an arm() they are counted from there.  Return 0 once `timeout` seconds have
-        passed.  ClockChangedError: the wall clock was set, which cancelled the timer.
+        If the timer was opened or armed since the last wait, the count begins at that moment.
+        Return 0 once `timeout` seconds have passed.  Raise ClockChangedError if the wall clock was
+        set, which cancelled the timer.
         """
         return self._wait(timeout)
 

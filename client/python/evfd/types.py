@@ -1,6 +1,6 @@
 """The values that the daemon reports.
 
-The fields are those of the interface io.evfdd in Python's spelling: ``createdNSec`` is
+The fields have the names of the interface io.evfdd in Python's spelling: ``createdNSec`` is
 ``created_ns``.  Times are in nanoseconds; None stands for an absent value.
 """
 
@@ -58,7 +58,7 @@ class LastSet(_WireValue):
     """The last set of an event that the daemon executed since it started.
 
     `at_ns`: wall-clock time.  `uid`: the user of the process that set the event, or the user who
-    armed the timer that did.  `pid`: the process; None for a timer.
+    armed the timer that set it.  `pid`: the process; None for a timer.
     """
 
     at_ns: int
@@ -139,7 +139,7 @@ class Change(_WireValue):
 
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> Change:
-        """Decode one report."""
+        """Decode one report of a monitor."""
         shown = fields.get("object")
         return Change(
             fields["change"], fields.get("name"), None if shown is None else Object.from_wire(shown)

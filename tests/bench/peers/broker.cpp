@@ -26,7 +26,7 @@ Bus connect_bus(UniqueFd socket)
     Bus owned{bus};
     const int fd = socket.get();
     e2e::require(::sd_bus_set_fd(bus, fd, fd) >= 0, "sd_bus_set_fd(3)");
-    (void)socket.release(); // The bus owns it.
+    (void)socket.release(); // `bus` owns the descriptor from here on.
     e2e::require(::sd_bus_start(bus) >= 0, "sd_bus_start(3)");
     return owned;
 }
@@ -38,9 +38,10 @@ UniqueFd listen_at(const std::string& path)
     return socket;
 }
 
-// The signature of a policy. This one allows all users to connect, to own any name, and to send and
-// receive any message. A rule has a verdict, a priority and what it matches; there is one rule of
-// each kind for all users, and none for single users.
+// The D-Bus type signature of a policy. The policy in listen() allows all users to connect, to own
+// any name, and to send and receive any message. A rule has a verdict, a priority and a pattern of
+// what it matches. The policy has one rule of each kind for all users, and no rule for single
+// users.
 constexpr auto policy = "(a(u(bta(btbs)a(btssssuutt)a(btssssuutt)))"
                         "a(buu(bta(btbs)a(btssssuutt)a(btssssuutt)))"
                         "a(ss)bs)";
@@ -75,10 +76,10 @@ void Broker::listen()
     constexpr auto any_number = ~std::uint64_t{0};
     const int built = ::sd_bus_message_append(
         call, "ohv", "/org/bus1/DBus/Listener/0", socket.get(), policy, //
-        1, all_users, 1, counts,                                        // connect
-        1, 1, counts, 1, "",                                            // own
-        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number,  // send
-        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number,  // receive
+        1, all_users, 1, counts,                                        // The rule for connecting.
+        1, 1, counts, 1, "", // The rule for owning a name.
+        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number, // The rule for sending.
+        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number, // The rule for receiving.
         0, 0, 0, "");
     e2e::require(built >= 0, "sd_bus_message_append(3)");
     sd_bus_error error{};

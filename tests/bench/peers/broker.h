@@ -1,5 +1,6 @@
-// dbus-broker without its launcher, which needs the D-Bus of a running systemd. This class sends it
-// the listener and the policy, as the launcher would.
+// Broker: a process of dbus-broker without its launcher, because the launcher needs the D-Bus of a
+// running systemd. This class sends the listening socket and the policy to dbus-broker, as the
+// launcher would.
 #pragma once
 
 #include "tests/bench/peers/clients.h"

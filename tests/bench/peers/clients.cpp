@@ -98,8 +98,8 @@ void SemaphoreEndpoint::wait() const
 FifoEndpoint::FifoEndpoint(const std::string& path)
 {
     e2e::require(::mkfifo(path.c_str(), 0600) == 0 || errno == EEXIST, path);
-    fd_ = UniqueFd{
-        ::open(path.c_str(), O_RDWR | O_CLOEXEC)}; // Linux allows to open both ends at once.
+    // Linux allows a process to open both ends of a FIFO at once.
+    fd_ = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
     e2e::require(static_cast<bool>(fd_), path);
 }
 

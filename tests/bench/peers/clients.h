@@ -1,4 +1,4 @@
-// The clients of the alternatives, as endpoints of a ping-pong.
+// Clients of the alternatives to evfdd, as endpoints of a ping-pong.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -17,7 +17,7 @@ namespace evfd::bench {
 class Redis {
 public:
     explicit Redis(const std::string& path);
-    // Sends a command and reads the reply; throws if it is an error.
+    // Sends a command and reads the reply. Throws if the reply is an error.
     void call(const std::vector<std::string>& arguments) const;
     // Reads the next message of a subscription.
     void receive() const;
@@ -29,7 +29,7 @@ private:
     std::unique_ptr<redisContext, Deleter> context_;
 };
 
-// LPUSH to set, BLPOP to wait.
+// Sets by the redis command LPUSH, and waits by BLPOP.
 class RedisEndpoint {
 public:
     RedisEndpoint(const std::string& path, std::string key) : redis_{path}, key_{std::move(key)} {}
@@ -47,7 +47,8 @@ struct CloseBus {
 };
 using Bus = std::unique_ptr<sd_bus, CloseBus>;
 
-// A D-Bus signal. The peer's own endpoint subscribes to it.
+// Sets by emitting a D-Bus signal, and waits by receiving it. Only the peer's own endpoint
+// subscribes to the signal.
 class DbusEndpoint {
 public:
     DbusEndpoint(const std::string& path, std::string member, bool is_own);
@@ -63,7 +64,7 @@ private:
     Bus bus_;
 };
 
-// A named POSIX semaphore: sem_post(3), sem_wait(3).
+// Sets a named POSIX semaphore by sem_post(3), and waits by sem_wait(3).
 class SemaphoreEndpoint {
 public:
     explicit SemaphoreEndpoint(const std::string& name);
@@ -75,7 +76,7 @@ private:
     sem_t* semaphore_; // Mapped until the process exits.
 };
 
-// A byte through a FIFO.
+// Sets by writing a byte to a FIFO, and waits by reading a byte from it.
 class FifoEndpoint {
 public:
     explicit FifoEndpoint(const std::string& path);

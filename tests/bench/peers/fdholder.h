@@ -5,10 +5,11 @@
 extern "C" {
 #endif
 
-/* Connects this process. Returns 0, or -1 with errno. */
+/* Connects this process to the daemon. Returns 0, or -1 with errno. */
 int fdholder_connect(const char* path);
+/* Stores a copy of the descriptor under the id. Returns 0, or -1 with errno. */
 int fdholder_store(int fd, const char* id);
-/* Returns a descriptor, or -1 with errno. */
+/* Returns a copy of the descriptor that is stored under the id, or -1 with errno. */
 int fdholder_retrieve(const char* id);
 
 #ifdef __cplusplus

@@ -21,7 +21,7 @@ namespace {
 using e2e::value_or_throw;
 
 constexpr int min_pairs = 9;
-constexpr int calls = 300; // Per batch.
+constexpr int calls = 300; // The number of calls in a batch.
 
 template <class Endpoint, class Make>
 auto make_peers(Make make)
@@ -36,7 +36,7 @@ auto make_peers(Make make)
     };
 }
 
-// The two events of a ping-pong, at a daemon of their own.
+// The two events of a ping-pong, and the daemon that has only these events.
 class EventPair {
 public:
     explicit EventPair(Mode mode)
@@ -168,7 +168,7 @@ Comparison set_and_get(int pairs)
 Comparison publish(int pairs)
 {
     constexpr int subscriber_count = 100;
-    constexpr int sets = 50; // In a batch.
+    constexpr int sets = 50; // The number of sets in a batch.
     const DaemonProcess daemon{EVFDD_DAEMON};
     const auto client = daemon.client();
     (void)value_or_throw(client.create("tick", {.mode = Mode::pulse}));

@@ -30,7 +30,7 @@ PeerServer start_dbus()
 PeerServer start_fdholder()
 {
     return PeerServer{[](const auto& directory, const std::string& path) -> e2e::Command {
-        // Allow this user to store and retrieve. s6-fdholderd(1)
+        // Allows this user to store and retrieve descriptors; see s6-fdholderd(1).
         const auto rules = directory / "rules";
         const auto user = rules + "/uid/" + std::to_string(::getuid());
         for (const auto& subdirectory : {rules, rules + "/uid", user, user + "/env"})

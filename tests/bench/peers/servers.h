@@ -1,4 +1,4 @@
-// The servers of the alternatives, each with a directory of its own.
+// PeerServer: the server of an alternative to evfdd, with its own directory.
 #pragma once
 
 #include "tests/bench/daemon_process.h"
@@ -11,10 +11,11 @@ namespace evfd::bench {
 
 class PeerServer {
 public:
-    // Returns the command line for a directory and the path of the socket. Clients can connect when
-    // the constructor returns.
+    // A function that returns the command line of the server, for its directory and the path of its
+    // socket.
     using CommandFactory =
         std::function<e2e::Command(const e2e::TemporaryDirectory&, const std::string&)>;
+    // Starts the server, and returns when clients can connect.
     explicit PeerServer(const CommandFactory& make_command);
 
     pid_t pid() const { return process_.pid(); }

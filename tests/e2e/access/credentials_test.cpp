@@ -1,4 +1,4 @@
-// A process that changes its credentials and continues to use its client.
+// Tests of a process that changes its credentials and continues to use its client.
 #include "client/core/connection_pool.h"
 #include "tests/support/daemon_process.h"
 
@@ -32,7 +32,7 @@ TEST_CASE("a call is made with the user of the process at the time of the call")
         value_or_throw(client.create(
             "roots",
             {.mode = Mode::semaphore, .initial = 2, .permissions = Permissions::parse("0600")}));
-        // This call uses a second connection, which the client keeps for the next wait.
+        // A wait uses a second connection, which the client keeps for its next wait.
         value_or_throw(client.wait(single_name("roots")));
         become_unprivileged();
         require_refused(client.delete_object(single_name("roots")));
@@ -101,7 +101,8 @@ TEST_CASE("a client has one connection for each user of its process, for as long
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 0; }));
 }
 
-// A process that is root and, in turn, each of many users.
+// The first of the effective uids that a root process takes, one after the other, in the tests
+// below.
 constexpr uid_t first_user = 1'500'000'000;
 
 void act_as(uid_t user, const auto& work)
@@ -167,7 +168,9 @@ TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
         };
         require(is_refused(status) && is_refused(waited), "the call was not refused");
         act_as(first_user,
-               [&] { value_or_throw(client.status()); }); // This user has a session already.
+               // The client has a session of the first user already, so it does not refuse the
+               // call.
+               [&] { value_or_throw(client.status()); });
         opened.pop_back();
         const auto all = before + static_cast<std::int64_t>(max_former_sessions);
         require(poll_until([&] { return value_or_throw(client.status()).connections == all; }),

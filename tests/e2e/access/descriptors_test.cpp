@@ -1,5 +1,5 @@
-// A daemon that runs out of descriptors. It refuses what needs another one and serves everything
-// else.
+// Tests of a daemon that runs out of descriptors. It refuses calls that need another descriptor and
+// executes all other calls.
 #include "daemon/store/descriptor_budget.h"
 #include "tests/support/daemon_process.h"
 
@@ -9,7 +9,9 @@ namespace evfd::e2e {
 namespace {
 
 constexpr rlim_t descriptor_limit = 128;
-// The daemon reserves descriptors for clients and for its own successor.
+// The daemon reserves descriptors for clients and for itself. With so low a limit it uses half of
+// the other descriptors for objects. The rest is free for a daemon that recovers, which has up to
+// twice as many descriptors open for a moment.
 constexpr rlim_t max_objects =
     (descriptor_limit - rlim_t{daemon::reserved_daemon_fds + daemon::reserved_client_fds}) / 2;
 
@@ -97,7 +99,7 @@ TEST_CASE("a client for which no descriptor is left gets the reason, and others 
     const auto refused = daemon.ctl({"status"});
     CHECK(refused.status == 4);
     CHECK(refused.err.contains("close connections"));
-    CHECK(daemon.is_idle()); // The daemon does not retry in a loop.
+    CHECK(daemon.is_idle()); // The daemon is idle, so it does not try to accept again and again.
     const auto before = daemon.usage();
     CHECK_FALSE(await_readable(waiting.socket().get(), 100ms));
     CHECK(daemon.usage() == before);

@@ -1,4 +1,4 @@
-// Object ids of the real daemon, also after it is killed.
+// Tests of the object ids that the real daemon gives, also after it is killed.
 #include "tests/support/daemon_process.h"
 
 #include <set>
@@ -46,7 +46,8 @@ TEST_CASE("no id is given twice if the daemon is killed while clients create and
     const SupervisedDaemon supervised;
     constexpr int clients = 3;
     std::vector<std::vector<std::int64_t>> ids_of_clients(clients);
-    std::vector<std::jthread> threads; // Their destructors stop them.
+    // The destructor of each thread requests its stop and joins it.
+    std::vector<std::jthread> threads;
     for (int i = 0; i < clients; ++i)
         threads.emplace_back([&, i](const std::stop_token& stop) {
             const auto client = supervised.client();

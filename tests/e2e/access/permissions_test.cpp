@@ -1,4 +1,4 @@
-// Permissions of two users. Only root can run as both of them.
+// Tests of the permissions of objects between two users. Only root can run programs as two users.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -63,8 +63,8 @@ TEST_CASE("permissions decide which calls another user may make by name")
         require(verdict(worker_client.set_permissions("e", *Permissions::parse("0666"))) ==
                     "refused",
                 "permissions");
-        // A caller that may set the event sees that it exists. The state is shown only to callers
-        // that may wait.
+        // A caller with permission to set sees that the event exists. Only a caller with permission
+        // to wait sees its state.
         const bool sees = waits == "ok" || sets == "ok";
         const auto object = worker_client.show("e");
         require(verdict(without_value(object)) == (sees ? "ok" : "refused"), "show");

@@ -1,4 +1,5 @@
-// A policy for names, as the programs of several users meet it. Only root can run as all of them.
+// Tests of a policy for names, with programs of several users. Only root can run programs as all of
+// them.
 #include "tests/paths.h"
 #include "tests/support/configured_daemon.h"
 
@@ -10,7 +11,7 @@
 namespace evfd::e2e {
 namespace {
 
-const uid_t other_uid = unprivileged_uid + 1; // No rule names this user.
+const uid_t other_uid = unprivileged_uid + 1; // No rule of the policy names this user.
 
 const User denied_user{unprivileged_uid};
 const User other_user{other_uid};
@@ -32,7 +33,8 @@ bool is_policy_refusal(std::string_view output)
            output.contains("ask the administrator");
 }
 
-// Returns a policy that denies verbs to the unprivileged user and says nothing about other users.
+// Returns a policy that denies operations such as "wait" to the unprivileged user and has no rule
+// for other users.
 std::string deny_rule(std::string_view prefix, std::string_view verbs)
 {
     return fmt::format(
@@ -59,7 +61,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
         {"delete", {"chmod", "db/own", "0600"}},
     }));
     const auto is_denied = GENERATE(true, false);
-    std::string others; // All verbs except this one.
+    std::string others; // All operations except `verb`, for a rule of the policy.
     for (const auto* one : {"create", "wait", "set", "delete"})
         if (one != verb)
             others += fmt::format("{}\"{}\"", others.empty() ? "" : ", ", one);
@@ -70,7 +72,8 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
     daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--permissions", "0666"});
     for (const auto& user : {denied_user, other_user})
         REQUIRE(ctl_as(daemon, user, {"create", fmt::format("db/{}", user.uid)}) == "0");
-    // Each user has a "db/own" with the user's own name.
+    // Returns the words with "db/own" replaced by the name of the object that the user created:
+    // "db/" and the uid.
     const auto words_of = [&](const User& user) {
         auto own = words;
         for (auto& word : own)
@@ -165,7 +168,9 @@ TEST_CASE("a policy rule for a group applies to members, whether primary or supp
         {{unprivileged_uid, group}, true},
         {{unprivileged_uid, unprivileged_uid, {4, group, 5}}, true},
         {{unprivileged_uid, unprivileged_uid, {4, 5}}, false},
-        {{group, unprivileged_uid}, false}, // The number is that of a user here, not of a group.
+        // The number of the group is the uid of this user, and none of its groups, so the rule does
+        // not match.
+        {{group, unprivileged_uid}, false},
         {{0, 0}, true},
     }));
     const auto output = ctl_as(configured.daemon, user, {"create", "db/e"});
@@ -227,7 +232,8 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    // The name does not exist, so the sum over all names is reported.
+    // No object has the name "never", so has_waits() counts the waits for all names: four commands
+    // with two names each.
     REQUIRE(daemon.has_waits("never", 8));
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
@@ -314,7 +320,8 @@ TEST_CASE("a reload of the policy applies to later calls, and open descriptors s
     worker.receive();
     CHECK(value_or_throw(daemon.client().show("db/e")).is_set == true);
     configured.reload(R"({"policy": {"default": "denied"}})",
-                      reload_failed); // The previous policy stays in force.
+                      // The daemon rejects the file, so the previous policy stays in force.
+                      reload_failed);
     CHECK(configured.daemon.log().contains(configured.file + ":1: policy.default: "));
     CHECK(is_policy_refusal(ctl_as(daemon, denied_user, {"create", "db/y"})));
     configured.reload("{}", reload_succeeded);
@@ -347,7 +354,8 @@ TEST_CASE("a monitor reports when a reload of the policy hides or shows an objec
     worker.receive();
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
     worker.receive();
-    daemon.checked_ctl({"set", "db/e"}); // The monitor does not report this change.
+    // The user of the monitor may not see this change, so the monitor does not report it.
+    daemon.checked_ctl({"set", "db/e"});
     configured.reload("{}", reload_succeeded);
     worker.receive();
     CHECK(worker.wait() == 0);

@@ -1,4 +1,4 @@
-// Quotas and metrics, as users see them and as the administrator sets them.
+// Tests of quotas and metrics, as users see them and as the administrator sets them.
 #include "tests/support/daemon_process.h"
 
 #include <fstream>

@@ -1,5 +1,5 @@
-// A daemon in a user namespace. The kernel shows all users that the namespace does not map as one
-// uid.
+// Tests of a daemon in a user namespace. The kernel shows all users that the namespace does not map
+// as one uid.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -12,7 +12,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Returns whether the whole text was written.
+// Writes the text to the file. Returns whether all of the text was written.
 bool write_text(const char* path, std::string_view text)
 {
     const UniqueFd file{::open(path, O_WRONLY | O_CLOEXEC)};
@@ -20,7 +20,7 @@ bool write_text(const char* path, std::string_view text)
            ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// Enters a user namespace in which only root is mapped, as root.
+// Enters a user namespace that maps only root, to itself. Returns whether that succeeded.
 bool enter_namespace()
 {
     return ::unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&

@@ -15,12 +15,13 @@ namespace evfd::e2e {
 
 namespace {
 
-// Calls of clients that have exited are still executed.
+// How long the daemon can take until it has the resources that it had before an attack: it still
+// executes the calls that exited clients have sent.
 constexpr nanoseconds max_cleanup_time = 30s;
 constexpr nanoseconds pause_between_rounds = 1ms;
 constexpr nanoseconds baseline_time = is_sanitized ? 300ms : 600ms;
 
-// Memory that an allocator may keep after a free. A sanitizer keeps it on purpose.
+// The memory that an allocator can keep after a free(3). A sanitizer keeps freed memory on purpose.
 constexpr std::int64_t slack_kib = is_sanitized ? 300'000 : 4'096;
 
 void raise_descriptor_limit()
@@ -48,7 +49,7 @@ Client connected_client(const DaemonProcess& daemon)
 {
     auto client = daemon.client();
     value_or_throw(client.status());
-    // Waits have a connection of their own.
+    // Makes the connection that the client uses for waits.
     require(!client.wait(std::vector{"never"s}, {.timeout = 0ns}),
             "a wait for a missing name ended");
     return client;
@@ -165,7 +166,7 @@ public:
         value_or_throw(event.clear());
         check(name, false, 0);
 
-        // A blocked wait is measured from the set to its reply.
+        // Measures the time from the set until the reply to a blocked wait.
         wire_.call("Wait", {{"items", items(names)}});
         require(poll_until([&] { return show(name).waits == 1; }), "a wait is not shown");
         timed([&] {
@@ -177,7 +178,7 @@ public:
         });
         check(name, mode == Mode::manual, mode == Mode::manual ? 1 : 0);
 
-        if (number % 4 == 0) // Measures a call on a new connection too.
+        if (number % 4 == 0) // In every fourth round, measures a call on a new connection too.
             timed([&] {
                 WireClient other{daemon_.path()};
                 require(other.request("Show", {{"name", name}})["parameters"]["object"]["name"] ==
@@ -253,13 +254,14 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
 {
     const auto client = daemon.client();
     const auto pidfd = pidfd_of(daemon.pid());
-    // Makes the daemon allocate what it allocates once: this connection and its own timerfd.
+    // Makes the daemon allocate now what it allocates only once: the connection of this client and
+    // the timerfd of the daemon.
     value_or_throw(client.arm("first", {.interval = 1h}));
     value_or_throw(client.delete_object(std::vector{"first"s}));
     WellBehavedClient well_behaved{daemon};
     const auto measure_for = [&](nanoseconds span) {
         well_behaved.begin();
-        // Lets time pass. Nothing else happens meanwhile.
+        // Lets time pass. The pidfd does not become readable, because the daemon does not exit.
         await_readable(pidfd.get(), span);
         return well_behaved.pause();
     };
@@ -272,7 +274,7 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
         well_behaved.begin();
         attack();
         during.add(well_behaved.pause());
-        // The daemon notices closed connections after a while.
+        // The daemon notices after a while that connections are closed.
         const auto deadline = monotonic_deadline(max_cleanup_time);
         while (resource_usage(client) != usage_before && monotonic_now() < deadline) {
         }
@@ -285,7 +287,7 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
     attack_once();
     const auto load = static_cast<double>((process_cpu_time(daemon.pid()) - cpu_time).count()) /
                       static_cast<double>(nanoseconds{monotonic_now() - begin}.count());
-    // The daemon trims its heap after a second.
+    // The daemon returns free memory of its heap to the kernel after a second.
     CHECK(poll_until([&] { return resident_kib(daemon) <= memory + slack_kib; }));
 
     const auto to_us = [](nanoseconds span) { return static_cast<double>(span.count()) / 1e3; };

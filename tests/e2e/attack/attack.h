@@ -4,9 +4,8 @@
 // another user makes calls by name and checks every reply. check_withstands() runs the attack twice
 // and compares the daemon before and after it. What must hold:
 //
-// - Every call of the well-behaved client succeeds with the right reply. Its latencies are printed
-// and
-//   not asserted.
+// - Every call of the well-behaved client succeeds with the right reply. The latencies of the calls
+//   are printed and not checked.
 // - After the attack the daemon has the objects, connections, waits, monitors, subscriptions and
 //   descriptors that it had before.
 // - The second attack does not increase the daemon's memory, except for the slack of the allocator.
@@ -41,10 +40,11 @@ inline const uid_t other_uid = unprivileged_uid + 1;
 // after its work, or is killed when the Worker is destroyed.
 Worker start_attacker(const std::function<void(const WorkerSocket&)>& work);
 
-// Returns a client that has made all its connections, so that it makes none during an attack.
+// Returns a client that has made all of its connections, so that it connects no more during an
+// attack.
 Client connected_client(const DaemonProcess& daemon);
 
-// Resources that the daemon has in use.
+// The resources that the daemon has in use.
 struct ResourceUsage {
     std::int64_t objects;
     std::int64_t connections;
@@ -56,11 +56,12 @@ struct ResourceUsage {
 };
 std::ostream& operator<<(std::ostream& out, const ResourceUsage& belongings);
 ResourceUsage resource_usage(const Client& client);
-std::int64_t resident_kib(const DaemonProcess& daemon); // Resident memory in KiB.
-// CPU time that the process has used so far.
+// Returns the resident memory of the daemon in KiB.
+std::int64_t resident_kib(const DaemonProcess& daemon);
+// Returns the CPU time that the process has used so far.
 nanoseconds process_cpu_time(pid_t process);
 
-// Durations of calls.
+// The durations of calls.
 class Latencies {
 public:
     void add(nanoseconds one) { all_.push_back(one); }
@@ -73,8 +74,8 @@ private:
     mutable std::vector<nanoseconds> all_;
 };
 
-// The well-behaved client, in a process of its own, of another user. After begin() it creates,
-// sets, waits, shows, opens, clears and deletes by name, at a modest rate, and checks each reply.
+// A well-behaved client of another user, in a process of its own. After begin() it creates, sets,
+// waits, shows, opens, clears and deletes by name, at a modest rate, and checks each reply.
 class WellBehavedClient {
 public:
     explicit WellBehavedClient(const DaemonProcess& daemon);
@@ -87,10 +88,11 @@ private:
     Worker worker_;
 };
 
-// Runs `attack` twice while a well-behaved client makes calls. The first run allocates what grows
-// once. Checks that all replies were right and that the daemon's resources, memory included, are
-// afterwards as they were before the second run. Prints the latencies relative to those without an
-// attack. `attack` returns only after what it started has ended.
+// Runs `attack` twice while a well-behaved client makes calls. During the first run the daemon
+// allocates memory that it then keeps. Checks that all replies to the client were right, that the
+// daemon uses the same resources after each run as before the attack, and that the second run has
+// not increased its memory. Prints how the latencies compare with those without an attack. `attack`
+// must not return before all processes that it started have ended.
 void check_withstands(const DaemonProcess& daemon, std::string_view title,
                       const std::function<void()>& attack);
 

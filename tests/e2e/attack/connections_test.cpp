@@ -1,4 +1,4 @@
-// Attacks by many connections, by bytes that are not calls, and by unwanted descriptors.
+// Tests of attacks by many connections, by bytes that are not calls, and by unwanted descriptors.
 #include "tests/e2e/attack/attack.h"
 #include "tests/support/kernel_calls.h"
 #include "tests/support/listener.h"
@@ -25,7 +25,7 @@ std::vector<UniqueFd> connect_many(const DaemonProcess& daemon, int count)
     return all;
 }
 
-// Returns false once the peer has closed the connection.
+// Sends all bytes. Returns false if the peer has closed the connection.
 bool send_all(const UniqueFd& socket, std::string_view bytes)
 {
     while (!bytes.empty()) {
@@ -39,7 +39,7 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
     return true;
 }
 
-// Lets time pass. The other end stays silent meanwhile.
+// Lets time pass: waits for a message of the test, which sends none.
 void pause_for(const WorkerSocket& parent, nanoseconds span)
 {
     await_readable(parent.fd().get(), span);
@@ -62,8 +62,7 @@ TEST_CASE("a thousand connections that send one byte a second do not disturb ano
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // Each connection sends the first byte of a call in the first second and the next byte in the
-    // next.
+    // Each connection sends one byte of a call a second.
     check_withstands(daemon, "a thousand connections with a byte a second", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const auto slow = connect_many(daemon, connection_count);
@@ -85,7 +84,7 @@ TEST_CASE("frames of nothing but brackets do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // The daemon disconnects the sender, which connects again.
+    // The daemon disconnects the sender of such a frame, and the attacker connects again.
     check_withstands(daemon, "64 KiB frames of nested brackets", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             const std::string frame = std::string(65'535, '[') + '\0';
@@ -105,8 +104,8 @@ TEST_CASE("a gibibyte of zero bytes does not disturb another client")
     skip_unless_root();
     const DaemonProcess daemon;
     // A zero byte ends a message, and an empty message is not a call, so the daemon disconnects its
-    // sender. The attacker sends on new connections as fast as it can, until it has sent a gibibyte
-    // or the time is over.
+    // sender. The attacker connects and sends as fast as it can, until it has sent a gibibyte or
+    // its time is over.
     check_withstands(daemon, "a gibibyte of zero bytes", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const std::string zeros(1 << 18, '\0');
@@ -134,9 +133,9 @@ TEST_CASE("a gibibyte of zero bytes does not disturb another client")
     });
 }
 
-// Descriptors sent with calls.
+// The attacks below send descriptors with calls.
 
-// Sends the call with the descriptors. Returns false if the kernel refuses the descriptors.
+// Sends the bytes with the descriptors. Returns false if the kernel refuses the descriptors.
 bool send_with_descriptors(const UniqueFd& socket, std::string_view bytes,
                            const std::vector<int>& descriptors)
 {
@@ -165,7 +164,7 @@ TEST_CASE("descriptors of any kind sent with calls do not disturb another client
     skip_unless_root();
     const TemporaryDirectory directory;
     const auto path = directory / "listener";
-    // The daemon listens at this socket as well, and the attacker has it too.
+    // The daemon inherits this listening socket, and the attacker has a descriptor of it as well.
     const auto listener = listen_at(path);
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);

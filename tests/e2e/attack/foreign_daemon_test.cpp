@@ -1,5 +1,5 @@
-// A hostile daemon at $EVFDD_SOCKET or behind --host. Text that it sends reaches the terminal
-// without control characters.
+// Tests with a hostile daemon at $EVFDD_SOCKET or behind --host. evfdctl replaces each control
+// character in the text of that daemon by a question mark.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/scripted_daemon.h"
@@ -9,10 +9,12 @@
 namespace evfd::e2e {
 namespace {
 
-const auto hostile_text = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s; // Escaped as in JSON.
+// Control characters, escaped as in JSON.
+const auto hostile_text = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s;
 constexpr auto clean_text = "?]0;title??[31mred?2J";
 
-// Runs evfdctl against a daemon that gives this reply. Returns its output and exit status.
+// Runs evfdctl against a scripted daemon that answers with `reply`. Returns the output and the exit
+// status of evfdctl.
 RunResult run_with_reply(std::vector<std::string> words, const std::string& reply)
 {
     ScriptedDaemon daemon;
@@ -24,16 +26,17 @@ RunResult run_with_reply(std::vector<std::string> words, const std::string& repl
                           .standard_error = errors_into.get()});
     {
         auto connection = daemon.accept();
-        REQUIRE(connection.receive_call().contains("Resume")); // This call gets no reply.
+        // The daemon does not reply to Resume.
+        REQUIRE(connection.receive_call().contains("Resume"));
         connection.receive_call();
         connection.send_reply(reply);
         REQUIRE(await_readable(evfdctl.pidfd().get()));
     }
     const auto text_in = [](const UniqueFd& pipe) {
         std::string text(1 << 16, '\0');
-        const auto length = await_readable(pipe.get(), 0ns) // Empty if nothing was printed.
-                                ? ::read(pipe.get(), text.data(), text.size())
-                                : 0;
+        // The text is empty if evfdctl printed nothing.
+        const auto length =
+            await_readable(pipe.get(), 0ns) ? ::read(pipe.get(), text.data(), text.size()) : 0;
         text.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
         return text;
     };

@@ -1,4 +1,5 @@
-// Attacks by holders of an event's descriptor, while others use the event by name.
+// Tests of attacks by processes that hold the descriptor of an event that other processes use by
+// name.
 #include "tests/e2e/attack/attack.h"
 
 #include <fcntl.h>
@@ -11,7 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe; // The highest count. eventfd(2)
+// The highest count of an eventfd(2).
+constexpr std::uint64_t max_eventfd_count = 0xfffffffffffffffe;
 
 UniqueFd open_fd(WireClient& wire, const std::string& name)
 {
@@ -22,8 +24,8 @@ UniqueFd open_fd(WireClient& wire, const std::string& name)
     return fd;
 }
 
-// O_NONBLOCK belongs to the open file: from here on a plain read or write by the daemon would
-// block.
+// Clears O_NONBLOCK. The flag belongs to the open file description, so a plain read(2) or write(2)
+// by the daemon would block as well.
 void make_blocking(const UniqueFd& fd)
 {
     if (::fcntl(fd.get(), F_SETFL, 0) < 0)
@@ -32,7 +34,8 @@ void make_blocking(const UniqueFd& fd)
 
 enum class Misuse { saturate, drain };
 
-// Starts a holder that runs until it is killed, because its reads and writes block.
+// Starts a process that fills or drains the event again and again. It runs until it is killed,
+// because its reads and writes block.
 Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse misuse)
 {
     return start_attacker([&](const WorkerSocket& parent) {
@@ -59,7 +62,8 @@ std::string error_of(const Json& reply)
     return reply.value("error", "none");
 }
 
-// Uses an event whose counter is full, except just after a clear.
+// Sets, waits for and clears an event whose counter a holder keeps full. The counter is lower only
+// for a moment after a clear.
 void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is_semaphore,
                    int rounds)
 {
@@ -70,20 +74,21 @@ void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is
         REQUIRE(error_of(wire.request("Set", names)) == "none");
         REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
         REQUIRE(error_of(wire.request("Wait", at_once)) == "none");
-        // One call cannot clear that many tokens, and reports it.
+        // A clear of a semaphore fails, because it cannot consume as many tokens in one call.
         REQUIRE(error_of(wire.request("Clear", names)) ==
                 (is_semaphore ? "io.evfdd.TooManyTokens" : "none"));
     }
 }
 
-// Uses an event that a holder drains as soon as it is set.
+// Sets, clears and shows an event that a holder drains as soon as it is set.
 void use_drained(const DaemonProcess& daemon, const std::string& name, Mode mode, int rounds)
 {
     WireClient wire{daemon.path()};
     WireClient waiting{daemon.path()};
     const Json names{{"items", items({name})}};
     for (int i = 0; i < rounds; ++i) {
-        // Nobody may consume a manual event, so a set releases its waiters.
+        // A wait for a manual event consumes nothing, so a set releases the waiters although the
+        // holder drains the event.
         if (mode == Mode::manual) {
             waiting.call("Wait", names);
             REQUIRE(daemon.has_waits(name, 1));
@@ -111,7 +116,8 @@ TEST_CASE("a holder that keeps a blocking event full does not stop callers by na
             client.create(name, {.mode = mode, .permissions = Permissions::parse("0666")}));
         auto worker = start_holder(daemon, name, Misuse::saturate);
         worker.receive();
-        // A clear of a semaphore removes up to 8,192 tokens.
+        // Uses fewer rounds for a semaphore, because each clear consumes up to 8,192 tokens one by
+        // one.
         use_saturated(daemon, name, mode == Mode::semaphore,
                       scale_rounds(mode == Mode::semaphore ? 20 : 500));
         value_or_throw(client.delete_object(std::vector{name}));
@@ -138,7 +144,8 @@ TEST_CASE("a holder that drains an event at full speed does not stop callers by 
     });
 }
 
-// Adds so many entries to the event's wait queue that adding one token takes about a millisecond.
+// Adds 10,000 copies of the event's descriptor to an epoll set. Each copy is an entry in the wait
+// queue of the event, so that adding one token takes about a millisecond.
 class ManyWatchers {
 public:
     explicit ManyWatchers(const UniqueFd& event)
@@ -217,7 +224,7 @@ TEST_CASE("an event with a slow wait queue delays only the calls of its own user
         });
 }
 
-// Returns the number of the daemon's context switches.
+// Returns the number of context switches of the daemon.
 std::uint64_t context_switches(const DaemonProcess& daemon)
 {
     return daemon.usage().switches;
@@ -233,8 +240,8 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
     const auto what = "a direct writer at full speed"s + (with_reader ? " and a reader" : "");
 
     check_withstands(daemon, what, [&] {
-        // The wait stays pending, because the other name is never created. The daemon has to keep
-        // watching.
+        // The wait for all stays pending, because nobody creates the event "never". The daemon
+        // therefore keeps watching "busy".
         value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
         Worker watcher = start_attacker([&](const WorkerSocket& parent) {
             WireClient waiting{daemon.path()};

@@ -1,4 +1,4 @@
-// Descriptors whose close(2) sleeps for as long as the client that sent them likes.
+// Tests of calls with descriptors whose close(2) sleeps for as long as their sender likes.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/kernel_calls.h"
@@ -15,8 +15,8 @@ namespace {
 
 const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
 
-// Sends the descriptor with the bytes, which the receiver must not receive before this returns. The
-// close sleeps while the returned object lives.
+// Sends the bytes together with a descriptor whose close(2) sleeps while the returned object lives.
+// The receiver must not receive the message before this function returns.
 [[nodiscard]] LingeringSocket send_lingering(const UniqueFd& socket, std::string_view bytes,
                                              int flags = 0)
 {
@@ -40,8 +40,8 @@ const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
     return lingering;
 }
 
-// Waits until the daemon has this many connections and descriptors, as before an attack.
-// Descriptors that a child closes are closed a little later.
+// Waits until the daemon has as many connections and descriptors as before an attack. A child
+// process of the daemon closes some descriptors, which takes a little longer.
 bool returns_to(WireClient& wire, std::int64_t connections, std::int64_t descriptors)
 {
     return poll_until([&] {

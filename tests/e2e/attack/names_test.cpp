@@ -1,4 +1,5 @@
-// Names that are created and deleted again and again, while an attacker holds the old descriptors.
+// Tests of names that are created and deleted again and again, while an attacker holds the
+// descriptors of the deleted objects.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -49,10 +50,12 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     require(error_of(wire.request("CreateEvent",
                                                   {{"name", "reborn"}, {"mode", mode}})) == "none",
                             "the create failed");
-                    // The event is watched when it is deleted.
+                    // A pending wait makes the daemon watch the event, so that a watched event is
+                    // deleted.
                     waiting.call("Wait", {{"items", items({"reborn"})}});
                     wire.request("Open", {{"items", items({"reborn"})}});
-                    // Writes to the old descriptors affect only the deleted events.
+                    // Writes to descriptors of deleted events, which must not affect the present
+                    // event.
                     if (rounds % 100 == 99)
                         write_to_all(held);
                     else if (!held.empty())
@@ -64,14 +67,14 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     wire.descriptors().pop_front();
                     if (held.size() > max_held)
                         held.pop_front();
-                    // The daemon may not have read the wait yet. In that case it waits for the next
-                    // event.
+                    // The daemon has possibly not read the wait yet. In that case the wait is for
+                    // the next event with this name.
                     require(error_of(wire.request("Delete", {{"items", items({"reborn"})}})) ==
                                 "none",
                             "the delete failed");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
-                        // The wait arrived late, or its reply has not been read: a set ends it in
-                        // either case.
+                        // Either the daemon read the wait after the delete, or the reply is still
+                        // unread. A set of a new event ends the wait in the first case.
                         wire.request("CreateEvent",
                                      {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
                         const auto ended = error_of(waiting.reply());
@@ -83,7 +86,8 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                         require(ended == "io.evfdd.Deleted", "ended by " + ended);
                     }
                 }
-                // Writes to the held descriptors notify nobody in the daemon.
+                // The events of the held descriptors are deleted, so these writes must not wake the
+                // daemon.
                 parent.send(rounds);
                 parent.receive();
                 write_to_all(held);
@@ -147,7 +151,8 @@ TEST_CASE(
                             "the open failed");
                     auto& opened = wire.descriptors();
                     require(opened.size() == 2, "the open did not return two descriptors");
-                    // Only the subscribers of this object are notified.
+                    // The set and the expiration must reach the subscribers of the present objects,
+                    // and no subscriber of a deleted object.
                     wire.request("Set", {{"items", items({"pulse"})}});
                     wire.request("Arm",
                                  {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});

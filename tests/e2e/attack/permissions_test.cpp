@@ -1,5 +1,5 @@
-// Every call on objects of another user, by every kind of caller, with all permissions: the whole
-// table.
+// Tests the result of every call on an object of another user, for every kind of caller and all
+// permissions.
 #include "tests/e2e/attack/attack.h"
 
 #include <filesystem>
@@ -8,7 +8,7 @@
 namespace evfd::e2e {
 namespace {
 
-// The owner of all objects. The actors are related to it in different ways.
+// The owner of all objects. The actors are this user, members of its group, and others.
 const uid_t owner = unprivileged_uid;
 const gid_t group = unprivileged_uid;
 
@@ -17,8 +17,9 @@ struct Actor {
     uid_t uid;
     gid_t gid;
     std::vector<gid_t> others;
-    int digit; // Index of the permission digit that applies: 1 (owner) to 3 (others). 0 means that
-               // everything is allowed.
+    // The index of the permission digit that applies to the actor: 1 (owner), 2 (group) or 3
+    // (others). 0 means root, who is allowed everything.
+    int digit;
     bool owns;
 };
 
@@ -35,7 +36,8 @@ std::vector<Actor> all_actors()
 
 const std::vector<std::string> kinds{"manual", "auto", "semaphore", "pulse", "timer"};
 
-// Sets each digit to all its values, while the other digits allow nothing or everything.
+// Returns permissions in which each digit has all of its values, while the other digits allow
+// nothing or everything.
 std::vector<std::string> all_permissions()
 {
     std::set<std::string> all;
@@ -51,8 +53,8 @@ std::vector<std::string> all_permissions()
     return {all.begin(), all.end()};
 }
 
-// The rule is that of files: only the digit of the caller's class counts, even if another grants
-// more.
+// The actions that an actor is allowed. Only the digit of the class of the actor counts, as with
+// files, even if another digit grants more.
 struct Allowed {
     bool wait;
     bool set;
@@ -67,7 +69,8 @@ Allowed allowed_actions(const Actor& actor, const std::string& permissions)
     return {digit == 4 || digit == 6, digit == 2 || digit == 6, actor.owns};
 }
 
-// Returns the result of an attempt in one or two words.
+// Returns the result of a call in a few words: "done", the missing permission, or the name of the
+// error.
 std::string verdict(const Json& reply)
 {
     if (!reply.contains("error"))
@@ -88,8 +91,7 @@ struct Target {
     bool is_consumed() const
     {
         return kind == "auto" || kind == "semaphore";
-    } // A wait consumes
-      // tokens.
+    } // A wait for these kinds consumes tokens.
 };
 
 std::string visibility(const Json& object, const Target& target)
@@ -103,7 +105,7 @@ std::string visibility(const Json& object, const Target& target)
     return has_state ? "seen" : "known";
 }
 
-// Returns the kind of a descriptor as the kernel names it.
+// Returns the kind of a descriptor as /proc/self/fd shows it, such as "anon_inode:[eventfd]".
 std::string descriptor_kind(const UniqueFd& fd)
 {
     return std::filesystem::read_symlink("/proc/self/fd/" + std::to_string(fd.get())).string();
@@ -132,7 +134,7 @@ Json names_of(const Target& target)
     return {{"items", items({target.name})}};
 }
 
-// The last verb deletes the object.
+// The calls that each actor tries. Delete comes last, because no object is left after it.
 const std::vector<Verb> verbs{
     {"Show",
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
@@ -270,7 +272,8 @@ const std::vector<Verb> verbs{
      [](const Allowed& may, const Target&) { return may.own ? "done"s : "no right to own"s; }},
 };
 
-// Each actor has objects of its own, so that no actor finds changes of another.
+// Returns the objects for one actor. Each actor tries its calls on other objects, so that no actor
+// finds the changes of another actor.
 std::vector<Target> targets_of(const Actor& actor)
 {
     std::vector<Target> all;
@@ -297,7 +300,8 @@ void create_all(const DaemonProcess& daemon, const Actor& actor)
     }
 }
 
-// Returns the number of attempts. Throws at the first result that differs from the rule.
+// Tries all calls as the actor. Returns the number of attempts. Throws at the first result that the
+// permissions do not explain.
 std::uint64_t try_all(const DaemonProcess& daemon, const Actor& actor)
 {
     WireClient wire{daemon.path()};
@@ -342,7 +346,7 @@ TEST_CASE("every call on another user's object ends as its permissions say")
             if (object.owner_uid == owner)
                 left.push_back(object.name.text());
         }));
-        // The objects of the actors that are not owners.
+        // The three actors that are neither root nor the owner could not delete their objects.
         CHECK(left.size() == 3 * kinds.size() * all_permissions().size());
         for (const auto& name : left)
             value_or_throw(client.delete_object(std::vector{name}));
@@ -371,7 +375,7 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             parent.send(std::stoull(token.substr(0, 16), nullptr, 16));
             parent.send(std::stoull(token.substr(16), nullptr, 16));
             parent.receive();
-            // The owner still has both.
+            // The owner still has its session and its subscription.
             require(verdict(wire.request("Set", {{"items", items({"pulse"})}})) == "done",
                     "the event is not set");
             require(await_readable(wire.descriptors().front().get()), "the subscription ended");

@@ -1,4 +1,4 @@
-// A user that acquires as much as possible of every limited resource.
+// Tests of a user that acquires as much as possible of every limited resource.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -22,8 +22,8 @@ std::string write_low_limits(const TemporaryDirectory& directory)
                       {"monitors", monitors},
                       {"ticksPerSecond", ticks},
                       {"unreadDescriptors", unread_descriptors}};
-    // This low limit applies to the hostile user only. The well-behaved client may have more unread
-    // replies.
+    // This low limit applies to the hostile user only, because the well-behaved client can have
+    // more bytes of unread replies.
     const Json user_limits =
         Json::array({{{"user", unprivileged_uid}, {"unreadBytes", unread_bytes}}});
     write_file(directory / "evfdd.json",
@@ -39,7 +39,8 @@ struct GreedyUser {
 
     const DaemonProcess& daemon;
     WireClient wire;
-    std::vector<WireClient> others; // One connection for each resource that needs a connection.
+    // One connection for each acquired resource that needs a connection of its own.
+    std::vector<WireClient> others;
     std::vector<std::string> names;
     int number = 0;
 
@@ -48,7 +49,7 @@ struct GreedyUser {
 
 const Json no_error{{"parameters", Json::object()}};
 
-// Acquires one more of a resource. Returns the reply, which may be a refusal.
+// Acquires one more unit of a resource. Returns the reply, which can be a refusal.
 using Acquire = Json (*)(GreedyUser&);
 using Release = void (*)(GreedyUser&);
 
@@ -117,7 +118,8 @@ std::int64_t wait_count(GreedyUser& user)
     return shown["parameters"]["object"]["waits"].get<std::int64_t>();
 }
 
-// A pending wait has no reply.
+// Sends a wait. Returns success once the wait is pending, because a pending wait has no reply, or
+// else the refusal.
 Json acquire_wait(GreedyUser& user)
 {
     const auto before = wait_count(user);
@@ -154,7 +156,8 @@ Json acquire_ticks(GreedyUser& user)
     return acquire_object(user, "Arm", {{"intervalNSec", 1'000'000}, {"sets", "waited-for"}});
 }
 
-// Peeks at the reply and leaves it and its descriptor in the socket.
+// Opens an event and only peeks at the reply, so that the reply and its descriptor stay in the
+// socket.
 Json acquire_unread_descriptor(GreedyUser& user)
 {
     WireClient connection{user.daemon.path()};
@@ -170,7 +173,8 @@ Json acquire_unread_descriptor(GreedyUser& user)
     return reply;
 }
 
-// A session caches its last reply, in case the client did not receive it.
+// Makes a session cache a reply: the daemon keeps the last reply of a session, in case the client
+// did not receive it.
 Json acquire_cached_reply(GreedyUser& user)
 {
     WireClient connection{user.daemon.path()};
@@ -190,11 +194,12 @@ struct ResourceCase {
     const char* title;
     const char* quota;
     int limit;
-    int unit;   // Amount of the resource that one acquisition uses.
-    int in_use; // Amount in use by the greedy user before it acquires anything.
+    int unit;   // The amount of the resource that one acquisition uses.
+    int in_use; // The amount in use by the greedy user before it acquires anything.
     Acquire acquire;
-    Release release; // Null if a release closes a connection, which the daemon notices after a
-                     // while.
+    // Null if the resource is released by closing its connection, which the daemon notices after a
+    // while.
+    Release release;
 };
 
 const ResourceCase resources[] = {
@@ -243,7 +248,7 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
     value_or_throw(
         client.arm("timer", {.interval = 1h}, {.permissions = Permissions::parse("0666")}));
     value_or_throw(client.create("waited-for", {.permissions = Permissions::parse("0666")}));
-    // Each row says how one more of a resource is acquired and released.
+    // Each row of `resources` says how a unit of one resource is acquired and released.
     const auto& resource = GENERATE(from_range(std::begin(resources), std::end(resources)));
 
     check_withstands(daemon, "as many "s + resource.title + " as allowed", [&] {

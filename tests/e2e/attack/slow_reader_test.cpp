@@ -1,4 +1,5 @@
-// Clients that do not read their replies, and clients that disconnect in the middle of them.
+// Tests with clients that do not read their replies, and with clients that disconnect before they
+// have read all replies.
 #include "tests/support/daemon_process.h"
 #include "tests/support/process_status.h"
 
@@ -51,11 +52,13 @@ TEST_CASE("clients that never read their long lists use little memory and delay 
     std::vector<WireClient> not_reading;
     for (int i = 0; i < 50; ++i) {
         not_reading.emplace_back(daemon.path());
-        for (int j = 0; j < 20; ++j) // Each list has 5 MB.
+        for (int j = 0; j < 20; ++j) // The reply to each List has 5 MB.
             not_reading.back().call("List", Json::object(), "more");
     }
-    REQUIRE(daemon.is_idle()); // The daemon has filled the sockets and blocks.
-    CHECK(resident_kib(daemon) < before + max_growth_kib); // All lists together have 5 GB.
+    // The sockets are full, and the daemon waits until the clients read.
+    REQUIRE(daemon.is_idle());
+    // The memory must grow little, although the replies of all lists together have 5 GB.
+    CHECK(resident_kib(daemon) < before + max_growth_kib);
 
     CHECK(daemon.ctl({"set", "n/7"}).status == 0);
     WireClient other{daemon.path()};
@@ -64,7 +67,7 @@ TEST_CASE("clients that never read their long lists use little memory and delay 
     const auto idle = daemon.usage();
     CHECK(daemon.usage() == idle);
 
-    // A client that reads late gets everything in order.
+    // A client that reads late gets all replies in order.
     for (int j = 0; j < 2; ++j)
         CHECK(objects_in_list(not_reading.front()) == pulse_count);
     not_reading.clear();
@@ -82,7 +85,8 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     }
     constexpr int calls = 300;
     WireClient not_reading{daemon.path()};
-    // The daemon reads no call while it cannot reply, so the calls may not all fit at once.
+    // The daemon reads no further call while it cannot send a reply. It is therefore possible that
+    // the socket does not take all calls at once.
     std::string bytes;
     for (int i = 0; i < calls; ++i)
         bytes +=
@@ -91,7 +95,8 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     auto sent_bytes = not_reading.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
-    // Other clients can open. The daemon has no more descriptors than one reply needs.
+    // Other clients can still open events. The daemon holds descriptors for at most 70 of the 300
+    // replies, of which each has 100 descriptors.
     CHECK(client.open("e/7"));
     const auto status = value_or_throw(client.status());
     CHECK(status.descriptors < 100 + 100 * 70);

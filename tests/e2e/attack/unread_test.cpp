@@ -1,5 +1,5 @@
-// Attacks by clients that do not read their replies, and by clients that are stopped in the middle
-// of a call.
+// Tests of attacks by clients that do not read their replies, and by clients that are stopped in
+// the middle of a call.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -45,8 +45,8 @@ void delete_all(WireClient& wire, const Json& names)
     }
 }
 
-// The kernel lets root have any number of descriptors in flight, so the daemon runs as another
-// user.
+// Returns a command that runs the daemon as an unprivileged user, because the kernel limits the
+// number of descriptors in flight for other users than root.
 Command unprivileged()
 {
     return {.argv = {}, .user = User{unprivileged_uid + 1'000}};
@@ -56,7 +56,8 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
 {
     skip_unless_root();
     const DaemonProcess daemon{{}, unprivileged()};
-    // The descriptors of one reply are in flight. Those of the next reply wait in the daemon.
+    // For each connection, the descriptors of one reply are in flight, and the daemon holds those
+    // of the next reply until the client reads.
     constexpr int not_reading = 60;
     const auto names = numbered_names("e/", 0, 253);
     {
@@ -72,7 +73,9 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
             std::uint64_t calls = 0;
             const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             while (monotonic_now() < end)
-                for (auto& wire : wires) // A partial call does no harm, because it is the last one.
+                // If only a part of a call fits, it is the last call of its connection, so the
+                // daemon waits for the rest.
+                for (auto& wire : wires)
                     calls += wire.send_some(call) == call.size() ? 1u : 0u;
             parent.send(calls);
         });
@@ -85,7 +88,8 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
 // The state of the objects as one monitor reported it.
 class MonitorModel {
 public:
-    // Applies one reply. Returns false once `last` and all earlier objects are known.
+    // Applies one reply of the monitor. Returns false once the monitor is ready and has reported
+    // the object `last`, and with it all objects before it.
     bool apply(const Json& reply, const std::string& last)
     {
         const auto& update = reply["parameters"];
@@ -134,12 +138,12 @@ TEST_CASE("monitors that never read use little memory and report the current sta
                 wires.back().call("Monitor", Json::object(), "more");
             }
             parent.send(0);
-            parent.receive(); // Start reading.
+            parent.receive(); // The message of the test tells the attacker to start reading.
             MonitorModel reported;
             while (reported.apply(wires.front().reply(), "zzz")) {
             }
-            // Events reported before the monitor stopped reading may have changed. Their changes
-            // come now.
+            // Events that the monitor reported first can have changed since then. The monitor
+            // reports these changes before it reports the marker.
             WireClient marker{daemon.path()};
             require(!marker.request("CreateEvent", {{"name", "zzzz"}}).contains("error"),
                     "the marker was not created");
@@ -173,8 +177,8 @@ TEST_CASE("monitors that never read use little memory and report the current sta
         const auto growth = resident_kib(daemon) - before;
         report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
                            changes, seconds, growth, monitors));
-        // Each monitor has its output queue and its unreported changes, and the kernel has the
-        // socket buffer.
+        // The bound covers the output queue and the unreported changes of each monitor. The socket
+        // buffers are memory of the kernel.
         CHECK(growth < (is_sanitized ? 300'000 : 40'000));
 
         std::map<std::string, bool> truth;
@@ -203,16 +207,16 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
     const DaemonProcess daemon;
     constexpr int monitors = 60;
     constexpr int objects = is_sanitized ? 4'000 : 10'000;
-    constexpr int coming = 1'000; // The attacker creates and deletes this many objects.
+    constexpr int coming = 1'000; // The number of objects that the attacker creates and deletes.
     const auto prefix = std::string(240, 'a');
     const auto names = numbered_names(prefix, 10'000, objects);
     WireClient wire{daemon.path()};
     create_all(wire, names, {{"permissions", "0666"}});
-    Json others = Json::array(); // The attacker's objects.
+    Json others = Json::array(); // The names of the objects that the attacker creates and deletes.
     for (int i = 10'000; i < 10'000 + coming; ++i)
         others.push_back(prefix + 'b' + std::to_string(i));
-    // A backtracking matcher decides about such names only at their end, after it has tried
-    // everything.
+    // These patterns are slow for a backtracking matcher: it finds that a name does not match only
+    // at the end of the name, after it has tried every way to match the stars.
     std::string all_match;
     while (all_match.size() < 250)
         all_match += "*a";
@@ -243,9 +247,9 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
     delete_all(wire, names);
 }
 
-// Clients stopped in the middle of a call.
+// The attacks below stop clients in the middle of a call.
 
-// Begins the call in which a client is stopped. It leaves the call unfinished.
+// Begins the call in which the client is then stopped, and leaves the call unfinished.
 using BeginCall = void (*)(const DaemonProcess& daemon, WireClient& wire);
 struct Interruption {
     const char* title;
@@ -346,7 +350,8 @@ TEST_CASE("clients stopped in the middle of any call and then killed do not dist
         for (const auto& one : stopped)
             one.process().signal(SIGKILL);
         stopped.clear();
-        // Tokens that killed clients consumed and never read are returned, or were never consumed.
+        // A token that the daemon consumed for a killed client returns to the event, because the
+        // client has not read the reply.
         value_or_throw(client.set(std::vector{"auto"s}));
         REQUIRE(poll_until([&] { return value_or_throw(client.show("auto")).waits == 0; }));
         value_or_throw(client.set(std::vector{"auto"s}));
@@ -376,11 +381,11 @@ TEST_CASE("clients stopped and killed at any instant do not disturb another clie
                     for (const auto& middle : interruptions) {
                         WireClient wire{daemon.path()};
                         middle.begin(daemon, wire);
-                        wire.send_some("x"); // Completes a partial call to an invalid one.
+                        wire.send_some("x"); // This byte turns a partial call into an invalid one.
                     }
             }));
             stopped.back().receive();
-            // From here on the worker may be in any call.
+            // From here on the worker can be in any of its calls when it is stopped.
             await_readable(stopped.back().process().pidfd().get(), nanoseconds{1ms} * (round % 7));
             stopped.back().process().signal(SIGSTOP);
             if (round % 5 == 4)

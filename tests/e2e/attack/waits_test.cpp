@@ -1,4 +1,4 @@
-// Attacks by clients with many pending waits.
+// Tests of attacks by clients with many pending waits.
 #include "common/eventfd.h"
 #include "tests/e2e/attack/attack.h"
 
@@ -12,11 +12,12 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
     skip_unless_root();
     const DaemonProcess daemon;
     constexpr int events = 253;
-    constexpr int waits = 8'192 / events; // The quota of one user.
+    constexpr int waits = 8'192 / events; // One user can have 8,192 waits for one name each.
     struct Case {
         std::string what;
-        int toggled; // Number of events that are set and cleared in turn. All others except the
-                     // last are set.
+        // The number of events that are set and cleared in turn. All other events except the last
+        // are set.
+        int toggled;
         bool is_last_toggled;
     };
     const auto c = GENERATE(values<Case>({
@@ -60,7 +61,9 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
             for (; monotonic_now() < end; ++rounds) {
                 value_or_throw(take(one));
                 value_or_throw(add(other, 1));
-                how_many(); // This call makes the daemon deliver both edges, one after the other.
+                // This call makes the daemon deliver the edges of the two operations above, one
+                // after the other.
+                how_many();
                 value_or_throw(take(other));
                 value_or_throw(add(one, 1));
                 how_many();

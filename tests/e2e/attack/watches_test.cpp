@@ -1,6 +1,6 @@
-// Attacks on what the kernel lets the daemon watch: the paths from an event to epoll sets, and the
-// room in epoll sets (fs.epoll.max_user_watches). Also calls whose cost could grow with the objects
-// of others.
+// Tests of attacks on the limits of epoll(7): the number of paths from an event to epoll sets, and
+// the number of watches of a user (fs.epoll.max_user_watches). Also tests calls whose cost could
+// grow with the objects of other users.
 #include "tests/e2e/attack/attack.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/skip.h"
@@ -30,7 +30,8 @@ UniqueFd open_fd(WireClient& wire, const std::string& name)
     return fd;
 }
 
-// Nests as many epoll sets as the kernel allows, so that it refuses another path to the event.
+// Adds the event to nested epoll sets until the kernel refuses another path from an epoll set to
+// the event.
 void use_up_paths(const UniqueFd& event)
 {
     UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
@@ -44,7 +45,7 @@ void use_up_paths(const UniqueFd& event)
     } while (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, inner.back().get(), &wanted) == 0);
     require(errno == EINVAL, "the epoll set does not accept a nested one");
     for (auto& one : inner)
-        (void)one.release(); // They stay open until the process exits.
+        (void)one.release(); // The epoll sets stay open until the process exits.
     (void)outer.release();
 }
 
@@ -79,7 +80,7 @@ TEST_CASE("an event is watched whatever epoll sets its holders build")
     }
 }
 
-// From its start on, the daemon has no room for a watch.
+// The watches of the user are used up before the daemon starts.
 TEST_CASE("a daemon without room in its epoll sets refuses only waits for events that others hold")
 {
     Worker worker{[](const WorkerSocket& parent) {
@@ -175,7 +176,7 @@ TEST_CASE("Status and Metrics open nothing, however many objects exist")
         wire.request("CreateEvent", {{"name", std::to_string(i)}});
     for (const auto* method : {"Status", "Metrics"})
         CHECK(calls_for(method) == 0);
-    // The descriptors of its events and its own.
+    // The status counts all descriptors of the daemon.
     CHECK(wire.request("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
 }
 

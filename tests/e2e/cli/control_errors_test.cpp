@@ -1,4 +1,4 @@
-// Failures of evfdctl: the exit status, and one line on stderr that says what to do.
+// Tests of the failures of evfdctl: the exit status, and one line on stderr that says what to do.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"

@@ -1,4 +1,4 @@
-// The verbs of evfdctl, one by one.
+// Tests of the verbs of evfdctl, one by one.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -45,7 +45,7 @@ TEST_CASE("create makes an event with the given options")
     if (is_root() || permissions != "0000") {
         CHECK(object["count"] == count);
         CHECK(object["isSet"] == (count > 0));
-    } else { // The state is hidden from the owner as well.
+    } else { // The permissions 0000 hide the state from the owner as well.
         CHECK_FALSE(object.contains("count"));
         CHECK_FALSE(object.contains("isSet"));
     }
@@ -147,7 +147,7 @@ TEST_CASE("set, clear and is-set change and report the state of an event")
     daemon.checked_ctl({"set", "e", "f"});
     daemon.checked_ctl({"set", "e"});
     CHECK(is_set("e"));
-    CHECK(is_set("e")); // is-set consumes nothing.
+    CHECK(is_set("e")); // The event is still set, because is-set consumes nothing.
     CHECK(is_set("f"));
     daemon.checked_ctl({"clear", "e", "f"});
     CHECK_FALSE(is_set("e"));
@@ -246,7 +246,8 @@ TEST_CASE("status --json reports the number of resources of each kind")
 
     CHECK(status["pid"] == daemon.pid());
     CHECK(status["objects"] == 2);
-    CHECK(status["connections"] == 4); // The connection of this command is counted too.
+    // The count includes the connection of the command "status" itself.
+    CHECK(status["connections"] == 4);
     CHECK(status["waits"] == 1);
     CHECK(status["monitors"] == 1);
     CHECK(status["subscriptions"] == 1);

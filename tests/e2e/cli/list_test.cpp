@@ -1,4 +1,4 @@
-// Lists of many names.
+// Tests of lists of many names.
 #include "tests/support/daemon_process.h"
 
 #include <algorithm>
@@ -19,7 +19,8 @@ std::vector<std::string> lines_of(const std::string& text)
     return lines;
 }
 
-// Creates pulses, which have no descriptor, in random order.
+// Creates many pulses in random order. A pulse needs no descriptor in the daemon. Returns the
+// names.
 std::vector<std::string> create_many(const DaemonProcess& daemon)
 {
     std::vector<std::string> names;
@@ -48,7 +49,7 @@ TEST_CASE("list looks up each user once")
     const auto trace = daemon.directory() / "trace";
     command.argv.insert(command.argv.begin(),
                         {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
-    // The leak check cannot run under strace.
+    // The leak check of a sanitizer cannot run under strace(1).
     command.environment.push_back("LSAN_OPTIONS=detect_leaks=0");
     REQUIRE(run(std::move(command)).status == 0);
     int lookups = 0;

@@ -1,4 +1,4 @@
-// evfdctl monitor: prints the current state first and then each change.
+// Tests of evfdctl monitor, which prints the current state first and then each change.
 #include "tests/support/daemon_process.h"
 
 #include <signal.h>
@@ -15,7 +15,8 @@ Json next_event(OutputReader& monitor)
     return Json::parse(*line);
 }
 
-// Skips events until one has the kind and holds. The sequence numbers must have no gap.
+// Reads events until one has the kind `change` and satisfies `holds`, and returns that event.
+// Checks that the sequence numbers have no gap.
 Json await_change(
     OutputReader& monitor, std::int64_t& sequence, const std::string& change,
     const std::function<bool(const Json&)>& holds = [](const Json&) { return true; })
@@ -76,7 +77,7 @@ TEST_CASE("monitor ends when its reader closes the pipe, although nothing change
 
     monitor.close_output();
 
-    CHECK(monitor.wait() == -SIGPIPE); // SIGPIPE ends the writer, as with head(1).
+    CHECK(monitor.wait() == -SIGPIPE); // The reader has closed the pipe, so SIGPIPE ends evfdctl.
 }
 
 TEST_CASE("monitor exits when its reader closes the pipe and SIGPIPE is ignored")
@@ -168,7 +169,7 @@ TEST_CASE("a monitor that was not read reports a resync and then the whole curre
     wire.call("Monitor", Json::object(), "more");
     REQUIRE(wire.reply()["parameters"]["change"] == "ready");
 
-    // The changes are far more than the socket buffer holds.
+    // Makes far more changes than fit into the socket buffer of the monitor.
     WireClient busy{daemon.path()};
     constexpr int objects = 3'000;
     for (int i = 0; i < objects; ++i)

@@ -1,4 +1,5 @@
-// Options of evfdctl on: what the command is given, and what happens to sets during its run.
+// Tests of the options of evfdctl on, which say what its command gets and what happens to sets
+// during a run of the command.
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
 
@@ -60,7 +61,8 @@ TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes
     OutputReader runner{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
-    // The wait consumed the first token.
+    // The wait has consumed one token. A lower count shows that evfdctl has consumed further
+    // tokens.
     REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; }));
     runner.process().signal(SIGTERM);
     CHECK(runner.wait() == -SIGTERM);
@@ -102,11 +104,12 @@ TEST_CASE("on --restart ends a running command, and the next run gets both sets"
     CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
     CHECK(blocking.await_start() == "e 2");
-    blocking.finish(); // Lets the remaining command exit.
+    blocking.finish(); // Lets the second command exit.
     REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
     CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    CHECK(blocking.await_start() == "e 1"); // The sets of completed runs are not counted again.
+    // The next run gets a count of 1, because completed runs have used up the earlier sets.
+    CHECK(blocking.await_start() == "e 1");
     CHECK(runner.errors().empty());
 }
 
@@ -134,7 +137,7 @@ TEST_CASE("on --restart loses no token, however fast they are added")
         if (i % 50 == 0)
             blocking.await_start();
     }
-    // No command completed, so the last one gets all tokens.
+    // Each restart ended a command before it completed, so the last command gets all 200 tokens.
     std::string output;
     do {
         output = blocking.await_start();
@@ -147,8 +150,8 @@ TEST_CASE("on --restart ends the children of a shell as well")
     const DaemonProcess daemon;
     BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    // Only the shell's child blocks. It gets the signal only if that goes to the whole process
-    // group.
+    // Only the child process of the shell blocks. It gets the signal only if evfdctl sends the
+    // signal to the whole process group.
     OutputReader runner{daemon.ctl_command(
         on_command({"s", "--restart", "--grace", "1h"}, blocking,
                    "trap : TERM; /bin/sh -c '" + blocking.script() + "'; exit; "))};
@@ -201,11 +204,13 @@ TEST_CASE("on --restart returns the tokens that it consumed for a run that a sig
     daemon.checked_ctl({"set", "e"});
     CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
-    REQUIRE(poll_until([&] { return count_of(daemon, "e") == 0; })); // evfdctl has consumed it.
+    // evfdctl has consumed the second set.
+    REQUIRE(poll_until([&] { return count_of(daemon, "e") == 0; }));
     runner.process().signal(SIGTERM);
     blocking.finish();
     CHECK(runner.wait() == -SIGTERM);
-    CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1)); // Neither run was completed.
+    // No run was completed, so evfdctl returns the tokens of both sets.
+    CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1));
 }
 
 TEST_CASE("on --restart is refused if the caller may not return the tokens")

@@ -1,4 +1,5 @@
-// evfdctl on: runs a command for each set, and misses no set that is made during a run.
+// Tests of evfdctl on, which runs a command for each set and misses no set that is made during a
+// run.
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
 
@@ -26,7 +27,8 @@ TEST_CASE("on runs the command once for each token, one after the other")
     OutputReader runner{daemon.ctl_command(on_command("jobs/s", blocking))};
 
     CHECK(blocking.await_start() == "jobs/s 1");
-    daemon.checked_ctl({"set", "jobs/s"}); // The command is running.
+    // This set is made while the command is running.
+    daemon.checked_ctl({"set", "jobs/s"});
     CHECK(blocking.has_not_started());
     for (int i = 0; i < 2; ++i) {
         blocking.finish();
@@ -66,7 +68,8 @@ TEST_CASE("on consumes the set of an auto event that was made during the run")
     daemon.checked_ctl({"set", "a"});
     CHECK(blocking.await_start() == "a 1");
     daemon.checked_ctl({"set", "a"});
-    daemon.checked_ctl({"set", "a"}); // An auto event merges sets until one is consumed.
+    // An auto event that is set twice before a wait consumes it counts as set once.
+    daemon.checked_ctl({"set", "a"});
     blocking.finish();
     CHECK(blocking.await_start() == "a 1");
     blocking.finish();
@@ -273,7 +276,8 @@ TEST_CASE("on forwards SIGTERM to its command and dies of it after the command e
     CHECK_FALSE(runner.read_line());
     CHECK(runner.wait() == -SIGTERM);
     CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] ==
-          1); // The second token.
+          // The first token was consumed for the run, and the second token is left.
+          1);
 }
 
 TEST_CASE("on needs write permission for a manual event, because it clears it")
@@ -307,7 +311,8 @@ TEST_CASE("on ignores signals that its parent ignored")
     const auto number = GENERATE(SIGHUP, SIGINT);
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     auto command = daemon.ctl_command(on_command("s", blocking));
-    command.in_child = [number] { ::signal(number, SIG_IGN); }; // The same as nohup(1).
+    // The command starts with an ignored signal, as with nohup(1).
+    command.in_child = [number] { ::signal(number, SIG_IGN); };
     OutputReader runner{std::move(command)};
     REQUIRE(daemon.has_waits("s", 1));
     runner.process().signal(number);

@@ -1,4 +1,4 @@
-// evfdctl top and monitor on a terminal.
+// Tests of evfdctl top and evfdctl monitor on a terminal.
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
 #include "tests/support/terminal.h"
@@ -17,7 +17,7 @@ constexpr auto escape = "\x1b";
 constexpr auto page_down = "\x1b[6~";
 constexpr auto arrow_up = "\x1bOA";
 constexpr auto erase = "\x7f";
-// This text is in the last line, so the whole screen has been drawn.
+// This text is in the last line of the screen. When it is there, top has drawn the whole screen.
 constexpr auto help = "Esc leave";
 
 using Words = std::vector<std::string>;
@@ -102,7 +102,7 @@ TEST_CASE("top sorts by the chosen column in either direction")
     top.await(help);
     CHECK(top.line(0).ends_with("by state"));
     CHECK(top.words(2, 3) == Words{"b", "c", "a"});
-    // The title is drawn before the rows.
+    // Waits for the title and for the rows, because top draws the title first.
     const auto await = [&](const std::string& title, const Words& rows) {
         top.await([&] { return top.line(0).ends_with(title) && top.words(2, 3) == rows; });
     };
@@ -153,7 +153,8 @@ TEST_CASE("top keeps its contents during a pause and shows the current state aft
     top.await("paused");
     daemon.checked_ctl({"create", "f"});
     daemon.checked_ctl({"delete", "e"});
-    top.type("e"); // The filter is drawn after those changes.
+    // When top shows the filter, it has drawn the two changes before.
+    top.type("e");
     top.await("filter: e");
     CHECK(top.words(2, 2) == Words{"e", ""});
     top.type(erase);
@@ -167,11 +168,12 @@ TEST_CASE("top shows all objects that were created at once")
     const DaemonProcess daemon;
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
-    constexpr int many = 513; // One more than top reads at once.
+    constexpr int many = 513; // Each round creates one object more than top reads at once.
     WireClient wire{daemon.path()};
     for (int count = many; count <= 4 * many; count += many) {
         top.process().signal(SIGSTOP);
-        // After this pause top draws at once and does not read again before it draws.
+        // After a pause of 100 ms, top draws as soon as it has read changes, without reading
+        // further changes first.
         REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
         // The calls are written together, so their changes are reported together.
         for (int i = count - many; i < count; ++i)
@@ -190,7 +192,8 @@ TEST_CASE("top continues after a kill of the daemon")
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     daemon.kill_daemon();
-    // The supervisor may be faster than the display, so only the return of the daemon is checked.
+    // The supervisor can restart the daemon before top shows that it is gone. The test therefore
+    // checks only that top continues.
     daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
 }
@@ -203,7 +206,7 @@ TEST_CASE("top waits for a daemon that stays away and can be left meanwhile")
     top.await(help);
     daemon.kill();
     top.await("gone: no evfdd answers at " + daemon.path());
-    CHECK(top.words(2, 1) == Words{"e"}); // The last known state.
+    CHECK(top.words(2, 1) == Words{"e"}); // The row shows the last known state of the object.
     const bool comes_back = GENERATE(true, false);
     if (comes_back) {
         daemon.restart();
@@ -238,7 +241,7 @@ TEST_CASE("top sleeps without a timeout while nothing changes")
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     const auto pid = top.process().pid();
-    // The third argument of ppoll(2) is the timeout. Null means indefinitely.
+    // The third argument of ppoll(2) is the timeout, and null means that there is no timeout.
     const auto sleeps_for_ever = [&] {
         std::istringstream call{system_call_of(pid, pid)};
         std::string number, descriptors, count, timeout;

@@ -1,5 +1,5 @@
-// evfdctl hold: consumes a token for the life of a command. The token is returned however the
-// processes end.
+// Tests of evfdctl hold, which consumes a token for the life of a command. The token is returned
+// however the processes end.
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
 
@@ -31,7 +31,8 @@ void create_event(const DaemonProcess& daemon, const std::string& mode = "semaph
     daemon.checked_ctl({"create", name, "--mode", mode, "--initial", "1"});
 }
 
-// Creates a named pipe. Its reader blocks until the pipe is opened for writing.
+// Creates a named pipe and returns its path. A process that opens the pipe for reading blocks until
+// another process opens it for writing.
 std::string make_fifo(const DaemonProcess& daemon)
 {
     auto fifo = daemon.directory() / "gate";
@@ -47,7 +48,7 @@ void open_fifo(const std::string& fifo)
     require(poll_until(is_open), fifo);
 }
 
-// evfdctl hold with a command that runs until finish().
+// Runs evfdctl hold with a command that runs until finish() is called.
 class HoldingCommand {
 public:
     explicit HoldingCommand(const DaemonProcess& daemon, Command command = {})
@@ -68,7 +69,7 @@ public:
 
     OutputReader& control() { return control_; }
     pid_t command() const { return command_; }
-    // Lets the command exit and returns once it has.
+    // Lets the command exit, and returns after it has exited.
     void finish() const
     {
         open_fifo(fifo_);
@@ -168,8 +169,9 @@ TEST_CASE("a command inherits no socket and no anonymous descriptor of evfdctl")
     const DaemonProcess daemon;
     create_event(daemon);
     const auto ran = daemon.ctl({"hold", "s", "--", "/bin/sh", "-c",
-                                 // An anonymous inode, which has no file type, and a socket fail
-                                 // all these tests.
+                                 // The script prints the descriptors above 2 that have none of the
+                                 // file types below. An eventfd (an anonymous inode without a file
+                                 // type) and a socket have none of these types.
                                  "for fd in /proc/$$/fd/*; do test ${fd##*/} -le 2 || ! test -e "
                                  "$fd || test -f $fd || test -d $fd || "
                                  "test -c $fd || test -p $fd || echo $fd; done; echo ran"});
@@ -360,7 +362,7 @@ TEST_CASE("a joined hold is returned when both holders have exited")
         write_file(id_file, hold.id());
         parent.send(1);
         parent.receive();
-        ::_exit(0); // The process exits without a release.
+        ::_exit(0); // _exit(2) runs no destructor, so the hold is not released by the library.
     };
     Worker first{[&](const WorkerSocket& parent) {
         report_and_wait(parent, value_or_throw(client.hold("s")));
@@ -427,7 +429,7 @@ TEST_CASE("a hold over --host belongs to evfdctl's session and ends with it")
     open_fifo(fifo);
 }
 
-// The daemon is killed.
+// The tests below kill the daemon while tokens are held.
 
 TEST_CASE("a held token stays held over kills of the daemon and is returned once")
 {
@@ -459,7 +461,8 @@ TEST_CASE("a held token is returned when its holder is killed together with the 
     HoldingCommand holder{supervised};
     SECTION("evfdctl and its command after the daemon")
     {
-        REQUIRE(::kill(holder.command(), SIGSTOP) == 0); // The holders send nothing meanwhile.
+        // The holders are stopped, so they send nothing when the daemon is killed.
+        REQUIRE(::kill(holder.command(), SIGSTOP) == 0);
         holder.control().process().signal(SIGSTOP);
         supervised.kill_daemon();
         REQUIRE(::kill(holder.command(), SIGKILL) == 0);
@@ -514,7 +517,8 @@ TEST_CASE("twenty holders of a lock never overlap while the daemon is killed rep
         const auto text = read_file(records);
         return std::ranges::count(text, '\n');
     };
-    for (int i = 1; i < 8; ++i) { // The kills are spread over the run.
+    // Kills the daemon after every fourth record, so that the kills are spread over the run.
+    for (int i = 1; i < 8; ++i) {
         REQUIRE(poll_until([&] { return written() >= i * 4; }));
         supervised.kill_daemon();
     }

@@ -1,4 +1,4 @@
-// Start and end of the daemon.
+// Tests of the start and the end of the daemon.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
@@ -91,7 +91,8 @@ TEST_CASE("the option --check-socket names the daemon that listens there and the
                                supervised.path()));
     CHECK(refused.err.contains("kill " + supervisor));
 
-    REQUIRE(::kill(supervised.pid(), SIGTERM) == 0); // Follows the advice of the message.
+    // The message advises to end the supervisor with this signal.
+    REQUIRE(::kill(supervised.pid(), SIGTERM) == 0);
     REQUIRE(await_readable(pidfd_of(supervised.pid()).get()));
     const auto free = check();
     CHECK(free.status == 0);
@@ -112,7 +113,7 @@ TEST_CASE("the option --check-socket does not name a listener whose process it c
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    // evfdd cannot connect to a socket of this type.
+    // connect(2) fails: evfdd uses SOCK_STREAM, and the socket is of type SOCK_SEQPACKET.
     const auto other = listen_at(path, SOCK_SEQPACKET);
     const auto refused = run({.argv = {EVFDD_DAEMON, "--check-socket", path}});
     CHECK(refused.status == 75);
@@ -203,7 +204,7 @@ TEST_CASE("a daemon warns of a passed socket with wider permissions than configu
     const auto daemon =
         start_daemon(directory, {.argv = {EVFDD_DAEMON, "--config", directory / "c.json"},
                                  .inherited_fds = {socket.get()}});
-    // The warning is written before the daemon is ready.
+    // The daemon is ready now, and it writes the warning before it is ready.
     CHECK(read_file(directory / "log").contains("admits more users") == warns);
 }
 
@@ -234,14 +235,16 @@ TEST_CASE("an idle daemon exits only without clients and objects")
     DaemonProcess daemon{{"--idle-exit", "100ms"}};
     WireClient wire{daemon.path()};
     wire.request("CreateEvent", {{"name", "e"}});
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // The daemon has a client.
+    // The daemon does not exit, because it has a client.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms));
     wire = WireClient{daemon.path()};
-    // The daemon has an object and a client.
+    // The daemon does not exit, because it has an object and a client.
     CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms));
     {
         const auto closed = std::move(wire);
     }
-    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms)); // The daemon has an object.
+    // The daemon does not exit, because it has an object.
+    CHECK_FALSE(await_readable(daemon.process().pidfd().get(), 300ms));
     daemon.checked_ctl({"delete", "e"});
 
     CHECK(daemon.process().wait() == 0);
@@ -299,7 +302,8 @@ TEST_CASE("evfdd --background returns once clients can connect")
     CHECK(run({.argv = words}).status == 75);
 
     const auto pid = status["pid"].get<pid_t>();
-    CHECK(::getsid(pid) == pid); // The daemon leads a session, so no terminal's hangup reaches it.
+    // The daemon leads a session of its own, so the hangup of a terminal does not reach it.
+    CHECK(::getsid(pid) == pid);
     REQUIRE(::kill(pid, SIGTERM) == 0);
     CHECK(poll_until([&] { return !exists(path); }));
 }

@@ -1,4 +1,4 @@
-// Objects with the lifetime of a process, created with the library.
+// Tests of objects that have the lifetime of a process and were created with the library.
 #include "tests/support/daemon_process.h"
 
 #include <fmt/format.h>

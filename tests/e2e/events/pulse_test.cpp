@@ -1,4 +1,4 @@
-// Events of mode pulse.
+// Tests of events of mode pulse.
 #include "tests/support/daemon_process.h"
 
 #include <memory>
@@ -56,7 +56,7 @@ TEST_CASE("each subscriber of a pulse counts in its own descriptor")
 
     CHECK(value_or_throw(one.wait(default_timeout)) == 4);
     CHECK(value_or_throw(one.wait(0ns)) == 0); // This subscriber has consumed all its pulses.
-    CHECK(value_or_throw(other.is_set()));     // The other one still has its own.
+    CHECK(value_or_throw(other.is_set()));     // The other subscriber still has its pulses.
     REQUIRE(other.clear());
     CHECK_FALSE(value_or_throw(other.is_set()));
     REQUIRE(one.set());
@@ -67,7 +67,8 @@ TEST_CASE("a wait for a pulse through the daemon counts the pulses since its beg
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "tick", "--mode", "pulse"});
-    daemon.checked_ctl({"set", "tick"}); // This pulse precedes the wait.
+    // The pulse is sent before the wait, so the wait does not receive it.
+    daemon.checked_ctl({"set", "tick"});
     CHECK(daemon.ctl({"wait", "tick", "--timeout", "0"}).status == 124);
     OutputReader waiting{daemon.ctl_command({"wait", "tick", "--json"})};
     REQUIRE(daemon.has_waits("tick", 1));
@@ -114,7 +115,8 @@ TEST_CASE("a pulse adds the given count, up to the tokens that one call may add"
     const auto other = value_or_throw(client.open("tick"));
     CHECK(one.set(max_tokens_per_set / 2));
     CHECK(value_or_throw(other.wait(0ns)) == max_tokens_per_set / 2);
-    // The limit applies to the sum of both subscribers.
+    // The limit applies to the pulses of all subscribers together, and the two subscribers would
+    // receive more than max_tokens_per_set.
     const auto too_many = one.set(max_tokens_per_set / 2 + 1);
     REQUIRE_FALSE(too_many);
     CHECK(too_many.error().code == ErrorCode::refused);

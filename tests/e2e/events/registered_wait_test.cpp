@@ -1,4 +1,5 @@
-// evfdctl wait NAME... -- COMMAND: the daemon has the wait before the command starts.
+// Tests of evfdctl wait NAME... -- COMMAND, which registers the wait with the daemon before the
+// command starts.
 #include "tests/paths.h"
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
@@ -8,7 +9,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Returns shell words that run evfdctl with the same daemon.
+// Returns shell words that run evfdctl with the daemon of the test.
 std::string control_command(const DaemonProcess& daemon)
 {
     return EVFDD_CTL " --socket " + daemon.path();
@@ -95,7 +96,8 @@ TEST_CASE("a finished wait waits for its command and ends with the command's sta
     OutputReader waiting{daemon.ctl_command(
         wait_and_run({"--any", "b"}, control_command(daemon) + " wait go; echo gone; exit 4"))};
     REQUIRE(daemon.has_waits("go", 1));
-    CHECK(count_of(daemon, "b") == 0); // The wait is finished.
+    // The wait has consumed the token of "b", although its command still runs.
+    CHECK(count_of(daemon, "b") == 0);
     daemon.checked_ctl({"create", "go", "--initial", "1"});
     CHECK(waiting.read_line() == "gone");
     CHECK(waiting.read_line() == "b");
@@ -158,7 +160,8 @@ TEST_CASE("a wait forwards a signal to its command and then dies of it")
     CHECK(daemon.has_waits("e", 0));
 }
 
-// A shell prelude that reports SIGTERM and exits when the test lets it.
+// Shell code for the beginning of a script. On SIGTERM the script prints "tidying", and exits when
+// the test lets it.
 constexpr auto delayed_exit = "trap 'echo tidying; read -r answer <&3; exit 0' TERM; ";
 
 TEST_CASE("a wait ended by a signal consumes nothing while its command exits")

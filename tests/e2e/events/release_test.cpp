@@ -1,4 +1,5 @@
-// A set of a manual event releases all current waiters, even if the event is cleared at once.
+// Tests that a set of a manual event releases all current waiters, even if the event is cleared at
+// once.
 #include "tests/support/daemon_process.h"
 
 #include <sys/eventfd.h>
@@ -33,8 +34,9 @@ struct Eventfd {
     UniqueFd fd;
 };
 
-// Runs ten threads. Each waits for the event once a round and reports the begin of its wait and its
-// release. Only the leader of the rounds sets the event.
+// Runs ten threads. In each round, every thread reports to `arrivals` that it begins to wait, waits
+// for the event, and reports its release to `releases`. Only the test, which leads the rounds, sets
+// the event.
 void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& parent,
                      const Eventfd& arrivals, const Eventfd& releases)
 {
@@ -72,8 +74,9 @@ void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& parent,
     require(failures == 0, "waiters were not released");
 }
 
-// Waits until all threads block in the system call of a wait. Another sleep could be one between
-// two waits. Throws if a thread does not wait, or waits by a call that could miss a set.
+// Waits until all threads block in io_getevents(2), the system call of a wait. A thread that sleeps
+// in another system call could be between two waits, or in a wait that could miss a set; in that
+// case the function throws.
 void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
                        const std::vector<std::vector<pid_t>>& threads)
 {
@@ -89,13 +92,15 @@ void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
 TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,000 times")
 {
     REQUIRE(supports_latched_wait());
-    // With 0666 the waiters have the eventfd itself, with 0644 a wait-only descriptor.
+    // With permissions 0666 the waiters have the eventfd itself. With 0644 they have a wait-only
+    // descriptor.
     const auto permissions = GENERATE("0666"s, "0644"s);
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
     const auto event = value_or_throw(client.open("pass"));
-    // Revokes the owner's own write permission, because the owner may be the unprivileged user.
+    // Revokes the write permission of the owner too, because the owner can be the unprivileged
+    // user.
     if (permissions != "0666")
         REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};
@@ -144,7 +149,7 @@ TEST_CASE("set and clear back to back release all waiters through the daemon eac
         for (const auto& wire : waiting)
             wire.call("Wait", {{"items", items({"pass"})}});
         REQUIRE(daemon.has_waits("pass", waiters));
-        if (is_remote) { // Both calls are sent before a reply is read.
+        if (is_remote) { // The caller sends the set and the clear before it reads a reply.
             caller.call("Set", {{"items", items({"pass"})}});
             caller.call("Clear", {{"items", items({"pass"})}});
             REQUIRE_FALSE(caller.reply().contains("error"));

@@ -1,4 +1,4 @@
-// Waits of the library for any or all of several events and timers.
+// Tests of the waits of the library for any or all of several events and timers.
 #include "tests/support/timers.h"
 
 #include <memory>

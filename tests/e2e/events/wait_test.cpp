@@ -1,4 +1,5 @@
-// Waits through the daemon: for any or all names, with a timeout, and for names that are deleted.
+// Tests of waits through the daemon: for any or all names, with a timeout, and for names that are
+// deleted.
 #include "client/core/connection_pool.h"
 #include "tests/support/daemon_process.h"
 
@@ -25,15 +26,18 @@ TEST_CASE("a wait for all consumes from all or from none")
     daemon.checked_ctl({"set", "a"});
     daemon.checked_ctl({"set", "s", "--count", "2"});
     daemon.checked_ctl({"set", "m"});
-    CHECK(count_of(daemon, "a") == 1); // Nothing is consumed until all can be.
+    // The wait for all consumes nothing until it can consume from all.
+    CHECK(count_of(daemon, "a") == 1);
     CHECK(count_of(daemon, "s") == 2);
     daemon.checked_ctl({"create", "later", "--mode", "auto"});
-    daemon.checked_ctl({"wait", "a"}); // Another waiter may consume it meanwhile.
+    // Another waiter can consume a token for which a wait for all has not ended.
+    daemon.checked_ctl({"wait", "a"});
     daemon.checked_ctl({"set", "later"});
     CHECK(count_of(daemon, "s") == 2);
     CHECK(count_of(daemon, "later") == 1);
     CHECK(daemon.has_waits("a", 1));
-    daemon.checked_ctl({"clear", "m"}); // A manual event counts once it was set.
+    // For the wait for all it is enough that the manual event was set during the wait.
+    daemon.checked_ctl({"clear", "m"});
     daemon.checked_ctl({"set", "a"});
 
     CHECK(without_ids(Json::parse(*waiting.read_line())) ==
@@ -161,12 +165,13 @@ TEST_CASE("a temporary object lives until the last descriptor of its connection 
                       .contains("error"));
     CHECK(Json::parse(daemon.checked_ctl({"show", "mine", "--json"}))["lifetime"] == "session");
 
-    // This program knows nothing of evfdd and inherits the connection through execve.
+    // sleep(1) knows nothing of evfdd, and inherits the connection through execve(2).
     auto heir = start({.argv = {"/bin/sleep", "1000"}, .inherited_fds = {owner->socket().get()}});
     REQUIRE(poll_until(
         [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
     owner.reset();
-    // If this close were the last, the daemon would have read it before it sent this reply.
+    // The daemon reads the end of a connection before it replies to a later call. The object still
+    // exists, so the connection has another descriptor.
     CHECK(daemon.ctl({"show", "mine"}).status == 0);
     CHECK(daemon.has_waits("mine", 1));
     heir.signal(SIGKILL);
@@ -194,7 +199,7 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         parent.send(fired.size());
     }};
-    // Neither name exists, so the sum over all names is reported.
+    // Neither "x" nor "y" exists, so has_waits() counts the waits for all names.
     REQUIRE(daemon.has_waits("x", 2));
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
@@ -204,7 +209,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
     CHECK(count_of(daemon, "y") == 0);
 }
 
-// The daemon replies to the abandoned wait when it continues.
+// The stopped daemon replies to the abandoned wait only after SIGCONT, when the client is in its
+// next wait.
 TEST_CASE("the late reply to an abandoned wait does not reach the next wait")
 {
     const DaemonProcess daemon;

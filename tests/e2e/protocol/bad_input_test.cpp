@@ -1,4 +1,4 @@
-// Invalid bytes from one client, while another client of the same daemon must not notice.
+// Tests of invalid bytes from one client, which another client of the same daemon must not notice.
 #include "tests/support/daemon_process.h"
 
 #include "common/limits.h"
@@ -17,7 +17,8 @@
 namespace evfd::e2e {
 namespace {
 
-// A client that behaves well before, during and after the invalid input.
+// A second client, which makes valid calls before, during and after the invalid input of the first
+// client.
 class OtherClient {
 public:
     explicit OtherClient(const DaemonProcess& daemon) : daemon_{daemon}, wire_{daemon.path()}
@@ -26,7 +27,8 @@ public:
         waiting_.emplace(daemon.path()).call("Wait", {{"items", items({"later"})}});
         require(daemon.has_waits("later", 1), "the wait is not pending");
     }
-    // Checks that its first connection still works and that its pending wait can complete.
+    // Returns whether the first connection of this client still works and its pending wait can
+    // complete.
     bool is_unaffected()
     {
         const auto object = wire_.request("Show", {{"name", "mine"}})["parameters"]["object"];
@@ -99,7 +101,8 @@ TEST_CASE(
         WireClient wire{daemon.path()};
         wire.send(valid_call + frame_case.bytes + valid_call);
         CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-        CHECK(wire.read_to_end().empty()); // Nothing follows, whatever was sent after it.
+        // The daemon sends nothing more: it ignores the bytes after the invalid frame.
+        CHECK(wire.read_to_end().empty());
     }
     CHECK(other_client.is_unaffected());
 }
@@ -116,7 +119,8 @@ TEST_CASE("a call of exactly the size limit is answered, and one more byte ends 
     WireClient wire{daemon.path()};
     wire.send(frame(padded(max_call_bytes)));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    wire.send(valid_call + padded(max_call_bytes + 1)); // The end of the call need not arrive.
+    // The daemon refuses the long call before the end of the call arrives.
+    wire.send(valid_call + padded(max_call_bytes + 1));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
     CHECK(wire.read_to_end().empty());
 
@@ -282,7 +286,7 @@ TEST_CASE("clients that stop in the middle of a message delay nobody")
         CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
     }
     CHECK(other_client.is_unaffected());
-    // The daemon still accepts the rest of the message.
+    // The daemon still accepts the rest of each incomplete message.
     for (std::size_t i = 0; i < silent.size(); i += 10) {
         silent[i].send(valid_call.substr(i % valid_call.size()));
         CHECK(silent[i].reply()["parameters"]["pid"] == daemon.pid());
@@ -296,7 +300,7 @@ TEST_CASE("calls sent byte by byte and many calls sent at once are answered in o
     for (const char byte : valid_call)
         wire.send({&byte, 1});
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    constexpr int many = 200; // The daemon has room for this number of unread replies.
+    constexpr int many = 200; // The daemon has room for 200 unread replies.
     for (int i = 0; i < many; ++i)
         wire.call("Show", {{"name", "n/" + std::to_string(i)}});
     for (int i = 0; i < many; ++i)

@@ -1,4 +1,5 @@
-// The interface that the daemon serves, and calls written as plain JSON.
+// Tests of the interface that the daemon describes to its clients, and of calls that are written as
+// plain JSON.
 #include "common/eventfd.h"
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
@@ -69,7 +70,7 @@ TEST_CASE("an independent parser accepts both interfaces")
         CHECK(code.contains("GetInterfaceDescription"));
 
     write_file(path, description(wire, interface) + "\nmethod wrong -> ()\n");
-    // The generator rejects an invalid interface.
+    // The code generator must reject the interface after a line that is not valid.
     CHECK(run({.argv = {generator, path}}).status != 0);
 }
 

@@ -26,7 +26,8 @@ namespace evfd::e2e {
 namespace {
 
 constexpr int kills = 300;
-constexpr nanoseconds max_daemon_life = 40ms; // The average life of a daemon is half of this.
+// The average life of a daemon is half of the maximum.
+constexpr nanoseconds max_daemon_life = 40ms;
 
 constexpr int signallers = 8;
 constexpr int owners = 6;
@@ -37,7 +38,7 @@ constexpr int pulsers = 1;
 static_assert(signallers + owners + tick_subscribers + pulse_subscribers + rearmers + pulsers ==
               20);
 
-// Returns false once the test has told this worker to stop.
+// Returns false if the test has told this worker to stop.
 bool should_continue(const WorkerSocket& parent)
 {
     if (!is_readable(parent.fd()))
@@ -46,7 +47,7 @@ bool should_continue(const WorkerSocket& parent)
     return false;
 }
 
-// Reports that the worker has opened its objects, and waits for the start of all workers.
+// Reports to the test that this worker has opened its objects, and waits until all workers start.
 void await_start(const WorkerSocket& parent)
 {
     parent.send(0);
@@ -60,7 +61,8 @@ public:
     bool chance_of_one_in(int n) { return up_to(n) == 1; }
 
 private:
-    std::mt19937_64 engine_; // The seed is fixed, so runs differ only in the instants of the kills.
+    // The seed is fixed, so runs of the test differ only in the instants of the kills.
+    std::mt19937_64 engine_;
 };
 
 // Adds and consumes tokens, by name and through a descriptor that was opened before the first kill.
@@ -96,7 +98,8 @@ void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
     parent.send(consumed);
 }
 
-// A worker's own object. It must exist with these properties.
+// An object that a worker has created and not deleted. At the end it must exist with these
+// properties.
 struct Owned {
     bool is_timer;
     std::uint64_t mode;
@@ -178,14 +181,15 @@ void count_ticks(const Client& client, const WorkerSocket& parent)
         require(count > 0, "no tick arrived");
         ticks += count;
     }
-    // The last read counted all points up to an instant between `before` and `after`.
+    // The last read counted all expirations up to an instant between `before` and `after`.
     require(ticks >= grid.expirations_by(before) - grid.expirations_by(opened), "a tick was lost");
     require(ticks <= grid.expirations_by(after) - grid.expirations_by(opening),
             "a tick was counted twice");
     parent.send(static_cast<std::uint64_t>(ticks));
 }
 
-// Arms a timer of its own again and again. The descriptor must expire once each time.
+// Arms the timer "rearmed" of this worker again and again. The descriptor of the timer must expire
+// once each time.
 void rearm(const Client& client, const WorkerSocket& parent)
 {
     const std::string name = "rearmed";
@@ -215,7 +219,8 @@ void set_pulses(const Client& client, const WorkerSocket& parent, int seed)
     parent.send(pulses);
 }
 
-// Only reads its descriptor, so the kills must not be visible to it.
+// Counts the pulses of a subscriber. It only reads its descriptor, so it must not notice the kills
+// of the daemon.
 void count_pulses(const Client& client, const WorkerSocket& parent)
 {
     const auto event = value_or_throw(client.open("pulse"));
@@ -227,7 +232,7 @@ void count_pulses(const Client& client, const WorkerSocket& parent)
     while (should_continue(parent))
         take();
     parent.send(0);
-    parent.receive(); // Nobody sets the pulse any more.
+    parent.receive(); // The message of the test says that no worker sets the pulse any more.
     take();
     parent.send(pulses);
 }
@@ -268,9 +273,10 @@ struct ChaosFixture {
         value_or_throw(client.create("manual"));
         manual.emplace(value_or_throw(client.open("manual")));
         tokens.emplace(value_or_throw(client.open("tokens")));
-        // The first recovery happens before the figures are taken.
+        // Kills the daemon once, so that the figures below are those of a daemon that has
+        // recovered, as the last daemon has.
         REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0);
-        // Connects everything before the figures are taken.
+        // Makes all connections of the client before the figures below are taken.
         value_or_throw(client.list("", [](protocol::Object&) {}));
         supervisor_descriptors = descriptors_of(daemon.pid());
         status_before = value_or_throw(client.status());
@@ -287,8 +293,8 @@ struct ChaosFixture {
     protocol::Status::Reply status_before{};
 };
 
-// Starts the twenty workers, in the order in which their ledgers are read. All have begun when this
-// returns.
+// Starts the twenty workers, in the order in which take_ledger() reads from them. Returns after all
+// workers have started.
 std::vector<Worker> start_workers(const ChaosFixture& setup)
 {
     std::vector<Worker> workers;
@@ -360,7 +366,7 @@ Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
         CHECK(worker->receive() == ledger.pulses);
     }
     for (auto& each : workers)
-        CHECK(each.wait() == 0); // No worker failed.
+        CHECK(each.wait() == 0); // A worker exits with 0 if all of its checks succeeded.
     return ledger;
 }
 
@@ -392,12 +398,12 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
     value_or_throw(
         client.list("", [&](protocol::Object& object) { existing.insert(object.name.text()); }));
     CHECK(existing == names);
-    // The semaphore has the tokens that were added and not consumed.
+    // The semaphore must have the tokens that were added and not consumed.
     CHECK(value_or_throw(client.show("tokens")).count ==
           static_cast<std::int64_t>(ledger.added - ledger.consumed));
     CHECK(value_or_throw(client.show("pulse")).pulses == static_cast<std::int64_t>(ledger.pulses));
 
-    // The linked event got one token for each expiration of its timer.
+    // The event "made" must have one token for each expiration of the timer "maker".
     CHECK(poll_until([&] {
         const auto before = setup.maker_grid.expirations_by(now_on(Clock::monotonic));
         const auto count = value_or_throw(client.show("made")).count;
@@ -413,7 +419,8 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
     CHECK(value_or_throw(setup.manual->is_set()) == true);
     CHECK(value_or_throw(setup.tokens->is_set()) == (ledger.added > ledger.consumed));
 
-    // Nothing of the workers remains.
+    // Nothing of the workers remains in the daemon and its supervisor, except the objects that they
+    // created.
     CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 0; }));
     CHECK(poll_until([&] { return value_or_throw(client.status()).orphaned_sessions == 0; }));
     CHECK(poll_until([&] {
@@ -434,7 +441,7 @@ TEST_CASE("no acknowledged change is lost while the daemon is killed 300 times")
     const auto ledger = take_ledger(setup.client, workers);
     audit(setup, ledger);
 
-    // The workers were busy.
+    // The workers made at least one change for each kill, so the kills came during changes.
     INFO(ledger.added << " tokens, " << ledger.ticks << " ticks, " << ledger.rounds << " rounds, "
                       << ledger.pulses << " pulses");
     CHECK(std::min({ledger.added, ledger.ticks, ledger.rounds, ledger.pulses}) >=

@@ -1,4 +1,4 @@
-// The user's own daemon, which evfdctl and the library start on demand.
+// Tests of the user's own daemon, which evfdctl and the library start on demand.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
@@ -12,14 +12,14 @@
 namespace evfd::e2e {
 namespace {
 
-// The supervisor leads its session, of which the daemon is a member.
+// Returns the process of the supervisor, which leads the session of its daemon.
 pid_t supervisor_of(pid_t daemon)
 {
     return ::getsid(daemon);
 }
 
-// The runtime directory of a user. A daemon started there on demand is not a child of the test, so
-// its pid is asked for, and it is ended with this object.
+// The runtime directory of a user. A daemon that is started there on demand is not a child process
+// of the test, so the destructor gets the pid of the daemon from its status and ends it.
 class UserSession {
 public:
     ~UserSession()
@@ -99,8 +99,8 @@ TEST_CASE("a killed daemon that was started on demand is replaced")
     const auto pidfd = pidfd_of(victim);
     REQUIRE(::kill(victim, SIGKILL) == 0);
     REQUIRE(await_readable(pidfd.get()));
-    if (kills_supervisor) { // The daemon continues without a supervisor. Nothing would restart it
-                            // now.
+    // The daemon continues without its supervisor, and nothing would restart it after another kill.
+    if (kills_supervisor) {
         CHECK(pid() == first);
         return;
     }
@@ -109,7 +109,7 @@ TEST_CASE("a killed daemon that was started on demand is replaced")
     CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
-// Checks that evfdctl refuses the socket's directory for this reason.
+// Checks that evfdctl refuses the directory of the socket for the reason `why`.
 void check_refused(const UserSession& home, std::string_view why)
 {
     const auto ran = home.ctl({"status"});
@@ -144,7 +144,8 @@ TEST_CASE("a socket directory that belongs to another user is refused")
 
 TEST_CASE("the user's own daemon has pidfd socket in /tmp without XDG_RUNTIME_DIR")
 {
-    // Runs as a user that has no directory there yet, so the directory can be removed afterwards.
+    // Runs as an unprivileged user, who has no such directory in /tmp yet, so that the test can
+    // remove the directory afterwards.
     skip_unless_root();
     const auto place = "/tmp/evfdd-" + std::to_string(unprivileged_uid);
     const TemporaryDirectory directory;

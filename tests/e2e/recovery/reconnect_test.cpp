@@ -1,4 +1,4 @@
-// The client library while the daemon is away, comes back or does not reply.
+// Tests of the client library while the daemon does not run, restarts or does not reply.
 #include "tests/support/daemon_process.h"
 
 #include <signal.h>
@@ -117,7 +117,7 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
     DaemonProcess daemon;
     const auto client = daemon.client();
     value_or_throw(client.status());
-    // The daemon gets the call and never reads it.
+    // The call arrives at the socket of the stopped daemon, which never reads the call.
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     const bool is_repeatable = GENERATE(true, false);
     Expected<void> answer = std::unexpected(Error{});
@@ -143,7 +143,8 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
     if (is_repeatable) {
         INFO((answer ? "" : answer.error().message));
         CHECK(answer);
-    } else { // The library does not guess whether the call was executed.
+        // The library reports the failure, because it cannot know whether the call was executed.
+    } else {
         REQUIRE_FALSE(answer);
         CHECK(answer.error().code == ErrorCode::interrupted);
         CHECK(value_or_throw(client.status()).objects == 0);
@@ -160,7 +161,7 @@ TEST_CASE("a monitor fails when the daemon is killed")
         });
         require(!ended && ended.error().code == ErrorCode::interrupted, "the monitor did not end");
     }};
-    monitor.receive(); // The monitor is ready.
+    monitor.receive(); // The message of the worker says that the monitor is ready.
     daemon.kill();
     CHECK(monitor.wait() == 0);
 }
@@ -178,7 +179,8 @@ TEST_CASE("a child of fork uses a connection of its own")
         require(value_or_throw(client.create("from/child")).created, "the create failed");
         value_or_throw(event.set());
         parent.send(0);
-        // The calls overlap with those of the parent, whose replies must not mix with these.
+        // These calls run at the same time as the calls of the parent. Neither process must get a
+        // reply of the other.
         for (int i = 0; i < 500; ++i)
             require(value_or_throw(client.show("from/child")).name.text() == "from/child",
                     "the reply belongs to another call");
@@ -190,7 +192,7 @@ TEST_CASE("a child of fork uses a connection of its own")
     child.receive();
     CHECK(child.wait() == 0);
     CHECK(value_or_throw(event.wait(0ns)) == 1);
-    // The exit of the child ended nothing of the parent's.
+    // The exit of the child must not end the session or the objects of the parent.
     CHECK(value_or_throw(client.show("e")).lifetime == Lifetime::session);
     CHECK(poll_until([&] { return value_or_throw(client.status()).connections == 1; }));
 }

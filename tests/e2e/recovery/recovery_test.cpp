@@ -1,4 +1,4 @@
-// A daemon that is killed and restarted by its supervisor, as its clients see it.
+// Tests of a daemon that is killed and restarted by its supervisor, as its clients see it.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -169,7 +169,9 @@ TEST_CASE("calls from several threads succeed while the daemon is killed")
     for (int kill = 0; kill < 60; ++kill) {
         const auto before = calls.load();
         supervised.kill_daemon();
-        if (kill % 3 == 0) // In the other rounds the daemon is killed during its recovery.
+        // In every third round, waits for a call before the next kill. In the other rounds the kill
+        // comes during the recovery of the daemon.
+        if (kill % 3 == 0)
             poll_until([&] {
                 return calls > before || std::ranges::any_of(errors, [](const auto& error) {
                            return !error.empty();
@@ -204,7 +206,8 @@ TEST_CASE("temporary objects survive a kill if their creator lives and are delet
     other.wait();
     supervised.kill_daemon();
 
-    const auto shown = supervised.ctl({"show", "dead"}); // The grace time may not be over yet.
+    // The object of the dead client still exists if the grace time is not over.
+    const auto shown = supervised.ctl({"show", "dead"});
     CHECK((shown.status == 0 || shown.status == 3));
     CHECK(poll_until([&] { return supervised.ctl({"show", "dead"}).status == 3; }));
     CHECK(supervised.ctl({"show", "dead/timer"}).status == 3);
@@ -306,13 +309,13 @@ TEST_CASE("evfdctl monitor fails when the daemon exits for good")
 {
     DaemonProcess daemon;
     OutputReader monitor{daemon.ctl_command({"monitor"})};
-    REQUIRE(monitor.read_line()); // The monitor is ready.
+    REQUIRE(monitor.read_line()); // The first line says that the monitor is ready.
     daemon.kill();
     CHECK(monitor.wait() == 5);
     CHECK(std::ranges::count(monitor.errors(), '\n') == 1);
 }
 
-// Clients that are stopped meanwhile.
+// The tests below stop clients while the daemon is killed and restarted.
 
 TEST_CASE("a client stopped for longer than the grace time can create and open new objects")
 {
@@ -350,7 +353,8 @@ TEST_CASE("the library's thread does not spin while the daemon is away")
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     daemon.kill();
-    // The thread is in a poll(2) of two descriptors with a timeout of one second. proc(5)
+    // Waits until /proc/PID/syscall shows that the thread of the library waits in poll(2) for two
+    // descriptors with a timeout of one second (0x3e8 ms).
     CHECK(poll_until([&] {
         for (const auto thread : threads_of(::getpid()))
             if (const auto call = system_call_of(::getpid(), thread);
@@ -363,7 +367,7 @@ TEST_CASE("the library's thread does not spin while the daemon is away")
 
 TEST_CASE("the first call to a daemon without state is executed")
 {
-    DaemonProcess daemon; // Nothing survives without a supervisor.
+    DaemonProcess daemon; // The daemon has no supervisor, so its objects do not survive the kill.
     const auto client = daemon.client();
     REQUIRE(client.create("before"));
     daemon.kill();
@@ -374,7 +378,7 @@ TEST_CASE("the first call to a daemon without state is executed")
     CHECK(client.show("before").error().code == ErrorCode::no_such_name);
 }
 
-// Many objects.
+// The tests below use many objects.
 
 void create_many(const DaemonProcess& daemon, int count)
 {

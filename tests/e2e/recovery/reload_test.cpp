@@ -1,5 +1,5 @@
-// evfdd --config and SIGHUP: declared objects are created, and a new file is applied completely or
-// not at all.
+// Tests of evfdd --config and SIGHUP: the daemon creates the objects that a file declares, and
+// applies a new file completely or not at all.
 #include "tests/support/configured_daemon.h"
 
 #include <signal.h>
@@ -20,7 +20,8 @@ TEST_CASE("declared objects exist from the start, with their owner and permissio
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
-    CHECK(event["permissions"] == "0604"); // Everybody may see the state.
+    // The permissions 0604 allow every caller of the test to see the state.
+    CHECK(event["permissions"] == "0604");
     CHECK(event["lifetime"] == "permanent");
     const auto timer = Json::parse(configured.daemon.checked_ctl({"show", "t", "--json"}));
     CHECK(timer["ownerUid"] == 60601);
@@ -51,7 +52,8 @@ TEST_CASE("SIGHUP creates newly declared objects and changes no existing one")
     daemon.checked_ctl({"set", "a"});
     CHECK(value_or_throw(client.show("a")).count == std::int64_t{3});
 
-    configured.reload("{}", reload_succeeded); // An object that is no longer declared remains.
+    // The objects remain, although the new file does not declare them.
+    configured.reload("{}", reload_succeeded);
     CHECK(client.show("a"));
     CHECK(client.show("b"));
 }
@@ -168,7 +170,7 @@ TEST_CASE("objects survive a kill when the next daemon cannot read its configura
 
     supervised.kill_daemon();
 
-    // The caller is the user of the daemon.
+    // With an invalid file the daemon serves its own user, which is also the user of this test.
     CHECK(value_or_throw(client.show("kept")).is_set == true);
     CHECK(supervised.log().contains(file + ":1: limits: 1 is not valid"));
     const auto set_as_unprivileged = [&] {

@@ -1,4 +1,4 @@
-// Unusual environments in which a daemon may be started: signals ignored or blocked, standard
+// Tests of a daemon that is started in an unusual environment: signals ignored or blocked, standard
 // streams closed, a file size limit, no devices.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
@@ -37,7 +37,7 @@ void limit_files(rlim_t soft, rlim_t hard)
         ::_exit(could_not_execute);
 }
 
-// Enters a mount namespace without devices.
+// Enters a mount namespace in which /dev is empty.
 void hide_devices()
 {
     if (::unshare(CLONE_NEWNS) < 0 ||
@@ -73,7 +73,8 @@ TEST_CASE("a supervisor started with all signals ignored or blocked restarts its
     CHECK(supervised.process().wait() == 0);
 }
 
-// Returns a field of /proc/PID/status: a set of signals in hex, or an octal number. proc(5)
+// Returns a number of /proc/PID/status as proc(5) describes it: a set of signals in hexadecimal, or
+// an octal number.
 std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
     return process_number(process, "status", key, base);
@@ -206,7 +207,9 @@ TEST_CASE("a daemon without devices goes to the background and keeps no output o
 TEST_CASE("a program executed by the daemon would inherit only the standard streams")
 {
     const SupervisedDaemon supervised{
-        {}, prepared_command([] { ::close_range(3, ~0U, 0); })}; // Closes what the test inherited.
+        // The child closes the descriptors that it inherits from the test.
+        {},
+        prepared_command([] { ::close_range(3, ~0U, 0); })};
     const auto of = "/proc/" + std::to_string(supervised.daemon_pid());
     std::vector<std::string> inherited;
     for (const auto& entry : std::filesystem::directory_iterator{of + "/fdinfo"}) {

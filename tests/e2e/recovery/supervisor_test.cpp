@@ -1,4 +1,5 @@
-// evfdd --supervise: the parent that restarts the daemon and exits only with it.
+// Tests of evfdd --supervise, the parent process that restarts the daemon and exits only together
+// with it.
 #include "tests/support/daemon_process.h"
 
 #include "common/socket.h"
@@ -52,7 +53,8 @@ TEST_CASE(
 {
     const SupervisedDaemon supervised{without_pass_rights};
     supervised.kill_daemon();
-    supervised.checked_ctl({"status"}); // Served by the next daemon.
+    // The next daemon, which the supervisor has started, serves this call.
+    supervised.checked_ctl({"status"});
     const auto arguments = "/proc/" + std::to_string(supervised.daemon_pid()) + "/cmdline";
     CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
 
@@ -93,7 +95,7 @@ TEST_CASE("a supervisor exits with its daemon when the daemon is asked to exit")
         SupervisedDaemon supervised;
         const auto client = supervised.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
-        // This subscription makes the client reconnect.
+        // The client reconnects at once after the end of the daemon, because it has a subscription.
         const auto pulse = value_or_throw(client.open("p"));
         ::kill(supervised.daemon_pid(), SIGTERM);
         CHECK(supervised.process().wait() == 0);
@@ -123,7 +125,7 @@ TEST_CASE("a supervisor exits when its daemon was idle after an earlier kill")
 TEST_CASE("a client that connects between the exits of an idle daemon and its supervisor is served")
 {
     SupervisedDaemon supervised{{"--idle-exit", "5ms"}};
-    // The daemon stays while this client is connected.
+    // The idle daemon does not exit while this client is connected.
     std::optional<WireClient> first{supervised.path()};
     REQUIRE(first->request("Status").contains("parameters"));
     const auto daemon = supervised.daemon_pid();
@@ -267,7 +269,7 @@ TEST_CASE("a daemon that is repeatedly killed before it is ready recovers in the
     CHECK(supervised.ctl({"is-set", "e"}).status == 0);
 }
 
-// Returns the addresses of the process's sockets. proc(5), /proc/net/unix
+// Returns the addresses of the Unix sockets of the process, from /proc/PID/fd and /proc/net/unix.
 std::vector<std::string> addresses_of(pid_t process)
 {
     std::vector<std::string> inodes;
@@ -291,7 +293,8 @@ TEST_CASE("a supervisor and its daemon have no socket address except that of cli
 {
     const SupervisedDaemon supervised;
     supervised.checked_ctl({"create", "e"});
-    // The socket was bound at this path and renamed.
+    // The kernel shows the path at which the socket was bound. The supervisor has renamed the file
+    // since then.
     CHECK(addresses_of(supervised.pid()) == std::vector{supervised.path() + ".new"});
     CHECK(addresses_of(supervised.daemon_pid()).front() == supervised.path() + ".new");
     CHECK(std::ranges::none_of(addresses_of(supervised.daemon_pid()),
@@ -327,14 +330,15 @@ TEST_CASE(
     const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--supervise",
                                          "--background"};
     OutputReader starting{{.argv = words}};
-    CHECK(starting.read_line() == std::nullopt); // End of file: no process has the output open.
+    // The end of the file shows that no process has the output open.
+    CHECK(starting.read_line() == std::nullopt);
     CHECK(starting.wait() == 0);
 
     const auto status = [&] {
         return Json::parse(run({.argv = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
     };
     const auto pid = status()["pid"].get<pid_t>();
-    const auto supervisor = ::getsid(pid); // The supervisor leads its session.
+    const auto supervisor = ::getsid(pid); // The supervisor leads the session of the daemon.
     const auto supervisor_pidfd = pidfd_of(supervisor);
     CHECK(child_of(supervisor) == pid);
     for (const auto process : {supervisor, pid})

@@ -1,5 +1,6 @@
-// A daemon killed in the middle of a commit. No reply depended on that commit, so no client loses
-// anything. The tests of the C library and of the Python package check the same.
+// Tests of a daemon that is killed in the middle of a commit. No reply depended on that commit, so
+// no client loses anything. The tests of the C library and of the Python package check this case
+// too.
 #include "tests/support/daemon_process.h"
 #include "tests/support/torn_journal.h"
 
@@ -8,7 +9,8 @@ namespace {
 
 class InterruptedCommit {
 public:
-    // Returns when all sessions except `idle` have been resumed.
+    // Kills the daemon in the middle of a commit. Returns when all sessions have been resumed
+    // except for `idle` sessions that no client resumes.
     void kill_in_commit(std::int64_t idle) const
     {
         daemon.stop_daemon();
@@ -31,10 +33,11 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     REQUIRE(client.create("mine", {.lifetime = Lifetime::session}));
     const auto hold = value_or_throw(client.hold("jobs"));
     const auto beat = value_or_throw(client.open("beat"));
-    // An open that creates no subscription is not journaled.
+    // This open creates no subscription, so the daemon does not write it to the journal.
     const auto mine = value_or_throw(client.open("mine"));
 
-    // The session that made the hold is not resumed, because the hold belongs to the process.
+    // The client does not resume the session that made the hold, because the hold belongs to the
+    // process.
     interrupted.kill_in_commit(1);
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);

@@ -1,4 +1,4 @@
-// Timers when the wall clock is set.
+// Tests of timers when the wall clock is set.
 #include "tests/support/skip.h"
 #include "tests/support/timers.h"
 #include "tests/support/wall_clock.h"
@@ -16,11 +16,11 @@ nanoseconds in_one_hour()
     return now_on(Clock::realtime) + 1h;
 }
 
-// The accuracy with which readings of clocks are compared here.
+// The difference up to which two readings of clocks count as equal in these tests.
 constexpr nanoseconds tolerance = shift / 20;
 
-// Returns whether the timer's next expiration is at this time of the clock. A timer at another time
-// delays the test until the deadline.
+// Returns whether the next expiration of the timer is at `moment` of the clock. If it is at another
+// time, the function polls until its deadline before it returns false.
 bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
 {
     return poll_until([&] {
@@ -31,7 +31,7 @@ bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
     });
 }
 
-// Returns whether show reports the next expiration on this clock.
+// Returns whether Client::show() reports the next expiration as a time on this clock.
 bool shows_next_on(const Client& client, std::string_view name, Clock clock)
 {
     return poll_until([&] {
@@ -42,7 +42,7 @@ bool shows_next_on(const Client& client, std::string_view name, Clock clock)
     });
 }
 
-// Returns whether show reports an expiration at this time of the monotonic clock.
+// Returns whether Client::show() reports a next expiration at `moment` of the monotonic clock.
 bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds moment)
 {
     return poll_until([&] {
@@ -54,7 +54,7 @@ bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds mo
     });
 }
 
-// Returns the next expiration as a time of the monotonic clock.
+// Returns the next expiration of the timer as a time on the monotonic clock.
 nanoseconds expiry_of(const Timer& timer)
 {
     nanoseconds moment{};
@@ -111,7 +111,7 @@ struct AbsoluteAndRelative {
     {
         CHECK(expires_at(*absolute, Clock::realtime, absolute_time));
         CHECK(expires_at(*relative, Clock::monotonic, relative_expiry));
-        // The time is on the timer's own clock.
+        // Client::show() reports each time on the clock of the timer, here the wall clock.
         CHECK(value_or_throw(client.show("moment")).timer->next == absolute_time);
         CHECK(shows_next_on(client, "moment", Clock::realtime));
         CHECK(shows_next_on(client, "span", Clock::realtime));
@@ -235,9 +235,11 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
     CHECK(poll_until([&] { return value_or_throw(timer.remaining()) == std::nullopt; }));
     CHECK(poll_until([&] {
         return value_or_throw(client.show("t")).timer->state ==
-               TimerState::cancelled; // Nobody waits.
+               // The daemon notices the cancellation although no client waits through the daemon.
+               TimerState::cancelled;
     }));
-    ahead.reset(); // Setting the clock back does not report the cancellation again.
+    // Setting the clock back must not report the cancellation again.
+    ahead.reset();
     CHECK(value_or_throw(timer.wait(20ms)) == 0);
     const auto late = value_or_throw(client.open_timer("t"));
     CHECK(value_or_throw(late.wait(20ms)) == 0);
@@ -249,7 +251,8 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
     CHECK(waiter.wait() == 0);
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 
-    set_wall_clock_and_back(); // An expired timer is not cancelled.
+    // Setting the clock must not cancel an expired timer.
+    set_wall_clock_and_back();
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 }
 
@@ -347,7 +350,7 @@ TEST_CASE("relative and absolute times replace each other under an open descript
         REQUIRE(client.arm("t", {.at = 1s}));
         CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         REQUIRE(client.arm("t", {.after = 1ms}));
-        // The clock does not change.
+        // A schedule without a clock keeps the clock of the timer, here the wall clock.
         CHECK(value_or_throw(client.show("t")).timer->clock == Clock::realtime);
         CHECK(value_or_throw(timer.wait(default_timeout)) == 1);
         CHECK_FALSE(value_or_throw(client.show("t")).timer->moves_with_wall_clock);

@@ -1,4 +1,4 @@
-// The verbs of evfdctl for timers, one by one, and their failures.
+// Tests of the verbs of evfdctl for timers, one by one, and of their failures.
 #include "tests/paths.h"
 #include "tests/support/timers.h"
 
@@ -64,7 +64,9 @@ TEST_CASE("arm sets the first expiration and the interval")
     CHECK(timer["cancelOnClockChange"] == false);
     CHECK_FALSE(timer.contains("sets"));
     if (interval == nanoseconds::max())
-        return; // The grid extends beyond the end of the clock.
+        // With the largest interval, only the first expiration is before the end of the clock, so
+        // the checks below do not apply.
+        return;
     CHECK(timer["state"] == "armed");
     const auto point = timer["nextNSec"].get<std::int64_t>() -
                        timer["expirations"].get<std::int64_t>() * interval.count();
@@ -82,7 +84,7 @@ TEST_CASE("arm --json reports whether the timer was created, and applies the opt
     CHECK(show_json(daemon, "t")["permissions"] == "0640");
     CHECK(json_line(daemon.checked_ctl(
               {"arm", "t", "--in", "2h", "--permissions", "0600", "--json"}))["created"] == false);
-    // Permissions apply only to a new timer.
+    // The option --permissions has no effect on an existing timer.
     CHECK(show_json(daemon, "t")["permissions"] == "0640");
     CHECK(show_json(daemon, "t")["lifetime"] == "permanent");
     daemon.checked_ctl({"arm", "gone", "--in", "1h", "--temporary"});
@@ -268,7 +270,8 @@ TEST_CASE("list prints timers and events in a pipe, as JSON and on a terminal")
     command.standard_output = end.get();
     REQUIRE(start(command).wait() == 0);
     std::string table;
-    while (std::ranges::count(table, '\n') < 5) { // The terminal may pass on a line at a time.
+    // It is possible that the terminal passes on only one line at a time.
+    while (std::ranges::count(table, '\n') < 5) {
         INFO(table);
         std::array<char, 4096> part{};
         REQUIRE(await_readable(terminal.get()));
@@ -299,7 +302,7 @@ TEST_CASE("wait waits for the next expirations, and a one-shot timer that expire
 
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
     daemon.checked_ctl({"wait", "t"});
-    for (int i = 0; i < 2; ++i) // The timer stays expired.
+    for (int i = 0; i < 2; ++i) // The wait does not change the state: the timer stays expired.
         CHECK(without_ids(json_line(
                   daemon.checked_ctl({"wait", "t", "--timeout", "0", "--json"}))["fired"][0]) ==
               Json{{"name", "t"}, {"count", 1}, {"index", 0}});
@@ -357,7 +360,7 @@ TEST_CASE("wait --any and --all accept timers and events together")
     daemon.checked_ctl({"arm", "t", "--in", "5ms"});
     OutputReader timer{daemon.ctl_command({"wait", "--any", "e", "t"})};
     CHECK(timer.read_line() == "t");
-    CHECK(daemon.has_waits("e", 1)); // The wait for all is still pending.
+    CHECK(daemon.has_waits("e", 1)); // The wait for all is still pending, because "e" is not set.
     daemon.checked_ctl({"set", "e"});
     CHECK(without_ids(Json::parse(*all.read_line())) ==
           Json::parse(R"({"fired":[{"name":"t","count":1,"index":0},)"
@@ -687,7 +690,8 @@ TEST_CASE("the library reports each failure of a timer by its error code")
     CHECK(client.wait(std::vector{"e"s}, {.count = 2}).error().code == ErrorCode::name_taken);
     CHECK(client.wait(std::vector{"t"s}, {.timeout = 0ns}).error().code == ErrorCode::timed_out);
 
-    for (const auto* kind : {"e", "p"}) { // The objects of the wrong kind do not stay open.
+    // open_timer() must not leave a subscription of an object of another kind.
+    for (const auto* kind : {"e", "p"}) {
         const auto opened = client.open_timer(kind);
         REQUIRE_FALSE(opened);
         CHECK(opened.error().code == ErrorCode::name_taken);

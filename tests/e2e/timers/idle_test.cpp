@@ -1,4 +1,4 @@
-// Timers cost nothing until they expire.
+// Tests that timers cost the daemon nothing until they expire.
 #include "tests/support/timers.h"
 
 #include <filesystem>
@@ -8,7 +8,7 @@ namespace {
 
 constexpr int timer_count = 10'000;
 
-// Arms the timers with pipelined calls. Each is at least an hour away.
+// Arms all timers with pipelined calls. Each timer expires in an hour at the earliest.
 void arm_many(WireClient& wire)
 {
     constexpr int batch = 500;
@@ -40,7 +40,7 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
 
     arm_many(wire);
 
-    const auto few = 3; // One descriptor for each clock.
+    const auto few = 3; // The daemon needs one timerfd for each of the three clocks.
     CHECK(count_descriptors(daemon.pid()) <= descriptors_before + few);
     CHECK(wire.request("Status")["parameters"]["objects"] == timer_count);
     REQUIRE(daemon.is_idle());
@@ -52,7 +52,8 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
     CHECK(daemon.is_idle());
     wire.request("Status");
     REQUIRE(daemon.is_idle());
-    CHECK_FALSE(daemon.usage() == before); // Proves that the figures change after a call.
+    // The figures differ after a call, so equal figures prove that the daemon did nothing.
+    CHECK_FALSE(daemon.usage() == before);
 }
 
 TEST_CASE("strace sees no system call for armed timers, even those that expire unnoticed")
@@ -86,7 +87,8 @@ TEST_CASE(
     std::vector<Timer> timers;
     for (int i = 0; i < 50; ++i)
         timers.push_back(value_or_throw(client.open_timer("t")));
-    // The daemon counts expirations during this wait, and stops after it.
+    // The daemon counts the expirations of the timer during this wait, and stops counting after the
+    // wait.
     REQUIRE(client.wait(std::vector{"t"s}, {.count = 3}));
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();

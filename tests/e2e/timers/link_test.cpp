@@ -1,4 +1,4 @@
-// Timers that set an event.
+// Tests of timers that set an event.
 #include "tests/support/timers.h"
 
 #include <signal.h>
@@ -17,7 +17,7 @@ void stop_for_points(const DaemonProcess& daemon, const Timer& timer, std::int64
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
-// Disarms the timer. Returns bounds for the number of its expirations.
+// Disarms the timer "t". Returns the lowest and the highest possible number of its expirations.
 std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& grid)
 {
     const auto before = grid.expirations_by(now_on(Clock::monotonic));
@@ -25,9 +25,9 @@ std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& g
     return {before, grid.expirations_by(now_on(Clock::monotonic))};
 }
 
-// Arms "t" every 5 ms to set "e" and stops the daemon for a while. Repeats this until the bounds of
-// the number of expirations at the disarming are equal, and returns it. Calls `begin` before each
-// try.
+// Arms the timer "t" to set the event "e" every 5 ms, stops the daemon for a while, and disarms the
+// timer. Repeats this until disarm() returns equal bounds, and returns that number of expirations.
+// Calls `begin` before each try.
 template <class Begin>
 std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Client& client,
                                         Begin begin)
@@ -54,7 +54,7 @@ TEST_CASE(
     const auto tokens = [&] { return value_or_throw(client.show("e")).count; };
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
-        do { // Tokens of the previous try may still arrive in several iterations.
+        do { // The tokens of the previous try can still arrive in several iterations of the daemon.
             value_or_throw(client.clear(std::vector{"e"s}));
             wait_for_duration(5ms);
         } while (tokens() != 0);
@@ -78,7 +78,7 @@ TEST_CASE("each of 100 subscribers of a pulse counts the expirations during a st
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
         const auto pulses = [&] { return *value_or_throw(client.show("e")).pulses; };
-        do { // Pulses of the previous try may still arrive in several iterations.
+        do { // The pulses of the previous try can still arrive in several iterations of the daemon.
             pulses_before = pulses();
             wait_for_duration(5ms);
         } while (pulses() != pulses_before);
@@ -89,7 +89,7 @@ TEST_CASE("each of 100 subscribers of a pulse counts the expirations during a st
     CHECK(points >= missed);
     for (const auto& subscriber : subscribers) {
         std::int64_t sum = 0;
-        while (sum < points) { // Missed pulses arrive in several iterations.
+        while (sum < points) { // The missed pulses arrive in several iterations of the daemon.
             const auto came = value_or_throw(subscriber.wait(default_timeout));
             REQUIRE(came > 0);
             sum += came;
@@ -117,7 +117,7 @@ TEST_CASE("a manual or auto event is set once for the expirations during a stop 
     CHECK(value_or_throw(event.is_set()) == (mode == Mode::manual));
     REQUIRE(event.clear());
     wait_for_duration(20ms);
-    CHECK_FALSE(value_or_throw(event.is_set())); // The timer is disarmed.
+    CHECK_FALSE(value_or_throw(event.is_set())); // The timer is disarmed, so the event stays clear.
 }
 
 TEST_CASE("a one-shot timer sets its event once, in each mode and without a waiter")
@@ -181,7 +181,7 @@ TEST_CASE("a semaphore gets exactly one token for each expiration")
     }
     const auto [lower, upper] = disarm(client, grid);
     const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
-    // A late daemon adds them in several iterations.
+    // A late daemon adds the tokens in several iterations of its loop.
     CHECK(poll_until([&] { return all() >= lower; }));
     wait_for_duration(5ms);
     CHECK(all() <= upper);
@@ -207,7 +207,8 @@ TEST_CASE("a timer whose event was deleted reports it and continues for its subs
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
 
-    REQUIRE(client.create("e", {.mode = Mode::semaphore})); // A different event with the same name.
+    // A new event with the name of the deleted target must not become the target.
+    REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
     CHECK(value_or_throw(client.show("e")).count == 0);
@@ -264,7 +265,7 @@ TEST_CASE("a timer may set only an event that its caller may set")
     CHECK(worker.wait() == 0);
     if (!may)
         return;
-    // A wait needs read permission, except by root.
+    // Grants read permission too, which a caller other than root needs for the wait below.
     REQUIRE(client.set_permissions("e", *Permissions::parse("0666")));
     CHECK(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
 }
@@ -283,7 +284,8 @@ TEST_CASE(
         value_or_throw(worker_client.arm("t", {.interval = 2ms, .sets = "e"},
                                          {.permissions = Permissions::parse("0600")}));
         parent.send(0);
-        parent.receive(); // The permission is revoked by now.
+        // The message of the test says that the permission is revoked.
+        parent.receive();
         require(value_or_throw(worker_client.show("t")).timer->is_target_denied == true,
                 "the denied link is not reported");
         parent.send(0);
@@ -331,7 +333,8 @@ TEST_CASE("the log reports a few broken links per second and the number of the o
     }
     REQUIRE(
         client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
-    const auto seconds = (monotonic_now() - began) / 1s + 1; // The current second counts as well.
+    // The second in which the test ends counts as well.
+    const auto seconds = (monotonic_now() - began) / 1s + 1;
     const auto log = daemon.log();
     std::int64_t lines = 0;
     for (auto at = log.find("the event was deleted"); at != log.npos;

@@ -1,5 +1,5 @@
-// Timers on descriptors: each subscriber gets every tick, no tick is early, and the timer does not
-// drift.
+// Tests of timers on descriptors: each subscriber gets every tick, no tick is early, and the timer
+// does not drift.
 #include "tests/support/timers.h"
 
 #include <linux/capability.h>
@@ -14,8 +14,9 @@ namespace {
 
 constexpr std::size_t worker_count = 50;
 
-// Checks the reads of a descriptor that counts from an unknown point of the grid on. The reads
-// narrow down which point that is, and all must agree.
+// Checks the reads of a descriptor that was opened at an unknown time, and so counts from an
+// unknown expiration of the schedule. Each read narrows down which expiration that is; the reads
+// must not contradict each other.
 class TickLedger {
 public:
     TickLedger(Grid grid, std::int64_t first_at_least, std::int64_t first_at_most)
@@ -38,7 +39,8 @@ public:
 
 private:
     Grid grid_;
-    std::int64_t at_least_; // Bounds for the index of the first point.
+    // The bounds for the index of the first expiration that the descriptor counts.
+    std::int64_t at_least_;
     std::int64_t at_most_;
     std::int64_t sum_ = 0;
 };
@@ -119,15 +121,17 @@ bool can_wake_the_machine(Clock clock)
     return timerfd || timerfd.error().error != EPERM;
 }
 
-// Result of 10,000 expirations.
+// The result of 10,000 expirations.
 struct ExpiryCounts {
-    std::int64_t early = 0;    // Reads that counted a future expiration.
-    std::int64_t lost = 0;     // Reads that did not count a past expiration.
-    std::int64_t counted = 0;  // Expirations that were counted up to an unambiguous instant.
-    std::int64_t had_come = 0; // Expirations of the schedule up to that instant.
+    std::int64_t early = 0; // The number of reads that counted a future expiration.
+    std::int64_t lost = 0;  // The number of reads that did not count a past expiration.
+    // The number of expirations that the reads counted. No expiration was due during the last read.
+    std::int64_t counted = 0;
+    std::int64_t had_come = 0; // The number of expirations of the schedule up to the last read.
 };
 
-// Returns nothing if the wall clock was set meanwhile.
+// Lets the timer expire at least 10,000 times and checks each read. Returns nothing if the wall
+// clock was set meanwhile.
 std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer& timer, Clock clock,
                                               nanoseconds interval)
 {
@@ -150,8 +154,8 @@ std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer&
         if (counts.early > 0 || counts.lost > 0)
             break;
     }
-    wait_for_duration(10ms); // The kernel reports a change of the clock a little after the clock
-                             // shows it.
+    // The kernel reports that the wall clock was set a little after the clock shows it.
+    wait_for_duration(10ms);
     if (is_wall_clock(clock) && !take_expirations(witness))
         return {};
     return counts;
@@ -182,7 +186,8 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
     std::optional<ExpiryCounts> counts;
     for (int tries = 0; tries < 100 && !counts; ++tries)
         counts = expire_many_times(client, timer, clock, interval);
-    REQUIRE(counts); // Something keeps setting the wall clock otherwise.
+    // If this fails, something sets the wall clock again and again.
+    REQUIRE(counts);
     CHECK(counts->early == 0);
     CHECK(counts->lost == 0);
     CHECK(counts->counted == counts->had_come);
@@ -193,8 +198,8 @@ TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     const DaemonProcess daemon{{}, {.argv = {}, .in_child = [] {
-                                        // An unprivileged user does not have this capability
-                                        // either.
+                                        // The daemon of an unprivileged user does not have this
+                                        // capability either.
                                         ::prctl(PR_CAPBSET_DROP, CAP_WAKE_ALARM);
                                     }}};
     const auto client = daemon.client();
@@ -202,7 +207,8 @@ TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
     REQUIRE_FALSE(refused);
     CHECK(refused.error().code == ErrorCode::refused);
     CHECK(refused.error().message.contains("CAP_WAKE_ALARM"));
-    CHECK(client.show("t").error().code == ErrorCode::no_such_name); // Nothing was created.
+    // The refused call has not created the timer.
+    CHECK(client.show("t").error().code == ErrorCode::no_such_name);
 
     REQUIRE(client.arm("t", {.after = 1h}));
     const auto before = value_or_throw(client.show("t")).timer;

@@ -130,7 +130,8 @@ TEST_CASE("threads poll in parallel")
     CHECK(released == 20);
 }
 
-// Each context is a memory mapping. proc(5)
+// Returns the number of AIO contexts of this process. Each one is a mapping named "[aio]" in
+// /proc/self/maps. proc(5)
 std::size_t mapped_contexts()
 {
     std::ifstream maps{"/proc/self/maps"};
@@ -204,7 +205,7 @@ TEST_CASE("children that are forked while threads poll can poll")
     for (int i = 0; i < 100; ++i) {
         const auto child = ::fork();
         if (child == 0) {
-            ::alarm(30); // Ends a child that hangs.
+            ::alarm(30); // SIGALRM ends a child that hangs.
             const auto one = event(1);
             AioPoller poller{1};
             const bool is_armed = poller.arm(0, one.get()).has_value();

@@ -12,7 +12,8 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-// Returns the result of a wait for e and f, to which a daemon replies with these items.
+// Returns the result of a wait for the events e and f. A scripted daemon replies with `fired`, the
+// JSON text of the fired items.
 Expected<std::vector<protocol::Fired>> wait_for_e_and_f(Require require, const std::string& fired)
 {
     ScriptedDaemon daemon;

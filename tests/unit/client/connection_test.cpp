@@ -23,7 +23,7 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-// A client connection and the daemon's end of its socket, which the test drives.
+// A connection of a client, and the daemon's end of its socket. The test plays the daemon.
 struct ConnectionPair {
     ConnectionPair()
     {
@@ -52,7 +52,8 @@ Deadline soon()
     return monotonic_deadline(10s);
 }
 
-// Returns the reply to an Open, with `count` eventfds. Their counters are `first`, `first` + 1, ...
+// Returns a reply to Open that passes `count` eventfds. The first one has the counter `first`, and
+// each further one has one more.
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
@@ -141,7 +142,7 @@ TEST_CASE("a descriptor of an unread reply is closed with the connection")
     ends.daemon = {};
 
     std::array<char, 1> byte;
-    // End of file: no process has the other end.
+    // The read finds the end of the file: no process has the other end any more.
     CHECK(receive(near, byte).value().value().bytes == 0);
 }
 

@@ -35,8 +35,8 @@ TEST_CASE("a pending call is sent again on the resumed session")
     CHECK(reply);
 }
 
-// The call may have been executed. The daemon would then answer the next call of the session with
-// the old reply instead of executing it.
+// Perhaps the daemon has executed the abandoned call. If the next call used the same session, the
+// daemon would answer it with the cached reply instead of executing it.
 TEST_CASE("the reply to an abandoned call is not taken for the reply to the next call")
 {
     ScriptedDaemon daemon;
@@ -49,7 +49,7 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
         auto connection = daemon.accept();
         began = connection.receive_call();
         connection.receive_call();
-        daemon.close(); // No daemon accepts in time.
+        daemon.close(); // From now on the client finds no daemon.
     }
     caller.join();
     REQUIRE_FALSE(abandoned);

@@ -16,7 +16,7 @@
 namespace evfd {
 namespace {
 
-// Returns the output of a program that is run to its end.
+// Runs a program to its end and returns its output.
 std::string output_of(std::vector<std::string> words, Signals signals)
 {
     std::array<int, 2> ends{};
@@ -34,7 +34,7 @@ std::string output_of(std::vector<std::string> words, Signals signals)
     return text;
 }
 
-// Returns a signal mask from /proc/PID/status. proc(5)
+// Returns the signal mask in the field `field` of a text of /proc/PID/status. proc(5)
 std::uint64_t signals_of(const std::string& status, std::string_view field)
 {
     const auto at = status.find(field);
@@ -46,7 +46,7 @@ std::uint64_t signals_of(const std::string& status, std::string_view field)
 constexpr std::uint64_t ignored_by_us = std::uint64_t{1} << (SIGHUP - 1);
 constexpr std::uint64_t blocked_by_us = std::uint64_t{1} << (SIGUSR1 - 1);
 
-// Returns /proc/PID/status of a started program.
+// Starts a program and returns the text of its /proc/PID/status.
 std::string status_of_started(Signals signals)
 {
     auto* const before = ::signal(SIGHUP, SIG_IGN);

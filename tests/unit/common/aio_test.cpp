@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto at_once = 0ns;
-constexpr auto deadline = 20s; // Ends a test that would hang.
+constexpr auto deadline = 20s; // The time limit of a test that hangs.
 
 Aio context(unsigned operations)
 {
@@ -193,7 +193,7 @@ TEST_CASE("a context cannot have more operations than the system limit")
 {
     unsigned most = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> most;
-    if (most == 0 || most >= 8'000'000) // Larger values are refused with EINVAL.
+    if (most == 0 || most >= 8'000'000) // The kernel refuses larger values with EINVAL.
         skip("fs.aio-max-nr is " + std::to_string(most));
 
     const auto aio = Aio::create(most + 1);
@@ -220,14 +220,15 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     std::array<iocb*, at_a_time> operations;
     operations.fill(&read);
 
-    constexpr unsigned rounds = 1'000; // Far more than the kernel rounds up to.
+    // The kernel rounds the size of the context up, but to far fewer operations than in all rounds.
+    constexpr unsigned rounds = 1'000;
     for (unsigned i = 0; i < rounds; ++i) {
         REQUIRE(aio.submit(operations) == at_a_time);
         REQUIRE(aio.discard_completions());
     }
     CHECK(take(notified) == rounds * at_a_time);
 
-    // The following operation is reaped alone.
+    // No earlier completion is left, so reap() returns only the next operation.
     read.aio_data = 7;
     REQUIRE(aio.submit(std::span{operations}.first(1)) == 1U);
     std::array<io_event, at_a_time> done{};

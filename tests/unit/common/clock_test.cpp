@@ -168,7 +168,7 @@ TEST_CASE("each clock is the kernel's own")
 
     const auto since_1970 = wall_now().time_since_epoch();
     const auto apart = read(CLOCK_REALTIME) - since_1970;
-    CHECK(std::chrono::abs(apart) < 24h); // Another clock would differ by decades.
+    CHECK(std::chrono::abs(apart) < 24h); // A clock with another epoch would differ by decades.
 }
 
 } // namespace

@@ -11,7 +11,7 @@
 namespace evfd {
 namespace {
 
-// A message with one field of each kind.
+// A message with a single field, whose type is T.
 template <class T>
 struct One {
     T value;
@@ -138,7 +138,7 @@ TEST_CASE("the innermost wrong field is reported by name, the first of several")
         {R"({"text":"","list":null})", "list"},
         {R"({"text":"","list":{}})", "list"},
         {R"({"text":"","list":[1]})", "list"},
-        // A field with an empty name cannot be reported, so the list is.
+        // A field with an empty name cannot be reported, so the enclosing list is reported.
         {R"({"text":"","list":[{"":1}]})", "list"},
         {R"({"text":"","list":[null]})", "list"},
         {R"({"text":"","list":[{}]})", "number"},
@@ -356,7 +356,7 @@ TEST_CASE("a struct of up to one field is described on one line with the types i
           "type Inner (\n  number: int,\n  flag: ?bool\n)\n");
 }
 
-// A struct with the fields of another one, but for `hidden`.
+// Combined includes the fields of Shared, except for `hidden`.
 struct Shared {
     std::int64_t number;
     std::optional<bool> flag;

@@ -11,7 +11,8 @@
 namespace evfd {
 namespace {
 
-// Compilers print a value without an enumerator as a cast, "(evfd::Mode)4".
+// Returns whether the value has an enumerator. Compilers print a value without an enumerator as a
+// cast, such as "(evfd::Mode)4".
 template <auto value>
 constexpr bool is_enumerator()
 {

@@ -148,7 +148,8 @@ std::string with_elements(std::size_t count)
 TEST_CASE("a call has no more values than the limit")
 {
     json::Document document;
-    constexpr std::size_t others = 7; // Two objects, the array, three keys and the method.
+    // The other values are two objects, the array, three keys and the method name.
+    constexpr std::size_t others = 7;
 
     CHECK(read_call(document, with_elements(max_call_values - others)));
 
@@ -227,7 +228,7 @@ TEST_CASE("a malformed reply is refused with the reason")
     CHECK(reply.error() == reason);
 }
 
-// Removes the zero byte, which must be the only one and the last.
+// Returns the message without its final zero byte, which must be its only zero byte.
 std::string_view unframed(const std::string& frame)
 {
     REQUIRE(frame.find('\0') == frame.size() - 1);

@@ -14,7 +14,7 @@
 namespace evfd {
 namespace {
 
-// The maximum that write(2) can fill a counter to.
+// The highest value to which write(2) can fill a counter.
 constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe;
 
 UniqueFd event(unsigned initial, Counter counter = Counter::plain)
@@ -31,7 +31,7 @@ UniqueFd wait_only(const UniqueFd& fd)
     return *std::move(handle);
 }
 
-// Clears the flag of the open file, as a client with a duplicate can.
+// Clears O_NONBLOCK for all descriptors of the eventfd, as a client can through its own descriptor.
 void clear_nonblock(const UniqueFd& fd)
 {
     const auto holder = duplicate(fd);
@@ -143,7 +143,7 @@ TEST_CASE("a full counter that a holder made blocking is read and taken without 
     CHECK(take(fd) == 0U);
 }
 
-// Only the kernel can add so much that the event reports POLLERR.
+// Only the kernel itself can add so many tokens that the event reports POLLERR.
 TEST_CASE("a counter beyond full is set and taken like any other")
 {
     const auto aio = Aio::create(1);

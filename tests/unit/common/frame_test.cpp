@@ -10,7 +10,7 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-// Returns all complete messages.
+// Returns all complete messages that the reader has.
 std::vector<std::string> messages(FrameReader& reader)
 {
     std::vector<std::string> all;

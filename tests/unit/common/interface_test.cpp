@@ -26,7 +26,8 @@ Interface parsed(const std::string& name)
     return *std::move(read);
 }
 
-// Calls `visit(name, type)` for the type and all types within it, with the name of the field.
+// Calls `visit(name, type)` for the type and for each type nested in it. `name` is that of the
+// field with the type.
 template <class Visitor>
 void walk(const std::string& name, const Type& type, const Visitor& visit)
 {
@@ -133,7 +134,8 @@ TEST_CASE("an interface text stays within the grammar that every parser reads")
     walk(interface, [](const std::string& name, const Type& type) {
         INFO(name);
         CHECK(type.kind != Type::Kind::any);
-        CHECK(type.kind != Type::Kind::dictionary); // Excludes `[string]()`.
+        // Not every parser reads a dictionary such as `[string]()`.
+        CHECK(type.kind != Type::Kind::dictionary);
         if (type.kind == Type::Kind::array)
             CHECK(type.inner.front().kind != Type::Kind::array);
         if (type.kind == Type::Kind::enumeration)
@@ -166,7 +168,8 @@ TEST_CASE("every type, method, error and field has a comment")
                 member.comment, [&](const auto& text) { return text.starts_with(says); });
             REQUIRE(line != member.comment.end());
             CHECK(line->size() > says.size());
-            CHECK(line != member.comment.begin()); // The first word is the member's own.
+            // The first line describes the member, not the field.
+            CHECK(line != member.comment.begin());
         }
     }
 }

@@ -10,7 +10,7 @@
 namespace evfd::json {
 namespace {
 
-// Writes down what it is called with.
+// A handler that records each call of the reader.
 class RecordingHandler {
 public:
     explicit RecordingHandler(int max_calls = 100) : calls_left_{max_calls} {}

@@ -11,8 +11,8 @@
 namespace evfd::json {
 namespace {
 
-// Returns "key=value" of each member and "value" of each element, with nested containers in their
-// brackets.
+// Returns the value as text: "key=value" for each member of an object and "value" for each element
+// of an array. A nested container is enclosed in its own brackets.
 std::string outline(Value value)
 {
     std::string text;
@@ -317,7 +317,7 @@ TEST_CASE("a document parses a second text as if it were its first")
     CHECK(outline(*value) == "{c=['x']}");
 }
 
-// Returns an outline of the text; nothing if it is refused.
+// Parses the text and returns its outline, or an empty string if the text is refused.
 std::string parsed(const std::string& text)
 {
     Document document;
@@ -415,6 +415,7 @@ Value at(Value value, const std::vector<std::string>& path)
 TEST_CASE("a value of a text with lines knows its line and its path")
 {
     Document document;
+    // The number behind each line of the text is its line number.
     const auto root = document.parse_with_lines("// first\n"               // 1
                                                 "{ /* and\n"               // 2
                                                 "  more */ \"a\": 1,\n"    // 3

@@ -73,7 +73,8 @@ TEST_CASE("a pattern has 1 to 255 bytes and no zero byte")
     CHECK_FALSE(Pattern::parse(std::string_view{"a\0b", 3}));
 }
 
-// With the shell's meaning it would be a class; without, a set that no one had in mind.
+// In a shell, "[:alpha:]" is a class of characters. If it were not, these patterns would match a
+// set of single characters, which nobody intends.
 TEST_CASE("a pattern with a character class, a collating symbol or an equivalence class is invalid")
 {
     const auto text =
@@ -87,10 +88,10 @@ TEST_CASE("a pattern with a character class, a collating symbol or an equivalenc
 TEST_CASE("a colon at the start of a bracket expression is a member of the set")
 {
     CHECK(Pattern::parse("[:a]")->matches(*Name::parse(":")));
-    CHECK(Pattern::parse("\\[:a")); // No name matches it.
+    CHECK(Pattern::parse("\\[:a")); // The pattern is valid, although no name matches it.
 }
 
-// Returns a pattern that both understand alike, without malformed brackets.
+// Returns a random pattern without malformed brackets. fnmatch(3) and Pattern must agree on it.
 std::string some_pattern(std::mt19937& random)
 {
     static const std::string_view pieces[] = {"a",    "b",    ".",     "-",    "/",     "*",
@@ -146,7 +147,7 @@ TEST_CASE("a pattern that is made for backtracking is matched in linear time")
     const auto pattern = Pattern::parse(text + "b");
     REQUIRE(pattern);
 
-    // Backtracking over each star in turn would take longer than a lifetime.
+    // A matcher that backtracks over each star in turn would take longer than a lifetime.
     CHECK_FALSE(pattern->matches(*Name::parse(std::string(max_name_bytes, 'a'))));
 }
 

@@ -18,14 +18,16 @@ TEST_CASE("terminal control characters are not printable, and all other text is 
         {"\x1b]0;title\x07\x1b[31mred", "?]0;title??[31mred"},
         {"a\nb\tc\rd", "a?b?c?d"},
         {"\x7f\0\x1f"s, "???"},
+        // These are C1 control characters, encoded in UTF-8.
         {"\xc2\x9b"
          "31m\xc2\x80\xc2\x9f\xc2\xa0",
-         "?31m??\xc2\xa0"}, // C1 as UTF-8.
+         "?31m??\xc2\xa0"},
+        // This is a C1 control character as a single byte.
         {"\x9b"
          "31m",
-         "?31m"},                                                  // C1 as a byte.
-        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // Overlong encodings.
-        {"\xc3", "?"},                                             // A truncated character.
+         "?31m"},
+        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // These are overlong encodings.
+        {"\xc3", "?"},                                             // This character is truncated.
         {"\xe6\x9d", "??"},
         {"\xff\xfe", "??"},
     }));

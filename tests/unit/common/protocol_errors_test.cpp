@@ -8,7 +8,7 @@ namespace {
 template <class T>
 struct TypeTag {};
 
-// An error of the interface without a round trip here does not compile.
+// Each error of the interface needs an overload of round_trip(), else this file does not compile.
 void round_trip(TypeTag<NoSuchName>)
 {
     check_round_trip(NoSuchName{"a/b"_name, "Create it."},

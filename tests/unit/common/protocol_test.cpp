@@ -119,7 +119,8 @@ std::string in_list(std::string_view key, std::string_view value)
     return R"({")" + std::string{key} + R"(":[)" + std::string{value} + "]}";
 }
 
-// A method of the interface without a round trip of its request and reply here does not compile.
+// Each request and each reply of the interface needs an overload of round_trip(), else this file
+// does not compile.
 void round_trip(TypeTag<CreateEvent>)
 {
     check_round_trip(CreateEvent{.name = "a/b"_name}, R"({"name":"a/b"})");
@@ -415,7 +416,8 @@ TEST_CASE("an opened object is encoded with its descriptor, or without one if it
     std::deque<UniqueFd> arrived;
     for (auto& one : sent)
         arrived.push_back(std::move(one.fd));
-    arrived.push_back(*make_eventfd(99, Counter::plain)); // A descriptor of the next reply.
+    // This descriptor belongs to the next reply.
+    arrived.push_back(*make_eventfd(99, Counter::plain));
     DecodeContext incoming{.unknown = UnknownFields::ignore, .descriptors = &arrived};
     const auto read = from_text<Open::Reply>(text, incoming);
 

@@ -1,4 +1,4 @@
-// The field that each request refuses, by name.
+// Tests that each request reports by name the field that it refuses.
 #include "common/protocol/protocol.h"
 #include "tests/support/catch.h"
 #include "tests/support/literals.h"
@@ -17,7 +17,7 @@ void check_wrong_fields(Table table)
     }
 }
 
-// Numbers that no field accepts.
+// Numbers that are not valid in any field.
 const std::vector<std::string> invalid_integers{"18446744073709551616",
                                                 "18446744073709551615",
                                                 "9223372036854775808",
@@ -197,7 +197,8 @@ TEST_CASE("Arm reports the wrong field by name")
         {R"({"name":"a","lifetime":"forever"})", "lifetime"},
         {R"({"name":"a","ifMissing":true})", "ifMissing"},
         {R"({"name":"a","mode":"auto"})", "mode"},
-        {R"({"name":"a"})", "(none)"}, // The daemon reports the missing value.
+        // The decoder accepts an Arm without a time. The daemon then refuses it.
+        {R"({"name":"a"})", "(none)"},
         {R"({"name":"a","firstNSec":0,"intervalNSec":0})", "(none)"},
         {R"({"name":"a","firstNSec":9223372036854775807})", "(none)"},
         {R"({"name":"a","afterNSec":9223372036854775807})", "(none)"},

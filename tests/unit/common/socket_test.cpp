@@ -25,7 +25,8 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-// Blocking ends: calls that must not block do not, whatever the flags of the socket.
+// Two connected sockets in blocking mode. The tested functions must not block, whatever the flags
+// of a socket.
 struct SocketPair {
     SocketPair()
     {
@@ -52,7 +53,7 @@ std::vector<UniqueFd> numbered(unsigned count)
     return fds;
 }
 
-// Returns at most `at_most` bytes that have arrived, or an empty string.
+// Receives and returns at most `at_most` bytes. Returns an empty string if none have arrived.
 std::string received(const UniqueFd& socket, std::deque<UniqueFd>& fds, std::size_t at_most = 4096)
 {
     std::string bytes(at_most, '\0');
@@ -71,7 +72,8 @@ std::string received(const UniqueFd& socket, std::size_t at_most = 4096)
     return bytes;
 }
 
-// Returns both ends of a pipe. The first reports POLLHUP once the second is closed everywhere.
+// Returns the two ends of a pipe. The read end, which is the first, reports POLLHUP once every
+// descriptor of the write end is closed.
 std::array<UniqueFd, 2> make_pipe()
 {
     std::array<int, 2> ends{};
@@ -239,7 +241,7 @@ TEST_CASE("unexpected descriptors are closed and their bytes are read")
     sent.push_back(std::move(writer));
     REQUIRE(send(pair.ours, "bytes", sent) == 5U);
     sent.clear();
-    REQUIRE_FALSE(is_hung_up(reader)); // The descriptor is in flight.
+    REQUIRE_FALSE(is_hung_up(reader)); // The write end is in flight and therefore still open.
 
     CHECK(received(pair.theirs) == "bytes");
 
@@ -267,7 +269,8 @@ TEST_CASE("sending to a closed peer is a fault without SIGPIPE")
 {
     SocketPair pair;
     pair.theirs = {};
-    const auto before = std::signal(SIGPIPE, SIG_DFL); // SIGPIPE would end the program.
+    // With the default action, SIGPIPE would end this program.
+    const auto before = std::signal(SIGPIPE, SIG_DFL);
 
     const auto plain = send(pair.ours, "x", none());
     const auto with_fds = send(pair.ours, "x", numbered(1));
@@ -338,7 +341,7 @@ TEST_CASE("a peer is reported with all of its groups, however many")
 
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
-    if (child == 0) { // Groups belong to the process, so a child changes its own.
+    if (child == 0) { // Groups belong to a process, so the test changes those of a child.
         std::array<int, 2> ends{};
         if (::setgroups(groups.size(), groups.data()) < 0 ||
             ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) < 0)

@@ -4,7 +4,7 @@
 namespace evfd::varlink {
 namespace {
 
-// Prints a parsed type as text without blanks.
+// Returns a parsed type as text without blanks.
 std::string outline(const Type& type)
 {
     std::string list;

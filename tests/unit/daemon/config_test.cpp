@@ -24,7 +24,8 @@ std::string contents_of(const std::string& file)
     return {std::istreambuf_iterator<char>{stream}, {}};
 }
 
-// Adds the keys of T, and those of the objects in it. Containers have the keys of their elements.
+// Adds the keys of the struct T and of each struct nested in it to a list. A container has the keys
+// of its elements.
 template <class T>
 struct Keys {
     static void add(std::vector<std::string>& keys)
@@ -68,7 +69,8 @@ std::vector<std::string> keys_of()
     return keys;
 }
 
-// Drops root's effective uid while it lives, since root can read every file.
+// Replaces the effective uid of root by that of nobody as long as the object exists, because root
+// can read every file.
 class NonRootScope {
 public:
     NonRootScope()
@@ -177,7 +179,7 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
     }));
     CAPTURE(text);
     CHECK(error_text(text) == expected);
-} // namespace
+}
 
 TEST_CASE("config: limits of an unknown user are a warning and apply to nobody")
 {

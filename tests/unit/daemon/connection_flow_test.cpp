@@ -1,4 +1,4 @@
-// The order of service, and clients that do not read.
+// Tests the order in which connections are served, and clients that do not read.
 #include "daemon/ipc/connection.h"
 
 #include "tests/support/service_fixture.h"
@@ -53,7 +53,8 @@ TEST_CASE("calls after a pending wait are answered after it and in order")
     client.send(framed(get_info));
     run_until_idle(daemon.loop);
     CHECK(client.reply().empty());
-    CHECK(daemon.loop.run_once(0ns) == 0); // Unread replies wake nobody.
+    // A reply that the client has not read does not wake the daemon.
+    CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"items":[{"name":"e"}]})");
 
@@ -109,9 +110,9 @@ TEST_CASE(
     idle_reader.call("CreateEvent", R"({"name":"last"})");
     run_iterations(daemon.loop, 300);
 
-    CHECK(daemon.loop.run_once(0ns) == 0); // The daemon sleeps.
+    CHECK(daemon.loop.run_once(0ns) == 0); // The daemon has nothing to do and sleeps.
     CHECK_FALSE(daemon.service.registry().objects.find("last"_name));
-    // It still serves the client that reads.
+    // The daemon still serves the client that reads.
     CHECK(daemon.request(other, "Status").contains("version"));
 
     std::size_t got = 0;
@@ -183,7 +184,8 @@ TEST_CASE("no more descriptors than those of one reply are held for a client tha
     for (int i = 0; i < 100; ++i) {
         const auto name = "\"n/" + std::to_string(i) + "\"";
         daemon.request(idle_reader, "CreateEvent",
-                       // The daemon passes a wait-only handle and no duplicate.
+                       // With these permissions, Open passes a wait-only handle and not a
+                       // duplicate.
                        R"({"permissions":"0444","name":)" + name + "}");
         list += (i > 0 ? ",{\"name\":" : "{\"name\":") + name + '}';
     }
@@ -195,7 +197,8 @@ TEST_CASE("no more descriptors than those of one reply are held for a client tha
     for (int i = 0; i < 5; ++i)
         idle_reader.call("Open", R"({"items":[)" + list + "]}");
     run_until_idle(daemon.loop);
-    CHECK(held() - before == 100); // 100 descriptors are in flight.
+    // The daemon has one wait-only handle for each of the 100 events.
+    CHECK(held() - before == 100);
 
     for (int i = 0; i < 5; ++i) {
         CHECK(idle_reader.reply().contains("fileDescriptor"));
@@ -230,12 +233,12 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
         at = all.find("\"n/" + std::to_string(i) + "\"", at);
         REQUIRE(at != std::string::npos);
     }
-    CHECK(client.reply().contains("product")); // This reply follows the whole list.
+    CHECK(client.reply().contains("product")); // The reply to GetInfo follows the whole list.
 }
 
 TEST_CASE("a list over many objects without a match yields to other connections")
 {
-    // Matching all of these takes much longer than one iteration.
+    // Matching the pattern against all names takes much longer than one iteration.
     const auto name = std::string(240, 'a');
     const auto pattern = R"({"pattern":"*)" + std::string(120, 'a') + R"(b*"})";
     ServiceFixture daemon;
@@ -255,7 +258,7 @@ TEST_CASE("a list over many objects without a match yields to other connections"
 
     CHECK(count_replies(other) == 1);
     CHECK(client.reply().empty());
-    std::string reply; // A busy machine needs many iterations for a list.
+    std::string reply; // On a busy machine, the list takes many iterations.
     REQUIRE(run_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
     CHECK(reply.contains(end));
 }
@@ -302,7 +305,8 @@ Limits with(Resource resource, std::int64_t most)
     return limits;
 }
 
-// Calls until more replies are queued than the kernel buffers.
+// Sends so many calls that their replies exceed what the kernel buffers. The daemon queues the
+// rest.
 void queue_unread_replies(ServiceFixture& daemon, TestClient& client)
 {
     for (int i = 0; i < 200; ++i)
@@ -356,7 +360,8 @@ TEST_CASE("a long unfinished call counts towards the unread bytes of its user")
     CHECK(second.is_disconnected());
     first.send(framed(R"({"method":"io.evfdd.Status"})"));
     run_until_idle(daemon.loop);
-    CHECK(first.reply().contains("QuotaExceeded")); // The connection stays open.
+    // The connection of the first client stays open.
+    CHECK(first.reply().contains("QuotaExceeded"));
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
 }
 

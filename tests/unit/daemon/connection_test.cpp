@@ -1,4 +1,5 @@
-// The calls, in order, or the disconnect that a connection makes of its bytes.
+// Tests that a connection turns the bytes of its client into calls, in order, or disconnects the
+// client.
 #include "daemon/ipc/connection.h"
 
 #include "tests/support/send_with_fds.h"
@@ -86,7 +87,7 @@ TEST_CASE("a client that shuts down sending gets all its replies, also the one t
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
     CHECK_FALSE(client.is_disconnected());
-    // There is nothing to do, although end of file is pending.
+    // The end of the client's input is pending, but the daemon has nothing to do and sleeps.
     CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"items":[{"name":"e"}]})");
@@ -169,7 +170,7 @@ TEST_CASE("a call of the maximum length is accepted, and one byte more ends the 
 {
     const auto [extra, is_accepted] =
         GENERATE(table<std::size_t, bool>({{0, true}, {1, false}, {100, false}}));
-    // A call that is too long is refused before its end.
+    // The daemon refuses a call that is too long even before the end of the call arrives.
     const bool is_ended = GENERATE(true, false);
     if (is_accepted && !is_ended)
         return;
@@ -180,7 +181,7 @@ TEST_CASE("a call of the maximum length is accepted, and one byte more ends the 
     const auto bytes = is_ended ? framed(call) : call;
     constexpr std::size_t at_a_time = 16 * 1024;
     for (std::size_t at = 0; at < bytes.size(); at += at_a_time) {
-        // Fails once the connection is closed.
+        // The send fails once the daemon has closed the connection, so its result is ignored.
         static_cast<void>(evfd::send(client.socket, std::string_view{bytes}.substr(at, at_a_time)));
         run_iterations(daemon.loop, 2);
     }
@@ -226,10 +227,11 @@ TEST_CASE("descriptors that arrive with a call are closed, and the call is answe
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         REQUIRE(evfd::send(client.socket, framed(get_info), sent));
     }
-    CHECK_FALSE(is_ready(read_end, POLLHUP)); // In flight.
+    // The write end is in flight and therefore still open.
+    CHECK_FALSE(is_ready(read_end, POLLHUP));
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));
-    CHECK(is_ready(read_end, POLLHUP)); // The other end is closed everywhere.
+    CHECK(is_ready(read_end, POLLHUP)); // Every descriptor of the write end is closed.
 }
 
 } // namespace

@@ -42,7 +42,7 @@ TEST_CASE("the processor time between turns is charged to no turn")
     CpuMeter meter{read_cpu};
     const MonotonicTime start{1h};
     meter.begin_turn(start);
-    cpu_now += 1s; // Timers and new clients.
+    cpu_now += 1s; // This time is spent on timers and new clients.
     meter.begin_turn(start + 20s);
     cpu_now += 300us;
     CHECK(meter.cpu_time_of(800ms) == 300us);
@@ -61,7 +61,8 @@ TEST_CASE("a turn that computes for long is charged for all of it")
 {
     CpuMeter meter{read_cpu};
     cpu_now += 1s;
-    CHECK(meter.cpu_time_of(50ms) == 50ms); // The rest of the time was spent between turns.
+    // The turn took 50 ms. The rest of the time was spent between turns.
+    CHECK(meter.cpu_time_of(50ms) == 50ms);
     cpu_now += 50ms;
     CHECK(meter.cpu_time_of(50ms) == 50ms);
 }
@@ -70,7 +71,7 @@ TEST_CASE("a turn never gains time")
 {
     cpu_now = 1s;
     CpuMeter meter{read_cpu};
-    cpu_now = 0s; // The clock of another thread.
+    cpu_now = 0s; // The clock of another thread can show less.
     CHECK(meter.cpu_time_of(10ms) == 0ns);
 }
 
@@ -82,7 +83,7 @@ TEST_CASE("the CPU clock is that of the calling thread")
         while (thread_cpu_time() - other_begin < 20ms) {
         }
     }}.join();
-    CHECK(thread_cpu_time() - begin < 20ms); // This thread slept meanwhile.
+    CHECK(thread_cpu_time() - begin < 20ms); // This thread slept while the other one ran.
 }
 
 } // namespace

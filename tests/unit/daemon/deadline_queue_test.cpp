@@ -22,7 +22,7 @@ struct DeadlineQueueFixture {
     DeadlineQueue::Deadline add(nanoseconds when, std::string what, Clock clock = Clock::monotonic)
     {
         return queue.add(clock, when, payer, [this, when, clock, what] {
-            CHECK(now_on(clock) >= when); // Never early.
+            CHECK(now_on(clock) >= when); // A deadline never runs early.
             ran += what;
         });
     }
@@ -196,7 +196,8 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
     wait_until(Clock::monotonic, when);
     CHECK(*fixture.loop.run_once(0ns) == 1);
     CHECK(ran_count > 0);
-    CHECK(ran_count <= 10); // Other work runs in between.
+    // The other deadlines run in later iterations, so that other work runs in between.
+    CHECK(ran_count <= 10);
     while (all.size() > 100)
         all.pop_back();
     CHECK(run_until(fixture.loop, [&] { return ran_count == 100; }));
@@ -232,7 +233,7 @@ TEST_CASE("a clock is prepared once, and not without the capability")
     DeadlineQueueFixture fixture;
     CHECK(fixture.queue.prepare(Clock::monotonic));
     const auto a = fixture.add(soon(1ms), "a");
-    CHECK(fixture.queue.prepare(Clock::monotonic)); // Preparing twice loses nothing.
+    CHECK(fixture.queue.prepare(Clock::monotonic)); // Preparing the clock again loses no deadline.
     CHECK(fixture.runs("a"));
 
     const int error = probe::in_child([] {
@@ -248,7 +249,7 @@ TEST_CASE("a clock is prepared once, and not without the capability")
 
 TEST_CASE("each change of the wall clock is reported once while the clock has deadlines")
 {
-    // The test polls the clock, or the timer fires.
+    // The queue notices a change of the clock when the test polls it, or when its timer fires.
     const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime};
@@ -302,13 +303,13 @@ TEST_CASE("a change of the wall clock before the first deadline is not reported"
 
 TEST_CASE("no timer stays armed when a change of the wall clock cancels the last deadline")
 {
-    // The test polls the clock, or the timer fires.
+    // The queue notices a change of the clock when the test polls it, or when its timer fires.
     const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     EventLoop loop;
     int deliveries = 0;
     std::optional<DeadlineQueue> table;
-    // Declared after the queue, since it must be destroyed first.
+    // A deadline must be destroyed before its queue, so it is declared after the queue.
     std::optional<DeadlineQueue::Deadline> only;
     table.emplace(loop, [&] { ++deliveries; }, [](uid_t, nanoseconds) {}, [&] { only.reset(); });
     REQUIRE(table->prepare(Clock::realtime));

@@ -89,7 +89,8 @@ TEST_CASE("a missing, wrong, unknown or repeated field is reported by name")
         {"Wait", R"({"items":[{"name":"a"}],"timeoutNSec":-1})", "timeoutNSec"},
         {"Wait", R"({"items":[{"name":"a"}],"require":"some"})", "require"},
         {"Wait", R"({"items":[{"name":"a"}],"hold":true})", "hold"},
-        {"Wait", R"({"items":[{"name":"a","until":"clear"}]})", "until"}, // Not supported yet.
+        // The field "until" is not supported yet.
+        {"Wait", R"({"items":[{"name":"a","until":"clear"}]})", "until"},
         {"Unsubscribe", R"({"subscription":"x"})", "subscription"},
         {"Unsubscribe", R"({"subscription":"00000000000000000000000000000000"})", "subscription"},
         {"Acknowledge", R"({"subscription":"x"})", "subscription"},
@@ -141,7 +142,7 @@ TEST_CASE("a refused call polls no timer")
                                                    .after = 1ms,
                                                    .sets = "a"_name,
                                                    .permissions = "0600"_permissions}));
-    wait_until(Clock::monotonic, begin + 10ms); // The loop does not run.
+    wait_until(Clock::monotonic, begin + 10ms); // The timer expires now, but the loop does not run.
     auto& event = *service.registry().objects.find("a"_name)->event();
 
     CHECK_FALSE(service.handle(by_other, protocol::Disarm{names({"t"})}));

@@ -10,7 +10,7 @@
 namespace evfd::daemon {
 namespace {
 
-// An eventfd that others write and read, and what its watch reports.
+// An eventfd, its edge watch, and a record of what the watch reported.
 struct WatchedEventfd {
     Result<void> arm(EdgeMask mask)
     {
@@ -28,7 +28,7 @@ struct WatchedEventfd {
 
     EventLoop epoll;
     UniqueFd fd = *make_eventfd(0, Counter::plain);
-    EdgeWatch watch; // Destroyed before the descriptor.
+    EdgeWatch watch; // Declared after fd, so that the watch is destroyed first.
     int reported = 0;
     bool saw_full_counter = false;
 };
@@ -40,7 +40,7 @@ TEST_CASE("an edge watch for readable edges reports sets and no reads")
     REQUIRE(event.arm(EdgeMask::readable));
     CHECK(event.watch.reports(EdgeMask::readable));
     CHECK_FALSE(event.watch.reports(EdgeMask::any));
-    CHECK(event.take_reported() == 1); // Available tokens produce an edge.
+    CHECK(event.take_reported() == 1); // Tokens that exist when the watch is armed produce an edge.
     REQUIRE(take(event.fd));
     CHECK(event.take_reported() == 0);
     REQUIRE(add(event.fd, 1));
@@ -72,7 +72,7 @@ TEST_CASE("an edge watch that becomes one for all edges keeps a pending edge")
     REQUIRE(add(event.fd, 1));
     REQUIRE(event.arm(EdgeMask::any));
     CHECK(event.take_reported() == 1);
-    REQUIRE(event.arm(EdgeMask::readable)); // Reports all edges already.
+    REQUIRE(event.arm(EdgeMask::readable)); // The watch keeps reporting all edges.
     CHECK(event.watch.reports(EdgeMask::any));
 }
 

@@ -7,7 +7,7 @@
 namespace evfd::daemon {
 namespace {
 
-// An edge watcher whose deliveries the loop counts, and two objects.
+// Two objects, and an edge watcher whose deliveries are counted.
 struct EdgeWatcherFixture {
     Object make_object(std::uint64_t serial)
     {
@@ -18,9 +18,11 @@ struct EdgeWatcherFixture {
     void watch(EdgeMask mask)
     {
         REQUIRE(watcher.watch(name, watched, watched.watch, eventfd, mask));
-        watcher.collect(1); // The first edge of a watch for all edges means nothing.
+        // The first edge of a watch for all edges means nothing, so it is dropped.
+        watcher.collect(1);
     }
-    // Returns the names of the collected edges; a signalled one is marked by a star.
+    // Returns the names of the events with a collected edge. A star marks an edge that the daemon
+    // signalled locally.
     std::string collect()
     {
         std::string text;

@@ -15,12 +15,12 @@ UniqueFd event(unsigned initial = 0)
     return *make_eventfd(initial, Counter::plain);
 }
 
-// An eventfd and its watch, which counts its calls.
+// An eventfd and a watch that counts the calls of its callback.
 struct Watched {
     explicit Watched(EventLoop& loop, unsigned initial = 1)
         : fd{event(initial)}, watch{*loop.watch(fd, EPOLLIN, [this](std::uint32_t) {
               ++calls;
-              if (const auto last = then) // A copy, since the call may destroy this object.
+              if (const auto last = then) // Calls a copy, since the call can destroy this object.
                   last();
           })}
     {
@@ -28,7 +28,7 @@ struct Watched {
     int calls = 0;
     std::function<void()> then;
     UniqueFd fd;
-    EventLoop::Watch watch; // Declared after fd, since it must be destroyed first.
+    EventLoop::Watch watch; // Declared after fd, so that the watch is destroyed first.
 };
 
 TEST_CASE("a loop without work ends its iteration after the timeout")
@@ -180,7 +180,7 @@ TEST_CASE("a moved watch is called once and destroyed once")
     auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
     {
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
-        // The replaced watch ends with the moved-from object at the latest.
+        // At the latest, the watch that `second` had ends together with `first`.
         second = std::move(first);
         run_iterations(loop, 1);
         CHECK(ones == 1);
@@ -258,7 +258,7 @@ TEST_CASE("a deferred task runs at the end of the iteration, and one that it def
 
     run_iterations(loop, 1);
     CHECK(ran == "ab");
-    REQUIRE(loop.run_once(20s)); // Does not block.
+    REQUIRE(loop.run_once(20s)); // The call does not block.
     CHECK(ran == "abc");
 }
 
@@ -322,7 +322,7 @@ TEST_CASE("an inner loop that is watched through 500 foreign epolls can be watch
         if (::epoll_ctl(theirs.get(), EPOLL_CTL_ADD, handles.back().get(), &wanted) < 0)
             failed = errno;
     }
-    REQUIRE(failed == EINVAL); // The kernel allows no more paths.
+    REQUIRE(failed == EINVAL); // The kernel allows no more paths of nested epolls.
 
     EventLoop outer;
     EventLoop inner;
@@ -334,8 +334,8 @@ TEST_CASE("an inner loop that is watched through 500 foreign epolls can be watch
     CHECK(calls == 1);
 }
 
-// Runs `scene` in a child process, since its effects cannot be undone. Returns 0 or the failed
-// line.
+// Runs `scene` in a child process, since its effects cannot be undone. Returns 0, or the number of
+// the line that failed.
 template <class Scene>
 int without_room_in_epoll_sets(Scene scene)
 {
@@ -410,7 +410,7 @@ TEST_CASE("changing an unsupported watch is a fault and leaves the watch unchang
 {
     EventLoop loop;
     Watched watched{loop};
-    // EPOLLEXCLUSIVE is allowed only for a new watch.
+    // epoll_ctl(2) allows EPOLLEXCLUSIVE only for a new watch.
     const auto changed = watched.watch.change(EPOLLIN | EPOLLEXCLUSIVE);
     REQUIRE_FALSE(changed);
     CHECK(changed.error().error == EINVAL);

@@ -24,8 +24,8 @@ void make_blocking(const UniqueFd& fd)
 
 TEST_CASE("an incrementer adds one to each of many eventfds")
 {
-    const auto event_count =
-        GENERATE(0U, 1U, 127U, 128U, 129U, 300U); // Around the size of a batch.
+    // The numbers are around the size of a batch.
+    const auto event_count = GENERATE(0U, 1U, 127U, 128U, 129U, 300U);
     const auto incrementer = make_incrementer();
     std::vector<UniqueFd> events;
     std::vector<int> fds;

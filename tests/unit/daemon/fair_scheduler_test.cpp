@@ -8,7 +8,8 @@
 namespace evfd::daemon {
 namespace {
 
-// Connections with endless calls, served one at a time.
+// A fair scheduler, and connections that each have a given number of calls. A served connection
+// makes one call.
 struct SchedulerFixture {
     explicit SchedulerFixture(std::int64_t calls)
     {
@@ -41,7 +42,7 @@ struct SchedulerFixture {
     EventLoop loop;
     Quota quota{default_limits};
     FairScheduler scheduler{loop, quota, [this](std::uint64_t connection) { serve(connection); }};
-    nanoseconds call_duration{0}; // For each call.
+    nanoseconds call_duration{0}; // The time that each call takes.
     std::map<std::uint64_t, uid_t> owners;
     std::map<std::uint64_t, int> calls_left;
     std::vector<std::uint64_t> served;
@@ -81,7 +82,8 @@ TEST_CASE("a time budget that is used up ends the turn of its user")
 
     run_iterations(fixture.loop, 1);
 
-    CHECK_FALSE(fixture.scheduler.is_throttled(alice)); // The next iteration has begun.
+    // The next iteration has begun, with a new budget.
+    CHECK_FALSE(fixture.scheduler.is_throttled(alice));
     CHECK(fixture.scheduler.budget_for(alice).time == nanoseconds{max_user_time});
 }
 
@@ -119,7 +121,7 @@ TEST_CASE("a turn during which the daemon was stopped leaves no debt for that ti
     SchedulerFixture fixture{100};
     run_iterations(fixture.loop, 1);
     fixture.scheduler.charge_turn(alice, 1, 24h);
-    run_iterations(fixture.loop, 500); // A debt for the whole time would last twice as long.
+    run_iterations(fixture.loop, 500); // A debt for the whole time would last twice that time.
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
@@ -135,7 +137,7 @@ TEST_CASE("a new user waits while other users wait")
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
-// More users with endless calls than one iteration has time for.
+// The number of users in the crowd. One iteration has no time for so many.
 constexpr uid_t crowd_size = 300;
 
 void enqueue_crowd(SchedulerFixture& fixture)
@@ -161,7 +163,7 @@ TEST_CASE("an idle user is served in the next iteration, however many others wai
     enqueue_crowd(fixture);
     for (uid_t served = 0; served < crowd_size;) // Serves each user once.
         served += static_cast<uid_t>(fixture.served_in_next_iteration().size());
-    // Each iteration serves a user that was not served before.
+    // Each iteration begins with a user that was not served before.
     for (int iteration = 0; iteration < 1'000; ++iteration) {
         const auto new_connection = crowd_size + static_cast<std::uint64_t>(iteration);
         fixture.enqueue(static_cast<uid_t>(20'000 + iteration), new_connection, 1);
@@ -205,7 +207,7 @@ TEST_CASE("users of one account have one share together")
     fixture.enqueue(100'000, 1, 1);
     fixture.enqueue(100'001, 2, 1);
     fixture.enqueue(165'535, 3, 1);
-    fixture.enqueue(165'536, 4, 1); // This uid is in no range.
+    fixture.enqueue(165'536, 4, 1); // This uid is in no subordinate range.
     CHECK(fixture.served_in_next_iteration() == Served{1, 2, 4});
     CHECK(fixture.served_in_next_iteration() == Served{3});
 }

@@ -32,7 +32,7 @@ UniqueFd event()
     return *std::move(fd);
 }
 
-// Identifies the open file of an eventfd.
+// Returns the kernel's id of the eventfd, which is the same for all of its descriptors.
 std::string file_of(const UniqueFd& eventfd)
 {
     const auto file = probe::fdinfo(eventfd, "eventfd-id");
@@ -62,7 +62,7 @@ struct ReopenedStash {
     std::map<Id, FdStash::Stored> stored;
 };
 
-// Sends a foreign or truncated message.
+// Sends a message that no stash has written, such as a truncated one.
 void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
 {
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
@@ -82,9 +82,11 @@ void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
     REQUIRE(::sendmsg(end.get(), &message, MSG_DONTWAIT) >= 0);
 }
 
-// A stash, the descriptors that it stores, and the open files to be found again.
+// A stash, the descriptors that are stored in it, and the eventfds that a successor must find
+// there.
 struct StashFixture {
-    // More than the fixture needs, since other descriptors in flight of this user count as well.
+    // The limit exceeds what the fixture needs, because all descriptors in flight of this user
+    // count towards it.
     StashFixture() { require_descriptors(5'000); }
     void store(Id id)
     {
@@ -98,7 +100,8 @@ struct StashFixture {
         stored.erase(id);
         files.erase(id);
     }
-    // Ends the owner. Its successor finds all stored descriptors.
+    // Opens the stash again, as the successor of a crashed daemon does. Checks that all stored
+    // descriptors are found.
     void reopen()
     {
         auto ends = duplicate_ends(stash);
@@ -114,7 +117,7 @@ struct StashFixture {
         stash = *std::move(again.result);
         stored = std::move(again.stored);
     }
-    // Returns the number of descriptors in flight beyond the wanted ones.
+    // Returns the number of descriptors in flight that are not wanted any more.
     std::size_t surplus() const { return stash.in_flight() - stash.size(); }
 
     FdStash stash = created();
@@ -151,7 +154,7 @@ TEST_CASE("opening a stash consumes nothing and can be repeated")
         fixture.reopen();
 }
 
-// Returns whether this process has the descriptor number.
+// Returns whether the number is that of an open descriptor of this process.
 bool is_open(int fd)
 {
     return ::fcntl(fd, F_GETFD) >= 0;
@@ -220,7 +223,7 @@ TEST_CASE("a descriptor that cannot be stored is closed")
     require_descriptors(5'000);
     auto stash = created();
     std::vector<FdStash::Stored> stored;
-    for (Id id = 1;; ++id) { // Without compaction, until the send buffer is full.
+    for (Id id = 1;; ++id) { // The stash is not compacted, so its send buffer becomes full.
         auto fd = event();
         const auto number = fd.get();
         auto one = stash.store(id, std::move(fd));
@@ -254,9 +257,9 @@ TEST_CASE("a rewritten message has the descriptors, not their reused numbers")
     std::vector<UniqueFd> others;
     for (Id id = 1; id <= 100; id += 2) {
         fixture.remove(id);
-        others.push_back(event()); // Gets the number of the closed descriptor.
+        others.push_back(event()); // The new eventfd gets the number of the closed descriptor.
     }
-    fixture.stash.compact(max_descriptors_per_message); // Rewrites all messages.
+    fixture.stash.compact(max_descriptors_per_message); // This compaction rewrites all messages.
     CHECK(fixture.surplus() == 0);
     fixture.reopen();
 }
@@ -326,7 +329,7 @@ TEST_CASE("the number of a removed descriptor can be used for another")
     for (Id id = 1; id <= 1'000; ++id) {
         fixture.store(id);
         if (id % 2 == 0)
-            fixture.remove(id); // The next descriptor gets its number.
+            fixture.remove(id); // The next descriptor gets the number of the removed one.
         fixture.stash.compact();
     }
     fixture.reopen();
@@ -340,7 +343,7 @@ TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
         fixture.stash.compact();
     }
     for (int round = 0; round < 5; ++round) {
-        // A crash during a compaction leaves such second copies.
+        // Stores some descriptors a second time, as a crash during a compaction leaves them.
         for (Id id = 1; id <= 500; id += 3)
             REQUIRE(fixture.stash.store(id, *duplicate(fixture.stored.at(id).fd())));
         fixture.reopen();
@@ -409,7 +412,7 @@ TEST_CASE("opening without room for all descriptors reports how many are unread 
     CHECK(counts[0] > 100);
     CHECK(counts[1] > 0);
     CHECK(counts[0] + counts[1] == many);
-    fixture.reopen(); // This process can receive all of them.
+    fixture.reopen(); // Unlike the child, this process can receive all descriptors.
 }
 
 TEST_CASE("unwanted descriptors take no more room than one message holds")
@@ -467,7 +470,7 @@ TEST_CASE("a foreign or truncated message is reported and does not hide the othe
     CHECK(file_of(again.stored.at(2).fd()) == file_of(last->fd()));
 
     std::vector<FdStash::Stored> others;
-    for (Id id = 100; id < 400; ++id) { // Foreign messages are dropped in time.
+    for (Id id = 100; id < 400; ++id) { // Later compactions drop the foreign messages.
         auto one = again.result->store(id, event());
         REQUIRE(one);
         others.push_back(*std::move(one));

@@ -1,5 +1,5 @@
-// A daemon with a descriptor of another kind, for any reason. Each call that needs it is refused,
-// and all others work.
+// Tests a daemon that has, for whatever reason, a descriptor of the wrong kind. Each call that
+// needs this descriptor is refused, and all other calls work.
 #include "common/timerfd.h"
 #include "tests/support/service_fixture.h"
 
@@ -8,7 +8,8 @@
 namespace evfd::daemon {
 namespace {
 
-// Returns a descriptor that can be neither read, watched nor incremented, and is no timer.
+// Returns a descriptor of the wrong kind: it can be neither read, watched nor incremented, and it
+// is no timer.
 UniqueFd foreign()
 {
     UniqueFd fd{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
@@ -21,7 +22,8 @@ void make_foreign(const UniqueFd& fd)
     REQUIRE(::dup3(foreign().get(), fd.get(), O_CLOEXEC) == fd.get());
 }
 
-// Returns a daemon with an event "e" and bob's event "odd", whose descriptor is foreign.
+// Returns a daemon with an event "e" and bob's event "odd". The descriptor of "odd" is of
+// the wrong kind.
 std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permissions)
 {
     auto daemon = std::make_unique<ServiceFixture>();
@@ -33,7 +35,7 @@ std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permission
                           R"({"name":"odd","mode":"auto","permissions":")" + permissions + R"("})")
                 .contains("true"));
     auto& event = *daemon->service.registry().objects.find("odd"_name)->event();
-    REQUIRE(event.share()); // The event is shared from now on.
+    REQUIRE(event.share()); // From now on the event counts as opened by a client.
     make_foreign(event.fd());
     return daemon;
 }
@@ -91,7 +93,8 @@ TEST_CASE("a Set that fails after a part of its tokens was added adds no more on
         fixture->create(name, name == "unopened" ? Mode::manual : Mode::semaphore);
     for (const auto* name : {"s", "odd", "more"})
         REQUIRE(fixture->event(name).share());
-    make_foreign(fixture->event("odd").fd()); // The stash has the eventfd, not the number.
+    // Makes the daemon's descriptor refer to another file. The stash still has the eventfd.
+    make_foreign(fixture->event("odd").fd());
     fixture->state_store.commit();
 
     CHECK(verdict(fixture->registry.set(fixture->owner.peer, set_items(all, 3))) ==
@@ -101,7 +104,7 @@ TEST_CASE("a Set that fails after a part of its tokens was added adds no more on
     CHECK(fixture->event("more").count() == 0U);
     CHECK_FALSE(fixture->event("unopened").is_set());
     if (is_answered)
-        fixture->state_store.commit(); // No reply is sent before.
+        fixture->state_store.commit(); // A reply is sent only after a commit.
     fixture = crash_and_restart(std::move(fixture));
     CHECK(fixture->event("s").count() == 3U);
     for (const auto* name : {"odd", "more", "unopened"})
@@ -110,7 +113,7 @@ TEST_CASE("a Set that fails after a part of its tokens was added adds no more on
 
 TEST_CASE("a monitor reports its access to an event that cannot be watched")
 {
-    auto daemon = with_foreign_event("0602"); // Others may set it, so they see it.
+    auto daemon = with_foreign_event("0602"); // Others may set the event, so they see it.
     auto client = daemon->connect();
     REQUIRE(daemon->request(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
     REQUIRE(client.reply().contains("ready"));
@@ -122,7 +125,8 @@ TEST_CASE("a monitor reports its access to an event that cannot be watched")
     CHECK(client.reply().contains(R"("change":"changed")"));
 }
 
-// Subscribes the owner with a foreign descriptor on the daemon's side.
+// Subscribes the owner to the object. Replaces the daemon's descriptor of the subscription by one
+// of the wrong kind.
 Token subscribe_foreign(RegistryFixture& fixture, std::string_view name)
 {
     const auto opened = fixture.registry.open(fixture.owner, names({name}));

@@ -1,4 +1,4 @@
-// Held tokens of a connection or a session, which return once when it ends.
+// Tests tokens that a connection or a session holds. They return once, when their holder ends.
 #include "tests/support/policy_fixture.h"
 #include "tests/support/service_fixture.h"
 
@@ -41,7 +41,7 @@ std::string hold(ServiceFixture& daemon, TestClient& client, std::string_view na
         fmt::format(R"({{"items":[{{"name":"{}"}}],"hold":"session"{}}})", name, more));
 }
 
-// True for a held token and for a consumed one.
+// Returns whether the reply reports one token of the event, held or consumed.
 bool has_fired(const std::string& reply, std::string_view name = "s")
 {
     return reply.starts_with(
@@ -154,7 +154,7 @@ TEST_CASE("a hold requires the permission to set, from the object and from the p
     REQUIRE(hold(daemon, other, "x").empty());
     daemon.service.set_policy(make_policy("\"\" bob -s"));
     run_until_idle(daemon.loop);
-    CHECK(other.reply().contains(R"("access":"set")")); // The pending wait ends.
+    CHECK(other.reply().contains(R"("access":"set")")); // The new policy ends the pending wait.
     const auto by_policy = "the policy of this machine does not let you take from"s;
     CHECK(hold(daemon, other, "s").contains(by_policy));
     CHECK(hold(daemon, other, "later").contains(by_policy));
@@ -291,7 +291,7 @@ TEST_CASE("a hold counts towards its user's waits and is refused beyond the limi
     CHECK(daemon
               .request(second, "Wait",
                        R"({"items":[{"name":"s"},{"name":"x"}],"hold":"session","timeoutNSec":0})")
-              .contains("QuotaExceeded")); // The quota counts one for each name.
+              .contains("QuotaExceeded")); // Each name of the wait counts towards the quota.
     CHECK(has_fired(hold(daemon, second)));
 }
 
@@ -326,7 +326,7 @@ TEST_CASE("one connection holds at most as many tokens as a call can have names"
     CHECK(tokens(*daemon) == 998);
 }
 
-// Across a restart.
+// The tests below crash and restart the daemon.
 
 TEST_CASE("a session keeps its hold across a crash and returns it once")
 {

@@ -1,4 +1,4 @@
-// Ids of objects: none is ever given twice, and a call that names one means no other object.
+// Tests the ids of objects: no id is given twice, and a call with an id acts on no other object.
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/service_fixture.h"
 
@@ -80,10 +80,11 @@ TEST_CASE("ids are reserved long before they are used, so a failed commit repeat
     for (int i = 0; i < 3'000; ++i)
         last = fixture->registry.ids.next();
     fixture->state_store.commit();
-    for (int i = 0; i < 2'000; ++i) // More than the first record has.
+    for (int i = 0; i < 2'000; ++i) // These are more ids than the first record reserves.
         last = fixture->registry.ids.next();
 
-    fixture = crash_and_restart(std::move(fixture)); // Without another commit.
+    // The daemon crashes before another commit.
+    fixture = crash_and_restart(std::move(fixture));
 
     CHECK(fixture->registry.ids.next() > last);
 }
@@ -108,7 +109,7 @@ TEST_CASE("ids that a lost commit reserved are not given again, by any later dae
           std::vector<std::string>{"the end of the journal is damaged: its last commits are lost"});
     CHECK(fixture->registry.objects.find("e"_name));
     CHECK(fixture->registry.ids.next() > last);
-    // Killed before it commits anything but its recovery.
+    // This daemon is killed before it commits anything except its recovery.
     fixture = crash_and_restart(std::move(fixture));
     CHECK(fixture->warnings.empty());
     CHECK(fixture->registry.ids.next() > last);
@@ -158,11 +159,12 @@ TEST_CASE("an object with an id that no daemon assigns is dropped and logged, an
     CHECK_FALSE(fixture->registry.objects.find("e"_name));
     CHECK(fixture->registry.objects.find("kept"_name));
     CHECK(fixture->state_store.stored_fds() == 0);
-    REQUIRE(fixture->recovered.warnings.size() == 2); // The first tells which ids follow.
+    REQUIRE(fixture->recovered.warnings.size() == 2); // The first warning says which ids follow.
     CHECK(fixture->recovered.warnings[1] ==
           "event 'e' of uid 2001 is lost: no daemon assigns its id");
     fixture = commit_crash_and_restart(std::move(fixture));
-    // The label of the stored descriptor lasts until the stash is compacted.
+    // The stash has the damaged id until it is compacted, so the warning about new ids can be
+    // repeated.
     CHECK(std::ranges::none_of(fixture->recovered.warnings,
                                [](const auto& warning) { return warning.contains("is lost"); }));
 }
@@ -222,7 +224,7 @@ TEST_CASE("a timer is armed and disarmed by its id alone, and not created by it"
     CHECK(object(*fixture, "t").timer()->is_armed());
 
     REQUIRE(registry.delete_objects(fixture->owner.peer, names({"t"})));
-    // The name now belongs to an event. The error is Replaced all the same.
+    // The name now belongs to an event, and the error is still Replaced.
     fixture->create("t", Mode::manual);
     CHECK(verdict(registry.arm(fixture->owner, request)) == "Replaced");
 }

@@ -15,13 +15,13 @@
 namespace evfd::daemon {
 namespace {
 
-constexpr std::size_t page = 4096; // Precedes the first frame.
+constexpr std::size_t page = 4096; // The size of the first page, which precedes the first frame.
 
 using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
 
 struct Operation {
     Journal::Key key;
-    std::optional<std::string> text; // None if the record is erased.
+    std::optional<std::string> text; // Absent if the operation erases the record.
 };
 using Operations = std::vector<Operation>; // The operations of one commit.
 
@@ -129,7 +129,7 @@ struct History {
             ends.push_back(page + journal.bytes());
         }
     }
-    // Returns the state after the first `commits` without `skipped`.
+    // Returns the state after the first `commits` commits, leaving out the commit `skipped`.
     State state(std::size_t commits, std::size_t skipped = SIZE_MAX) const
     {
         State state;
@@ -231,7 +231,7 @@ TEST_CASE("a journal that is cut at any byte equals the state after one of its c
         REQUIRE(cut.state() == state);
         REQUIRE(cut.found.damaged_bytes == 0);
         REQUIRE(cut.found.last == commits);
-        if (size > page) // Otherwise the page with the number of commits may be cut as well.
+        if (size > page) // A smaller size can also cut the page with the number of commits.
             REQUIRE(cut.found.is_missing_tail == (commits < 14));
 
         cut.result->put({77, 7}, "later");
@@ -347,7 +347,7 @@ TEST_CASE("bytes after the last commit are never overwritten into a wrong record
         auto garbage = rng.text(0);
         for (std::size_t i = 0; i < length; ++i)
             garbage += static_cast<char>(1 + rng.below(255));
-        if (rng.one_in(2)) // The beginning of a frame.
+        if (rng.one_in(2)) // The garbage begins like a frame.
             garbage.replace(0, std::min<std::size_t>(length, 4), "fram",
                             std::min<std::size_t>(length, 4));
         const auto end = static_cast<off_t>(history.ends.back());
@@ -366,7 +366,7 @@ TEST_CASE("bytes after the last commit are never overwritten into a wrong record
         const ReopenedJournal second{copy_of(history.journal.memfd())};
         REQUIRE(second.state() == state);
         REQUIRE(second.found.truncated_bytes == 0);
-        // The damage was reported once, and no commit is missing.
+        // The damage was reported at the first opening only, and no commit is missing.
         REQUIRE(second.found.damaged_bytes == 0);
     }
 }
@@ -491,7 +491,7 @@ TEST_CASE(
 
 TEST_CASE("commits beyond the highest number restart the count, and none is lost")
 {
-    // The first commit has the highest number minus this.
+    // The number of the first commit is the highest number minus this value.
     const auto before = GENERATE(range(0, 4));
     const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
     auto journal = created();
@@ -531,7 +531,7 @@ TEST_CASE("a read-only journal is refused")
     REQUIRE(journal.commit());
     Journal::Contents found;
     const bool is_to_be_mended = GENERATE(false, true);
-    if (is_to_be_mended) // The head of the frame.
+    if (is_to_be_mended) // Damages the first page, which open() then has to write again.
         REQUIRE(::pwrite(journal.memfd().get(), "x", 1, 0) == 1);
 
     const auto opened = Journal::open(read_only(journal.memfd()), found);

@@ -17,7 +17,7 @@
 namespace evfd::daemon {
 namespace {
 
-// A stand-in for journald. It receives the daemon's log while it lives.
+// A stand-in for journald. It receives the daemon's log as long as the object exists.
 class FakeJournald {
 public:
     FakeJournald()
@@ -44,7 +44,7 @@ public:
         socket_ = {};
         ::unlink(path_.c_str());
     }
-    // Returns one entry, or an empty string.
+    // Returns the next log entry, or an empty string if there is none.
     std::string next() const
     {
         std::array<char, 8192> bytes{};
@@ -59,7 +59,7 @@ private:
     std::shared_ptr<spdlog::logger> before_ = spdlog::default_logger();
 };
 
-// Captures standard error while it lives.
+// Captures the standard error of this process as long as the object exists.
 class CapturedStderr {
 public:
     CapturedStderr()
@@ -145,7 +145,7 @@ TEST_CASE("a full journal socket blocks nobody and later gets the number of lost
 {
     const FakeJournald journald;
     const CapturedStderr standard_error;
-    constexpr int many = 10'000; // More than any queue of datagrams.
+    constexpr int many = 10'000; // These are more lines than a socket can queue.
     for (int i = 0; i < many; ++i)
         spdlog::info("line {}", i);
     int read = 0;

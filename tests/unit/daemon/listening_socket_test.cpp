@@ -24,7 +24,7 @@ bool can_connect(const std::string& path)
     return connect_path(socket, path) == 0;
 }
 
-// Returns the error of listening at the path, or an empty string.
+// Listens at the path. Returns the text of the error, or an empty string on success.
 std::string error_text(const std::string& path)
 {
     try {
@@ -74,7 +74,7 @@ TEST_CASE("a stale socket is replaced")
 {
     const TemporaryDirectory directory;
     const auto path = directory / "socket";
-    bound(path, SOCK_STREAM); // The socket is closed at once.
+    bound(path, SOCK_STREAM); // The socket is closed at once, and its file remains.
     REQUIRE(exists(path));
     const ListeningSocket socket{path, 0600, KernelFeatures{}};
     CHECK(can_connect(path));
@@ -151,7 +151,8 @@ TEST_CASE("a socket file that another program replaced is not removed")
     const auto path = directory / "socket";
     {
         const ListeningSocket socket{path, 0600, KernelFeatures{}};
-        // Otherwise its inode number could be used again.
+        // Renames the file instead of deleting it: a new file could get the inode number of a
+        // deleted one.
         std::filesystem::rename(path, path + ".moved");
         std::ofstream{path} << "foreign";
     }

@@ -14,7 +14,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Receives the daemon's log while it lives.
+// Captures the daemon's log as long as the object exists.
 class CapturedLog {
 public:
     CapturedLog()
@@ -91,7 +91,8 @@ TEST_CASE("a limited kind of line cannot suppress another kind")
 {
     const CapturedLog captured;
     log::Limited limited;
-    constexpr std::int64_t many = 10'000; // More than 500 seconds allow.
+    // These are more lines than the limit allows in 500 seconds.
+    constexpr std::int64_t many = 10'000;
     for (std::int64_t i = 0; i < many; ++i)
         limited.warn({}, "filled {}", i);
     CHECK(captured.lines() < many);

@@ -13,7 +13,7 @@ struct TestMonitor {
     Delivery* delivery;
     std::int64_t last = 0;
 
-    // Takes all pending events as text: "present a; ready".
+    // Takes the pending events, at most `at_most`, and returns them as text: "present a; ready".
     std::string take_events(std::size_t at_most = 100'000)
     {
         std::string text;
@@ -83,7 +83,7 @@ TEST_CASE("a monitor reports the state first, then that it is ready, then every 
     run_until_idle(fixture.loop);
     CHECK(*monitor.wakeups == 1);
     CHECK(monitor.take_events() == "changed b");
-    REQUIRE(take(client)); // Clears the event on the descriptor.
+    REQUIRE(take(client)); // Clears the event through the client's descriptor.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "changed b");
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"a"}, 1)));
@@ -137,7 +137,8 @@ TEST_CASE("a change during the initial state is reported once, as state or after
 TEST_CASE("several changes of an object are reported as one to a slow reader")
 {
     struct Case {
-        std::string what; // c: create, s: set, r: permissions, d: delete.
+        // Each letter is a change: c for create, s for set, r for permissions, d for delete.
+        std::string what;
         bool existed_before;
         std::string events;
     };
@@ -334,8 +335,8 @@ TEST_CASE("a monitor reports that a timer is armed, expires, is disarmed and is 
     arm({.name = "t"_name, .after = 1h});
     CHECK(monitor.take_events() == "created t");
     arm({.name = "t"_name, .after = 1ns});
-    CHECK(monitor.take_events() == "changed t"); // Rearmed.
-    CHECK(next() == "changed t");                // Expired.
+    CHECK(monitor.take_events() == "changed t"); // The timer was armed again.
+    CHECK(next() == "changed t");                // The timer expired.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
     arm({.name = "t"_name, .interval = 2ms});
@@ -428,7 +429,8 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     for (auto* one : {&monitor, &other, &pattern_monitor})
         one->take_events();
     const auto events = [&] {
-        // Reported in the next iteration at the earliest, since more may follow.
+        // A change of waiters is reported in the next iteration at the earliest, since more can
+        // follow.
         CHECK(monitor.take_events().empty());
         run_until_idle(fixture.loop);
         CHECK(other.take_events().empty());
@@ -459,7 +461,7 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     pattern_monitor.monitor.reset();
     run_until_idle(fixture.loop);
     wait = begin_wait(fixture, {"p"});
-    CHECK_FALSE(fixture.loop.has_deferred()); // There is no monitor to report to.
+    CHECK_FALSE(fixture.loop.has_deferred()); // Without a monitor, nothing is to be reported.
 }
 
 TEST_CASE("a wait for very many names is reported in parts, each name in its turn")
@@ -484,7 +486,8 @@ TEST_CASE("a wait for very many names is reported in parts, each name in its tur
         run_iterations(fixture.loop, 1);
     }
     CHECK(iterations > 1);
-    CHECK(watchers.front().take_events(1) == "resync"); // The earlier events were not read.
+    // The resync replaces the earlier events, which the monitor did not read.
+    CHECK(watchers.front().take_events(1) == "resync");
 }
 
 TEST_CASE("the watches of ended monitors are released in parts")
@@ -509,7 +512,8 @@ TEST_CASE("the watches of ended monitors are released in parts")
     all.monitor.reset();
     run_iterations(fixture.loop, 1);
     CHECK(watched() > timers / 2); // The release is spread over several iterations.
-    some.monitor.reset();          // The sweep may have passed the objects of this monitor already.
+    // The release of the first monitor's watches can have passed the objects of this monitor.
+    some.monitor.reset();
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);
     later.monitor.reset();
@@ -527,7 +531,7 @@ TEST_CASE("a timer of one nanosecond is polled for a monitor at most once a mill
     const auto start = now_on(Clock::monotonic);
     for (int i = 0; i < 20; ++i)
         REQUIRE(fixture.loop.run_once(20s));
-    // Twenty polls, at least 1 ms apart, take longer than 10 ms.
+    // Twenty polls that are at least 1 ms apart take longer than 10 ms.
     CHECK(now_on(Clock::monotonic) >= start + 10ms);
     CHECK(*monitor.wakeups <= 22);
 }

@@ -1,4 +1,5 @@
-// The check itself, whatever the build: the classes of this file are not the daemon's.
+// Tests the check for reentrancy in every build. This file uses the check with its own classes
+// only.
 #ifndef EVFDD_REENTRANCY_CHECK
 #define EVFDD_REENTRANCY_CHECK
 #endif
@@ -35,9 +36,9 @@ TEST_CASE("a class may be entered again after it was left, and others meanwhile"
 
 TEST_CASE("entering a class that is on the stack aborts the process")
 {
-    constexpr int failed = -1; // The child did not exit by itself.
+    constexpr int failed = -1; // in_child() returns this value if the child did not exit by itself.
     CHECK(probe::in_child([] {
-              ::signal(SIGABRT, SIG_DFL); // Not the handler of the test program.
+              ::signal(SIGABRT, SIG_DFL); // Removes the signal handler of the test program.
               return enter_again();
           }) == failed);
 }

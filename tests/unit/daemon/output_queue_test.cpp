@@ -24,7 +24,7 @@ struct SocketPair {
     TestClient client{UniqueFd{}};
 };
 
-// Queues a reply with `text` and with eventfds. Their counters are `first`, `first` + 1, ...
+// Queues a reply with `text` and with eventfds, whose counters are `first`, `first` + 1, and so on.
 void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, unsigned first = 1)
 {
     if (descriptors == 0) {
@@ -44,7 +44,8 @@ void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, 
     queue.reply(reply, false);
 }
 
-// The service alone makes the proof that flush() demands, and it cannot be copied.
+// flush() demands a Committed as proof of a commit. Only the service can make such a proof, and
+// nobody can copy it.
 static_assert(!std::is_default_constructible_v<Committed>);
 static_assert(!std::is_copy_constructible_v<Committed>);
 
@@ -230,8 +231,8 @@ TEST_CASE("a queue that is never quite empty does not grow")
         REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
         most = std::max(most, queue.capacity_bytes());
         REQUIRE_FALSE(pair.client.reply().empty());
-        CHECK(pair.client.descriptors.size() ==
-              max_unconfirmed_fds); // Descriptors stay in step with their replies.
+        // The client receives only the descriptors of the reply that it has read.
+        CHECK(pair.client.descriptors.size() == max_unconfirmed_fds);
         pair.client.descriptors.clear();
     }
     CHECK(most < 10 * max_unconfirmed_fds * text.size());

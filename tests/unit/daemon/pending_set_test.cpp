@@ -12,7 +12,7 @@ namespace evfd::daemon {
 namespace {
 
 constexpr auto token = "00112233445566778899aabbccddeeff";
-constexpr std::int64_t many = 5'000; // More than one iteration has time for.
+constexpr std::int64_t many = 5'000; // A Set of so many tokens takes more than one iteration.
 
 // Makes each increment of an event wake many waiters.
 class EpollWaiters {
@@ -41,7 +41,7 @@ std::int64_t tokens(ServiceFixture& daemon, std::string_view name)
     return static_cast<std::int64_t>(*event(daemon, name).count());
 }
 
-// An event that is slow to increment.
+// A semaphore that is slow to increment.
 struct SlowEvent {
     explicit SlowEvent(ServiceFixture& daemon, std::int64_t initial = 0)
     {
@@ -76,7 +76,7 @@ std::int64_t run_into_set(ServiceFixture& daemon, std::string_view name)
     return applied;
 }
 
-// Returns the reply if it arrives within a few iterations of the loop.
+// Makes the call. Returns the reply if it arrives within a few iterations, else an empty string.
 std::string reply_within_few_iterations(ServiceFixture& daemon, TestClient& client,
                                         std::string_view method, std::string_view parameters)
 {
@@ -310,7 +310,7 @@ TEST_CASE(
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == many);
 
-    // The next Set is done completely.
+    // The next Set is a new call, so it adds all of its tokens.
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
@@ -351,7 +351,7 @@ TEST_CASE("a Set that a crash interrupted is not refused, whatever happened to i
         CHECK(count(slow_event.fd) == static_cast<std::uint64_t>(expected));
         if (change == "replaced")
             CHECK(tokens(*daemon, "s") == 0);
-        daemon = crash_and_restart(std::move(daemon)); // The reply is recorded by now.
+        daemon = crash_and_restart(std::move(daemon)); // The reply to the Set is recorded by now.
     }
 }
 
@@ -404,8 +404,8 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     bool all_subscribed = false;
     for (int iterations = 0; tokens(daemon, "s") < many; ++iterations) {
         REQUIRE(iterations < 100'000);
-        // The least number of increments for a token in this iteration. More subscribers may join
-        // before its slice.
+        // The minimum number of increments for each token in this iteration. More subscribers can
+        // join before the Set continues.
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
         all_subscribed = all_subscribed || subscriptions.size() == all.size();
         const auto before = max_delivered();
@@ -420,7 +420,8 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
 TEST_CASE(
     "subscribers of a pulse that a Set has finished do not make the rest of the Set too large")
 {
-    constexpr std::int64_t subscribers = max_tokens_per_set / 3 + 1; // Of each of three pulses.
+    // The number of subscribers of each of the three pulses.
+    constexpr std::int64_t subscribers = max_tokens_per_set / 3 + 1;
     require_descriptors(20'000);
     auto limits = default_limits;
     limits.set(Resource::subscriptions, 2 * max_tokens_per_set);

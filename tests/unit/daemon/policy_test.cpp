@@ -97,7 +97,8 @@ TEST_CASE("only root and the daemon's own user may wake the machine")
     CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
 }
 
-// Returns the access of the peer under this name: "cwsd", "-w--".
+// Returns a letter for each verb that the policy allows the peer under this name, and a dash for
+// each other verb: "cwsd", "-w--".
 std::string allowed_verbs(const Policy& policy, const Peer& peer, std::string_view name)
 {
     const auto parsed = *Name::parse(name);
@@ -109,8 +110,8 @@ std::string allowed_verbs(const Policy& policy, const Peer& peer, std::string_vi
     return text;
 }
 
-// Returns the access of alice, of bob, of bob with the team as gid and as supplementary group, and
-// of root.
+// Returns what the policy allows five peers: alice, bob, bob with the team as his group, bob with
+// the team as a supplementary group, and root.
 std::string verbs_of_all(const Policy& policy, std::string_view name)
 {
     std::string text;
@@ -122,11 +123,11 @@ std::string verbs_of_all(const Policy& policy, std::string_view name)
 TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the default")
 {
     const auto [rules, name, verbs] = GENERATE(table<std::string, std::string, std::string>({
-        // The defaults.
+        // No rule applies, so the default decides.
         {"", "a", "cwsd cwsd cwsd cwsd cwsd"},
         {"default allow", "a", "cwsd cwsd cwsd cwsd cwsd"},
         {"default deny", "a", "---- ---- ---- ---- cwsd"},
-        // For everyone, for one user, for a group.
+        // These rules are for everyone, for one user and for a group.
         {"db/ * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
         {"db/ * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
         {"db/ alice -ws", "db/x", "c--d cwsd cwsd cwsd cwsd"},
@@ -134,17 +135,17 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"default deny; db/ * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
         {"default deny; db/ alice +cwsd", "db/x", "cwsd ---- ---- ---- cwsd"},
         {"default deny; db/ @team +cw", "db/x", "---- ---- cw-- cw-- cwsd"},
-        // A rule that allows and denies.
+        // These rules allow some verbs and deny others.
         {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
-        // Names that the prefix does not match, and one that it does.
+        // The prefix matches only the last of these names.
         {"db/ * -cwsd", "web/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"default deny; db/ * +cwsd", "web/x", "---- ---- ---- ---- cwsd"},
         {"db/ * -cwsd", "db", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * -cwsd", "adb/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * -cwsd", "DB/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * -cwsd", "db/x/y/z", "---- ---- ---- ---- cwsd"},
-        // A prefix consists of bytes and not of segments.
+        // A prefix matches bytes, not whole segments of a name.
         {"db * -cwsd", "db", "---- ---- ---- ---- cwsd"},
         {"db * -cwsd", "dbase", "---- ---- ---- ---- cwsd"},
         {"db/x * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
@@ -152,7 +153,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"db/xyz * -cwsd", "db/xy", "cwsd cwsd cwsd cwsd cwsd"},
         {"\"\" * -c", "a", "-wsd -wsd -wsd -wsd cwsd"},
         {"\"\" * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
-        // The last rule decides, not the longest or closest one.
+        // If several rules match, the last one decides, not the one with the longest prefix.
         {"db/ * -w; db/ * +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ * +w; db/ * -w", "db/x", "c-sd c-sd c-sd c-sd cwsd"},
         {"db/ * -cwsd; db/x * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
@@ -188,11 +189,11 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/2001/2002", alices},
         {"user/2002", bobs},
         {"user/2002/x", bobs},
-        // The uid is that of a group and of no user here.
+        // The number 3000 is the id of a group and of no user.
         {"user/3000/x", roots},
         {"user/0", roots},
         {"user/0/x", roots},
-        // Numbers that are not in the canonical form of a uid.
+        // These numbers are not in the canonical form of a uid.
         {"user/02001/x", roots},
         {"user/007/x", roots},
         {"user/00", roots},
@@ -205,7 +206,7 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/200", roots},
         {"user/alice/x", roots},
         {"user/abc", roots},
-        // 2001 + 2^32, + 2^64; the invalid uid -1; the number after it.
+        // These numbers are 2001 + 2^32, 2001 + 2^64, the invalid uid 2^32 - 1, and 2^32.
         {"user/4294969297/x", roots},
         {"user/18446744073709553617/x", roots},
         {"user/4294967295", roots},
@@ -275,8 +276,8 @@ TEST_CASE("policy: the owner of a namespace below user is parsed from the name")
     CHECK_FALSE(is_in_user_namespace("user"));
 }
 
-// A peer with the overflow uid and gid, which stand for all users and groups without a mapping in
-// the user namespace.
+// Returns a peer with the overflow uid and gid, which stand for all users and groups without a
+// mapping in the user namespace.
 Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
 {
     Peer peer{uid, uid, 1, std::move(groups)};
@@ -297,7 +298,7 @@ TEST_CASE("an unmapped user is neither owner nor member and has the access of ot
           DeniedBy::permissions);
     CHECK(sees({}, unmapped(alice), "e"_name, object) ==
           sees({}, make_peer(bob), "e"_name, object));
-    // A mapped group of the peer is its own.
+    // The team is a mapped group of the peer, so the peer has the access of the team.
     CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_permissions}) == both);
 }
 

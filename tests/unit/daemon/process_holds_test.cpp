@@ -1,4 +1,5 @@
-// Holds and objects of processes, which end with the process and not with a connection.
+// Tests holds and objects that belong to processes. They end with the process, not with a
+// connection.
 #include "tests/support/other_process.h"
 #include "tests/support/service_fixture.h"
 
@@ -44,7 +45,7 @@ std::string id_in(const std::string& reply)
     return reply.substr(begin + before.size(), 32);
 }
 
-// Returns the id of the hold.
+// Holds a token for the client's process and returns the id of the hold.
 std::string hold(ServiceFixture& daemon, TestClient& client)
 {
     return id_in(request_hold(daemon, client));
@@ -141,7 +142,8 @@ TEST_CASE("held tokens return with the last holder")
     auto other = connect(*daemon, second);
     const auto id = hold(*daemon, client);
     CHECK(join(*daemon, other, id) == done);
-    CHECK(join(*daemon, other, id) == done); // The process is a holder already.
+    CHECK(join(*daemon, other, id) ==
+          done); // The process is a holder already, so joining changes nothing.
     CHECK(waits(*daemon) == 2);
     const bool is_first = GENERATE(true, false);
     end(*daemon, is_first ? first : second);
@@ -220,7 +222,7 @@ TEST_CASE("a process outside a hold cannot release it, and one of another user c
     CHECK(release(*daemon, root, id).contains("io.evfdd.NoSuchHold"));
     for (auto* one : {&other_user, &root}) {
         CHECK(join(*daemon, *one, id).contains("io.evfdd.NoSuchHold"));
-        // A foreign hold and no hold give the same error.
+        // A hold of another user and a missing hold give the same error.
         CHECK(join(*daemon, *one, token).contains("io.evfdd.NoSuchHold"));
     }
     for (const auto* wrong_id : {"", "s", token})
@@ -330,7 +332,7 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
 
 TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
 {
-    // In a smaller budget no user may have any of the reserved descriptors.
+    // With a smaller budget, no user may have any of the reserved descriptors.
     constexpr std::int64_t budget = 64;
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);
@@ -352,7 +354,7 @@ TEST_CASE("each holding process uses a descriptor of the daemon, and the last on
     CHECK(hold(daemon, again).size() == 32);
 }
 
-// Across a restart.
+// The tests below crash and restart the daemon.
 
 TEST_CASE("a process keeps its hold across a crash, and the tokens return once")
 {
@@ -399,7 +401,7 @@ TEST_CASE("a process keeps its hold across a crash, and the tokens return once")
         CHECK(waits(*daemon) == 0);
         daemon = crash_and_recover(std::move(daemon));
     }
-    CHECK(daemon->state_store.stored_fds() == 1); // Only the semaphore.
+    CHECK(daemon->state_store.stored_fds() == 1); // Only the descriptor of the semaphore is stored.
 }
 
 TEST_CASE("a client that missed the reply to its hold gets it again with the same id")
@@ -416,7 +418,8 @@ TEST_CASE("a client that missed the reply to its hold gets it again with the sam
     CHECK(hold(*daemon, client) == id);
     CHECK(tokens(*daemon) == 2);
     CHECK(release(*daemon, client, id) == done);
-    daemon = crash_and_restart(std::move(daemon)); // The client missed this reply as well.
+    // The client misses the reply to the release as well.
+    daemon = crash_and_restart(std::move(daemon));
     client = connect(*daemon, process);
     REQUIRE(
         daemon->request(client, "Resume", fmt::format(R"({{"session":"{}","sequence":1}})", token))
@@ -439,7 +442,7 @@ TEST_CASE("an orphaned session takes nothing from the hold of a process")
     CHECK(tokens(*daemon) == 3);
 }
 
-// Objects.
+// The tests below are about objects that end with a process.
 
 TEST_CASE(
     "an object of a process exists until the process ends, whatever happens to its connections")
@@ -480,7 +483,7 @@ TEST_CASE(
     auto client = connect(daemon, process);
     daemon.request(client, "CreateEvent", R"({"name":"o","lifetime":"process"})");
     daemon.request(client, "Delete", R"({"items":[{"name":"o"}]})");
-    CHECK(daemon.state_store.stored_fds() == 0); // No object ends with the process any more.
+    CHECK(daemon.state_store.stored_fds() == 0); // No object depends on the process any more.
     auto other = daemon.connect();
     daemon.request(other, "CreateEvent", R"({"name":"o"})");
     end(daemon, process);
@@ -506,8 +509,8 @@ TEST_CASE("many objects of an ended process are all deleted, over several iterat
         counts_per_iteration.push_back(objects());
     }
     CHECK(counts_per_iteration.size() >= 3);
-    CHECK(daemon.service.registry().descriptors.used() ==
-          0); // The process is no longer watched either.
+    // The descriptor with which the daemon watched the process is closed as well.
+    CHECK(daemon.service.registry().descriptors.used() == 0);
     CHECK(daemon.state_store.stored_fds() == 0);
 }
 

@@ -67,7 +67,7 @@ TEST_CASE("an intent has room for as many increments as one call may make")
     const auto most = static_cast<std::size_t>(max_tokens_per_set);
     CHECK(page.begin_intent(1, most).size() == most);
     CHECK(page.begin_intent(2, most + 1).size() == most);
-    CHECK(page.takes_since(0).empty()); // The page wrote nothing outside of its slots.
+    CHECK(page.takes_since(0).empty()); // The intent wrote nothing into the slots of takes.
 }
 
 TEST_CASE("tokens taken since a commit are known until the next commit")
@@ -113,7 +113,7 @@ TEST_CASE("a progress page of another version is refused")
     const UniqueFd empty{::memfd_create("test", MFD_CLOEXEC)};
     CHECK_FALSE(open(empty));
     REQUIRE(::ftruncate(empty.get(), 1 << 20) == 0);
-    CHECK_FALSE(open(empty)); // The file has only zeros.
+    CHECK_FALSE(open(empty)); // The file now contains only zeros.
 
     const auto [offset, byte] = GENERATE(table<off_t, char>({{0, 'x'}, {7, 'x'}, {8, '\2'}}));
     const auto page = created();

@@ -48,7 +48,7 @@ TEST_CASE("a pulse reaches each subscriber and is counted for each separately")
 TEST_CASE("a later subscriber sees no earlier pulse")
 {
     SubscribedPulse fixture;
-    REQUIRE(fixture.set(5)); // A pulse without subscribers.
+    REQUIRE(fixture.set(5)); // No subscriber receives these pulses.
     fixture.subscribe();
     CHECK(take(fixture.fds[0]) == 0U);
     CHECK(fixture.pulse.pulses() == 5);

@@ -84,7 +84,7 @@ TEST_CASE("a charge of an amount returns that amount")
 
     CHECK_FALSE(quota.charge(alice, Resource::ticks, 3));
     CHECK(quota.used(alice, Resource::ticks) == 5);
-    CHECK(quota.charge(alice, Resource::ticks, 2)); // The charge is returned at once.
+    CHECK(quota.charge(alice, Resource::ticks, 2)); // The charge ends at once and is returned.
 
     charge->resize(1);
     CHECK(quota.used(alice, Resource::ticks) == 1);
@@ -130,7 +130,7 @@ TEST_CASE("unseen returns are collected before a refusal and only then")
     CHECK(reclaimed.empty());
     CHECK(quota.charge(alice, Resource::unread_descriptors));
     CHECK(reclaimed == std::vector<uid_t>{alice});
-    // 10 exceeds the limit even if nothing is in use.
+    // The amount 10 exceeds the limit even if nothing is in use.
     CHECK_FALSE(quota.charge(alice, Resource::unread_descriptors, 10));
 }
 
@@ -149,7 +149,7 @@ TEST_CASE("a user with limits of its own has those, and all others have the comm
     CHECK(quota.users() == std::vector<uid_t>{alice, bob});
 
     quota.set_limits(LimitTable{own, {{bob, few}}});
-    // A user above the limit keeps what it has.
+    // A user above the limit keeps its charges and gets no more.
     CHECK_FALSE(quota.charge(alice, Resource::objects));
     CHECK(quota.charge(bob, Resource::objects));
 }
@@ -164,7 +164,7 @@ TEST_CASE("users of one account have one limit together")
     REQUIRE(one);
     REQUIRE(other);
     CHECK_FALSE(quota.charge(first + 3, Resource::objects));
-    // The subordinate range belongs to its own account.
+    // The range of subordinate uids is another account than that of alice.
     CHECK(quota.charge(alice, Resource::objects));
     CHECK(quota.used(first + 3, Resource::objects) == 2);
     CHECK(quota.users() == std::vector<uid_t>{first});

@@ -1,4 +1,4 @@
-// Records that no daemon writes, and descriptors of the wrong kind.
+// Tests the recovery from records that no daemon writes, and from descriptors of the wrong kind.
 #include "tests/support/recovery_fixture.h"
 
 #include <fcntl.h>

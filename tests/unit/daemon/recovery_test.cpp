@@ -1,4 +1,4 @@
-// Recovery of objects, sessions and subscriptions. Lost objects are reported.
+// Tests the recovery of objects, sessions and subscriptions, and the warnings about lost objects.
 #include "tests/support/probe.h"
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
@@ -8,7 +8,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Objects.
+// The tests below are about objects.
 
 TEST_CASE("events of every mode are recovered as the same kernel objects")
 {
@@ -158,7 +158,7 @@ TEST_CASE("the later of two objects of one name is recovered")
     CHECK(fixture->state_store.stored_fds() == 1);
 }
 
-// Two objects of one name use one descriptor.
+// Only one of several objects with the same name is recovered and uses a descriptor.
 TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
 {
     StateStore::Descriptors stored;
@@ -178,7 +178,7 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     Quota quota{default_limits};
     RecoveredState recovered;
     StateStore state_store{loop, std::move(stored), recovered};
-    // One descriptor more.
+    // The budget has one descriptor more than the recovered event needs.
     Registry registry{loop, quota, state_store, make_incrementer(), 2, [] { return false; }};
     (void)recover(registry, quota, recovered);
     Session session{registry.ids.next(), make_peer(alice), {}, {}};
@@ -220,7 +220,8 @@ TEST_CASE("a temporary object without its session is dropped")
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
                                      {.name = "mine"_name, .lifetime = Lifetime::session}));
-    fixture = commit_crash_and_restart(std::move(fixture)); // The session has no counted call.
+    // The session made no counted call, so it is not recorded.
+    fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->registry.objects.all().empty());
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->state_store.stored_fds() == 0);
@@ -248,7 +249,8 @@ TEST_CASE("a session with an unreadable token is dropped, also for the next daem
 // Returns 0 or the number of the failed expectation.
 int recover_with_few_descriptors()
 {
-    ::close_range(3, ~0U, 0); // Makes the descriptors of this test the only ones, without a gap.
+    // Closes all inherited descriptors, so that the numbers of new ones have no gaps.
+    ::close_range(3, ~0U, 0);
     constexpr std::size_t all = 300;
     auto fixture = new_fixture();
     for (std::size_t i = 0; i < all; ++i)
@@ -262,8 +264,8 @@ int recover_with_few_descriptors()
         const auto object_count = fixture->registry.objects.all().size();
         if (object_count == 0 || object_count >= all)
             return 1;
-        const auto& warnings =
-            fixture->recovered.warnings; // One for the unread descriptors and one for each event.
+        // There is one warning for the unread descriptors and one for each lost event.
+        const auto& warnings = fixture->recovered.warnings;
         if (warnings.size() != 1 + all - object_count)
             return 2;
         if (!warnings[0].contains("stashed descriptors cannot be received") ||
@@ -291,7 +293,7 @@ TEST_CASE("objects beyond the descriptor limit stay stored for the next daemon",
           }) == 0);
 }
 
-// Subscriptions.
+// The tests below are about subscriptions.
 
 TEST_CASE("an orphaned subscription does not remove the descriptor of an object")
 {

@@ -1,4 +1,4 @@
-// Timers continue over a restart.
+// Tests that timers continue across a restart of the daemon.
 #include "tests/support/policy_fixture.h"
 #include "tests/support/probe.h"
 #include "tests/support/recovery_fixture.h"
@@ -57,8 +57,8 @@ TEST_CASE("the user by whose permission a timer sets its event is recovered")
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 0, "0060"_permissions);
     object(*fixture, "e").ownership.group = team;
-    fixture->registry.set_permissions(fixture->owner.peer, "e"_name,
-                                      "0060"_permissions); // Chmod writes the record.
+    // SetPermissions writes the record of the event, with its new group.
+    fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0060"_permissions);
     Session member{7, {bob, bob, 1, {4, team}}, {}, {}};
     REQUIRE(
         fixture->registry.arm(member, {.name = "by-member"_name, .after = 1h, .sets = "e"_name}));
@@ -155,7 +155,6 @@ TEST_CASE("unread expirations of a descriptor survive a restart")
     CHECK(take(wall.fd) == 1U);
 }
 
-// A timer that had expired on a clock that was never set.
 TEST_CASE("a cancellable timer that had expired is not cancelled later")
 {
     auto fixture = new_fixture();
@@ -167,7 +166,8 @@ TEST_CASE("a cancellable timer that had expired is not cancelled later")
     REQUIRE(run_until(fixture->loop, [&] { return object(*fixture, "t").timer()->has_expired(); }));
     const auto id = object(*fixture, "t").serial;
     auto record = object(*fixture, "t").timer()->record();
-    // The same record results if the clock is set while the daemon is down.
+    // Changes the recorded offset of the wall clock, as if the clock had been set while the daemon
+    // was down.
     *record.wall_offset += 1'000'000'000;
     fixture->state_store.put(id, timer_record("t", record));
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -196,7 +196,7 @@ TEST_CASE("a cancellable timer is cancelled if the clock was set while the daemo
     CHECK(state() == TimerState::cancelled);
 }
 
-// Drops CAP_WAKE_ALARM for good. capset(2)
+// Drops the capability CAP_WAKE_ALARM permanently. Returns whether it succeeded. capset(2)
 bool drop_wake_capability()
 {
     constexpr std::uint32_t bit = 1U << (35 - 32);

@@ -1,4 +1,4 @@
-// Each token exists once after a crash at any point.
+// Tests that each token exists once after a crash at any point.
 #include "tests/support/probe.h"
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
@@ -13,14 +13,14 @@
 namespace evfd::daemon {
 namespace {
 
-// Intents.
+// The tests below are about intents.
 
 struct Targets {
     std::vector<record::Increment> additions;
     std::vector<int> fds;
 };
 
-// Returns the increments of one Set over events of every mode.
+// Returns the increments of one Set on events of every mode, and their eventfds.
 Targets intent_for_every_mode(RegistryFixture& fixture)
 {
     Targets targets;
@@ -63,7 +63,7 @@ TEST_CASE("each token exists once wherever the daemon crashes while it applies a
             CHECK(tokens(*fixture, "m") == 1);
             for (const auto& client : clients)
                 CHECK(count(client.fd) == 2U);
-            fixture = crash_and_restart(std::move(fixture)); // The successor adds nothing more.
+            fixture = crash_and_restart(std::move(fixture)); // The next daemon adds no more tokens.
         }
     }
 }
@@ -136,7 +136,8 @@ TEST_CASE("an unopened event is set wherever the daemon crashes during the Set")
     CHECK(fixture->event("e").is_set());
     fixture = crash_and_restart(std::move(fixture));
     REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"e"})));
-    fixture = crash_and_restart(std::move(fixture)); // Completed increments are not repeated.
+    // Increments that are complete are not repeated.
+    fixture = crash_and_restart(std::move(fixture));
     CHECK_FALSE(fixture->event("e").is_set());
 }
 
@@ -151,7 +152,7 @@ TEST_CASE("a token of an unopened event that a taker did not confirm returns onc
     REQUIRE(fixture->registry.tokens.take(object(*fixture, "a")) == true);
     fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
-    CHECK(tokens(*fixture, "a") == 1); // No known call consumed it.
+    CHECK(tokens(*fixture, "a") == 1); // No recorded call consumed the token, so it was returned.
 }
 
 TEST_CASE("many tokens that were added and consumed do not return")
@@ -181,7 +182,7 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     CHECK(count(lost.fd) == 3U);
     CHECK(count(also_lost.fd) == 3U);
 
-    // The state before any of that.
+    // Begins the intent of the Set again, as if no token had been added yet.
     const auto stored_fds = stored_fds_of(fixture->state_store);
     Journal::Contents found;
     REQUIRE(Journal::open(*duplicate(stored_fds[2]), found));
@@ -194,7 +195,7 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     CHECK(count(also_lost.fd) == 3U);
 }
 
-// Taken tokens.
+// The tests below are about tokens that were taken.
 
 TEST_CASE("tokens that were consumed without a commit are returned")
 {
@@ -214,7 +215,7 @@ TEST_CASE("tokens that were consumed without a commit are returned")
     CHECK(tokens(*fixture, "s") == 3);
 }
 
-// The wait lives as long as the fixture.
+// Begins a wait that lives as long as the fixture.
 Wait& wait_for(RegistryFixture& fixture, Session& session, std::string_view name)
 {
     ReplyCache reply_cache{fixture.registry, session};
@@ -320,11 +321,11 @@ TEST_CASE("the reply to one wait does not confirm the tokens of the next")
     CHECK(tokens(*fixture, "s") == 2);
 }
 
-// Crashes at any instant.
+// The tests below crash the daemon at any instant.
 
 struct TokenLedger {
-    std::atomic<std::int64_t> set;   // Tokens of answered Sets.
-    std::atomic<std::int64_t> taken; // Tokens of answered waits.
+    std::atomic<std::int64_t> set;   // The number of tokens of answered Sets.
+    std::atomic<std::int64_t> taken; // The number of tokens of answered waits.
 };
 
 TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token once")
@@ -360,8 +361,8 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
                 auto& s = *fixture.registry.objects.find("s"_name);
                 if (fixture.registry.tokens.take(s) != true)
                     ::_exit(2);
-                fixture.state_store.put(
-                    1, record::Counters{{}, 0, 0}); // The take is committed with this record.
+                // The take is committed together with this record.
+                fixture.state_store.put(1, record::Counters{{}, 0, 0});
                 fixture.state_store.commit();
                 ++ledger.taken;
             }
@@ -370,7 +371,8 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         char byte = 0;
         REQUIRE(::read(ready.get(), &byte, 1) == 1);
         const auto spins = std::uniform_int_distribution<int>{0, 3'000}(random_engine);
-        for (int i = 0; i < spins; ++i) // The kill may come at any instant.
+        // Spins for a random time, so that the kill comes at any instant.
+        for (int i = 0; i < spins; ++i)
             (void)::getppid();
         REQUIRE(::kill(child, SIGKILL) == 0);
         int status = 0;
@@ -382,7 +384,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         const auto set = ledger.set.load();
         const auto taken = ledger.taken.load();
         CAPTURE(round, at_once, token_count, set, taken);
-        // At most one more Set or take may have been executed than was answered.
+        // One Set or one take can have been executed without an answer.
         const auto more = token_count - (set - taken);
         CHECK((more == 0 || more == at_once || more == -1));
         ledger.set = token_count;
@@ -392,7 +394,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
     ::munmap(memory, sizeof(TokenLedger));
 }
 
-// Returns the number of commits in the first page of the journal.
+// Returns the number of commits according to the first page of the journal.
 std::uint64_t commits(const UniqueFd& journal)
 {
     std::uint64_t last = 0;
@@ -400,7 +402,7 @@ std::uint64_t commits(const UniqueFd& journal)
     return last;
 }
 
-// Recovers in a child process, which is killed during the recovery. Returns true if the recovery
+// Runs the recovery in a child process and kills the child during it. Returns true if the recovery
 // finished first.
 bool recovers_before_kill(const StateStore::Descriptors& stored)
 {
@@ -425,7 +427,7 @@ bool recovers_before_kill(const StateStore::Descriptors& stored)
 
 TEST_CASE("more tokens than an intent may have return, however often the daemon crashes meanwhile")
 {
-    // Replies that no client has read; each consumed one token of each event.
+    // The number of replies that no client has read. Each of them consumed one token of each event.
     constexpr std::uint64_t answers = 80;
     constexpr std::uint64_t in_progress_page = ProgressPage::max_takes;
     static_assert(answers * max_names_per_call > max_tokens_per_set);
@@ -453,7 +455,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
         stored = crash(std::move(fixture));
     }
     while (!recovers_before_kill(stored))
-        ; // The kills may come at any point of the recovery.
+        ; // The kill can come at any point of the recovery.
 
     fixture = std::make_unique<RegistryFixture>(std::move(stored));
     CHECK(tokens(*fixture, "s/0") == answers + in_progress_page);

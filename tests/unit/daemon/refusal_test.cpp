@@ -22,7 +22,7 @@ std::string sentence(const Refusal& refusal)
 struct Case {
     Refusal refusal;
     std::string error;
-    std::vector<std::string> names; // The words that its sentence must contain.
+    std::vector<std::string> names; // The words that the sentence of the error must contain.
 };
 
 TEST_CASE(

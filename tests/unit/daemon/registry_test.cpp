@@ -87,7 +87,7 @@ TEST_CASE(
 TEST_CASE("events and subscriptions share the descriptor budget")
 {
     ObservedRegistry fixture{default_limits, 3};
-    // A pulse without subscribers.
+    // A pulse without subscribers uses no descriptor.
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
     REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
@@ -132,7 +132,7 @@ TEST_CASE("the descriptor that Open passes depends on the caller's access")
             {Mode::automatic, "0004", true, false, true, false},
             {Mode::semaphore, "0006", true, true, true, true},
             {Mode::pulse, "0006", true, true, true, true},
-            // The pulse has a descriptor of its own for each subscriber.
+            // Each subscriber of a pulse has a descriptor of its own.
             {Mode::pulse, "0004", true, false, true, true},
             {Mode::pulse, "0002", false, true, false, false},
         }));
@@ -269,11 +269,12 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(add(client, 1));
-    REQUIRE(take(client)); // One edge is reported for both calls.
+    REQUIRE(take(client)); // One edge is reported for the write and the read.
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"e"}, 1)));
-    CHECK(fixture.take_recorded() == "edge e"); // Reported before the next request can undo it.
+    // The set is reported before another request can undo it.
+    CHECK(fixture.take_recorded() == "edge e");
 }
 
 TEST_CASE("an unobserved event is no longer watched")
@@ -284,10 +285,10 @@ TEST_CASE("an unobserved event is no longer watched")
     REQUIRE(fixture.watch("e", EdgeMask::any));
     REQUIRE(fixture.registry.watches.monitor("e"_name, fixture.object("e")));
     fixture.unwatch();
-    CHECK(fixture.object("e").watch.is_in_epoll()); // The event is monitored still.
+    CHECK(fixture.object("e").watch.is_in_epoll()); // A monitor still keeps the event watched.
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.registry.watches.unmonitor("e"_name, fixture.object("e"));
-    CHECK(fixture.object("e").watch.is_in_epoll()); // There is an interest still.
+    CHECK(fixture.object("e").watch.is_in_epoll()); // An interest still keeps the event watched.
 
     fixture.unwatch();
     fixture.take_recorded();
@@ -333,8 +334,8 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.unwatch();
     CHECK_FALSE(is_watched(fixture.object("e")));
-    CHECK(fixture.object("e")
-              .watch.is_in_epoll()); // The watch is there if the event is observed again.
+    // The watch stays in the epoll set in case the event is observed again.
+    CHECK(fixture.object("e").watch.is_in_epoll());
     fixture.take_recorded();
 
     SECTION("until the next set")
@@ -400,7 +401,7 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.take_recorded();
     const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
-    // The edge is delivered at the end of the iteration.
+    // The edge of the returned token is delivered at the end of the iteration.
     fixture.registry.tokens.return_tokens(std::span{&taken, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
@@ -526,7 +527,7 @@ TEST_CASE("a misused event is logged once and keeps working")
     REQUIRE(add(*held->front().file_descriptor->shared, max_count));
     run_until_idle(fixture.loop);
     CHECK(object.has_warned == std::array{true, true});
-    // The counter is full already.
+    // Set succeeds although the counter is full already.
     CHECK(fixture.registry.set(make_peer(alice), set_items({"e"}, 1)));
     CHECK(fixture.registry.clear(make_peer(alice), names({"e"})));
     CHECK_FALSE(object.event()->is_set());
@@ -659,7 +660,7 @@ TEST_CASE(
     CHECK(wakeups > 1);
     CHECK(wakeups <= most);
 
-    // The last change is reported all the same.
+    // An edge after the endless writes is reported as well.
     run_until_idle(fixture.loop);
     fixture.take_recorded();
     REQUIRE(add(*written, 1));
@@ -669,9 +670,10 @@ TEST_CASE(
     CHECK(recorded_edge == "edge e");
 }
 
-// Policies, with permissions that allow everything.
+// The tests below are about policies. The permissions of their objects mostly allow everything.
 
-// Returns the permission that the policy denies, or "permissions", "ok" or another error.
+// Returns the permission that the policy denies, "permissions" if the object's permissions deny the
+// call, the name of another error, or "ok".
 template <class T>
 std::string missing(const Outcome<T>& outcome)
 {
@@ -704,7 +706,7 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
                                {.name = *Name::parse(name), .permissions = "0666"_permissions}));
     fixture.registry.authorization.set_policy(make_policy(rules));
     auto& registry = fixture.registry;
-    const auto& peer = fixture.other.peer; // bob owns the events.
+    const auto& peer = fixture.other.peer; // The peer is bob, who owns the events.
 
     CHECK(missing(fixture.create(fixture.other, {.name = "db/new"_name})) == create);
     CHECK((registry.objects.find("db/new"_name) != nullptr) == (create == "ok"));
@@ -716,7 +718,8 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     CHECK((fixture.object("db/f").ownership.permissions == "0600"_permissions) == (remove == "ok"));
     CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
     CHECK((registry.objects.find("db/e"_name) == nullptr) == (remove == "ok"));
-    // A caller that no policy restricts and that has no permission all the same.
+    // The policy does not restrict root. A policy that allows everything does not replace the
+    // permission that alice lacks.
     const auto by_root = registry.set(make_peer(0), set_items({"db/f"}, 1));
     CHECK(by_root);
     registry.authorization.set_policy({});
@@ -730,7 +733,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 {
     struct Case {
         std::string rules;
-        std::string permissions; // For bob, who is in the class of others.
+        std::string permissions; // The permissions of the event. Bob has those of others.
         bool may_wait;
         bool may_set;
     };

@@ -12,7 +12,8 @@ namespace {
 
 using protocol::Arm;
 
-// A registry with a timer "t" in most tests. Nothing needs a timer unless a test sets that.
+// A registry for tests of timers. Most tests use a timer "t". No monitor observes timers unless a
+// test sets `monitors_timers`.
 struct TimerRegistry : ObservedRegistry {
     explicit TimerRegistry(Limits limits = default_limits) : ObservedRegistry{limits, 100'000}
     {
@@ -65,7 +66,7 @@ struct TimerRegistry : ObservedRegistry {
 const auto t = *Name::parse("t");
 const auto e = *Name::parse("e");
 
-// Arming.
+// The tests below are about arming.
 
 TEST_CASE("Arm creates a timer as requested and owned by the caller")
 {
@@ -215,7 +216,8 @@ TEST_CASE("a subscription to a timer ends by its token and with its session")
     CHECK(fixture.registry.unsubscribe(fixture.session, token));
     CHECK(fixture.timer().subscriptions().size() == 1);
     REQUIRE(fixture.disarm({"t"}) == "ok");
-    CHECK(*time_left(first) > 0ns); // The descriptor belongs to its holder now.
+    // The descriptor belongs to its holder now: the daemon no longer changes it.
+    CHECK(*time_left(first) > 0ns);
     CHECK(time_left(second) == 0ns);
     fixture.registry.end(fixture.session);
     CHECK(fixture.timer().subscriptions().size() == 0);
@@ -310,7 +312,7 @@ TEST_CASE("a temporary timer is deleted with its connection, also subscribed, li
     fixture.registry.end(fixture.session);
 
     CHECK_FALSE(fixture.registry.objects.find(t));
-    CHECK(fixture.tokens("e") >= 1); // Earlier expirations keep their effect.
+    CHECK(fixture.tokens("e") >= 1); // The tokens of earlier expirations remain.
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 0);
     CHECK(fixture.quota.used(alice, Resource::objects) == 1);
     const auto tokens = fixture.tokens("e");
@@ -319,7 +321,7 @@ TEST_CASE("a temporary timer is deleted with its connection, also subscribed, li
     CHECK(fixture.tokens("e") == tokens);
 }
 
-// Expirations.
+// The tests below are about expirations.
 
 TEST_CASE("a timer without observers has no deadline and wakes nobody")
 {
@@ -344,7 +346,7 @@ TEST_CASE("a watched timer has a deadline and wakes nobody before it")
     REQUIRE(fixture.arm({.name = t, .after = 1h, .sets = e}) == "ok");
     CHECK(fixture.timer().deadline);
     CHECK(*fixture.loop.run_once(0ns) == 0);
-    REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok"); // Without a target.
+    REQUIRE(fixture.arm({.name = t, .after = 1h}) == "ok"); // The timer has no target any more.
     CHECK_FALSE(fixture.timer().deadline);
     REQUIRE(fixture.watch("t", EdgeMask::any));
     CHECK(fixture.timer().deadline);
@@ -366,7 +368,7 @@ TEST_CASE("a timer sets its event at each expiration, once or counted as the mod
 
     REQUIRE(run_until(fixture.loop, [&] { return is_readable(fd); }));
 
-    CHECK(fixture.expirations_so_far() == 1); // Not early.
+    CHECK(fixture.expirations_so_far() == 1); // The timer did not expire early.
     CHECK(take(fd) == 1U);
     run_until_idle(fixture.loop);
     CHECK_FALSE(is_readable(fd)); // The timer expires only once.
@@ -424,7 +426,7 @@ TEST_CASE("an expiration that had passed at arming sets the event once")
     CHECK(fixture.tokens("e") == 1);
 }
 
-// Builds up a backlog: a timer with a pulse that has more subscribers than one iteration can reach.
+// Builds up a backlog. The timer sets a pulse with more subscribers than one iteration can reach.
 void build_backlog(TimerRegistry& fixture)
 {
     fixture.create("e", Mode::pulse);
@@ -486,7 +488,7 @@ TEST_CASE("a deleted object drops its backlog")
     CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
-// Returns whether the event still gets tokens from the timer.
+// Returns whether the event "e" still gets tokens from the timer.
 bool gets_tokens(TimerRegistry& fixture)
 {
     const auto before = fixture.tokens("e");
@@ -531,8 +533,8 @@ TEST_CASE("the user that armed a timer last counts, not its owner")
     fixture.create("e", Mode::semaphore, "0664"_permissions);
     REQUIRE(fixture.arm({.name = t, .after = 1h, .permissions = "0666"_permissions}, bob) == "ok");
     CHECK(fixture.arm({.name = t, .interval = 1ms, .sets = e}, bob) == "NotPermitted");
-    REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) ==
-            "ok"); // The owner of the event arms it.
+    // The owner of the event arms the timer, so the timer may set the event.
+    REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     CHECK(fixture.object("t").ownership.owner == bob);
     CHECK(gets_tokens(fixture));
     CHECK(fixture.object("e").last_set->uid == alice);
@@ -690,7 +692,8 @@ TEST_CASE("rearming and disarming first report all earlier expirations")
     const bool is_disarmed = GENERATE(false, true);
     TimerRegistry fixture;
     fixture.monitors_timers = true;
-    REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok"); // Counted in batches.
+    // The daemon counts these expirations in batches.
+    REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok");
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations > 0; }));
     const auto grid = fixture.schedule();
     const auto before = fixture.expirations_so_far();
@@ -733,7 +736,7 @@ TEST_CASE("alarm timers are counted by the daemon to wake the machine")
     Arm request{.name = t, .clock = clock, .interval = 1ms};
     if (!is_relative)
         request.first = now_on(clock) + 1ms;
-    fixture.session.peer = make_peer(::geteuid()); // The daemon's own user.
+    fixture.session.peer = make_peer(::geteuid()); // The peer is the daemon's own user.
     REQUIRE(fixture.arm(request) == "ok");
     CHECK(fixture.schedule().clock == grid);
     CHECK(fixture.timer().deadline);
@@ -761,7 +764,7 @@ TEST_CASE("root may arm alarm timers at a daemon with the capability")
     CHECK(fixture.arm({.name = t, .clock = clock, .after = 1h}, 0) == "ok");
 }
 
-// Changes of the wall clock.
+// The tests below are about changes of the wall clock.
 
 Arm cancellable(Name name = t)
 {
@@ -787,7 +790,7 @@ TEST_CASE("a change of the wall clock cancels each cancellable timer and no othe
     CHECK(fixture.take_recorded() == "cancelled t");
     CHECK_FALSE(fixture.timer().deadline);
     CHECK(fixture.timer("u").state_at(0ns) == TimerState::armed);
-    CHECK_FALSE(take_expirations(fd)); // ECANCELED
+    CHECK_FALSE(take_expirations(fd)); // The read fails with ECANCELED.
     wall_clock.restore();
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded().empty());
@@ -810,7 +813,7 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     wall_clock.shift(1000ns);
     if (has_run)
         REQUIRE(run_until(fixture.loop, [&] { return fixture.state() == TimerState::cancelled; }));
-    CHECK_FALSE(take_expirations(fd)); // ECANCELED
+    CHECK_FALSE(take_expirations(fd)); // The read fails with ECANCELED.
     if (is_rearmed)
         REQUIRE(fixture.arm(cancellable()) == "ok");
 
@@ -837,7 +840,7 @@ TEST_CASE("a change of the wall clock does not cancel a timer that was armed aft
     if (exists)
         REQUIRE(fixture.arm(cancellable()) == "ok");
     wall_clock.shift(1000ns);
-    auto request = cancellable(); // The daemon has not run since.
+    auto request = cancellable(); // The loop has not run since the change of the clock.
     request.first = *request.first + (is_nearer ? -30min : 30min);
     REQUIRE(fixture.arm(request) == "ok");
     run_until_idle(fixture.loop);
@@ -857,7 +860,7 @@ TEST_CASE("a timer that is alone on its clock is cancelled by a later change of 
     CHECK(fixture.state() == TimerState::disarmed);
     REQUIRE(fixture.arm(cancellable()) == "ok");
     run_until_idle(fixture.loop);
-    CHECK(fixture.state() == TimerState::armed); // The clock was set before this arming.
+    CHECK(fixture.state() == TimerState::armed); // The clock was set before the timer was armed.
     wall_clock.shift(1000ns);
     run_until_idle(fixture.loop);
     CHECK(fixture.state() == TimerState::cancelled);

@@ -1,4 +1,4 @@
-// A daemon without descriptors at any point of a call.
+// Tests a daemon that runs out of descriptors at any point of a call.
 #include "tests/support/probe.h"
 #include "tests/support/resource_limits.h"
 #include "tests/support/service_fixture.h"
@@ -20,10 +20,12 @@ std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
     return all;
 }
 
-// Returns 0 or the number of the failed expectation.
+// Makes the call with few free descriptors, each time one more. Returns 0 or the number of the
+// failed expectation.
 int call_with_few_descriptors(std::string_view method, std::string_view parameters)
 {
-    ::close_range(3, ~0U, 0); // Makes the descriptors of this test the only ones, without a gap.
+    // Closes all inherited descriptors, so that the numbers of new ones have no gaps.
+    ::close_range(3, ~0U, 0);
     constexpr rlim_t enough = 16;
     int refused = 0;
     for (rlim_t free = 0; free <= enough; ++free) {

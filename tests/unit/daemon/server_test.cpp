@@ -28,7 +28,7 @@ struct ServerFixture {
         server.listen(socket.release());
     }
 
-    // Connects. The server accepts or rejects the client in its next iteration.
+    // Connects a client. The server accepts or rejects it in the next iteration.
     TestClient connect() const
     {
         TestClient client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
@@ -141,7 +141,7 @@ TEST_CASE("descriptors sent with a call reach no other client")
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
     }
     run_until_idle(fixture.loop);
-    CHECK(probe::await_events(read_end, POLLHUP)); // The other end is closed everywhere.
+    CHECK(probe::await_events(read_end, POLLHUP)); // Every descriptor of the other end is closed.
     if (!kernel.pass_rights) {
         CHECK(client.is_disconnected());
         return;
@@ -170,7 +170,9 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
     ServerFixture fixture{default_limits, KernelFeatures{}};
     std::deque<TestClient> clients;
     std::deque<LingeringSocket> lingering;
-    for (int i = 0; i < 3; ++i) { // The second child closes what the first leaves open.
+    // A child process closes the connections that wait to be closed at its start. A second child
+    // closes the others.
+    for (int i = 0; i < 3; ++i) {
         const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};
         REQUIRE(evfd::send(client.socket, framed(get_info), std::span<const int>{sent}));
@@ -191,7 +193,7 @@ TEST_CASE("a server that exits when idle keeps running while it has a client")
     client.send(framed(get_info));
     fixture.server.stop_when_idle(1ns, {});
     std::string reply;
-    while (reply.empty()) { // The client is accepted before the loop would stop.
+    while (reply.empty()) { // The server accepts the client before it would stop as idle.
         REQUIRE(fixture.loop.run_once(20s));
         reply = client.reply();
     }
@@ -219,12 +221,14 @@ TEST_CASE("an object keeps a server from exiting, and its deletion allows it")
     CHECK(fixture.service.is_idle());
 }
 
-// A server that has no free descriptor.
+// The tests below run a server that has no free descriptor.
 
-// Runs in a child process with its own limit. Returns 0 or the number of the failed expectation.
+// Runs in a child process with a descriptor limit of its own. Returns 0 or the number of the failed
+// expectation.
 int connect_without_spare_descriptors()
 {
-    ::close_range(3, ~0U, 0); // Makes the descriptors of this test the only ones, without a gap.
+    // Closes all inherited descriptors, so that the numbers of new ones have no gaps.
+    ::close_range(3, ~0U, 0);
     ServerFixture fixture;
     auto inside = fixture.connect();
     if (!fixture.request(inside, "CreateEvent", R"({"name":"e"})").contains("created\":true"))
@@ -267,13 +271,13 @@ int connect_without_spare_descriptors()
     if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
         return 8;
     if (!fixture.request(inside, "Open", R"({"items":[{"name":"e"}]})").contains("fileDescriptor"))
-        return 9; // Open passes the event's own descriptor.
+        return 9; // Open needs no new descriptor: it passes the event's own one.
     if (fixture.service.registry().objects.all().size() != 1)
         return 10;
     if (!fixture.request(inside, "Status").contains("\"connections\":5"))
         return 11;
 
-    // The server recovers.
+    // The server accepts clients again once it has free descriptors.
     for (int i = 0; i < spare_descriptors; ++i)
         crowd.pop_front();
     run_until_idle(fixture.loop);
@@ -301,7 +305,8 @@ TEST_CASE("a server that can neither accept nor reject pauses, and continues whe
     auto client = fixture.connect();
     client.call("Status");
     {
-        const DescriptorLimit none{3}; // The spare descriptor is not available either.
+        // Even the number of the server's spare descriptor is above this limit.
+        const DescriptorLimit none{3};
         std::size_t events = 0;
         for (int i = 0; i < 1'000; ++i)
             events += *fixture.loop.run_once(0ns);
@@ -333,8 +338,9 @@ TEST_CASE("a client without credentials is not accepted")
 {
     ServerFixture fixture;
     fixture.server.admit(*make_eventfd(0, Counter::plain)); // An eventfd has no peer credentials.
+    // Runs the loop until the server has closed the connection.
     while (fixture.service.quota().used_by_all(Resource::connections) > 0)
-        REQUIRE(fixture.loop.run_once(20s)); // Runs until the connection is closed.
+        REQUIRE(fixture.loop.run_once(20s));
     auto client = fixture.connect();
     CHECK(fixture.request(client, "Status").contains("\"connections\":1"));
 }
@@ -352,7 +358,7 @@ TEST_CASE("a user whose clients leave descriptors unread gets no more until they
     run_until_idle(fixture.loop);
 
     CHECK(fixture.request(other, "Open", R"({"items":[{"name":"a"}]})").contains("fileDescriptor"));
-    // Only two of the four are unread, those of `idle_reader`.
+    // Only the two descriptors of `idle_reader` are unread.
     other.call("Open", R"({"items":[{"name":"a"},{"name":"b"}]})");
     run_until_idle(fixture.loop);
     CHECK(other.reply().starts_with(

@@ -1,4 +1,4 @@
-// Replies of the service as a client reads them.
+// Tests the replies of the service as a client reads them.
 #include "daemon/service/service.h"
 
 #include "common/protocol/interface.h"
@@ -120,7 +120,7 @@ TEST_CASE("an object without access is not listed, and Show refuses it")
     CHECK(daemon.request(other, "Show", R"({"name":"none"})").contains("io.evfdd.NoSuchName"));
 }
 
-// Returns "lastSet" of Show, or an empty string.
+// Returns the field "lastSet" of the reply to Show, or an empty string if the field is absent.
 std::string last_set(ServiceFixture& daemon, TestClient& client, const std::string& name)
 {
     const auto shown = daemon.request(client, "Show", R"({"name":")" + name + R"("})");
@@ -251,7 +251,7 @@ TEST_CASE("a wait with the more flag first reports that it has begun")
                        R"({"name":"later","count":1,"index":1}]}})";
     CHECK(without_ids(waiter.reply()) == fired);
 
-    // A wait that completes at once, and one that is refused.
+    // The first of these waits completes at once, and the second one is refused.
     waiter.call("Wait", R"({"items":[{"name":"later"}],"timeoutNSec":0})", true);
     run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains(R"("continues":true)"));

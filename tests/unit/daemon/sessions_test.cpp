@@ -32,7 +32,7 @@ bool is_refused(const std::string& reply)
 constexpr auto certain = R"({"parameters":{"isHistoryComplete":true}})";
 constexpr auto uncertain = R"({"parameters":{"isHistoryComplete":false}})";
 
-// Crashes after all calls were answered, and returns the successor.
+// Crashes a daemon that has answered all calls, and returns its successor.
 std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture> daemon)
 {
     return crash_and_restart(std::move(daemon));
@@ -165,14 +165,15 @@ TEST_CASE("tokens of a wait are kept by a client that resumes and returned witho
     SECTION("no client resumes")
     {
         client.call("Wait", R"({"items":[{"name":"s"}]})");
-        REQUIRE(daemon->loop.run_once(0ns)); // The reply is sent and not read.
+        // The daemon sends the reply, and the client does not read it.
+        REQUIRE(daemon->loop.run_once(0ns));
         REQUIRE(tokens(*daemon, "s") == 1);
         auto stored = crash(std::move(daemon));
         ServiceFixture last{std::move(stored), 0ns};
         run_until_idle(last.loop);
         const auto token_count = tokens(last, "s");
-        CHECK((token_count == 2 ||
-               token_count == 1)); // 1 if the arrival of the reply was committed already.
+        // One token is gone if the daemon had already committed that the reply arrived.
+        CHECK((token_count == 2 || token_count == 1));
     }
 }
 
@@ -196,13 +197,15 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
     }
     daemon = crash_and_recover(std::move(daemon));
     auto last = daemon->connect();
-    REQUIRE(resume(*daemon, last, 1) == certain); // The client received this reply.
+    REQUIRE(resume(*daemon, last, 1) == certain); // The client has received the reply to its Open.
     CHECK(subscriptions(*daemon, "p") == 1);
-    CHECK(daemon->state_store.stored_fds() == 2); // The subscription and the semaphore.
+    // These are the descriptors of the subscription and the semaphore.
+    CHECK(daemon->state_store.stored_fds() == 2);
 }
 
-// A client that holds a token, has an event of its own and subscribes to a pulse, and the length of
-// the journal at each of its replies. Its last call is an Open that the successor need not know.
+// A daemon and its client, and the length of the journal at each reply. The client holds a token,
+// owns an event and subscribes to a pulse. Its last call is an Open without a subscription, which
+// need not survive a crash.
 struct DaemonLife {
     DaemonLife()
     {
@@ -213,7 +216,7 @@ struct DaemonLife {
         call("Open", R"({"items":[{"name":"mine"}]})");
     }
     std::string journal() const { return bytes_of(stored_fds_of(daemon->state_store)[2]); }
-    // Returns a daemon that finds this journal.
+    // Returns a daemon that recovers from the given journal.
     std::unique_ptr<ServiceFixture> recover(std::string_view journal) const
     {
         auto stored = stored_fds_of(daemon->state_store);
@@ -223,7 +226,7 @@ struct DaemonLife {
 
     std::unique_ptr<ServiceFixture> daemon = with_semaphore(1);
     TestClient client = daemon->connect();
-    // The first byte after the end of the journal, for each reply.
+    // The offset of the end of the journal at each reply.
     std::vector<std::size_t> journal_ends;
 
 private:
@@ -264,7 +267,7 @@ TEST_CASE("a commit that is torn at any byte after an Open costs the client noth
     for (std::size_t at = 0; at < size; at += 9) {
         CAPTURE(at);
         DaemonLife life;
-        // The daemon then crashes.
+        // The daemon crashes after this call.
         life.daemon->request(life.client, "CreateEvent", R"({"name":"late"})");
         const auto whole = life.journal();
         const auto last = Frames{whole}.all.back();
@@ -294,7 +297,7 @@ TEST_CASE("only the lost one of several replies to Open is undone")
     REQUIRE(subscriptions(*daemon, "p") == 2);
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
-    REQUIRE(resume(*daemon, again, 1) == certain); // The client got the first reply.
+    REQUIRE(resume(*daemon, again, 1) == certain); // The client received only the first reply.
     CHECK(subscriptions(*daemon, "p") == 1);
 }
 
@@ -448,7 +451,8 @@ TEST_CASE("Resume is refused where it would be wrong")
     auto second = daemon->connect();
     CHECK(is_refused(resume(*daemon, second, 3)));
     CHECK(is_refused(resume(*daemon, second, 0)));
-    CHECK(resume(*daemon, right, 3).find("session") != std::string::npos); // Resumed a second time.
+    // A connection that has resumed a session cannot resume it again.
+    CHECK(resume(*daemon, right, 3).find("session") != std::string::npos);
 }
 
 TEST_CASE("a connection with objects or subscriptions of its own cannot resume a session")
@@ -470,7 +474,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     const auto open = [&](ServiceFixture& at, TestClient& by) {
         return at.request(by, "Open", R"({"items":[{"name":"s"}]})").contains("fileDescriptor");
     };
-    REQUIRE(open(*daemon, client)); // The first counted call is recorded, whatever it is.
+    REQUIRE(open(*daemon, client)); // The first counted call of a session is always recorded.
     const auto reply = daemon->request(client, "Set", R"({"items":[{"name":"s","count":3}]})");
     for (int i = 0; i < 3; ++i)
         REQUIRE(open(*daemon, client));
@@ -480,7 +484,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
-    if (calls == 1) { // The client missed the reply to the Set, so it made no later call.
+    if (calls == 1) { // A client that missed the reply to the Set made no later call.
         CHECK(daemon->request(again, "Set", R"({"items":[{"name":"s","count":3}]})") == reply);
         ++calls;
     }
@@ -491,7 +495,8 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     CHECK(open(*daemon, again));
     daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     calls += 2;
-    daemon = crash_and_recover(std::move(daemon)); // The record then includes all earlier calls.
+    // The record of the Set includes all earlier calls.
+    daemon = crash_and_recover(std::move(daemon));
     auto third = daemon->connect();
     CHECK(is_refused(resume(*daemon, third, calls - 2)));
     CHECK(resume(*daemon, third, calls) == certain);
@@ -556,7 +561,8 @@ TEST_CASE("uncounted calls and oneway calls are executed each time")
         framed(R"({"method":"io.evfdd.Set","parameters":{"items":[{"name":"s"}]},"oneway":true})"));
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 3);
-    daemon->request(again, "Set", R"({"items":[{"name":"s"}]})"); // The repeated call.
+    // This call repeats the recorded one, so it is not executed again.
+    daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     CHECK(tokens(*daemon, "s") == 3);
 }
 

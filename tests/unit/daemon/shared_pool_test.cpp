@@ -9,7 +9,8 @@
 namespace evfd::daemon {
 namespace {
 
-constexpr std::int64_t capacity = 640; // The last eighth is 80; a small share is less than 10.
+// The last eighth of the pool is 80; a small share is less than 10.
+constexpr std::int64_t capacity = 640;
 
 Payer user(uid_t uid)
 {

@@ -1,5 +1,5 @@
-// A journal without memory: changes are refused, and no reply is sent before its effects are
-// committed.
+// Tests a journal that gets no more memory. Changes are refused, and no reply is sent before its
+// effects are committed.
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
 
@@ -8,7 +8,8 @@
 namespace evfd::daemon {
 namespace {
 
-// A shortage of memory while it lives. Pending work has room and new work has none.
+// Makes memory short as long as the object exists. The journal still has room for pending work, but
+// none for new work.
 class MemoryShortage {
 public:
     MemoryShortage(StateStore& state_store, std::uint64_t id) : state_store_{state_store}, id_{id}
@@ -26,7 +27,7 @@ public:
     MemoryShortage(const MemoryShortage&) = delete;
     MemoryShortage& operator=(const MemoryShortage&) = delete;
 
-    // Refuses even small commits from now on.
+    // Fills the journal, so that even small commits fail from now on.
     void fill_completely()
     {
         state_store_.put(id_, record::Session{.token = {},
@@ -44,7 +45,7 @@ private:
     std::uint64_t id_;
 };
 
-// Runs the loop until the condition holds. False at the deadline.
+// Runs the loop until the condition holds. Returns false if it does not hold in time.
 template <class Condition>
 bool runs_until(EventLoop& loop, Condition condition)
 {
@@ -137,13 +138,13 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
-    // A shared semaphore is incremented one by one.
+    // A semaphore that is shared with a client is incremented one by one.
     daemon->request(client, "Open", R"({"items":[{"name":"s"}]})");
     const auto& event = *daemon->service.registry().objects.find("s"_name)->event();
     const auto are_all_added = [&] {
         return *event.count() == static_cast<std::uint64_t>(max_tokens_per_set);
     };
-    // A fast machine may add all tokens in one iteration, but not each time.
+    // A fast machine can add all tokens in one iteration, but not each time.
     bool is_halfway = false;
     for (int i = 0; !is_halfway && i < 100; ++i) {
         daemon->request(client, "Clear", R"({"items":[{"name":"s"}]})");
@@ -215,7 +216,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
         CHECK(verdict(done) == "SystemFailure");
     }
     CHECK(object(*fixture, "p").pulse()->pulses() == 0);
-    REQUIRE(fixture->state_store.commit()); // The intent is committed too.
+    REQUIRE(fixture->state_store.commit()); // This commits the intent too.
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*fixture, "s") == 0);
         CHECK(count(subscriber.fd) == 0U);
@@ -236,7 +237,7 @@ TEST_CASE("tokens to be returned without memory return once, later or after a re
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         (*wait)->return_tokens();
         CHECK(tokens(*fixture, "s") == 2);
-        if (is_killed) { // The fixture crashes with the shortage.
+        if (is_killed) { // A killed daemon destroys no wait, so the test leaks the wait.
             static const Wait* dead = nullptr;
             dead = wait->release();
             REQUIRE(dead);

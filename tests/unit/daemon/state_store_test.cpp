@@ -104,7 +104,7 @@ TEST_CASE("a state store with a missing part uses the others and warns")
     CHECK(next.recovered.fds.contains(1) == (warned_part != "stash"));
     CHECK(next.recovered.intent.has_value() == (warned_part == "stash"));
     CHECK(next.recovered.takes.empty() == (warned_part != "stash"));
-    // The store works like any other.
+    // A store that was opened with a missing part works like any other.
     next.state_store.put(2, event_record("later"));
     const auto later = next.state_store.store_fd(2, *make_eventfd(0, Counter::semaphore));
     REQUIRE(later);
@@ -135,12 +135,12 @@ TEST_CASE("wrong descriptors are reported and replaced")
     CHECK_FALSE(next.state_store.fault());
 }
 
-// Bytes that overwrite the journal, and the resulting warnings.
+// Bytes that overwrite a part of the journal, and the warning that results.
 struct Damage {
     std::string bytes;
     std::size_t offset;
     std::string warning;
-    std::uint64_t lost = 0; // Lost events.
+    std::uint64_t lost = 0; // The id of the event that is lost, or 0.
 };
 
 TEST_CASE("a damaged journal is reported, and its valid records are used")
@@ -168,8 +168,9 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     CHECK(next.recovered.warnings[0].contains(damage.warning));
     for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
+    // Other damage can hide a lost commit, which can have reserved more ids.
     const bool is_newer_version = damage.offset == 8;
-    CHECK(next.recovered.knows_last_id == is_newer_version); // Only then no commit may be lost.
+    CHECK(next.recovered.knows_last_id == is_newer_version);
 }
 
 TEST_CASE("an incomplete commit is not reported, since no client got its reply")
@@ -199,11 +200,11 @@ TEST_CASE("changes are refused while memory is short, and accepted afterwards")
     auto client = daemon->connect();
     {
         const FileLimit limit{0};
+        // This record is larger than the room that is left.
         const record::Session big{.token = {},
                                   .uid = alice,
                                   .sequence = 0,
-                                  .cached_reply =
-                                      std::string(1 << 20, 'x'), // More than there is room for.
+                                  .cached_reply = std::string(1 << 20, 'x'),
                                   .new_subscriptions = {},
                                   .tokens_applied = {}};
         const auto id = daemon->service.new_session_id();
@@ -223,7 +224,7 @@ TEST_CASE("changes are refused while memory is short, and accepted afterwards")
         CHECK(daemon->service.registry().objects.all().empty());
         daemon->state_store.erase(id, record::Kind::session);
     }
-    daemon->request(client, "Status"); // The reply to it commits all.
+    daemon->request(client, "Status"); // The reply to Status commits all changes.
     CHECK(daemon->request(client, "Status").contains("\"isJournalWritable\":true"));
     CHECK(daemon->request(client, "CreateEvent", R"({"name":"e"})").contains("created\":true"));
     daemon = crash_and_restart(std::move(daemon));
@@ -264,7 +265,7 @@ TEST_CASE("malformed records are reported, and records of unknown kinds are kept
         auto writer = Journal::open(*duplicate(stored[journal]), found);
         REQUIRE(writer);
         writer->put({40, 1}, "no JSON");
-        writer->put({41, 1}, R"({"name":"x"})"); // Fields are missing.
+        writer->put({41, 1}, R"({"name":"x"})"); // Required fields are missing.
         writer->put({42, 4711}, "who knows");
         REQUIRE(writer->commit());
     }
@@ -285,7 +286,7 @@ TEST_CASE("an intent that the progress page does not continue counts as done")
     REQUIRE(intent);
     auto page = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
     REQUIRE(page);
-    page->begin_intent(99, 5); // An intent of an incomplete commit.
+    page->begin_intent(99, 5); // This intent belongs to an incomplete commit.
     const SuccessorStore next{stored_fds_of(state_store)};
     CHECK_FALSE(next.recovered.intent);
 }
@@ -398,7 +399,7 @@ TEST_CASE("any number of descriptors can be stored in one iteration with reserve
         auto stored = state_store.store_fd(id, *make_eventfd(0, Counter::plain));
         REQUIRE(stored);
         state_store.put(id, event_record("e"));
-        if (id % 2 == 0) // A refused call removes what it has stored.
+        if (id % 2 == 0) // The daemon removes what a refused call has stored.
             state_store.erase(id, record::Kind::object);
         else
             kept.push_back(*std::move(stored));
@@ -432,7 +433,7 @@ TEST_CASE("an intent that ends before it is complete is given up with the next c
         REQUIRE(intent);
         intent->pending_increments()[0] = 0; // One token was added, and then a call failed.
     }
-    CHECK(recovers_intent(state_store)); // The error is not committed yet.
+    CHECK(recovers_intent(state_store)); // The end of the intent is not committed yet.
     REQUIRE(state_store.commit());
     CHECK_FALSE(recovers_intent(state_store));
 }
@@ -476,7 +477,8 @@ TEST_CASE("more tokens can be taken than the progress page has slots")
     EventLoop loop;
     StateStore state_store{loop};
     for (std::size_t i = 0; i < 3 * ProgressPage::max_takes; ++i) {
-        state_store.put(1, event_record("e")); // A commit before each take has something to write.
+        // Each take can be preceded by a commit that has something to write.
+        state_store.put(1, event_record("e"));
         state_store.begin_take(i).slot() = 1;
     }
     const SuccessorStore next{stored_fds_of(state_store)};

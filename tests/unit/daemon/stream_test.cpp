@@ -1,4 +1,4 @@
-// The bytes of one client, without a service.
+// Tests the stream of bytes of one client, without a service.
 #include "daemon/ipc/stream.h"
 
 #include "common/scm_rights.h"
@@ -15,7 +15,7 @@ namespace {
 using Need = Stream::Need;
 using State = Stream::State;
 
-// A stream whose events are noted and counted; the test reads it.
+// A stream whose reported events the fixture counts. The test reads the stream itself.
 struct StreamFixture {
     explicit StreamFixture(IncomingFds descriptors = IncomingFds::none)
     {
@@ -36,7 +36,7 @@ struct StreamFixture {
         REQUIRE(stream->has_unread_input());
         return stream->read();
     }
-    // Returns how often the loop reports events of the stream in some iterations.
+    // Runs some iterations of the loop. Returns how often the loop reports events of the stream.
     int reports(int iterations = 5)
     {
         times_reported = 0;
@@ -132,7 +132,7 @@ TEST_CASE("a hangup is not reported over and over to an owner that goes on")
     fixture.client.reset();
     CHECK(fixture.reports(1) == 1);
     REQUIRE(fixture.stream->await(Need::no_hangup));
-    CHECK(fixture.reports() <= 1); // The kernel reports it when the mask changes.
+    CHECK(fixture.reports() <= 1); // The kernel reports the hangup once more when the mask changes.
     CHECK(fixture.reports() == 0);
 }
 
@@ -143,8 +143,8 @@ TEST_CASE("output that the socket does not take is sent when the peer has read")
     CHECK(fixture.stream->flush_without_changes() == OutputQueue::Flushed::socket_full);
     CHECK(fixture.stream->is_blocked());
     REQUIRE(fixture.stream->await(Need::no_input));
-    fixture.client->send(framed("call")); // Not reported while output is left.
-    CHECK(fixture.reports() <= 1);        // The mask changed.
+    fixture.client->send(framed("call")); // New input is not reported while output is left.
+    CHECK(fixture.reports() <= 1);        // The change of the mask can cause one report.
     CHECK(fixture.reports() == 0);
 
     REQUIRE(fixture.client->receive_some(1'000'000).value_or(0) > 0);

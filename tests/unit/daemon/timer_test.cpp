@@ -46,7 +46,7 @@ protocol::Arm hourly(Clock clock = Clock::realtime)
     return {.name = "t"_name, .clock = clock, .first = now_on(clock) - 10h - 30min, .interval = 1h};
 }
 
-// Subscriptions.
+// The tests below are about subscriptions.
 
 TEST_CASE("each subscriber has a count of its own")
 {
@@ -166,7 +166,7 @@ TEST_CASE("a subscriber that sets its own descriptor affects no other and follow
     const auto other = fixture.open();
     const auto first = fixture.schedule().first;
     REQUIRE(set(one, disarmed));
-    REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0); // The holder also makes it blocking.
+    REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0); // The holder also makes the descriptor blocking.
     CHECK(expiry_of(other, Clock::monotonic).overlaps({first, first}));
 
     fixture.arm({.name = "t"_name, .after = 2h});
@@ -199,7 +199,7 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     CHECK_FALSE(fixed_after.overlaps(fixed_before));
 
     REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
-    // The timer has an absolute schedule now.
+    // This schedule is absolute, and the earlier one was relative.
     REQUIRE(relative.timer.arm(absolute.timer.spec(), {}));
     const auto expiration = absolute.schedule().first;
     CHECK(expiry_of(span, Clock::realtime).overlaps({expiration, expiration}));
@@ -269,7 +269,8 @@ void check_clock_change(const ClockCase& c)
     };
     const auto other = spec_of(request(c.other_clock, c.other_is_relative));
     TimerFixture fixture{request(c.clock, c.is_relative)};
-    CHECK(fixture.timer.can_be_armed_with(other)); // Without a subscription.
+    // Without a subscription, the timer accepts any spec.
+    CHECK(fixture.timer.can_be_armed_with(other));
     const auto fd = fixture.open();
     CHECK(fixture.timer.can_be_armed_with(other) == c.expected);
 }
@@ -335,7 +336,7 @@ TEST_CASE("rearming works at once after an unread change of the wall clock")
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
 }
 
-// Descriptors that an earlier daemon passed.
+// The tests below are about descriptors that an earlier daemon passed.
 
 TEST_CASE("polling a descriptor on schedule reads nothing from it, even while it is due")
 {
@@ -364,12 +365,13 @@ TEST_CASE("polling a descriptor that its holder made due forever takes bounded t
     CHECK(time_left(fd) == expiry_in_progress);
 
     CHECK(fixture.timer.resync(fd));
-    CHECK(time_left(fd) == expiry_in_progress); // Setting it could lose an expiration in progress.
+    // The daemon did not set the descriptor, since that could lose an expiration in progress.
+    CHECK(time_left(fd) == expiry_in_progress);
     fixture.arm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
     CHECK(*time_left(fd) > 1h);
 }
 
-// Counting.
+// The tests below are about counting.
 
 TEST_CASE("a one-shot timer is armed until its expiration, then expired, and counted once")
 {
@@ -434,7 +436,7 @@ TEST_CASE("several expirations that had passed at arming count as one")
     CHECK(*next <= fixture.now());
     const auto counted = fixture.timer.take_new_expirations();
     if (interval == 1ns)
-        CHECK(counted >= 1); // The timer may have expired again since it was armed.
+        CHECK(counted >= 1); // The timer can have expired again since it was armed.
     else
         CHECK(counted == 1);
 }
@@ -543,7 +545,7 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    while (time_until(deadline) > 0ns) { // A busy machine may set the clock too late.
+    while (time_until(deadline) > 0ns) { // A busy machine can set the clock too late.
         TimerFixture fixture{{.name = "t"_name, .first = now_on(Clock::realtime) + 200us}};
         wait_until(Clock::realtime, fixture.schedule().first);
         CHECK(fixture.timer.take_new_expirations() == 1);
@@ -553,7 +555,7 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
         const bool was_in_time = fixture.now() < fixture.schedule().first;
         wall_clock.restore();
 
-        CHECK(has_expired); // No expiration follows.
+        CHECK(has_expired); // The timer has no further expiration.
         CHECK(counted == 0);
         if (was_in_time)
             return;

@@ -1,4 +1,4 @@
-// Tokens that are added, taken and returned, without a registry.
+// Tests how tokens are added, taken and returned, without a registry.
 #include "daemon/objects/token_log.h"
 
 #include "tests/support/registry_fixture.h"

@@ -12,7 +12,7 @@ namespace {
 
 using Progress = PendingReply::Progress;
 
-// Writes one reply in each step, and notes in `log` how it ends.
+// A pending reply that writes one reply in each step. It notes in `log` how it ends.
 class ScriptedReply : public PendingReply {
 public:
     ScriptedReply(std::string& log, std::vector<Progress> steps, bool must_finish)
@@ -52,7 +52,7 @@ TEST_CASE("a pending reply that is blocked is ready again when it is woken")
 {
     RepliesFixture fixture;
     fixture.replies.wake();
-    CHECK_FALSE(fixture.replies.is_ready()); // None is pending.
+    CHECK_FALSE(fixture.replies.is_ready()); // No reply is pending.
 
     fixture.start({Progress::again, Progress::blocked, Progress::done});
     CHECK(fixture.replies.is_ready());

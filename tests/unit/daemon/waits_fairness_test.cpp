@@ -1,4 +1,5 @@
-// The order of waits for one object, among themselves and against direct readers of the descriptor.
+// Tests the order of waits for one object, among themselves and against processes that read its
+// descriptor.
 #include "daemon/waiting/waits.h"
 
 #include "tests/support/service_fixture.h"
@@ -79,7 +80,8 @@ TEST_CASE("a wait that starts after an unreported set does not overtake")
     const auto first = start(fixture, {"e"});
     REQUIRE(add(fixture.open("e"), 1));
 
-    const auto second = start(fixture, {"e"}); // Before the loop runs.
+    // The second wait starts before the loop reports the set.
+    const auto second = start(fixture, {"e"});
 
     CHECK(is_done(first));
     CHECK_FALSE(is_done(second));
@@ -95,7 +97,8 @@ TEST_CASE("a pulse does not let its wait overtake others for what else it needs"
     const auto second = start(fixture, {"e", "p"}, require);
     REQUIRE(add(fixture.open("e"), 1));
 
-    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"p"}, 1))); // Before the loop runs.
+    // The pulse comes before the loop reports the set of "e".
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"p"}, 1)));
 
     CHECK(is_done(first));
     CHECK(is_done(second) == (require == Require::any));
@@ -184,7 +187,7 @@ TEST_CASE("the earliest wait is served first, whatever object was set first")
 
     CHECK(is_done(first));
     CHECK_FALSE(is_done(second));
-    // The second wait consumed nothing, because it cannot have both events.
+    // The second wait consumed no token of "b", because "a" is not set any more.
     CHECK(fixture.event("b").is_set());
 }
 
@@ -216,12 +219,12 @@ TEST_CASE("the first of several waits that each miss another object is released 
     }
 }
 
-// Waits, and a model of what each still needs.
+// Waits, and a model of the objects that each wait still needs.
 struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
         Require require;
-        // Manual events, pulses and timers, which the wait still needs to see once.
+        // Names of manual events, pulses and timers that must still be set or expire once.
         std::set<std::string> unseen;
         std::set<std::string> to_consume; // Auto events and semaphores, which the wait consumes.
     };
@@ -232,7 +235,8 @@ struct WaitModel {
         protocol::Wait request{.items = {}, .require = require};
         for (const auto& name : wanted) {
             request.items.list.push_back({*Name::parse(name)});
-            if (name[0] == 'a' || name[0] == 's') // Consumed.
+            // A wait consumes tokens of auto events and semaphores.
+            if (name[0] == 'a' || name[0] == 's')
                 waiter.to_consume.insert(name);
             else if (name[0] != 'm' || !fixture.event(name).is_set())
                 waiter.unseen.insert(name);
@@ -275,7 +279,8 @@ struct WaitModel {
     std::deque<Waiter> waiters = {};
 };
 
-// The first letter of the name is the mode of the event, or a timer that does not expire.
+// Creates an object. The first letter of its name is the mode of an event. Another letter stands
+// for a timer that does not expire.
 void make(RegistryFixture& fixture, const std::string& name)
 {
     switch (name[0]) {
@@ -332,7 +337,7 @@ TEST_CASE("no wait stays pending while its objects are set, whatever is set and 
             model.cancel(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
-            continue; // Several writes and reads by clients are delivered at once.
+            continue; // The next delivery then reports several writes and reads at once.
         INFO("step " << step);
         fixture.registry.deliver_edges();
         released += model.check();

@@ -11,12 +11,13 @@ namespace {
 constexpr auto all = Require::all;
 constexpr auto any = Require::any;
 
-// A pending wait of a test.
+// A wait that a test began, and the number of its wake-ups.
 struct Waiter {
     std::shared_ptr<int> wakeups = std::make_shared<int>(0);
     Outcome<std::unique_ptr<Wait>> started;
 
-    // Returns "waits", the fired names with their counts, or the error.
+    // Returns "waits" for a pending wait, the fired names with their counts, or the name of the
+    // error.
     std::string state()
     {
         if (!started)
@@ -97,8 +98,8 @@ TEST_CASE("a wait is woken once, by a set through the daemon and by one on the d
     CHECK(waiter.state() == "e=1");
     CHECK(*waiter.wakeups == 1);
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
-    CHECK_FALSE(is_watched(
-        *fixture.registry.objects.find("e"_name))); // The event has no observer any more.
+    // The event has no observer any more.
+    CHECK_FALSE(is_watched(*fixture.registry.objects.find("e"_name)));
 }
 
 TEST_CASE("a wait for any completes with the first set name and consumes no other")
@@ -124,7 +125,7 @@ TEST_CASE("a wait for all consumes from all at once or from none, and lists them
     set(fixture, "a");
     set(fixture, "c");
     CHECK(waiter.state() == "waits");
-    CHECK(fixture.event("a").is_set()); // No consumed token is kept.
+    CHECK(fixture.event("a").is_set()); // The wait for all has consumed no token yet.
 
     set(fixture, "b", 2);
 
@@ -162,7 +163,7 @@ TEST_CASE("a manual event that was set since the wait began suffices for a wait 
     auto waiter = start(fixture, {"m", "a"});
     if (!was_set_before)
         REQUIRE(add(client, 1));
-    REQUIRE(take(client)); // Cleared at once.
+    REQUIRE(take(client)); // The event is cleared at once.
     run_until_idle(fixture.loop);
     CHECK(waiter.state() == "waits");
 
@@ -205,7 +206,7 @@ TEST_CASE(
 
     REQUIRE(add(client, 1));
     REQUIRE(take(client));
-    auto later = start(fixture, {"m"}); // Before the loop runs.
+    auto later = start(fixture, {"m"}); // This wait starts before the loop reports the set.
 
     run_until_idle(fixture.loop);
     for (auto& waiter : waiters)
@@ -228,7 +229,7 @@ TEST_CASE("a Clear takes effect after the earlier sets")
     CHECK(waiter.state() == "m=1");
 
     auto later = start(fixture, {"m"});
-    run_until_idle(fixture.loop); // The clear itself causes an edge.
+    run_until_idle(fixture.loop); // The clear itself causes an edge, which must not end the wait.
     CHECK(later.state() == "waits");
 }
 
@@ -343,7 +344,7 @@ TEST_CASE("a set before the timeout counts, however busy the loop is")
     const auto always_ready = *make_eventfd(1, Counter::plain);
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
-    // These descriptors fill one whole iteration.
+    // These ready descriptors fill the batch of one whole iteration.
     for (std::size_t i = 0; i < EventLoop::batch; ++i)
         watches.push_back(
             *fixture.loop.watch(fds.emplace_back(*duplicate(always_ready)), EPOLLIN, [](auto) {}));
@@ -555,7 +556,7 @@ TEST_CASE("an event that is opened while others wait for it wakes them as before
     fixture.create("a", Mode::automatic);
     fixture.create("b", Mode::semaphore);
     auto waiter = start(fixture, {"a", "b"}, require);
-    // From now on "a" is watched. The daemon still signals "b" locally.
+    // From now on the daemon watches "a" by epoll. It still signals "b" locally.
     const auto a = fixture.open("a");
     REQUIRE(add(a, 1));
     run_until_idle(fixture.loop);
@@ -573,7 +574,7 @@ TEST_CASE("a wait that starts as the last earlier one ends is not forgotten")
         fixture.create(name, Mode::automatic);
     const auto earlier = start(fixture, {"a"});
     const auto a = fixture.open("a");
-    // The wakeup of this wait sets, on the descriptor, what the earlier wait needs.
+    // The wake-up of this wait sets "a" through the descriptor, for which the earlier wait waits.
     const auto other =
         fixture.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
                       {.items = wait_items({"b"})}, [&] { REQUIRE(add(a, 1)); });

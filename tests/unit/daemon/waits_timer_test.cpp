@@ -1,4 +1,4 @@
-// Waits for timers, alone and with events.
+// Tests waits for timers, alone and together with events.
 #include "daemon/waiting/waits.h"
 #include "tests/support/service_fixture.h"
 #include "tests/support/skip.h"
@@ -13,13 +13,13 @@ using protocol::Count;
 constexpr auto all = Require::all;
 constexpr auto any = Require::any;
 
-// A pending wait of a test.
+// A wait that a test began, and the number of its wake-ups.
 struct Waiter {
     std::shared_ptr<int> wakeups = std::make_shared<int>(0);
     Outcome<std::unique_ptr<Wait>> started;
 
     bool is_done() { return !started || (*started)->outcome().has_value(); }
-    // Returns "waits", the fired names, or the error.
+    // Returns "waits" for a pending wait, the fired names, or the name of the error.
     std::string state()
     {
         if (!started)
@@ -116,7 +116,7 @@ TEST_CASE("an earlier expiration does not end a wait, unless the timer has none 
     arm(fixture, {.name = "once"_name, .after = 1ns});
     wait_until(Clock::monotonic, timer(fixture, "once").spec().schedule.first);
     CHECK(start(fixture, {"once"}).state() == "once");
-    CHECK(start(fixture, {"once"}).state() == "once"); // Nothing is consumed.
+    CHECK(start(fixture, {"once"}).state() == "once"); // A wait for a timer consumes nothing.
     CHECK(start(fixture, {.items = wait_items({"once"}), .timeout = 0ns}).state() == "once");
     CHECK(start(fixture, {.items = wait_items({"t"}), .timeout = 0ns}).state() == "TimedOut");
 }
@@ -419,10 +419,9 @@ TEST_CASE("a waiter without permission for a later timer is refused and learns n
     RegistryFixture fixture;
     auto outsider = start(fixture, {.items = wait_items({"t"})}, bob);
     auto owner = start(fixture, {"t"});
-    arm(fixture, {.name = t,
-                  .clock = Clock::monotonic,
-                  .first = 1ns,
-                  .permissions = "0600"_permissions}); // Expires.
+    // The timer expires at once.
+    arm(fixture,
+        {.name = t, .clock = Clock::monotonic, .first = 1ns, .permissions = "0600"_permissions});
     CHECK(outsider.state() == "NotPermitted");
     REQUIRE(completes(fixture, owner));
     CHECK(owner.state() == "t");
@@ -482,7 +481,7 @@ TEST_CASE("a counted one-shot timer still releases at once after the clock was s
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    while (time_until(deadline) > 0ns) { // A busy machine may set the clock too late.
+    while (time_until(deadline) > 0ns) { // A busy machine can set the clock too late.
         RegistryFixture fixture;
         // This wait makes the daemon count the expirations.
         auto other = start(fixture, {"missing", "t"});

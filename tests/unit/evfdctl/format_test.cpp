@@ -13,7 +13,7 @@ protocol::Object object(Mode mode)
             .id = {7},
             .kind = Kind::event,
             .mode = mode,
-            .owner_uid = 4'000'000'000, // A uid without a user.
+            .owner_uid = 4'000'000'000, // No user has this uid.
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = WallTime{nanoseconds{1'500'000'000}},

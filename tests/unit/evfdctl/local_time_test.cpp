@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Sets the time zone while it lives.
+// Sets the time zone of this process as long as the object exists.
 class TimeZoneScope {
 public:
     explicit TimeZoneScope(const char* name)
@@ -97,14 +97,14 @@ TEST_CASE("a time of day is the next one in the local time zone")
     const auto [now, text, timestamp] = GENERATE(table<std::string, std::string, std::string>({
         {"2026-01-31T07:00:00Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T07:00:00Z", "08:30:15", "2026-01-31T07:30:15Z"},
-        // The same time of day: tomorrow.
+        // If it is this time of day now, the next one is tomorrow.
         {"2026-01-31T07:30:00Z", "08:30", "2026-02-01T07:30:00Z"},
         {"2026-01-31T07:29:59.999999999Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T08:00:00Z", "08:30", "2026-02-01T07:30:00Z"},
         {"2026-12-31T23:30:00Z", "00:00", "2027-01-01T23:00:00Z"},
-        {"2026-07-01T05:00:00Z", "08:30", "2026-07-01T06:30:00Z"}, // Summer time.
-        {"2026-03-28T12:00:00Z", "08:30", "2026-03-29T06:30:00Z"}, // Into summer time.
-        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Out of summer time.
+        {"2026-07-01T05:00:00Z", "08:30", "2026-07-01T06:30:00Z"}, // The date is in summer time.
+        {"2026-03-28T12:00:00Z", "08:30", "2026-03-29T06:30:00Z"}, // Summer time starts that day.
+        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Summer time ends that day.
     }));
     INFO(now << ' ' << text);
     CHECK(read(text, at(now)) == timestamp);

@@ -141,7 +141,7 @@ TEST_CASE("the columns are selected in both directions, each in its own order fi
 
 TEST_CASE("the cursor stays within the rows, however many are left")
 {
-    auto view = view_of_many(20, {8, 100}); // Five rows at a time.
+    auto view = view_of_many(20, {8, 100}); // The view shows five rows at a time.
     const auto press = [&](Key key) {
         CHECK(view.press(key, now) == Next::stay);
         return first_word(texts(view)[2]);
@@ -196,7 +196,7 @@ TEST_CASE("an error is in the title with its message until it is over")
 
 TEST_CASE("only visible values cause a redraw")
 {
-    auto view = view_of_many(5, {4, 100}); // One row at a time.
+    auto view = view_of_many(5, {4, 100}); // The view shows one row at a time.
     auto set = event("n04"_name);
     set.last_set = protocol::LastSet{now.wall, 4'000'000'000, 42};
     view.table().apply(monitor_reply(Change::changed, set), now);
