@@ -9,8 +9,8 @@
 //   completes when the eventfd becomes readable, and stays completed (the client's latched wait).
 //
 // The caller fills iocbs, submits them, and reaps their completions, or discards the completions if
-// it knows the results from elsewhere. The kernel copies the iocbs at submit(); the memory that
-// they point to must stay until the completion.
+// the results are known from elsewhere. The kernel copies the iocbs at submit(). The memory that
+// the iocbs point to must stay until the completion.
 //
 // Invariants:
 //
@@ -32,9 +32,10 @@ namespace evfd {
 
 class Aio {
 public:
-    // Creates a context for `operations` operations at a time, which count against the machine's
-    // fs.aio-max-nr. Fails with EAGAIN if no operations are left; the fault then names set_up_call.
+    // The name of the system call in the fault that create() returns.
     static constexpr std::string_view set_up_call = "io_setup(2)";
+    // Creates a context for `operations` operations at a time, which count against the machine's
+    // fs.aio-max-nr. Fails with EAGAIN and set_up_call if too few operations are left.
     static Result<Aio> create(unsigned operations);
     Aio(Aio&& other) noexcept : context_{std::exchange(other.context_, 0)} {}
     Aio& operator=(Aio&& other) noexcept
@@ -44,11 +45,13 @@ public:
     }
     ~Aio();
 
-    // Submits operations and returns how many were accepted: fewer than given if the kernel refused
-    // one. The kernel copies each iocb.
+    // Submits operations and returns how many of them the kernel accepted. The number is smaller
+    // than the number of operations if the kernel refused an operation. The kernel copies each
+    // iocb.
     Result<std::size_t> submit(std::span<iocb*> operations) const;
-    // Waits for at least `min_events` completions; returns fewer after `timeout`. Without a
-    // timeout, reap() waits indefinitely.
+    // Waits until there are at least `min_events` completions, or until `timeout` is over. Returns
+    // the number of completions that were stored in `into`. Without a timeout, reap() waits
+    // indefinitely.
     Result<std::size_t> reap(std::span<io_event> into, std::size_t min_events,
                              std::optional<std::chrono::nanoseconds> timeout) const;
     // Discards all completions, to make room for further operations.

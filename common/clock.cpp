@@ -16,8 +16,8 @@ __extension__ using Wide = unsigned __int128;
 // The largest n for which the power of ten 10^n fits into 63 bits.
 constexpr std::size_t max_places = 18;
 
-// Reads the digits at the front. Returns nothing if there are no digits, or if their value exceeds
-// 63 bits.
+// Removes the digits at the front of the text and returns their value. Returns nothing if there are
+// no digits, or if their value exceeds 63 bits.
 std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits = nullptr)
 {
     Wide value = 0;
@@ -46,7 +46,7 @@ constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
      {"h", 3'600'000'000'000},
      {"d", 86'400'000'000'000}}};
 
-// Reads the unit at the front and returns its nanoseconds.
+// Removes the unit at the front of the text and returns its length in nanoseconds.
 std::optional<std::int64_t> consume_unit(std::string_view& text)
 {
     for (const auto& [name, size] : units)
@@ -84,7 +84,8 @@ MonotonicTime add_saturating(MonotonicTime instant, nanoseconds span)
 nanoseconds time_until(MonotonicTime instant)
 {
     const auto now = monotonic_now();
-    // Compares first, because the difference to a distant past would overflow.
+    // The comparison comes first, because the difference between a distant past and now would
+    // overflow.
     return instant > now ? instant - now : nanoseconds{0};
 }
 
@@ -104,7 +105,8 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             const auto digits = consume_digits(text, &places);
             if (!digits)
                 return {};
-            // The fraction is finer than a nanosecond in every unit, or needlessly long.
+            // Such a fraction is finer than a nanosecond in every unit, or has needless zeros at
+            // its end.
             if (places > max_places)
                 return {};
             fraction = *digits;
@@ -119,7 +121,7 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
         for (std::size_t i = 0; i < places; ++i)
             scale *= 10;
         const Wide scaled = fraction * static_cast<Wide>(*unit);
-        // The fraction is finer than a nanosecond, so it has no exact value.
+        // The fraction is finer than a nanosecond, so it has no exact value in nanoseconds.
         if (scaled % scale != 0)
             return {};
         total += *whole * static_cast<Wide>(*unit) + scaled / scale;
@@ -143,7 +145,7 @@ std::string to_text(nanoseconds span)
             remaining %= size;
             continue;
         }
-        // Writes a rest below a minute as one unit and its fraction.
+        // A rest below a minute is written in one unit, with a fraction.
         text += fmt::format("{}", remaining / size);
         if (const auto fraction = remaining % size; fraction != 0) {
             auto digits = fmt::format(".{:0{}}", fraction, std::to_string(size).size() - 1);

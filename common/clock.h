@@ -1,4 +1,4 @@
-// Points in time of each clock, durations, and their text.
+// Points in time on each clock, durations, and how both are written as text.
 #pragma once
 
 #include "common/enums.h"
@@ -21,7 +21,8 @@ inline MonotonicTime monotonic_now()
 }
 WallTime wall_now();
 
-// Adds `span` to a point in time, and returns the maximum instead of overflowing.
+// Adds `span` to a point in time. Returns the latest possible point in time if the sum would
+// overflow.
 MonotonicTime add_saturating(MonotonicTime instant, nanoseconds span);
 constexpr nanoseconds add_saturating(nanoseconds instant, nanoseconds span)
 {
@@ -34,7 +35,7 @@ inline MonotonicTime monotonic_deadline(nanoseconds span)
 // Returns the time from now until `instant`; zero if `instant` has passed.
 nanoseconds time_until(MonotonicTime instant);
 
-// Returns the kernel's number of a clock.
+// Returns the number that the kernel uses for a clock.
 constexpr clockid_t to_clockid(Clock clock)
 {
     switch (clock) {
@@ -56,7 +57,8 @@ constexpr bool is_wall_clock(Clock clock)
 {
     return clock == Clock::realtime || clock == Clock::realtime_alarm;
 }
-// Returns the clock's time since its zero, which is 1970 for the wall clock.
+// Returns the present time on the clock, counted from the clock's zero. The zero of the wall clock
+// is the start of 1970.
 nanoseconds now_on(Clock clock);
 
 constexpr std::timespec to_timespec(nanoseconds span)
@@ -65,8 +67,9 @@ constexpr std::timespec to_timespec(nanoseconds span)
     return {static_cast<std::time_t>(seconds.count()), (span - seconds).count()};
 }
 
-// Parses a duration such as "250us", "1.5s", "2m" or "1m30s", or plain seconds; the units are ns us
-// ms s m h d. The result is exact. Returns nothing if the text is malformed, negative or beyond 63
+// Parses a duration such as "250us", "1.5s", "2m" or "1m30s", or a number without a unit, which
+// means seconds. The units are ns, us, ms, s, m, h and d. The result is exact to the nanosecond.
+// Returns nothing if the text is malformed or negative, or if the number of nanoseconds exceeds 63
 // bits.
 std::optional<nanoseconds> parse_duration(std::string_view text);
 // Formats a duration as parse_duration() reads it: "1m30s", "20ms", "0s".

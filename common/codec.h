@@ -1,7 +1,7 @@
 // Codec: derives the decoder, the encoder and the description of a message from one list of its
 // fields.
 //
-// A struct takes part by a static fields(), in the order of its members:
+// A struct takes part by a static function fields(), which lists its members in their order:
 //
 //     static constexpr auto fields() { return field_list(field("name", &T::name, "...")); }
 //

@@ -9,7 +9,7 @@
 
 namespace evfd {
 
-// A field of a message: its name on the wire, its member, and its line in the interface text.
+// A field of a message: its name on the wire, its member, and its comment in the interface text.
 template <class Owner, class T>
 struct Field {
     std::string_view name;
@@ -23,8 +23,8 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
     return {name, member, comment};
 }
 
-// A member struct whose fields are keys of the same JSON object as the owner's other fields, except
-// for the optional fields in `hidden`.
+// A member that is a struct but not a nested JSON object: the fields of the member are keys of the
+// owner's JSON object. The optional fields in `hidden` are left out.
 template <class Owner, class T, std::size_t n>
 struct Part {
     T Owner::* member;
@@ -59,7 +59,7 @@ inline constexpr bool is_optional = false;
 template <class T>
 inline constexpr bool is_optional<std::optional<T>> = true;
 
-// Calls `f(field...)` with the struct's fields.
+// Calls `f` once, with all fields of the struct as its arguments.
 template <Message T, class F>
 constexpr decltype(auto) with_fields(F f)
 {

@@ -19,8 +19,8 @@
 
 namespace evfd {
 
-// A descriptor that is sent with the message. On the wire it is an index among the message's
-// descriptors.
+// A descriptor that is sent with the message. On the wire, the descriptor is an index into the list
+// of the message's descriptors.
 struct PassedFd {
     UniqueFd fd;
     // Used instead of `fd` if the sender keeps the descriptor.
@@ -47,9 +47,10 @@ struct BadField {
     std::string name = {};
     Defect defect = Defect::invalid;
     // The place of the defect: the invalid value, the object that lacks the field, or the key of a
-    // repeated or an unknown field. The value belongs to the document.
+    // repeated or an unknown field. The value is a view of the parsed document.
     std::optional<json::Value> at = {};
-    // Returns a description of the valid values; for an unknown field, the names of all fields.
+    // Returns a description of the valid values. For an unknown field, returns the names of all
+    // fields.
     std::string (*expected)() = nullptr;
     std::string reason = {}; // A reason that replaces `expected` if the defect is not in the value.
 };
@@ -57,16 +58,17 @@ struct BadField {
 // The input of a decoder besides the JSON value, and its report of a defect.
 struct DecodeContext {
     UnknownFields unknown = UnknownFields::refuse;
-    // Received descriptors; those of the message are at the front. An empty UniqueFd means that the
-    // rest of this message's descriptors could not be received.
+    // The received descriptors. The descriptors of this message are at the front. An empty UniqueFd
+    // means that the rest of this message's descriptors could not be received.
     std::deque<UniqueFd>* descriptors = nullptr;
-    std::size_t fds_named = 0;   // Number of descriptors that the message has named so far.
-    bool is_missing_fds = false; // The message has named a descriptor that could not be received.
-    bool accepts_null = true;    // Null stands for the absent value of an optional field.
+    std::size_t fds_named = 0; // The number of descriptors that the message has named so far.
+    // True if the message has named a descriptor that could not be received.
+    bool is_missing_fds = false;
+    bool accepts_null = true; // True if null stands for the absent value of an optional field.
     std::optional<BadField> bad = {}; // The first defect, which is set by a decoder that fails.
 
-    // Sets `bad`. If the decoder of a nested value has set `bad` already, adds only the name, if
-    // `bad` has no name yet.
+    // Sets `bad`. If the decoder of a nested value has set `bad` already, fail() keeps it, and adds
+    // the name if `bad` has no name yet.
     void fail(std::string_view name, Defect defect, std::optional<json::Value> at,
               std::string (*expected)() = nullptr);
 };
@@ -97,10 +99,11 @@ std::string expected_text()
         return "another value";
 }
 
-// Returns a sentence that says what is wrong and what to do. The document of `bad.at` must exist.
+// Returns a sentence that says what is wrong and what to do. The document that `bad.at` belongs to
+// must still exist.
 std::string explain(const BadField& bad);
 
-// Reads a value. If it is not valid, `context.bad` says why.
+// Reads a value. If the value is not valid, `context.bad` says why.
 template <class T>
 std::optional<T> read_value(json::Value value, DecodeContext& context)
 {
@@ -123,7 +126,7 @@ class FieldSlot<Field<Owner, T>> {
 public:
     explicit FieldSlot(const Field<Owner, T>& field) : name_{field.name} {}
 
-    // Reads the field if its name is `key`. Returns false if it has another name.
+    // Reads the field if its name is `key`. Returns false if the field has another name.
     bool read(std::string_view key, json::Value at, DecodeContext& context)
     {
         if (name_ != key)
@@ -131,8 +134,8 @@ public:
         read(at, context);
         return true;
     }
-    // Gives an optional field that is missing an empty value. Returns false if a required field is
-    // missing.
+    // If an optional field is missing, gives it an empty value. Returns false if a required field
+    // is missing.
     bool complete(const std::optional<json::Value>& object, DecodeContext& context)
     {
         if (value_)
@@ -242,7 +245,7 @@ std::string field_names()
     return names;
 }
 
-// Reads the members of a JSON object. If `object` is empty, it counts as one without members.
+// Reads the members of a JSON object. An empty `object` counts as a JSON object without members.
 template <class T>
 std::optional<T> read_members(std::optional<json::Value> object, DecodeContext& context)
 {
@@ -257,8 +260,9 @@ std::optional<T> read_members(std::optional<json::Value> object, DecodeContext& 
     return reader.build(object, context);
 }
 
-// Returns the message in `parameters`, or the first field, of the message or of a nested struct,
-// that is wrong, missing, repeated or unknown. No parameters, null and {} mean the same.
+// Returns the message in `parameters`. On failure, returns the first field that is wrong, missing,
+// repeated or unknown, in the message or in a nested struct. An empty optional, null and {} are
+// equivalent.
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {

@@ -108,7 +108,8 @@ struct Codec<WallTime> {
     static std::string type(NamedTypes&) { return "int"; }
 };
 
-// Returns the text of a string; nothing for another kind, or for a string with a zero byte.
+// Returns the text of a JSON string. Returns nothing if the value is not a string, or if the string
+// contains a zero byte.
 inline std::optional<std::string_view> text_of(json::Value value)
 {
     if (value.kind() != json::Kind::string || value.string().contains('\0'))
@@ -130,8 +131,8 @@ struct Codec<std::string> {
     static std::string type(NamedTypes&) { return "string"; }
 };
 
-// A type with parse(), which is a string on the wire: Name, Pattern, Permissions. A type that is
-// encoded also has text().
+// A type that has parse() and is a string on the wire: Name, Pattern, Permissions. A type whose
+// values are encoded also has text().
 template <class T>
 concept TextType = requires(std::string_view text) {
     { T::parse(text) } -> std::same_as<std::optional<T>>;
@@ -177,8 +178,9 @@ template <>
 struct Codec<PassedFd> {
     static std::optional<PassedFd> read(json::Value value, DecodeContext& context)
     {
-        // The indices must be 0, 1, 2 and so on, in the order of the text. A sender that appends
-        // each descriptor to its list writes such indices.
+        // The indices of a message's descriptors must be 0, 1, 2 and so on, in the order in which
+        // they stand in the text. A sender that appends each descriptor to its list writes such
+        // indices.
         if (value.kind() != json::Kind::integer || !context.descriptors ||
             value.integer() != static_cast<std::int64_t>(context.fds_named) ||
             context.descriptors->empty())
@@ -208,7 +210,7 @@ struct EnumMap {
     std::map<E, T> values;
 };
 
-// A value and its place in the document.
+// A decoded value, and its place in the JSON document.
 template <class T>
 struct Located {
     T value;

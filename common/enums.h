@@ -8,16 +8,16 @@
 
 namespace evfd {
 
-enum class Kind { event, timer }; // Kind of an object.
+enum class Kind { event, timer }; // The kind of an object.
 // The mode of an event: how a set and a wait change it.
 enum class Mode { manual, automatic, semaphore, pulse };
-// Clock of a timer. clock_getres(2), timerfd_create(2)
+// The clock of a timer. clock_getres(2), timerfd_create(2)
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
-enum class TimerState { disarmed, armed, expired, cancelled }; // State of a timer.
-enum class Lifetime { permanent, session, process };           // Lifetime of an object.
-enum class Require { any, all };                  // How many of the items a wait requires.
-enum class Until { set, clear };                  // State of an object that ends a wait.
-enum class Holder { session, process };           // Holder of the tokens that a wait consumed.
+enum class TimerState { disarmed, armed, expired, cancelled }; // The state of a timer.
+enum class Lifetime { permanent, session, process };           // The lifetime of an object.
+enum class Require { any, all };                  // Whether a wait requires one item or all.
+enum class Until { set, clear };                  // The state of an object that ends a wait.
+enum class Holder { session, process };           // The holder of the tokens that a wait consumed.
 enum class Permission { wait, set, own, create }; // An operation that can be denied.
 // Resources that are limited for each user.
 enum class Resource {
@@ -33,7 +33,7 @@ enum class Resource {
 };
 // The process that holds the state store's descriptors while the daemon does not run.
 enum class FdStore { none, supervisor, systemd };
-// Kinds of a monitor's events.
+// The kinds of the events that a monitor reports.
 enum class Change { present, ready, created, changed, deleted, resync };
 
 template <class E, std::size_t n>

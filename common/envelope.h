@@ -1,5 +1,5 @@
 // The envelope of Varlink messages: method, parameters and flags of a call; error, parameters and
-// flags of a reply. Its specification is UAPI.20.
+// flags of a reply. The envelope is specified in UAPI.20.
 #pragma once
 
 #include "common/json.h"
@@ -34,7 +34,7 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
 // no further input of the daemon can be trusted.
 std::expected<Reply, std::string_view> read_reply(json::Document& document, std::string_view text);
 
-// Replies that a caller wants: one, any number (`more`), or none (`oneway`).
+// How many replies a caller wants: one, any number (`more`), or none (`oneway`).
 enum class ReplyMode { one, stream, none };
 
 // Appends a call with its zero byte to `out`. `parameters` is the text of a JSON object.
@@ -45,7 +45,8 @@ void append_error(std::string& out, std::string_view error, std::string_view par
 
 // Appends the part of a reply before the text of its parameters.
 void begin_reply(std::string& out);
-// Appends the part of a reply after the text of its parameters. `continues`: more replies follow.
+// Appends the part of a reply after the text of its parameters. `continues` is true if more replies
+// to the call follow.
 void end_reply(std::string& out, bool continues);
 
 } // namespace evfd

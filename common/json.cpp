@@ -29,14 +29,14 @@ public:
 private:
     const char* counted_;
     const char* last_;
-    std::size_t line_ = 1; // The number of the line in which counted_ is.
+    std::size_t line_ = 1; // The number of the line at the position counted_.
 };
 
 // Builds a document from the SAX events of nlohmann's parser or of PlainReader. A function that
 // returns false stops the parser.
 class SaxBuilder {
 public:
-    // Empties the document. Keeps the line of each value if `lines` is not null.
+    // Empties the document. If `lines` is not null, the builder also stores the line of each value.
     SaxBuilder(Document& document, std::size_t max_values, LineCounter* lines = nullptr)
         : document_{document}, max_values_{max_values}, lines_{lines}
     {
@@ -86,8 +86,8 @@ public:
                 return what.substr(at + before.size());
         return what;
     }
-    // Returns whether the parser stopped at a number that exceeds a double. Such a text can be
-    // valid JSON nevertheless.
+    // Returns whether the parser stopped at a number that is too large for a double. A text with
+    // such a number can be valid JSON nevertheless.
     bool has_large_number() const { return has_large_number_; }
 
 private:
@@ -144,8 +144,9 @@ private:
     Document& document_;
     std::size_t max_values_;
     LineCounter* lines_;
-    std::size_t values_ = 0;                       // The number of values, stored or not.
-    std::array<std::size_t, max_json_depth> open_; // The node of each open array or object.
+    std::size_t values_ = 0; // The number of values so far, stored or not.
+    // The node of each array or object that is not closed yet.
+    std::array<std::size_t, max_json_depth> open_;
     std::size_t depth_ = 0;
     std::string_view defect_;
     std::string message_; // The parser's message.
@@ -154,7 +155,7 @@ private:
 
 namespace {
 
-// The capacity for strings that a document keeps for the next text.
+// The largest buffer for strings, in bytes, that a document keeps for the next text.
 constexpr std::size_t max_reused_bytes = 64 * 1024;
 
 bool is_digit(char c)
@@ -169,7 +170,8 @@ std::size_t digits_from(std::string_view text, std::size_t at)
     return at;
 }
 
-// Returns the end of the number that starts at `begin`, RFC 8259; `begin` if there is none.
+// Returns the offset after the number that starts at `begin`. Returns `begin` if no number starts
+// there. RFC 8259
 std::size_t end_of_number(std::string_view text, const std::size_t begin)
 {
     const auto is = [&](std::size_t at, std::string_view any) {
@@ -200,19 +202,19 @@ std::size_t end_of_string(std::string_view text, std::size_t at)
     return std::min(at + 1, text.size());
 }
 
-// Returns whether the number might exceed a double. Such a number is not a valid integer of the
-// protocol in any case.
+// Returns whether the number might be too large for a double. Such a number is not a valid integer
+// of the protocol in any case.
 bool may_be_large(std::string_view number)
 {
     constexpr std::size_t max_digits = 308; // All integers of this number of digits fit a double.
     return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 
-// Replaces each number that might exceed a double by a small number. The result is JSON if and only
-// if `text` is.
+// Replaces each number that might be too large for a double by a small number. The result is JSON
+// if and only if `text` is JSON.
 std::string without_large_numbers(std::string_view text)
 {
-    // Not longer than 1e0, the shortest number that it replaces.
+    // The replacement is not longer than 1e0, which is the shortest number that it replaces.
     constexpr std::string_view replacement = "0.5";
     std::string replaced{text};
     for (std::size_t at = 0; at < text.size();) {
@@ -230,7 +232,7 @@ std::string without_large_numbers(std::string_view text)
     return replaced;
 }
 
-// Parses any text by nlohmann's parser, plainly written or not.
+// Parses the text with nlohmann's parser, which also reads text that PlainReader does not read.
 bool parse_any(std::string_view text, SaxBuilder& builder)
 {
     return nlohmann::json::sax_parse(text.begin(), text.end(), &builder);
@@ -273,8 +275,8 @@ void Document::clear()
 namespace {
 
 // An input iterator that reports to a LineCounter what the parser reads, since the parser does not
-// report positions. When the parser has a value, the iterator is at its end, or one character after
-// the end of a number.
+// report positions. When the parser reports a value, the iterator is at the end of the value. After
+// a number, it is one character further.
 class Cursor {
 public:
     using iterator_category = std::input_iterator_tag;

@@ -21,10 +21,10 @@ enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, 
 
 struct Node {
     Kind kind;
-    std::uint32_t end;           // Index of the first node after this value and its contents.
+    std::uint32_t end;           // The index of the first node after this value and its contents.
     std::int64_t integer = 0;    // The value of an integer; 0 or 1 for a boolean.
-    std::uint32_t text = 0;      // Offset of a string or a Kind::number in the document's text.
-    std::uint32_t text_size = 0; // The length of that text in bytes.
+    std::uint32_t text = 0;      // The offset of a string or a Kind::number in the document's text.
+    std::uint32_t text_size = 0; // The length of the string or number in bytes.
 };
 
 class Document;
@@ -38,16 +38,17 @@ public:
     Kind kind() const { return node().kind; }
     bool boolean() const { return node().integer != 0; }
     std::int64_t integer() const { return node().integer; }
-    // Returns a string, which can contain zero bytes, or a Kind::number as it is written.
+    // Returns the text of a string, which can contain zero bytes. For a Kind::number, returns the
+    // number as it is written.
     std::string_view string() const;
-    // Returns the key of this value, which is the value of a member of an object.
+    // Returns the key of this value. Only for a value that is a member of an object.
     Value key() const { return Value{*document_, index_ - 1}; }
-    // Returns the first member with this key if this value is an object. Returns nothing if there
-    // is none.
+    // Returns the first member with this key. Returns nothing if this value is not an object, or
+    // has no member with this key.
     std::optional<Value> find(std::string_view key) const;
 
     // Calls `each(value)` for the elements of an array, in order, until a call returns false.
-    // Returns false if a call did.
+    // Returns false if a call returned false.
     template <class Each>
     bool elements(Each each) const
     {
@@ -57,7 +58,7 @@ public:
         return true;
     }
     // Calls `each(key, value)` for the members of an object, in order, until a call returns false.
-    // Returns false if a call did.
+    // Returns false if a call returned false.
     template <class Each>
     bool members(Each each) const
     {
@@ -89,7 +90,7 @@ public:
     std::expected<Value, std::string_view> parse_bounded(std::string_view text,
                                                          std::size_t max_values);
 
-    // Parses a text in which // and /* */ are comments, and keeps the line of each value.
+    // Parses a text in which // and /* */ are comments, and stores the line of each value.
     std::expected<Value, SyntaxError> parse_with_lines(std::string_view text);
     // Returns the line where a value ends, or where an array or object begins, in a text that
     // parse_with_lines() has read.
@@ -102,7 +103,8 @@ private:
     friend class SaxBuilder;
     void clear();
     std::vector<Node> nodes_;
-    std::vector<std::size_t> lines_; // The line of each node, if the text was parsed with lines.
+    // The line of each node, if parse_with_lines() parsed the text.
+    std::vector<std::size_t> lines_;
     std::string text_;
 };
 
@@ -122,8 +124,8 @@ void append_string(std::string& out, std::string_view text);
 // the first one of its object.
 void append_key(std::string& out, std::string_view key);
 void append_integer(std::string& out, std::int64_t value);
-// Returns a short text of the value for a message. For an array or an object the text only says
-// what kind of value it is.
+// Returns a short text that describes the value in a message. For an array or an object the text
+// only says what kind of value it is.
 std::string summary(Value value);
 
 } // namespace evfd::json

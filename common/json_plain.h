@@ -1,7 +1,7 @@
 // Reads JSON text that is written plainly, as the encoder writes it: strings of ASCII characters
-// without escapes, integers, true, false, null, arrays and objects. It passes on each string as a
-// part of the text and allocates no memory. Together with its handler it executes less than a third
-// of the instructions that nlohmann's parser does.
+// without escapes, integers, true, false, null, arrays and objects. PlainReader passes each string
+// to its handler as a view of the text, and allocates no memory. Together with its handler, it
+// executes less than a third of the instructions that nlohmann's parser executes.
 //
 // The reader gives up at the first character that is not written plainly, whether the text is JSON
 // or not. Only nlohmann's parser decides whether such a text is JSON.
@@ -18,8 +18,8 @@
 
 namespace evfd::json {
 
-// `Handler` has the functions of a SAX handler for nlohmann's parser. If one of them returns false,
-// the reader gives up.
+// `Handler` has the functions of a SAX handler for nlohmann's parser. If one of these functions
+// returns false, the reader gives up.
 template <class Handler>
 class PlainReader {
 public:
@@ -28,7 +28,7 @@ public:
     {
     }
 
-    // Reads the text. Returns whether it is one value that is written plainly.
+    // Reads the text. Returns whether the text is one value that is written plainly.
     bool read() { return value(0) && is_space_to_end(); }
 
 private:
@@ -59,7 +59,7 @@ private:
         return handler_.start_array(unknown_size) && items(']', [&] { return value(depth); }) &&
                handler_.end_array();
     }
-    // Reads from the opening bracket to the closing one.
+    // Reads an array or an object, from its opening bracket to its closing bracket.
     template <class ReadItem>
     bool items(char closing, ReadItem read_item)
     {
@@ -107,7 +107,8 @@ private:
         return handler_.number_integer(value);
     }
 
-    // Functions that read characters. They return false if other characters are next.
+    // The functions below read expected characters. They return false if the text continues with
+    // other characters.
     bool skip(char c)
     {
         skip_space();

@@ -8,8 +8,9 @@
 
 namespace evfd {
 
-// The name of an event or a timer: 1 to max_name_bytes bytes, segments of [A-Za-z0-9._@:+-] joined
-// by single slashes, none of them "." or "..". Every Name is valid.
+// The name of an event or a timer, of 1 to max_name_bytes bytes. A name consists of segments of
+// [A-Za-z0-9._@:+-], which are joined by single slashes. No segment is "." or "..". Every Name is
+// valid.
 class Name {
 public:
     static constexpr std::string_view syntax =

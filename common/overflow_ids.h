@@ -11,21 +11,22 @@
 
 namespace evfd {
 
-// An overflow id is empty if all ids are mapped. In that case, each number is one user or group.
+// The two overflow ids. An overflow id is empty if our user namespace maps all ids, because each
+// number is one user or group in this case.
 struct OverflowIds {
     std::optional<uid_t> uid;
     std::optional<gid_t> gid;
 };
 
-// Returns the overflow ids that this process sees, read at the first call. An unreadable map counts
-// as one that does not map all ids.
+// Returns the overflow ids that this process sees. They are read at the first call. A map that
+// cannot be read counts as a map that does not map all ids.
 const OverflowIds& overflow_ids();
 
 // Returns whether the text of /proc/PID/uid_map or gid_map maps every id of the machine.
 bool maps_all_ids(std::string_view map);
 
-// Marks the peer's user or group as unmapped if it is an overflow id. Removes overflow ids from the
-// supplementary groups.
+// Marks the peer's user as unmapped if the uid is an overflow id, and the group if the gid is one.
+// Removes overflow ids from the supplementary groups.
 Peer mark_unmapped_ids(Peer peer, const OverflowIds& overflow);
 
 } // namespace evfd

@@ -26,7 +26,8 @@ constexpr auto indices = [] {
     return all;
 }();
 
-using Characters = std::bitset<256>; // A set of bytes. Bytes that no name contains do no harm.
+// A set of bytes, which can include bytes that no name contains.
+using Characters = std::bitset<256>;
 
 Characters single_character(char c)
 {
@@ -49,7 +50,8 @@ public:
             rest_.remove_prefix(what.size());
         return is_there;
     }
-    // Returns the set of characters that match next; an empty set if nothing can match.
+    // Reads the next element of the pattern, and returns the set of characters that match it. The
+    // set is empty if nothing can match.
     Characters next()
     {
         const char c = take();
@@ -75,7 +77,7 @@ private:
     }
 
     // Reads a bracket expression after its `[`. An unclosed `[` is an ordinary character. No name
-    // contains it, so the result is an empty set.
+    // contains `[`, so the result is an empty set.
     Characters bracket()
     {
         const bool is_negated = skip("!") || skip("^");
@@ -89,7 +91,7 @@ private:
         return without_slash(is_negated ? ~set : set);
     }
 
-    // Reads one character or a range.
+    // Reads one character or one range in a bracket expression.
     std::optional<Characters> element()
     {
         const auto first = character();
@@ -124,7 +126,7 @@ private:
 // A pattern in two parts: the set of characters for each position, and the places of its stars.
 struct Parts {
     std::vector<Characters> sets;
-    std::vector<std::size_t> stars; // The index in `sets` before which each star is.
+    std::vector<std::size_t> stars; // For each star, the index of the set that follows the star.
 };
 
 // Reads the text of a pattern. Returns nothing if the text has a character class.

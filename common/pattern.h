@@ -13,9 +13,9 @@
 
 namespace evfd {
 
-// A shell glob, glob(7). `*` and `?` match within a segment only. A bracket expression has
-// characters and ranges: a pattern with `[:class:]`, `[.symbol.]` or `[=class=]` is invalid. The
-// empty Pattern matches every name.
+// A shell glob, glob(7). `*` and `?` match within a segment only. A bracket expression contains
+// only characters and ranges: a pattern with `[:class:]`, `[.symbol.]` or `[=class=]` is invalid.
+// The empty Pattern matches every name.
 class Pattern {
 public:
     Pattern() = default;
@@ -36,10 +36,11 @@ private:
     bool matches_from_start(std::string_view text) const;
 
     std::string text_;
-    // A name is read once, with the set of positions in the pattern that are reachable after the
-    // characters read so far: position i is after the first i characters that the pattern requires.
-    // There is a row of bits for each character that names can have: the positions from which that
-    // character advances. One more row has the positions of each `*`, at which any character stays.
+    // The pattern as an automaton, which reads a name once. Its state is the set of positions in
+    // the pattern that are reachable after the characters read so far. Position i is reached after
+    // the first i characters that the pattern requires. Each character that names can have has a
+    // row of bits, which marks the positions from which this character advances. One more row marks
+    // the position of each `*`, where any character except `/` can leave the position unchanged.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

@@ -16,7 +16,8 @@ struct Character {
     std::optional<std::uint32_t> code; // Empty if the bytes are not UTF-8.
 };
 
-// Returns the length of a character that begins with `first`; 0 if no character does. utf-8(7)
+// Returns the number of bytes in a UTF-8 character that begins with the byte `first`. Returns 0 if
+// no character begins with this byte. utf-8(7)
 std::size_t sequence_length(unsigned char first)
 {
     if (first < 0x80)

@@ -86,8 +86,8 @@ Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant)
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
         return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
-    // A process that has not exited still has its number, so the start time is that of this
-    // process.
+    // The start time is read before has_exited() is called. If the process has not exited, it still
+    // has its number, and the start time is its own.
     const auto start = start_time(pid);
     if (has_exited(pidfd) || (start && *start > instant))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});

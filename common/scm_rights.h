@@ -15,8 +15,9 @@ namespace evfd::scm_rights {
 
 struct Message {
     std::size_t bytes = 0;
-    std::vector<UniqueFd> fds; // In the sender's order, all close-on-exec.
-    // MSG_CTRUNC: the message had descriptors that could not be received.
+    // The descriptors, in the order of the sender. All are close-on-exec.
+    std::vector<UniqueFd> fds;
+    // True if the message had descriptors that could not be received (MSG_CTRUNC).
     bool is_truncated = false;
 };
 

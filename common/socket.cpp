@@ -56,7 +56,8 @@ Result<Peer> peer_of(const UniqueFd& socket)
         const int result =
             ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERGROUPS, groups.data(), &size);
         const int error = errno;
-        groups.resize(size / sizeof(gid_t)); // On ERANGE, `size` is the size that is needed.
+        // If the call failed with ERANGE, `size` is the size in bytes that the groups need.
+        groups.resize(size / sizeof(gid_t));
         if (result == 0)
             return mark_unmapped_ids(
                 {credentials.uid, credentials.gid, credentials.pid, std::move(groups)},

@@ -15,24 +15,24 @@
 
 namespace evfd {
 
-// Identity of the peer, as the kernel recorded it at the peer's connect(2).
+// The identity of the peer, as the kernel recorded it at the peer's connect(2).
 struct Peer {
     uid_t uid;
     gid_t gid;
-    pid_t pid;                 // 0 if the process is not visible in our pid namespace.
+    pid_t pid;                 // The process; 0 if it is not visible in our pid namespace.
     std::vector<gid_t> groups; // The supplementary groups that our user namespace maps.
-    // False if our user namespace does not map the user: `uid` then stands for every unmapped user.
-    // user_namespaces(7)
+    // False if our user namespace does not map the user. In this case, `uid` stands for every
+    // unmapped user. user_namespaces(7)
     bool is_user_mapped = true;
-    // False if our user namespace does not map the group: `gid` then stands for every unmapped
-    // group.
+    // False if our user namespace does not map the group. In this case, `gid` stands for every
+    // unmapped group.
     bool is_group_mapped = true;
 };
 Result<Peer> peer_of(const UniqueFd& socket);
 
 struct Received {
-    std::size_t bytes = 0; // 0 if the peer sends no more.
-    // MSG_CTRUNC: the message had descriptors that could not be received.
+    std::size_t bytes = 0; // The number of bytes; 0 if the peer will send no more.
+    // True if the message had descriptors that could not be received (MSG_CTRUNC).
     bool is_truncated = false;
 };
 
@@ -47,15 +47,16 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 // Reads bytes without removing the bytes or their descriptors from the socket. is_truncated says
 // that descriptors came with the bytes.
 Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into);
-// Sends bytes and returns how many were sent. The descriptors go with the first byte: all or none,
-// at most max_descriptors_per_message. Never raises SIGPIPE. Fails with ETOOMANYREFS if too many
-// descriptors are in flight.
+// Sends bytes and returns how many were sent. The second overload also sends descriptors, which go
+// with the first byte: all or none, at most max_descriptors_per_message. Never raises SIGPIPE.
+// Fails with ETOOMANYREFS if too many descriptors are in flight.
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes);
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const int> descriptors);
 
-// Makes sendmsg(2) with descriptors fail with EPERM for the peers of this socket and of the sockets
-// accepted from it. Switches SO_PASSRIGHTS off. Fails with ENOPROTOOPT before Linux 6.16.
+// Switches SO_PASSRIGHTS off. After that, the peers of this socket, and of the sockets that are
+// accepted from it, cannot send descriptors: their sendmsg(2) fails with EPERM. Fails with
+// ENOPROTOOPT before Linux 6.16.
 Result<void> refuse_descriptors(const UniqueFd& socket);
 // Returns whether the kernel has refused all descriptors that peers tried to send to this socket.
 bool refuses_descriptors(const UniqueFd& socket);
@@ -63,7 +64,7 @@ bool refuses_descriptors(const UniqueFd& socket);
 // Shuts the socket down for input. Returns whether received bytes are left unread.
 bool end_input(const UniqueFd& socket);
 // Prepares a socket so that peek() reports all descriptors and nothing else. Data sent with MSG_OOB
-// is read in line, because the kernel would drop it together with its descriptors if it were not.
+// is read in line. If it were not, the kernel would drop the data together with its descriptors.
 // Credentials are not received.
 void prepare_to_peek(const UniqueFd& socket);
 

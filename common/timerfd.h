@@ -16,7 +16,8 @@ struct TimerSetting {
     nanoseconds first; // The first expiration; 0 disarms the timer.
     nanoseconds interval{0};
     Base base = Base::absolute;
-    bool cancel_on_clock_change = false; // Valid only for an absolute time on a wall clock.
+    // Sets TFD_TIMER_CANCEL_ON_SET, which is valid only for an absolute time on a wall clock.
+    bool cancel_on_clock_change = false;
 };
 inline constexpr TimerSetting disarmed{.first = nanoseconds{0}};
 
@@ -24,20 +25,20 @@ inline constexpr TimerSetting disarmed{.first = nanoseconds{0}};
 // CAP_WAKE_ALARM.
 Result<UniqueFd> make_timerfd(Clock clock);
 // Arms or disarms the timerfd, and discards unread expirations. Fails with ECANCELED if the wall
-// clock was set since the last report; the timer is set nevertheless.
+// clock was set since ECANCELED was reported last. The timer is set nevertheless.
 Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
 // Returns the number of expirations since the last call, or since the timer was set. Fails with
 // ECANCELED, once, if the wall clock was set. Never blocks, unless a process that has the timerfd
 // has switched O_NONBLOCK off.
 Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
-// Returns the time until the next expiration; 0 if no expiration is to come, and expiry_in_progress
-// if one is due now.
+// Returns the time until the next expiration. Returns 0 if no expiration is to come, and
+// expiry_in_progress if an expiration is due now.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
-// Returns the remaining time, as `first`, and the interval.
+// Returns the time until the next expiration, as `first`, and the interval.
 Result<TimerSetting> current_setting(const UniqueFd& timerfd);
-// The remaining time that is returned for an expiration that has passed while the kernel's
-// interrupt for it is still to come. In this state, the remaining time does not show whether a
-// timer that expires once has expired already.
+// The remaining time that is returned if the time of an expiration has passed, but the kernel's
+// interrupt for this expiration is still to come. In this state, the remaining time does not show
+// whether a timer that expires once has expired already.
 inline constexpr nanoseconds expiry_in_progress{1};
 
 } // namespace evfd

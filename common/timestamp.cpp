@@ -8,7 +8,8 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-// Reads exactly `digits` digits; returns -1 if there are fewer.
+// Removes exactly `digits` digits from the front of the text and returns their value. Returns -1 if
+// there are fewer digits.
 int consume_number(std::string_view& text, std::size_t digits)
 {
     if (text.size() < digits)
@@ -31,7 +32,8 @@ bool consume(std::string_view& text, char expected)
     return true;
 }
 
-// Reads a fraction such as ".5", of up to nine digits. A missing fraction is 0.
+// Removes a fraction such as ".5", of up to nine digits, from the front of the text. A missing
+// fraction is 0.
 std::optional<nanoseconds> consume_fraction(std::string_view& text)
 {
     if (!consume(text, '.'))
@@ -51,7 +53,8 @@ std::optional<nanoseconds> consume_fraction(std::string_view& text)
     return nanoseconds{value};
 }
 
-// Reads "08:30", with seconds if they are present or required.
+// Removes a time such as "08:30" or "08:30:15" from the front of the text. `needs_seconds` is true
+// if a time without seconds is an error.
 std::optional<seconds> consume_time_of_day(std::string_view& text, bool needs_seconds)
 {
     const int hour = consume_number(text, 2);
@@ -65,14 +68,15 @@ std::optional<seconds> consume_time_of_day(std::string_view& text, bool needs_se
         second = consume_number(text, 2);
     }
     // A leap second counts as the first second of the next minute, because the kernel's clock has
-    // none.
+    // no leap seconds.
     const int last_second = needs_seconds ? 60 : 59;
     if (hour < 0 || hour > 23 || minute < 0 || minute > 59 || second < 0 || second > last_second)
         return {};
     return hours{hour} + minutes{minute} + seconds{second};
 }
 
-// Reads "Z" or an offset such as "+01:00". Returns how far local time is ahead of UTC.
+// Removes "Z" or an offset such as "+01:00" from the front of the text. Returns how far local time
+// is ahead of UTC.
 std::optional<seconds> consume_offset(std::string_view& text)
 {
     if (consume(text, 'Z') || consume(text, 'z'))

@@ -26,7 +26,8 @@ struct Timestamp {
     static std::optional<Timestamp> parse(std::string_view text);
 
     nanoseconds since_zero; // The time since the clock's zero, which is 1970 for the wall clock.
-    // True for a text like "@12.5", which is a time since the zero of any clock.
+    // True for a text like "@12.5", which means seconds since the zero of whichever clock the
+    // caller chooses.
     bool is_clock_neutral;
 };
 

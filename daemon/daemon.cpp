@@ -139,8 +139,8 @@ void Daemon::begin(const Config& config)
                                socket_ ? [this] { return socket_->open(); } : Server::Reopen{});
 }
 
-// Watches for the end of the supervisor. A supervisor exits after its daemon, so an earlier end
-// means that it was killed.
+// Watches for the end of the supervisor. A supervisor exits after its daemon. If the supervisor
+// ends earlier, it was killed.
 void Daemon::watch_supervisor()
 {
     if (!notifier_.supervisor())
@@ -163,7 +163,8 @@ void Daemon::on_supervisor_exit()
                ::getpid());
 }
 
-// Reports readiness to the supervisor or systemd. STATUS= is the line that systemctl status shows.
+// Reports readiness to the supervisor or systemd. STATUS= is the line that `systemctl status` shows
+// for the daemon.
 void Daemon::notify_ready() const
 {
     const auto state = config_fault_.empty()
@@ -235,7 +236,7 @@ void Daemon::apply(const Config& config)
     declare(config);
 }
 
-// Reads the configuration again. RELOADING=1 is explained in sd_notify(3).
+// Reads the configuration again. RELOADING=1 tells systemd that a reload has begun. sd_notify(3)
 void Daemon::reload()
 {
     const auto now =

@@ -9,9 +9,9 @@
 // 4. It listens on its sockets, creates the objects that the configuration declares, and admits
 //    inherited clients.
 //
-// The members are declared in the order in which they depend on each other; destruction runs
-// backwards. Server is destroyed before Service, Service before StateStore, and all of them before
-// the EventLoop.
+// Each member is declared after the members that it depends on, so it is destroyed before them.
+// Server is destroyed before Service, Service before StateStore, and all of them before the
+// EventLoop.
 //
 // run() reports readiness to the fd store's process and runs the loop. Signals stop the loop or
 // reload the configuration. An invalid configuration at a reload changes nothing; an invalid
@@ -40,25 +40,27 @@
 
 namespace evfd::daemon {
 
-// Reads the configuration that the options name, or the default file.
+// Reads the configuration file that the options name. If the options name no file, reads the
+// default file.
 std::expected<Config, ConfigError> configuration_from(const Options& options);
 
-// Probes the kernel, and disables the features that the options exclude.
+// Returns the features of this kernel, without the features that the options exclude.
 KernelFeatures usable_kernel_features(const Options& options);
 
 class Daemon {
 public:
     // Recovers the state of an earlier daemon. Without a valid configuration, users other than root
-    // and the daemon's own may use only their names below user/UID. Throws AlreadyRunning or
-    // std::exception.
+    // and the user that the daemon runs as may use only their names below user/UID. Throws
+    // AlreadyRunning or std::exception.
     Daemon(const Options& options, const std::expected<Config, ConfigError>& config,
            InheritedFds inherited);
 
-    // Serves clients until the daemon is told to stop or is idle.
+    // Serves clients until a signal stops the daemon, or until the daemon has been idle for the
+    // time of --idle-exit.
     void run();
-    // Commits all changes, removes the socket file and exits. The state is then as after a kill.
-    // The kernel closes the descriptors that clients have sent, so a slow close delays nobody
-    // (FdCloser).
+    // Commits all changes, removes the socket file and exits. The remaining state is the state that
+    // a kill would leave. The kernel closes the descriptors that clients have sent, so a slow close
+    // delays nobody (FdCloser).
     [[noreturn]] void exit_without_teardown();
 
 private:
@@ -94,7 +96,7 @@ private:
     DescriptorBudget descriptor_budget_;
     InheritedFds inherited_;
     Notifier notifier_;
-    // Declared after notifier_, so that the watch is destroyed first.
+    // Declared after notifier_, so that the watch is destroyed before notifier_.
     std::optional<EventLoop::Watch> supervisor_watch_;
     RecoveredState recovered_;
     StateStore state_store_;

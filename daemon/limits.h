@@ -1,6 +1,6 @@
-// The limits of the daemon, each with its name, its unit and its value. The limits of the wire are
-// in common/limits.h, those of each user in daemon/access/quota.h. The daemon keeps all of them so
-// that no client can delay the others.
+// The limits of the daemon, each with its name, its unit and its value. The limits of the protocol
+// are in common/limits.h. The limits of each user are in daemon/access/quota.h. The daemon enforces
+// all limits, so that no client can delay the other clients.
 #pragma once
 
 #include <chrono>
@@ -11,23 +11,24 @@ namespace evfd::daemon {
 
 // Limits on the time of one task. See common/time_slice.h.
 
-// The longest time for which the event loop may be blocked on behalf of one user. Larger jobs are
-// split into slices of this length.
+// The longest time for which the work for one user blocks the event loop. Larger jobs are split
+// into slices of this length.
 inline constexpr std::chrono::microseconds time_slice{250};
-// The longest time in one iteration of the event loop for tasks that are due on one clock.
+// The maximum time that one iteration of the event loop spends on due tasks, for each clock.
 inline constexpr std::chrono::microseconds max_due_tasks_time{250};
-// The longest time in one iteration for work that can wait: visiting objects after a monitor has
-// ended, reporting numbers of waiters.
+// The maximum time that one iteration spends on each kind of work that can wait. There are two
+// kinds: visiting all objects after a monitor has ended, and reporting numbers of waiters.
 inline constexpr std::chrono::microseconds max_sweep_time{200};
 
 // Limits on the time of users. See FairScheduler. The number of calls is limited by a quota of each
 // user.
 
-// The longest time for one user's connections in one iteration.
+// The maximum time that one iteration spends on the connections of one user.
 inline constexpr std::chrono::milliseconds max_user_time{1};
-// The longest time for the connections of all users together in one iteration.
+// The maximum time that one iteration spends on the connections of all users together.
 inline constexpr std::chrono::milliseconds max_total_time{2};
-// The longest time for one user's connections in one iteration while other users are queued.
+// The maximum time that one iteration spends on the connections of one user while other users are
+// queued.
 inline constexpr std::chrono::microseconds max_contended_time{100};
 // A user whose calls took too long has a debt of time, which is forgotten after this number of
 // iterations.
@@ -35,7 +36,8 @@ inline constexpr std::uint64_t max_debt_iterations = 1'000;
 
 // Limits on numbers in one iteration of the event loop.
 
-// 64 connections that end in one iteration take about 2 ms.
+// The number of ready descriptors that one iteration handles. It keeps iterations short: if 64
+// connections end in one iteration, the iteration takes about 2 ms.
 inline constexpr std::size_t max_events_per_iteration = 64;
 // The number of clients accepted from one listening socket in one iteration. It is limited, so that
 // a flood of new clients cannot keep the connected clients from being served.
@@ -49,15 +51,16 @@ inline constexpr std::ptrdiff_t max_objects_deleted_per_iteration = 256;
 
 // Limits on tokens.
 
-// The number of tokens returned by one intent. An intent of this size fits into the space that is
-// reserved for the records of one call.
+// The number of tokens that one intent gives back to their events. An intent of this size fits into
+// the space that is reserved for the records of one call.
 inline constexpr std::size_t max_tokens_returned_per_intent = 2'048;
 // The largest backlog of an event that a timer sets. Expirations beyond this limit are dropped.
 inline constexpr std::int64_t max_backlog_tokens = 10'000'000;
 // The number of operations in one io_submit(2).
 inline constexpr std::size_t max_increments_per_submit = 128;
 
-// Intervals of observation. They limit how often a busy event or timer wakes the daemon.
+// The shortest intervals at which the daemon looks at an event or a timer. They limit how often a
+// busy event or timer wakes the daemon.
 
 // The shortest interval between two deliveries of edges that complete no wait. Without this limit,
 // an event that is written without end would keep the daemon busy.
@@ -66,24 +69,25 @@ inline constexpr std::chrono::microseconds min_edge_interval{500};
 // expirations.
 inline constexpr std::chrono::milliseconds min_poll_interval{1};
 
-// Parts of a pool that all users share. See SharedPool. The last part, 1 / pool_reserve_divisor of
-// the pool, is reserved for users who have less than 1 / pool_small_share_divisor of the pool.
+// A pool that all users share has a reserve (SharedPool). The size of the reserve is the size of
+// the pool divided by pool_reserve_divisor. The reserve is for users who have less than the size of
+// the pool divided by pool_small_share_divisor.
 inline constexpr std::int64_t pool_reserve_divisor = 8;
 inline constexpr std::int64_t pool_small_share_divisor = 64;
 
 // Numbers of descriptors. See DescriptorBudget.
 
-// Descriptors that the daemon itself needs: descriptors 0 to 2, the state store, listening sockets,
-// event loops, signals and clocks.
+// The number of descriptors that the daemon itself needs: descriptors 0 to 2, the state store,
+// listening sockets, event loops, signals and clocks.
 inline constexpr std::int64_t reserved_daemon_fds = 24;
-// The least number of descriptors left for clients and their replies. A daemon that recovers keeps
-// this many free while it reads the stash.
+// The number of descriptors that are left at least for clients and their replies. A daemon that
+// recovers keeps this number of descriptors free while it reads the fd stash.
 inline constexpr std::int64_t reserved_client_fds = 32;
 
 // Limits of the state store.
 
-// Bytes that are reserved in the journal for the records of one call and its consequences. Very
-// large calls need more bytes; their replies wait until everything is committed.
+// The number of bytes that are reserved in the journal for the records of one call and its
+// consequences. Very large calls need more bytes; their replies wait until everything is committed.
 inline constexpr std::size_t usual_record_bytes_per_call = 192 * 1024;
 // The journal's memory is allocated in steps of this size, so a commit within one step cannot fail.
 inline constexpr std::size_t journal_step_bytes = 256 * 1024;
@@ -112,13 +116,15 @@ inline constexpr std::chrono::seconds max_restart_delay{1};
 // Limits of a connection.
 
 inline constexpr std::size_t max_bytes_per_read = 16 * 1024;
-// While a connection has more bytes of unsent output than this, it accepts no further call, and a
-// reply in parts does not continue.
+// While a connection has more bytes of unsent output than this, it accepts no further call, and an
+// answer of several replies pauses.
 inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
-// Descriptors that can be sent before the peer is known to have read the earlier descriptors.
+// The number of descriptors that are sent to a peer without knowing whether the peer has read any
+// of them. A larger number is sent only in one batch, after the peer has read all earlier
+// descriptors.
 inline constexpr std::size_t max_unconfirmed_fds = 16;
 
-// Limits of replies. A part of the reply to List or Quotas stays well below max_reply_bytes.
+// Limits of replies. They keep each reply to List or Quotas well below max_reply_bytes.
 
 inline constexpr std::size_t max_objects_per_reply = 64;
 inline constexpr std::size_t max_users_per_reply = 64;
@@ -127,25 +133,27 @@ inline constexpr int max_objects_per_monitor_step = 64;
 // The number of names with unreported changes in one monitor. With more names, the monitor reports
 // `resync` and starts again.
 inline constexpr std::size_t max_dirty_names = 1'024;
-// A Clear that has taken this number of time slices, about one second, ends when its connection
-// ends.
+// A Clear that has used this number of time slices, about one second, ends when its connection
+// ends. A shorter Clear is finished even without its connection.
 inline constexpr int max_guaranteed_clear_slices = 4'000;
 
-// Intervals of repeated attempts. No event reports when an attempt would succeed.
+// How long the daemon waits before it tries something again. It has to try, because no event
+// reports when an attempt would succeed.
 
-// How long to wait before a failed commit, and what depends on it, is tried again.
+// How long the daemon waits before it tries a failed commit again, and the work that depends on the
+// commit.
 inline constexpr std::chrono::milliseconds commit_retry_interval{20};
-// How long to wait before sending blocked output is tried again. Output is blocked while other
-// clients do not read their descriptors, or while changes cannot be committed.
+// How long the daemon waits before it tries to send blocked output again. Output is blocked while
+// other clients do not read their descriptors, or while changes cannot be committed.
 inline constexpr std::chrono::milliseconds flush_retry_interval{20};
-// How long the daemon pauses accepting when it has no descriptor to accept or reject a client.
+// How long the daemon stops accepting clients when no descriptor is free to accept or reject one.
 inline constexpr std::chrono::milliseconds accept_retry_interval{100};
 // How often FdCloser reaps the children that close sockets, and creates other children.
 inline constexpr std::chrono::milliseconds closer_interval{10};
 // How often the event loop tries to move its polled watches to the epoll set.
 inline constexpr std::chrono::milliseconds epoll_retry_interval{100};
 // ppoll(2) reports a ready descriptor again and again. A polled watch that is edge-triggered is
-// therefore left out for this long after each event.
+// therefore not polled for this time after each event.
 inline constexpr std::chrono::milliseconds edge_quiet_time{20};
 
 // Limits on how often the heap is trimmed. It is trimmed min_trim_interval after

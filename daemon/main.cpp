@@ -58,7 +58,7 @@ int check_config(const Options& options)
 }
 
 // Checks that no process listens at `path`. A new socket file there would replace the file of a
-// running daemon. That daemon would run on, but no client could find it.
+// running daemon. The running daemon would continue, but no client could find it.
 int check_socket(const std::string& path)
 {
     const auto listener = find_listener(path);
@@ -94,16 +94,16 @@ void reject_clients(const InheritedFds& inherited)
             output.error(error);
             (void)output.flush_without_changes(client);
             // Unread input can contain descriptors. The socket stays open, so that the kernel
-            // closes them when this process exits (see FdCloser).
+            // closes these descriptors when this process exits (see FdCloser).
             if (end_input(client))
                 (void)client.release();
         }
 }
 
-// Returns the configuration of the options. A daemon that recovers objects starts even if the
-// configuration is invalid, since the objects would be lost if it did not start. Until the daemon
-// can read its configuration, users other than root and the daemon's user may use only their names
-// below user/UID.
+// Returns the configuration that the options name. A daemon that recovers objects starts even if
+// the configuration is invalid, since the objects would be lost if it did not start. Until the
+// daemon can read its configuration, users other than root and the daemon's user may use only their
+// names below user/UID.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {
@@ -191,7 +191,8 @@ int start(const Options& options)
         return options.supervise ? run_supervisor(options, daemonizer.get())
                                  : run(options, daemonizer.get());
     } catch (const AlreadyRunning& error) {
-        // Only a warning: if a daemon is started on demand, it is no failure that one runs already.
+        // The severity is only a warning. When a daemon is started on demand, it is no failure if
+        // another daemon runs already.
         return give_up(error, log::Severity::warn, exit_already_running);
     } catch (const BadConfig& error) {
         return give_up(error, log::Severity::critical, exit_config);

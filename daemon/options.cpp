@@ -88,7 +88,7 @@ Options parse_options(int argc, char** argv)
                    "a unit that will listen there itself")
         ->type_name("PATH");
     std::vector<std::string> features;
-    // Used by tests, and not shown in the help.
+    // This option is for tests, and is not shown in the help.
     app.add_option(without_kernel_feature, features)->group("");
     try {
         app.parse(argc, argv);

@@ -18,10 +18,12 @@ struct Options {
     // The mode of the socket file, which decides which users can connect. If empty, the configured
     // mode is used.
     std::optional<mode_t> socket_mode;
-    std::optional<nanoseconds> idle_exit; // Exit after this time without clients and objects.
-    // Return to the caller, and continue in the background, once clients can connect.
+    // If present, the daemon exits after this time without clients and objects.
+    std::optional<nanoseconds> idle_exit;
+    // True if evfdd returns to its caller once clients can connect, and continues in the
+    // background.
     bool background = false;
-    bool supervise = false; // Run as the daemon's supervisor.
+    bool supervise = false; // True if evfdd runs as the supervisor of the daemon.
     // The lowest level to log. If empty, the configured level is used.
     std::optional<log::Level> log_level;
     // The path of the configuration. If empty, the default file is read, if it exists.
@@ -31,7 +33,8 @@ struct Options {
     std::optional<std::string> check_config;
     // If not empty, evfdd only checks that no process listens at this path.
     std::string check_socket;
-    std::vector<KernelFeature> disabled_features; // For tests: features to treat as missing.
+    // The kernel features that a test wants to be treated as missing.
+    std::vector<KernelFeature> disabled_features;
 };
 
 // Parses the command line. Exits the process for --help, --version and invalid command lines.

@@ -2,11 +2,12 @@
 # usage: coverage.sh begin PROGRAM...
 #        coverage.sh report SOURCE_DIR PROGRAM...
 #
-# Coverage of programs that were built with the preset `coverage`. They write counts to the
-# directory of LLVM_PROFILE_FILE. `begin` removes the counts of earlier runs. `report` prints the
-# share of the lines of common/ and daemon/ that were executed, for each file, and fails if it is
-# below `least` percent for either folder. It writes the other lines to the file `unreached` in the
-# same directory.
+# Measures which lines of common/ and daemon/ were executed. The programs must be built with the
+# preset `coverage`. They write counts to the directory of LLVM_PROFILE_FILE.
+# `begin` removes the counts of earlier runs.
+# `report` prints, for each file, the percentage of the lines that were executed. It writes the
+# lines that were not executed to the file `unreached` in the directory of the counts. It fails if
+# less than `least` percent of the lines of common/ or of daemon/ were executed.
 set -euo pipefail
 least=95
 profiles=$(dirname "${LLVM_PROFILE_FILE:?use the presets, which say where counts go}")
@@ -14,11 +15,11 @@ profiles=$(dirname "${LLVM_PROFILE_FILE:?use the presets, which say where counts
 begin() {
     rm -rf "$profiles"
     mkdir -p "$profiles"
-    # Each program creates its file of counts now, because a test with another uid can write to the
-    # file but cannot create it.
+    # Runs each program once, so that the program creates its file of counts. A test that runs as
+    # another user can write to the file, but cannot create it.
     for program in "$@"; do
-        # The exit status does not matter: a program without the option --help has created its file
-        # too.
+        # Ignores the exit status, because a program without the option --help fails, but still
+        # creates its file.
         "$program" --help >/dev/null 2>&1 || true
     done
     chmod a+rw "$profiles"/*
@@ -32,8 +33,8 @@ report() {
         llvm-cov-19 "$1" -instr-profile="$profiles/all" "${@:2}" "${objects[@]}"
     }
     objects=("$1" "${@/#/-object=}")
-    # All programs are examined together, because each has its own instances of the templates in
-    # common/.
+    # Reports on all programs together, because each program has its own instances of the templates
+    # in common/.
     : >"$profiles/unreached"
     for part in common daemon; do
         table=$(cov report -show-branch-summary=0 -show-region-summary=0 -sources "$source/$part")

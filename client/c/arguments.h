@@ -26,15 +26,15 @@ inline std::unexpected<Failure> invalid_argument(std::string message)
 
 Result<std::string_view> to_text(const char* name);
 Result<std::vector<std::string>> to_texts(const char* const* names, std::size_t count);
-// Returns nothing for a negative timeout, which means no limit.
+// Converts a timeout in nanoseconds. Returns nothing for a negative timeout, which means no limit.
 std::optional<nanoseconds> to_timeout(std::int64_t timeout_ns);
 Result<Permissions> to_permissions(mode_t bits);
-// Removes the bits that are set in the umask(2).
+// Returns the permissions `bits` without the bits that are set in the umask(2).
 Result<Permissions> permissions_under_umask(mode_t bits);
 Result<Schedule> to_schedule(const evfd_schedule* input);
 Lifetime to_lifetime(int flags);
 Result<void> check_flags(int flags, int known); // Fails with EINVAL if a flag is not in `known`.
 int from_mode(Mode mode);
-Mode to_mode(int flags); // Ignores the bits that are not part of a mode.
+Mode to_mode(int flags); // Ignores the flags that do not select a mode.
 
 } // namespace evfd::c

@@ -20,7 +20,7 @@ namespace evfd::c {
 
 struct Failure {
     Failure(int number, std::string text) : error{number}, message{std::move(text)} {}
-    Failure(const Error& of); // NOLINT: evfd.h maps each Error to an errno.
+    Failure(const Error& of); // NOLINT: implicit. evfd.h documents the errno value of each Error.
 
     int error;
     std::string message;
@@ -49,8 +49,8 @@ Result<T> to_result(Expected<T> input)
 int fail(int error, std::string_view message) noexcept;
 const char* last_error_message() noexcept;
 
-// Disables the cancellation of the thread while it lives. A cancellation unwinds the stack, and the
-// library's destructors are not written for that.
+// Disables the cancellation of the calling thread as long as the guard exists. A cancellation
+// unwinds the stack, and the library's destructors are not written for that. See pthread_cancel(3).
 class CancellationGuard {
 public:
     CancellationGuard() { ::pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &previous_state_); }

@@ -2,9 +2,10 @@
 // descriptor, without a lock and without memory allocation.
 //
 // The handle table keeps a FastPath for every descriptor: the operations that need no more than one
-// system call, given the object's mode and the caller's access. A function of evfd.h reads it,
-// tries that system call, and returns if it was enough. All other cases take the slow path through
-// the C++ library: waits that sleep, errors, and descriptors that evfd_open() did not return.
+// system call, given the object's mode and the caller's access. A function of evfd.h reads the
+// FastPath, tries that system call, and returns if the call was enough. All other cases take the
+// slow path through the C++ library: waits that sleep, errors, and descriptors that evfd_open() did
+// not return.
 //
 // What must hold:
 //   - If the program closed a descriptor with close(2), its number can belong to another file by
@@ -14,7 +15,7 @@
 //     the slow path compares the open file with the recorded file, and returns EBADF if they
 //     differ.
 //   - The system calls go through syscall(2), because write(2), poll(2) and similar functions are
-//     cancellation points. pthreads(7)
+//     cancellation points. See pthreads(7).
 //   - A read uses RWF_NOWAIT, because any process that has the open file can switch O_NONBLOCK off.
 #pragma once
 
@@ -30,28 +31,31 @@
 
 namespace evfd::c {
 
-// Adds one token to the eventfd. Returns whether that succeeded.
+// Adds one token to the eventfd. Returns whether the write succeeded.
 inline bool add_one(int fd)
 {
     static constexpr std::uint64_t one = 1;
     return ::syscall(SYS_write, fd, &one, sizeof one) == sizeof one;
 }
 
-// Reads the counter of the descriptor. Returns its value, or 0 if the read failed or found nothing.
+// Reads the descriptor's counter, which consumes the count. Returns the value that was read, or 0
+// if the read failed or the counter was 0.
 inline std::uint64_t consume(int fd)
 {
     std::uint64_t consumed = 0;
     const iovec into{&consumed, sizeof consumed};
-    // RWF_NOWAIT prevents a sleep even if another process has switched O_NONBLOCK off. preadv2(2)
+    // RWF_NOWAIT prevents a sleep even if another process has switched O_NONBLOCK off. See
+    // preadv2(2).
     return ::syscall(SYS_preadv2, fd, &into, 1L, -1L, -1L, RWF_NOWAIT) == sizeof consumed ? consumed
                                                                                           : 0;
 }
 
-// The result of poll_now(). `foreign`: the descriptor's number belongs to another file now.
+// The result of poll_now(). `set`: the object is set. `foreign`: the descriptor's number belongs to
+// another file now. `nothing`: neither.
 enum class PollResult { nothing, set, foreign };
 
-// Polls the descriptor without sleeping. Also asks for an event that other files have and our files
-// never have, which costs no time and shows that the number was reused.
+// Polls the descriptor without sleeping. Also asks for a poll event that other files report and our
+// files never report. This costs no time, and shows that the descriptor's number was reused.
 inline PollResult poll_now(int fd, FastPath fast_path)
 {
     const short foreign_events = fast_path.is_epoll ? POLLOUT : POLLRDNORM;
@@ -69,14 +73,14 @@ inline PollResult poll_now(int fd, FastPath fast_path)
     return (wanted.revents & POLLIN) != 0 ? PollResult::set : PollResult::nothing;
 }
 
-// The largest count that is believed. A larger value is probably not the count of an event but, for
-// example, text from another file to which the number belongs now.
+// The largest value that is accepted as the count of an event. A larger value probably comes from
+// another file, for example from text, because the descriptor's number was reused.
 inline constexpr std::uint64_t max_plausible_count = 0xffff'ffff;
 
 // The result of a wait that does not sleep. `consumed` is 0 if the wait consumed nothing.
 struct ImmediateWait {
     std::uint64_t consumed;
-    bool is_doubtful; // Whether the value possibly comes from another file.
+    bool is_doubtful; // Whether `consumed` possibly comes from another file.
 };
 inline ImmediateWait try_wait_now(int fd, FastPath fast_path)
 {

@@ -14,13 +14,14 @@ namespace evfd::c {
 
 namespace {
 
-// Returns the line of the descriptor's file in /proc/self/fdinfo that begins with `key`, or "" if
-// there is none. Returns nothing if the file cannot be read.
+// Returns the line that begins with `key` in the descriptor's file below /proc/self/fdinfo. Returns
+// "" if the file has no such line, and nothing if the file cannot be read.
 std::optional<std::string> fdinfo_line(int fd, std::string_view key)
 {
     const UniqueFd info{
         ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
-    // Has room for the first lines of the file. The file of an epoll can have more lines.
+    // The buffer has room for the first lines of the file. The file of an epoll instance can be
+    // longer.
     std::array<char, 1024> bytes;
     const auto length = info ? ::read(info.get(), bytes.data(), bytes.size()) : -1;
     if (length <= 0)

@@ -1,7 +1,7 @@
 // Identifies the open file behind a descriptor, to detect that the descriptor's number was reused.
 // fstat(2) distinguishes our descriptors, which are anonymous inodes, from files, sockets and
-// pipes. /proc also distinguishes an eventfd from every other eventfd, but a timerfd or an epoll
-// only from files of other kinds.
+// pipes. /proc also distinguishes each eventfd from every other eventfd. It distinguishes a timerfd
+// or an epoll instance only from files of other kinds.
 #pragma once
 
 #include <sys/types.h>
@@ -16,11 +16,12 @@ struct Inode {
     ino_t number;
     friend bool operator==(const Inode&, const Inode&) = default;
 };
-// Returns nothing if the descriptor is not open. Makes one system call.
+// Returns the inode of the descriptor's file, or nothing if the descriptor is not open. Makes one
+// system call.
 std::optional<Inode> inode_of(int fd);
 
-// Every member can be empty: if /proc is not mounted, or if the process has no free descriptor to
-// read from /proc.
+// The properties that identify an open file. A member is empty if it could not be read, for example
+// if /proc is not mounted, or if the process has no free descriptor to read from /proc.
 struct FdIdentity {
     std::optional<Inode> inode;
     std::optional<std::string> link;

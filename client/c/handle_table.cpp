@@ -17,8 +17,8 @@ constinit HandleTable handle_table;
 
 namespace {
 
-// fork(2) waits only briefly for the mutex, because no thread waits for anything else while it has
-// the mutex locked.
+// fork(2) waits until no thread has the mutex locked. This takes only a moment, because no thread
+// sleeps while it has the mutex locked.
 [[maybe_unused]] const int fork_handlers_are_registered = ::pthread_atfork(
     [] { handle_table.lock(); }, [] { handle_table.unlock(); }, [] { handle_table.unlock(); });
 
@@ -31,7 +31,8 @@ FastPath fast_path_of(const Object& object)
 {
     const auto [may_wait, may_set] = waitable_of(object).access();
     const auto* const event = std::get_if<Event>(&object);
-    // A read reports only once that a timer was cancelled, so only the slow path reads from timers.
+    // Only the slow path reads from a timer, because the slow path handles the cancellation of a
+    // timer, and only the first read(2) after a cancellation reports it.
     if (!event)
         return {.can_poll = may_wait};
     const bool has_eventfd = may_wait && may_set;
@@ -138,8 +139,8 @@ Result<void> HandleTable::verify(const Handle& handle)
     return {};
 }
 
-// Turns off the fast path of the descriptor, so that its number is checked at every use. Returns
-// the error for the caller.
+// Turns off the fast path of the descriptor, so that every later use checks the number. Returns the
+// error for the caller.
 Failure HandleTable::closed_before(const Handle& handle)
 {
     if (auto* const slot = slot_of(handle.fd)) {
@@ -187,9 +188,9 @@ Result<int> HandleTable::insert(Object object)
     const std::unique_lock locked{mutex_};
     slot->handle.swap(handle);
     slot->fast_path.store(fast_path, std::memory_order_relaxed);
-    // A previous handle in this slot is obsolete: its descriptor was closed with close(2), else its
-    // number would not be free. The previous handle is destroyed after the mutex is unlocked,
-    // because its destruction sends a call to the daemon.
+    // A previous handle in this slot is obsolete. The program has closed its descriptor with
+    // close(2), because the kernel has given the number to a new descriptor. The previous handle is
+    // destroyed after the mutex is unlocked, because its destruction sends a call to the daemon.
     return fd;
 }
 

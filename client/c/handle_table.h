@@ -8,14 +8,14 @@
 // locked.
 //
 // What must hold:
-//   - The program owns the descriptor. A handle never closes it, and a thread that still waits with
-//     a handle does not keep it open.
+//   - The program owns the descriptor. A handle never closes the descriptor, and a thread that
+//     still waits with a handle does not keep the descriptor open.
 //   - A program can close a descriptor with close(2), contrary to evfd(3), so that its number is
 //     reused. find() compares the inode, with one system call. verify() compares everything that
 //     /proc shows. If the file is another one, find() and verify() return EBADF and turn off the
 //     fast path of the slot.
-//   - mutex_ is never locked during a call to the daemon or a wait. It is locked during fork(2), so
-//     that the child's copy of the table is consistent.
+//   - mutex_ is never locked during a call to the daemon or a wait. mutex_ is locked during
+//     fork(2), so that the child's copy of the table is consistent.
 //   - The table, its pages and its client are never destroyed, because other threads can use them
 //     while the process exits.
 #pragma once
@@ -41,10 +41,10 @@ struct FastPath {
     bool can_add : 1 = false;          // A write(2) sets the event.
     bool can_poll : 1 = false;         // poll(2) shows whether the object is set.
     bool consumes_nothing : 1 = false; // A wait only needs poll(2).
-    bool can_consume : 1 = false;      // A read(2) consumes what a wait consumes.
+    bool can_consume : 1 = false;      // One read(2) consumes exactly what a wait consumes.
     bool consumes_one : 1 = false;     // A wait reports 1, whatever value was read.
     bool can_clear : 1 = false;        // One read(2) clears the event.
-    bool is_epoll : 1 = false;         // The descriptor is an epoll, not an eventfd.
+    bool is_epoll : 1 = false;         // The descriptor is an epoll instance, not an eventfd.
 };
 
 // An open object. The program owns the descriptor and closes it with evfd_close().
@@ -69,15 +69,16 @@ class HandleTable {
 public:
     // Returns the fast path of a descriptor. Locks nothing, because every set and wait calls this
     // function. A descriptor that was closed with close(2) keeps its fast path until find() or
-    // verify() detects that.
+    // verify() detects the close.
     FastPath fast_path(int fd) const noexcept
     {
         const auto* const slot = slot_of(fd);
         return slot ? slot->fast_path.load(std::memory_order_relaxed) : FastPath{};
     }
 
-    // Returns the handle of a descriptor. Fails with EBADF if the number is unknown, or if one
-    // system call shows that it is closed or belongs to another file.
+    // Returns the handle of a descriptor. Fails with EBADF if the number is unknown. Checks the
+    // number with one system call, and fails with EBADF if the descriptor is closed or has the
+    // inode of another file.
     Result<HandlePtr> find(int fd);
     // Adds an opened object and returns its descriptor.
     Result<int> insert(Object object);
@@ -90,7 +91,8 @@ public:
     Result<Client> client();
     void set_client(std::unique_ptr<Client> client) noexcept;
 
-    void lock() noexcept { mutex_.lock(); } // Called before fork(2); unlock() is called after it.
+    // Called before fork(2). unlock() is called after the fork.
+    void lock() noexcept { mutex_.lock(); }
     void unlock() noexcept { mutex_.unlock(); }
 
 private:
@@ -99,9 +101,9 @@ private:
         HandlePtr handle; // Used only with mutex_ locked.
     };
     static_assert(std::atomic<FastPath>::is_always_lock_free);
-    // Pages are allocated on demand and never freed.
+    // The number of slots in a page. Pages are allocated on demand and never freed.
     static constexpr std::size_t page_slots = 1024;
-    // Together the pages hold four times the usual value of fs.nr_open.
+    // All pages together have four times as many slots as the usual value of fs.nr_open.
     static constexpr std::size_t max_pages = 4096;
     using Page = std::array<Slot, page_slots>;
 
@@ -118,8 +120,8 @@ private:
 
     mutable std::mutex mutex_;
     std::array<std::atomic<Page*>, max_pages> pages_{};
-    // The current client, or null if the default client is not made yet. It is not destroyed at
-    // exit, when other threads can still use it.
+    // The current client, or null if the default client is not made yet. The client is not
+    // destroyed at exit, because other threads can still use it while the process exits.
     Client* client_ = nullptr;
 };
 

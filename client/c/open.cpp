@@ -16,7 +16,8 @@ namespace evfd::c {
 namespace {
 
 constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
-// The number of attempts is limited, because other processes can delete the name again and again.
+// The maximum number of attempts to create and open a name. The number is limited, because other
+// processes can delete the name again and again.
 constexpr int max_attempts = 16;
 
 Result<void> connect_to_daemon(const char* socket)

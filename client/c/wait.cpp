@@ -28,7 +28,8 @@ Result<std::int64_t> wait_for(const Handle& handle, std::optional<nanoseconds> t
         return std::unexpected(consumed.error());
     if (*consumed > 0)
         return *consumed;
-    // Checks after a timeout that the wait was not on another file with the descriptor's number.
+    // Checks after a timeout whether the descriptor's number belongs to another file by now: if so,
+    // the wait was on that file.
     if (timeout != nanoseconds{0})
         if (const auto verified = handle_table.verify(handle); !verified)
             return std::unexpected(verified.error());

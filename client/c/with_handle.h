@@ -1,5 +1,6 @@
-// The functions below look up the object or check the names with which a function of evfd.h is
-// called, and pass them to `call`.
+// Helpers for the functions of evfd.h. with_handle(), with_event() and with_timer() look up the
+// object of a descriptor, and pass it to `call`. with_name() and with_names() check the names, and
+// pass the current client and the names to `call`.
 #pragma once
 
 #include "client/c/arguments.h"

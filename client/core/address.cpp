@@ -78,9 +78,10 @@ std::string user_directory()
                                       : fmt::format("/tmp/evfdd-{}", ::geteuid());
 }
 
-// Returns whether a daemon runs that created this socket itself. Such a daemon holds a lock on a
-// file next to the socket, and the file stays after its exit. A daemon that starts at this moment
-// can find this function's lock and exit; the next client starts it again.
+// Returns whether a daemon is running that created this socket itself. That daemon keeps a lock on
+// a file next to the socket. The file stays after the daemon's exit, so this function tries to take
+// the lock. A daemon that starts at that moment can find the lock taken and exit; the next client
+// starts a daemon again.
 bool is_locked(std::string_view socket)
 {
     const UniqueFd file{::open(fmt::format("{}.lock", socket).c_str(),
@@ -117,8 +118,8 @@ std::optional<std::filesystem::path> find_daemon()
     return {};
 }
 
-// Runs evfdd with its supervisor in the background, and returns once clients can connect. Also
-// succeeds if another client has started a daemon first.
+// Runs evfdd with its supervisor in the background, and returns once clients can connect. Succeeds
+// even if another client has started a daemon first.
 Expected<void> start_daemon(const std::string& socket)
 {
     if (!may_spawn())
@@ -170,8 +171,8 @@ std::expected<CloseOnForkFd, int> try_connect(const std::string& path)
     auto socket = ForkGuard{}.adopt(UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)});
     if (!socket)
         return std::unexpected(errno);
-    // connect(2) blocks while the listener's queue is full. The timeout ends that wait if the
-    // daemon accepts no connections.
+    // connect(2) sleeps while the listener's queue is full. The timeout ends this sleep if the
+    // daemon has stopped accepting connections.
     const timeval timeout{.tv_sec = connect_timeout / 1s, .tv_usec = 0};
     ::setsockopt(socket.get(), SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout);
     while (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
@@ -226,8 +227,9 @@ Expected<Address> Address::user()
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
 }
 
-// A connection to a socket of systemd would start the daemon. So the socket is used only if it is
-// locked, which shows that a daemon is running without systemd's socket.
+// Returns the address only if the socket's lock is taken. The lock shows that a daemon is running
+// that created the socket itself. Without the lock, the socket can belong to systemd, and a
+// connection to that socket would start the daemon.
 std::optional<Address> Address::user_on_demand()
 {
     const auto directory = user_directory();
@@ -275,8 +277,8 @@ Expected<CloseOnForkFd> connect_to(const Address& address, ConnectMode mode)
         if (!is_daemon_absent(socket.error()) || !address.starts_on_demand ||
             (was_started && monotonic_now() > start_deadline))
             return std::unexpected(connect_error(address, socket.error()));
-        // A daemon that is starting answers soon, and a daemon that is exiting releases the socket
-        // soon.
+        // Another daemon is starting, and will soon answer, or is exiting, and will soon release
+        // the socket. The next attempt comes after a short pause.
         if (was_started)
             ::poll(nullptr, 0, static_cast<int>(start_retry_interval / 1ms));
         if (const auto started = start_daemon(address.path); !started)

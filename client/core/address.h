@@ -14,9 +14,10 @@ namespace evfd {
 
 struct Address {
     std::string path;
-    // Whether connect_to() starts the daemon, which is the user's own, if it is not running.
+    // Whether connect_to() starts a daemon if none is running. Used only for the user's own daemon.
     bool starts_on_demand = false;
-    // The other machine on which the daemon runs. If present, the other fields are unused.
+    // The machine on which the daemon runs, if it is not this machine. If this field is present,
+    // the other fields are unused.
     std::optional<Remote> remote = {};
 
     static Address at(std::string path) { return {std::move(path), false, {}}; }
@@ -25,8 +26,8 @@ struct Address {
     // Returns the address of the user's own daemon: $XDG_RUNTIME_DIR/evfdd/io.evfdd, or a path
     // below /tmp if the variable is not set.
     static Expected<Address> user();
-    // Returns the address of the user's own daemon if a daemon is running that was not started by
-    // systemd. Never starts a daemon.
+    // Returns the address of the user's own daemon, or nothing if that daemon is not running or was
+    // started by systemd. Never starts a daemon.
     static std::optional<Address> user_on_demand();
     // Returns the address in $EVFDD_SOCKET if that is set, else the system daemon if its socket
     // exists, else the user's own daemon. A set-user-ID program ignores the caller's environment:
@@ -39,7 +40,8 @@ struct Address {
     int retry_interval_ms() const { return remote ? 1'000 : 5; }
 };
 
-// Returns the command that shows the log of the daemon at `path`, or "" if systemd does not run it.
+// Returns the command that shows the log of the daemon at `path`, or "" if systemd does not run
+// that daemon.
 std::string_view journal_command_for(std::string_view path);
 // Returns the error message for a daemon at `path` that does not answer.
 std::string no_reply_message(std::string_view path);

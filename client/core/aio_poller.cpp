@@ -20,7 +20,7 @@ namespace {
 // and uses little of the machine's limit fs.aio-max-nr. The large size suffices for the largest
 // possible wait.
 constexpr std::array<std::size_t, 2> context_sizes{32, 256};
-constexpr std::size_t max_reaped = 32; // The most completions that one system call returns.
+constexpr std::size_t max_reaped = 32; // The maximum number of completions per system call.
 static_assert(context_sizes.back() >= max_names_per_call);
 
 // Keeps AIO contexts that are not in use. The kernel creates a context quickly, but takes tens of
@@ -45,8 +45,8 @@ public:
         return made ? std::optional{*std::move(made)} : std::nullopt;
     }
 
-    // Keeps the context for the next poller, or destroys it if `max_free` contexts are kept
-    // already. It is destroyed after the mutex is unlocked, because that takes long.
+    // Keeps the context for the next poller. If `max_free` contexts are already kept, destroys the
+    // context. This takes long, so the mutex is unlocked before.
     void release(Aio aio, std::size_t count)
     {
         const std::lock_guard lock{mutex_};
@@ -55,7 +55,7 @@ public:
     }
 
 private:
-    static constexpr std::size_t max_free = 16; // The most kept contexts of each size.
+    static constexpr std::size_t max_free = 16; // The maximum number of kept contexts per size.
 
     static std::size_t kind_for(std::size_t count)
     {
@@ -69,9 +69,10 @@ private:
     std::array<std::vector<Aio>, context_sizes.size()> free_;
 };
 
-// The pool is never destroyed: the kernel releases the contexts when the process exits. A child of
-// fork(2) makes a pool of its own: contexts do not survive a fork, and another thread of the parent
-// was possibly using the parent's pool at that moment.
+// Returns the pool of this process. The pool is never destroyed, because the kernel releases the
+// contexts when the process exits. A child of fork(2) makes a pool of its own: contexts do not
+// survive a fork, and another thread of the parent was possibly using the parent's pool at the
+// moment of the fork.
 AioContextPool& contexts()
 {
     static std::atomic<AioContextPool*> all{nullptr};

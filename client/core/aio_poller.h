@@ -1,4 +1,5 @@
-// AioPoller: waits for several descriptors, and reports each of them once per arm().
+// AioPoller: waits until at least one of several descriptors is readable. Each call of arm() makes
+// the poller report a descriptor once.
 #pragma once
 
 #include "client/core/connection.h"
@@ -12,10 +13,10 @@
 
 namespace evfd {
 
-// A poller built on kernel AIO reports a descriptor that became readable even if it is not readable
-// any more, because the wake-up itself completes the operation. poll(2) and epoll(7) check the
-// descriptor again after the wake-up, and would miss so short a change. The poller uses poll(2)
-// only where AIO is not available.
+// The poller uses kernel AIO, which reports a descriptor that became readable even if the
+// descriptor is no longer readable, because the kernel completes the AIO operation during the
+// wake-up. poll(2) and epoll(7) check the descriptor again after the wake-up, and can miss a short
+// change. Where AIO is not available, the poller uses poll(2).
 class AioPoller {
 public:
     // Makes a poller for `count` descriptors, at most 256. The caller identifies each of them by
@@ -28,9 +29,10 @@ public:
     static bool supports_latched_wait();
 
     // Watches the descriptor until it becomes readable. The descriptor must stay open as long as
-    // the poller lives.
+    // the poller exists.
     Expected<void> arm(std::size_t index, int fd);
-    // Returns the indices that became ready, at least one, or none if the deadline passed first.
+    // Waits until at least one armed descriptor is ready. Returns the indices of the ready
+    // descriptors, or an empty list if the deadline passed first.
     Expected<std::vector<std::size_t>> wait(Deadline deadline);
 
 private:

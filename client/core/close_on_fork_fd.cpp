@@ -24,7 +24,7 @@ std::atomic<int> fork_count{0}; // The number of forks between the first process
 
 void close_all()
 {
-    for (auto& fd : open_fds().all) // The owners' get() returns -1 afterwards.
+    for (auto& fd : open_fds().all) // Afterwards, CloseOnForkFd::get() returns -1.
         fd = {};
 }
 
@@ -35,7 +35,7 @@ void handle_fork_in_child()
     open_fds().mutex.unlock();
 }
 
-// The handlers are registered before any other thread exists.
+// The fork handlers are registered during static initialization, before the program starts threads.
 [[maybe_unused]] const int fork_handlers_are_registered =
     (open_fds(), ::pthread_atfork([] { open_fds().mutex.lock(); },
                                   [] { open_fds().mutex.unlock(); }, handle_fork_in_child));

@@ -14,7 +14,7 @@ namespace evfd {
 class CloseOnForkFd {
 public:
     CloseOnForkFd() noexcept = default;
-    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit. A child that was forked earlier keeps its copy.
+    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit. A child that already exists keeps its copy.
     CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
     CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {
@@ -25,7 +25,8 @@ public:
     ~CloseOnForkFd();
 
     explicit operator bool() const noexcept { return get() >= 0; }
-    int get() const noexcept { return entry_ ? (*entry_)->get() : -1; } // Returns -1 in a child.
+    // Returns -1 in a child of fork(2), where the descriptor is closed.
+    int get() const noexcept { return entry_ ? (*entry_)->get() : -1; }
     const UniqueFd& fd() const noexcept { return entry_ ? **entry_ : none_; }
 
 private:
@@ -37,12 +38,12 @@ private:
     std::optional<FdList::iterator> entry_;
 };
 
-// Returns a number that differs between a process and its forked ancestors, starting at 1. Makes no
-// system call, unlike getpid(2).
+// Returns 1 plus the number of forks between the first process and this process, so a child has
+// another number than its parent. Makes no system call, unlike getpid(2).
 int fork_generation() noexcept;
 
-// Prevents fork(2) in other threads while it lives, so that no child gets a descriptor that is
-// created and adopted meanwhile. Hold it only for a short time.
+// While a ForkGuard exists, fork(2) sleeps in every other thread. So no child is forked between the
+// creation of a descriptor and the call of adopt(). Keep a guard only for a short time.
 class ForkGuard {
 public:
     ForkGuard();

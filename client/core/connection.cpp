@@ -18,7 +18,8 @@ namespace evfd {
 
 namespace {
 
-// The parameters that InvalidParameter and every error of io.evfdd can have.
+// The optional parameters of an error reply. The error InvalidParameter and all errors of io.evfdd
+// have them.
 struct ErrorDetails {
     std::optional<std::string> message;
     std::optional<std::string> parameter;
@@ -79,13 +80,14 @@ std::string to_message(std::string_view error, std::optional<json::Value> parame
     return fmt::format("the daemon answered {}; is it older than this program?", error);
 }
 
-// Makes the message printable: it can come from any process with a socket, and programs print it.
+// Makes the message printable, because programs print it, and the sender of the message can be any
+// process that listens at the socket.
 Error to_error(std::string_view error, std::optional<json::Value> parameters)
 {
     return {to_error_code(error), printable(to_message(error, parameters)), is_limit(error)};
 }
 
-// Returns the path of the daemon's socket, or "" if it has none. getpeername(2)
+// Returns the path of the daemon's socket, or "" if the socket has no path. See getpeername(2).
 std::string peer_path(const UniqueFd& socket)
 {
     sockaddr_un address{};
@@ -147,7 +149,8 @@ bool Connection::is_closed() const
     return ::poll(&polled, 1, 0) > 0 && (polled.revents & (POLLHUP | POLLERR | POLLNVAL)) != 0;
 }
 
-// A relay can still have replies in transit, which SHUT_RDWR would discard.
+// Shuts down only the output if the peer is a relay: replies can still be in transit from the
+// relay, and SHUT_RDWR would discard them.
 void Connection::disconnect() const
 {
     ::shutdown(socket_.get(), peer_kind_ == PeerKind::daemon ? SHUT_RDWR : SHUT_WR);
@@ -184,7 +187,8 @@ Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
     while (!frame.empty()) {
         const auto sent = evfd::send(socket_.fd(), frame);
         if (!sent && sent.error().error == EPIPE)
-            // Not an error: the daemon has perhaps sent a reason before, which receive() returns.
+            // EPIPE is not reported here, because the daemon has perhaps sent an error reply with
+            // the reason before. receive() returns that error.
             return {};
         if (!sent)
             return fail(sent.error());
@@ -213,7 +217,8 @@ Expected<bool> Connection::read_more()
 {
     std::array<char, 16 * 1024> buffer;
     auto received = evfd::receive(socket_.fd(), buffer, received_fds_);
-    // If the daemon has not closed the connection, input from before the error can still be read.
+    // If the daemon has not closed the connection, a second attempt can still read the input that
+    // arrived before the error.
     if (!received && !is_closed())
         received = evfd::receive(socket_.fd(), buffer, received_fds_);
     if (!received)
@@ -254,9 +259,9 @@ Expected<std::optional<Reply>> Connection::try_read_reply()
     return parse_reply(**frame);
 }
 
-// Sleeps in poll(2). To sleep in recvmsg(2) would save a system call. But when the daemon reads our
-// call, the kernel reports room for output to every sleeper on the socket, which would wake this
-// thread one time too often.
+// Waits in poll(2), although a sleep in recvmsg(2) would save a system call. When the daemon reads
+// a call, the socket has room for output again, and the kernel wakes every thread that sleeps in
+// recvmsg(2) on the socket. That wake-up would be useless, because the reply has not arrived yet.
 Expected<Reply> Connection::await_reply(Deadline deadline)
 {
     while (true) {

@@ -6,11 +6,11 @@
 //
 // What must hold:
 //   - One thread at a time uses a Connection.
-//   - A caller that stops waiting for a reply must not use the Connection for another call, which
-//     would get that reply. fail() marks it unusable.
+//   - A caller that stops waiting for a reply must not use the Connection for another call, because
+//     the next call would get the late reply. fail() marks the Connection unusable.
 //   - A failed write is not an error of send(). The daemon has perhaps written an error reply with
 //     the reason before it closed the connection, and receive() returns that error.
-//   - Descriptors arrive in front of the reply that names them, and wait in received_fds_ until the
+//   - Descriptors arrive in front of the reply that names them. received_fds_ keeps them until the
 //     reply is decoded.
 #pragma once
 
@@ -32,14 +32,15 @@
 
 namespace evfd {
 
-// The time at which an operation gives up, or nothing for no limit.
+// The time at which an operation gives up. Without a value, the operation never gives up.
 using Deadline = std::optional<MonotonicTime>;
 inline Deadline to_deadline(std::optional<nanoseconds> timeout)
 {
     return timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
 }
 
-// The kind of process that reads from our socket. A relay ends the connection when our output ends.
+// The kind of process at the other end of the socket. A relay closes the connection when this
+// process shuts down its output.
 enum class PeerKind { daemon, relay };
 
 class Connection {
@@ -51,8 +52,8 @@ public:
     {
     }
 
-    // Sends one call. Succeeds even if the daemon has closed the connection: receive() then returns
-    // the reason that the daemon gave, or `interrupted`.
+    // Sends one call. Succeeds even if the daemon has closed the connection. In that case receive()
+    // returns the daemon's error reply, or the error `interrupted`.
     template <Message Request>
     Expected<void> send(Request request, Deadline deadline, ReplyMode mode = ReplyMode::one)
     {
@@ -65,10 +66,10 @@ public:
         bool continues; // Whether more replies to this call follow.
     };
 
-    // Returns the next reply, which must answer a call of the type Request. If this process has no
-    // room for a passed descriptor, the descriptor is empty. An error reply is returned as an
-    // Error. If the deadline passes, the connection becomes unusable, because the daemon can still
-    // answer later.
+    // Returns the next reply, which must answer a call of the type Request. If this process had no
+    // free descriptor to receive a passed descriptor, the reply contains an empty descriptor. An
+    // error reply is returned as an Error. If the deadline passes, the connection becomes unusable,
+    // because the daemon can still answer later.
     template <Message Request>
     Expected<Received<typename Request::Reply>> receive(Deadline deadline)
     {
@@ -107,31 +108,32 @@ public:
     // Like send(), for a call that is already encoded.
     Expected<void> send_frame(std::string_view frame, Deadline deadline);
 
-    // Returns whether any byte of the last frame was written. If not, the daemon cannot have
-    // executed the call.
+    // Returns whether any byte of the last frame was written. If no byte was written, the daemon
+    // cannot have executed the call.
     bool has_sent() const { return has_sent_; }
     // Returns false after the connection was lost, a timeout, or a reply that could not be decoded.
     bool is_usable() const { return is_usable_; }
     // Marks the connection unusable, so that no later call can get the reply to the failed call.
     // Returns `error`.
     std::unexpected<Error> fail(Error error);
-    // Returns the error for a reply that violates the protocol, with the detail `what`.
+    // Returns the error for a reply that violates the protocol. `what` describes the violation.
     static Error protocol_error(std::string_view what);
     // Waits until input arrives or the daemon closes the connection. Returns false if the deadline
     // passed first.
     Expected<bool> wait_readable(MonotonicTime deadline);
-    // Polls readable when input arrives or the daemon closes the connection.
+    // Returns a descriptor that polls readable when input arrives or the daemon closes the
+    // connection.
     int fd() const { return socket_.get(); }
-    // Returns whether part of the next reply has already been read.
+    // Returns whether a part of the next reply has already been read from the socket.
     bool has_buffered_input() const { return frame_reader_.mid_message(); }
-    // Returns whether the daemon has closed the connection. Even then, earlier replies can still be
-    // unread.
+    // Returns whether the daemon has closed the connection. Replies that arrived before can still
+    // be unread.
     bool is_closed() const;
-    // Ends the connection in both directions. Data that the daemon sent before it noticed the
-    // disconnect can still be received.
+    // Shuts down the socket, but only its output if the peer is a relay. Data that the daemon sent
+    // before it noticed the disconnect can still be received.
     void disconnect() const;
-    // Ends our output to the daemon. Returns after the daemon has executed every call and closed
-    // the connection.
+    // Shuts down the output of the socket. Returns after the daemon has executed every call and
+    // closed the connection.
     Expected<void> close_gracefully(Deadline deadline);
 
 private:
@@ -154,7 +156,7 @@ private:
     Expected<std::optional<Reply>> try_read_reply();
     Expected<Reply> parse_reply(std::string_view frame);
     Expected<std::optional<std::string_view>> try_read_frame();
-    Expected<bool> read_more(); // Returns whether any input arrived.
+    Expected<bool> read_more(); // Reads input. Returns false if none has arrived.
     Expected<void> wait_for_events(short events, Deadline deadline);
     Expected<bool> poll_events(short events, Deadline deadline);
 

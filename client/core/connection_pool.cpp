@@ -22,7 +22,8 @@ namespace evfd {
 namespace {
 
 constexpr std::size_t max_idle_sessions = 4;
-// The time between attempts of the auto-resume thread, once the time `fast_retry_until` has passed.
+// The time between two attempts of the auto-resume thread to reach a daemon that has been down for
+// longer than the client's timeout.
 constexpr int slow_retry_ms = 1'000;
 
 Error too_many_former_users()
@@ -56,8 +57,8 @@ ConnectionPool::~ConnectionPool()
     thread_.join();
 }
 
-// Locks mutex_. If a thread of the parent had it locked at fork(2), no thread of the child would
-// ever unlock it. So the first caller in a child replaces all members.
+// Locks mutex_. In a child of fork(2), the first caller replaces all members before that: if a
+// thread of the parent had locked mutex_ at the fork, no thread of the child would unlock the copy.
 std::unique_lock<std::mutex> ConnectionPool::lock()
 {
     const auto ours = fork_generation();
@@ -71,9 +72,9 @@ std::unique_lock<std::mutex> ConnectionPool::lock()
     return std::unique_lock{mutex_};
 }
 
-// Makes the main session a session that the current user is allowed to use, because the daemon
-// resumes a session only for its own user. The previous main session moves to former_sessions_ if
-// anything belongs to it.
+// Replaces the main session if it belongs to another user than the current user, because the daemon
+// resumes a session only for the session's own user. The previous main session moves to
+// former_sessions_ if anything belongs to it.
 Expected<void> ConnectionPool::switch_to_current_user()
 {
     if (main_session_->is_of_current_user())
@@ -122,8 +123,8 @@ void ConnectionPool::update_handles(const protocol::Open& /*request*/,
             main_session_->handles().add_subscription(*one.subscription);
 }
 
-// Removes the deleted objects from all sessions: the session of a user as whom this process ran
-// before can own an object that the current user deletes.
+// Removes the deleted objects from all sessions, because an object that the current user deletes
+// can belong to the session of a former user.
 void ConnectionPool::update_handles(const protocol::Delete& request,
                                     const protocol::Delete::Reply& /*reply*/)
 {
@@ -145,7 +146,7 @@ void ConnectionPool::update_handles(const protocol::Unsubscribe& request,
     end_unused_sessions();
 }
 
-// Ends the former sessions to which nothing belongs any more.
+// Ends the former sessions that have no handles left.
 void ConnectionPool::end_unused_sessions()
 {
     std::erase_if(former_sessions_, [](Session& session) {
@@ -283,8 +284,9 @@ Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection&
     return Session::receive<Request>(connection, monotonic_deadline(timeout_));
 }
 
-// With a deadline, the daemon replies at the deadline at the latest. Without a deadline, a call to
-// GetInfo checks at intervals that the daemon still answers.
+// Waits until the reply begins to arrive. With a deadline, the daemon replies at the deadline at
+// the latest. Without a deadline, this function calls GetInfo at intervals, to check that the
+// daemon still answers.
 Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline deadline)
 {
     while (true) {
@@ -295,7 +297,8 @@ Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline dead
             return std::unexpected(is_readable.error());
         if (*is_readable || deadline)
             return {};
-        // The reply to the long call can still arrive, so its connection becomes unusable.
+        // The connection of the long call becomes unusable, because the reply to that call can
+        // still arrive.
         if (auto alive = call(protocol::GetInfo{}); !alive)
             return connection.fail(std::move(alive.error()));
     }
@@ -362,8 +365,9 @@ void ConnectionPool::enable_auto_resume()
     ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }
 
-// Resumes the main session if necessary. Returns a descriptor that reports POLLHUP when the daemon
-// exits, or -1, and the time until the next attempt. Returns nothing if the thread must end.
+// Resumes the main session if necessary. Returns the descriptor to watch and the time until the
+// next attempt. The descriptor reports POLLHUP when the daemon exits. The descriptor is -1 if the
+// session has no connection. Returns nothing if the thread must end.
 std::optional<ConnectionPool::Watch>
 ConnectionPool::check_main_session(MonotonicTime& fast_retry_until)
 {
@@ -400,7 +404,7 @@ void ConnectionPool::run_auto_resume()
         if (!watch)
             return;
         std::array<pollfd, 2> polled{pollfd{wakeup_fd_.get(), POLLIN, 0},
-                                     pollfd{watch->fd, 0, 0}}; // poll(2) always reports POLLHUP.
+                                     pollfd{watch->fd, 0, 0}}; // POLLHUP needs no request.
         ::poll(polled.data(), polled.size(), watch->pause_ms);
         if ((polled[0].revents & POLLIN) != 0)
             (void)take(wakeup_fd_);

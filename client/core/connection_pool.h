@@ -1,9 +1,9 @@
 // ConnectionPool: all sessions of one client with one daemon.
 //
 // The main session owns what must outlive a call: subscriptions, temporary objects and holds. Short
-// calls use it as well, one at a time. A call that can take long (Wait, Clear, Monitor) acquires a
-// session of its own and releases it after the last reply; up to four idle sessions are kept for
-// later calls.
+// calls also use the main session, one call at a time. A call that can take long (Wait, Clear,
+// Monitor) acquires a session of its own and releases it after the last reply; up to four idle
+// sessions are kept for later calls.
 //
 // After enable_auto_resume() a thread watches the main session's connection and resumes the session
 // after a restart of the daemon, even if the client makes no call. A client that only waits on
@@ -13,9 +13,9 @@
 //   - A session belongs to the user who began it: the daemon resumes it for no other user. When the
 //     process changes its user, the main session moves to former_sessions_ and stays while
 //     something belongs to it.
-//   - After fork(2) the child uses nothing of its parent's: the first caller in the child replaces
-//     all members. The copied mutex can be locked and the copied containers can be half changed, so
-//     all of them are overwritten and not destroyed.
+//   - After fork(2) the child uses no member that it inherited: the first caller in the child
+//     replaces all members. The copied mutex can be locked and the copied containers can be half
+//     changed, so the child overwrites the members without destroying them.
 //   - The members declared below mutex_ are used only with mutex_ locked. No thread keeps mutex_
 //     locked while it waits for the reply to a long call.
 #pragma once
@@ -40,8 +40,8 @@ namespace evfd {
 
 // The interval at which a wait without a deadline checks that the daemon still answers.
 inline constexpr nanoseconds default_keepalive_interval = std::chrono::seconds{30};
-// The most sessions that are kept for users as whom this process ran before. Each of these sessions
-// has a connection.
+// The maximum number of former sessions. A former session belongs to a user as whom this process
+// ran earlier, and keeps a connection open.
 inline constexpr std::size_t max_former_sessions = 64;
 
 class ConnectionPool {
@@ -66,8 +66,8 @@ public:
         return reply;
     }
 
-    // Sends a call that has no reply on the main session and on every former session, because the
-    // handle that the call is about can belong to any of them.
+    // Sends a one-way call. The handle that the call names can belong to any session, so the call
+    // is sent in the main session and in every former session.
     template <Message Request>
     void send_oneway(const Request& request)
     {
@@ -79,23 +79,27 @@ public:
     }
 
     // Starts the thread that resumes the main session after a restart of the daemon. Called when
-    // something belongs to the session that must continue without further calls.
+    // the session gets a subscription, a temporary object or a hold, which must continue even if
+    // the client makes no further call.
     void enable_auto_resume();
 
-    // Executes Wait on a session of its own, and sets the request's timeout from the deadline.
-    // Without a deadline, checks from time to time that the daemon still answers.
+    // Executes the call Wait in a separate session. The timeout of the request is the time that is
+    // left until the deadline. Without a deadline, this function checks from time to time that the
+    // daemon still answers.
     Expected<std::vector<protocol::Fired>> wait(protocol::Wait request, Deadline deadline);
 
-    // Executes Clear, which can take long, on a session of its own.
+    // Executes the call Clear in a separate session, because Clear can take long.
     Expected<void> clear(const protocol::Clear& request);
 
-    // Returns `fired` if it matches the request, else a protocol error. It must have all items of
-    // the request in their order, or exactly one of them if the request requires any.
+    // Returns `fired` if it matches the request, else a protocol error. If the request requires all
+    // items, `fired` must have all of them in their order. If the request requires any item,
+    // `fired` must have exactly one item.
     static Expected<std::vector<protocol::Fired>>
     validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired);
 
-    // Like wait(), but the consumed token becomes held. Its holder is this process or the main
-    // session, which is resumed automatically from then on. Returns the identifier of the hold.
+    // Like wait(), but the consumed token becomes a held token. `holder` is this process or the
+    // main session. A main session that holds a token is resumed automatically. Returns the
+    // identifier of the hold.
     Expected<std::string> hold(protocol::Wait request, Holder holder, Deadline deadline);
     // Ends the main session, and returns after the daemon has ended it. See Session::finish().
     Expected<void> finish();
@@ -119,8 +123,9 @@ private:
     Expected<void> await_reply(Connection& connection, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     Expected<void> switch_to_current_user();
-    // Adds the handles that a completed call created to the main session, and removes the handles
-    // that the call ended from all sessions.
+    // Records the effect of a completed call. The main session gets the handles that the call
+    // created. All sessions lose the handles that the call ended. This overload is for calls that
+    // neither create nor end a handle.
     void update_handles(const auto& /*request*/, const auto& /*reply*/) {}
     void update_handles(const protocol::CreateEvent& request,
                         const protocol::CreateEvent::Reply& reply);
@@ -143,21 +148,21 @@ private:
     nanoseconds timeout_;
     nanoseconds keepalive_interval_;
     std::mutex mutex_;
-    // The fork_generation() of the process that made the members. While a child of fork(2) replaces
-    // the members, this is the negative of the child's fork_generation().
+    // The fork_generation() of the process that initialized the members. While a child of fork(2)
+    // replaces the members, this is the negative of the child's fork_generation().
     std::atomic<int> fork_generation_ = fork_generation();
     std::optional<Session> main_session_;
     std::vector<Session> idle_sessions_;
-    // The main sessions of users as whom this process ran before. Objects or subscriptions still
-    // belong to each of them.
+    // The main sessions of users as whom this process ran before. Each of these sessions still has
+    // objects or subscriptions.
     std::vector<Session> former_sessions_;
 
-    // A duplicate of the main session's socket. The auto-resume thread watches it, because it
-    // reports POLLHUP when the daemon exits.
+    // A duplicate of the main session's socket. The auto-resume thread watches this descriptor,
+    // which reports POLLHUP when the daemon exits.
     CloseOnForkFd watched_socket_;
     UniqueFd wakeup_fd_; // An eventfd that wakes the auto-resume thread.
-    // True while there is no session to watch: the auto-resume thread sleeps until wakeup_fd_ is
-    // set.
+    // True while there is no session to watch. During that time, the auto-resume thread sleeps
+    // until wakeup_fd_ is set.
     bool is_idle_ = false;
     bool stop_requested_ = false;
     std::thread thread_;

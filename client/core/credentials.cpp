@@ -16,7 +16,7 @@ std::vector<gid_t> current_groups()
 {
     std::vector<gid_t> groups;
     int count = 0;
-    do { // Repeats the calls, because another thread can change the groups between them.
+    do { // Another thread can change the groups between the two calls.
         count = ::getgroups(0, nullptr);
         groups.resize(static_cast<std::size_t>(count > 0 ? count : 0));
         count = groups.empty() ? 0 : ::getgroups(count, groups.data());

@@ -1,5 +1,5 @@
-// Credentials: the identity of this process for a new connection. The kernel records it at
-// connect(2) and gives it to the daemon: SO_PEERCRED and SO_PEERGROUPS, unix(7).
+// Credentials: the identity of this process for a new connection. The kernel records the identity
+// at connect(2) and gives it to the daemon. See SO_PEERCRED and SO_PEERGROUPS in unix(7).
 #pragma once
 
 #include <sys/types.h>
@@ -17,9 +17,10 @@ struct Credentials {
     friend bool operator==(const Credentials&, const Credentials&) = default;
 };
 
-// Returns whether this process may change its groups and keep its effective user: it has
-// CAP_SETGID, or its real, effective and saved group are not the same. A process that cannot do so
-// today can only do so later through another user namespace. capabilities(7), setresgid(2)
+// Returns whether this process is able to change its groups while it keeps its effective user. The
+// process needs CAP_SETGID, or a saved or real group that differs from its effective group. A
+// process without this ability can get it only by entering another user namespace. See
+// capabilities(7) and setresgid(2).
 bool can_change_groups();
 
 } // namespace evfd

@@ -14,16 +14,17 @@ namespace evfd {
 
 class Monitor {
 public:
-    // Starts to monitor the objects that match `pattern`, or all objects without a pattern. With
-    // `include_waiters`, changes of the waiters and subscribers are reported too. Connects first,
-    // which can take a while.
+    // Starts to monitor the objects that match `pattern`, or all objects if there is no pattern. If
+    // `include_waiters` is true, also reports changes of the waiters and the subscribers. This
+    // function connects to the daemon first, which can take a while.
     static Expected<Monitor> begin(std::shared_ptr<ConnectionPool> pool,
                                    std::optional<Pattern> pattern, bool include_waiters);
 
-    // Polls readable when a change has arrived.
+    // Returns a descriptor that polls readable when a change has arrived.
     int fd() const { return session_.connection().fd(); }
-    // Returns the next change, or nothing if none has arrived. Call it until it returns nothing.
-    // Fails with `interrupted` if the connection to the daemon was lost.
+    // Returns the next change, or nothing if no change has arrived. Call this function again until
+    // it returns nothing, because fd() does not report changes that were already read from the
+    // socket. Fails with `interrupted` if the connection to the daemon was lost.
     Expected<std::optional<protocol::Monitor::Reply>> next();
 
 private:
@@ -32,7 +33,8 @@ private:
     {
     }
 
-    std::shared_ptr<ConnectionPool> pool_; // Keeps the address alive that the session points to.
+    // The pool owns the address to which session_ points.
+    std::shared_ptr<ConnectionPool> pool_;
     Session session_;
 };
 

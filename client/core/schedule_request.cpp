@@ -15,7 +15,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 // Returns the first reason why a timer cannot have this schedule, or "" if it can. The daemon
-// applies the rules of this function, too.
+// checks each schedule again by these rules.
 std::string_view find_error(const Schedule& schedule)
 {
     constexpr nanoseconds zero{0};
@@ -39,9 +39,10 @@ std::string_view find_error(const Schedule& schedule)
     return {};
 }
 
-// Refuses a time on a clock with an offset in this time namespace. A schedule without a clock is
-// not checked: only the daemon knows which clock applies. A new timer with a time has the wall
-// clock, and an existing timer keeps its clock.
+// Refuses a time on a clock that has an offset in this time namespace, because the time means
+// another moment outside of the namespace. A schedule without a clock is not checked: a new timer
+// with a time gets the wall clock, which has no offset, and only the daemon knows the clock of an
+// existing timer.
 Expected<void> check_clock_offset(const Schedule& schedule)
 {
     if (!schedule.at || !schedule.clock || !has_namespace_offset(*schedule.clock))

@@ -28,16 +28,17 @@ Error lost_session()
 
 } // namespace
 
-// Fails at once if the first connection finds no running daemon. A daemon that was running before
-// is possibly restarting, so this function tries again until the timeout.
+// Connects to the daemon. A client that has never been connected fails at once if no daemon is
+// running. A daemon that was running before is possibly restarting, so this function tries again
+// until the timeout.
 Expected<CloseOnForkFd> Session::connect_with_retry()
 {
     const auto retry_deadline = monotonic_deadline(timeout_);
     while (true) {
         auto socket =
             connect_to(*address_, was_connected_ ? ConnectMode::reconnect : ConnectMode::initial);
-        // Do not retry if no descriptor is free and there is no session: nothing is lost if the
-        // caller tries again later.
+        // If no descriptor is free and there is no session, this function does not retry, because
+        // the caller loses nothing by trying again later.
         const bool is_hopeless =
             !socket && socket.error().code == ErrorCode::no_descriptor && session_.empty();
         if (socket || !was_connected_ || is_hopeless || monotonic_now() >= retry_deadline)
@@ -48,8 +49,8 @@ Expected<CloseOnForkFd> Session::connect_with_retry()
 
 Expected<void> Session::connect()
 {
-    // If the daemon exited while the session was idle, a call on the old connection would not be
-    // executed.
+    // Drops the connection if the daemon exited while the session was idle, because a call on that
+    // connection would not be executed.
     if (is_connected() && connection_->is_closed())
         connection_.reset();
     return ensure_connected({}, true);
@@ -62,8 +63,8 @@ void Session::adopt_socket(CloseOnForkFd socket)
 
 Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeatable)
 {
-    // After a kill, the daemon's listening socket can still take a connection until the kernel
-    // closes the socket. That connection is lost at once, so the loop connects again.
+    // When the daemon is killed, its listening socket can still take a connection until the kernel
+    // closes the socket. Such a connection is lost at once, so the loop connects again.
     const auto retry_deadline = monotonic_deadline(timeout_);
     while (!is_connected()) {
         auto socket = connect_with_retry();
@@ -107,8 +108,9 @@ bool Session::resume_if_lost()
 {
     if (session_.empty() || (is_connected() && !connection_->is_closed()))
         return true;
-    // Another user cannot resume the session. The session is kept, because the process can change
-    // back to its user before the daemon drops the session.
+    // The current user is not allowed to resume the session of another user. The session is kept,
+    // because the process can change back to the session's user before the daemon drops the
+    // session.
     if (!matches_user(Credentials::now()))
         return false;
     auto socket = connect_to(address_->without_autostart(), ConnectMode::reconnect);
@@ -124,7 +126,8 @@ bool Session::resume_if_lost()
 }
 
 // Resumes the session on the new connection. Returns whether the daemon knows exactly which calls
-// were executed. If it fails and is_connected() is false, the connection was lost again.
+// were executed. If this function fails and is_connected() returns false, the connection was lost
+// again.
 Expected<bool> Session::resume()
 {
     const auto deadline = monotonic_deadline(timeout_);
@@ -141,14 +144,16 @@ Expected<bool> Session::resume()
 
 void Session::record_reply(bool exactly_once)
 {
-    // The daemon reads calls in their order, so it has read all calls before the answered call.
+    // The daemon reads calls in their order, so it has read all one-way calls that were sent before
+    // the answered call.
     unacknowledged_.clear();
     if (exactly_once)
         ++sequence_;
 }
 
-// Returns whether the call has been interrupted again and again for longer than the timeout, with
-// no pause of that length between two interruptions.
+// Records that the connection was lost during the call. Returns whether the connection has been
+// lost again and again for longer than the timeout. If more time than the timeout passes between
+// two losses, the measurement starts again.
 bool Session::retries_exhausted(Attempt& attempt) const
 {
     const auto now = monotonic_now();
@@ -175,12 +180,14 @@ Expected<void> Session::finish()
     return finished;
 }
 
-// Called after the daemon closed the connection. Returns whether the connection was closed because
-// the daemon was killed. If so, the session still exists, and this function resumes it.
+// Called after the daemon has closed the connection. If the daemon was killed, the session still
+// exists: this function resumes the session and returns true. If the daemon has ended the session,
+// this function returns false.
 Expected<bool> Session::session_exists()
 {
     const auto retry_deadline = monotonic_deadline(timeout_);
-    // A session without a counted call has nothing to lose, so it needs no check.
+    // If the daemon has answered no counted call, nothing belongs to the session, so no check is
+    // needed.
     while (sequence_ > 0) {
         auto socket = connect_with_retry();
         if (!socket)
@@ -197,8 +204,8 @@ Expected<bool> Session::session_exists()
 
 void Session::end()
 {
-    // Closing is not enough: a duplicate of the socket would keep the connection and the session
-    // alive.
+    // Closing the socket is not enough, because a duplicate of the socket would keep the connection
+    // and the session alive.
     if (connection_)
         connection_->disconnect();
     connection_.reset();

@@ -6,8 +6,9 @@
 //
 // If the connection is lost during a call, the session connects again, sends Resume with the number
 // of replies that it has received, and sends the call again. The daemon compares that number with
-// its own. It executes the call, or sends the cached reply if it had executed it before. So a call
-// with an effect is executed exactly once, however often the daemon is killed meanwhile.
+// its own. If the daemon has already executed the call, it sends the cached reply. Else it executes
+// the call. So a call with an effect is executed exactly once, however often the daemon is killed
+// meanwhile.
 //
 // If the daemon does not know the session (its state was lost, or the session was not resumed in
 // time), a new session begins. A call that was sent in the old session fails with `interrupted`,
@@ -16,9 +17,10 @@
 // What must hold:
 //   - One thread at a time uses a Session.
 //   - sequence_ counts the replies to calls that the daemon counts, and no others.
-//   - A call that was sent and has no reply is sent again, or the session ends. If neither
-//     happened, the next call would get the cached reply of this call.
-//   - A one-way call stays in unacknowledged_ until a later reply proves that it was read.
+//   - A call that was sent and has no reply is sent again, or the session ends. Without this rule,
+//     the next call would get the cached reply to the unanswered call.
+//   - A one-way call stays in unacknowledged_ until a later reply proves that the daemon has read
+//     the call.
 #pragma once
 
 #include "client/core/address.h"
@@ -39,7 +41,8 @@ namespace evfd {
 class Session {
 public:
     // `timeout` is the longest time for the daemon to answer a call, or to restart. `was_connected`
-    // tells whether the daemon has been running before: if so, connect() waits for its restart.
+    // tells whether the daemon has been running before. If so, connect() waits for the daemon to
+    // restart.
     Session(const Address& address, nanoseconds timeout, bool was_connected = false)
         : address_{&address}, timeout_{timeout}, was_connected_{was_connected}
     {
@@ -48,32 +51,33 @@ public:
     // Returns whether a connection exists and can carry another call.
     bool is_connected() const { return connection_ && connection_->is_usable(); }
     // Connects if necessary and resumes the session. If the daemon has been running before, waits
-    // for its restart.
+    // for the daemon to restart.
     Expected<void> connect();
     bool was_connected() const { return was_connected_; }
     // Returns whether a session has begun and not ended. Without a session, the daemon keeps
     // nothing for this client.
     bool has_session() const { return !session_.empty(); }
     // Returns whether a process with these credentials is allowed to use the session. A session
-    // belongs to one user for its lifetime.
+    // never changes its user.
     bool matches_user(const Credentials& credentials) const
     {
         return session_.empty() || user_ == credentials;
     }
-    // Returns whether the session is known to be of the user that the calling thread acts as now.
-    // Makes one system call in an ordinary process, because such a process cannot change its
-    // groups.
+    // Returns whether the session certainly belongs to the current user and groups of the calling
+    // thread. Most processes cannot change their groups. For such a process, this function compares
+    // only the user, which needs one system call.
     bool is_of_current_user() const
     {
         return has_session() && user_.uid == ::geteuid() &&
                (!user_can_change_groups_ || user_ == Credentials::now());
     }
     bool has_user_of(const Session& other) const { return user_ == other.user_; }
-    // Returns the objects and subscriptions of the session, which are none after its end.
+    // Returns the objects and subscriptions of the session. After the session has ended, there are
+    // none.
     SessionHandles& handles() { return handles_; }
     const SessionHandles& handles() const { return handles_; }
-    // Resumes a session that lost its connection, if the daemon is running now. Neither waits for
-    // the daemon nor starts it. Returns false if the session is still disconnected.
+    // Resumes a session that lost its connection, if the daemon is running now. Does not wait for
+    // the daemon and does not start a daemon. Returns false if the session is still disconnected.
     bool resume_if_lost();
     // Returns the connection. Call it only while is_connected() returns true.
     Connection& connection() { return *connection_; }
@@ -90,17 +94,17 @@ public:
                                   });
     }
 
-    // Like call(), with two functions of the caller. `make_request()` returns the request for one
-    // attempt, because the request depends on the time. `await(connection)` waits for the reply and
-    // returns it.
+    // Like call(), but with two functions that the caller supplies. Each attempt to execute the
+    // call calls `make_request()`, because the request can contain the time that is left.
+    // `await(connection)` waits for the reply and returns the reply.
     template <Message Request, class MakeRequest, class Await>
     Expected<typename Request::Reply> call_with(MakeRequest make_request, Await await)
     {
         for (Attempt attempt;;) {
             if (const auto ready = ensure_connected(attempt, protocol::is_repeatable<Request>);
                 !ready) {
-                // The daemon has possibly executed the call. If so, the next call in this session
-                // would get the reply to this call.
+                // The session ends, because the daemon has possibly executed the call. If so, the
+                // next call in this session would get the reply to this call.
                 if (attempt.was_sent)
                     end();
                 return std::unexpected(ready.error());
@@ -115,8 +119,8 @@ public:
             }
             if (reply)
                 return reply;
-            // The connection failed for another reason than its loss, for example a timeout. The
-            // result of the call remains unknown, so the session ends.
+            // The connection was not lost but failed, for example because the daemon did not answer
+            // in time. The result of the call remains unknown, so the session ends.
             if (reply.error().code != ErrorCode::interrupted) {
                 end();
                 return reply;
@@ -138,12 +142,12 @@ public:
     }
 
     // Sends a call that has no reply. If the connection is down, the call is sent after the next
-    // connect(). If the session ends first, the call is dropped, because all that it could be about
-    // has ended with the session.
+    // connect(). If the session ends first, the call is dropped, because the subscription that the
+    // call names has ended with the session.
     template <Message Request>
     void send_oneway(const Request& request)
     {
-        // Without a session, the daemon has nothing that the call could be about.
+        // Without a session, the daemon has no subscription that the call could name.
         if (session_.empty())
             return;
         if (unacknowledged_.size() == max_unacknowledged)
@@ -153,9 +157,9 @@ public:
             (void)connection_->send_frame(unacknowledged_.back(), monotonic_deadline(timeout_));
     }
 
-    // Records that a reply has arrived to a call which the caller itself sent and awaited. The
-    // session must still be connected. `exactly_once` tells whether the daemon counts calls of that
-    // type.
+    // Records that the reply to a call has arrived. A caller that sends a call itself over
+    // connection() must call this function. The session must still be connected. `exactly_once`
+    // tells whether the daemon counts calls of that type.
     void record_reply(bool exactly_once);
     // Abandons the session. The next call begins another session.
     void end();
@@ -189,8 +193,8 @@ private:
     bool user_can_change_groups_ = true;
     SessionHandles handles_;
     std::int64_t sequence_ = 0; // The number of received replies to calls that the daemon counts.
-    // The encoded one-way calls since the last reply. It is unknown whether the daemon has read
-    // them.
+    // The encoded one-way calls that were sent since the last reply. It is unknown whether the
+    // daemon has read them.
     std::deque<std::string> unacknowledged_;
 };
 

@@ -1,4 +1,4 @@
-// SessionHandles: the temporary objects and subscriptions that belong to a session, and need the
+// SessionHandles: the temporary objects and subscriptions that belong to a session. They need the
 // session even while no call is in progress.
 #pragma once
 
@@ -14,8 +14,9 @@ class SessionHandles {
 public:
     bool is_empty() const { return !is_pinned_ && objects_.empty() && subscriptions_.empty(); }
 
-    // When the list of objects reaches its limit, pin() replaces it. A limit is needed because an
-    // object stays in the list if another client deletes the object.
+    // Adds a temporary object to the list. If the list reaches its limit, pin() empties the list
+    // and marks the session as in use for good. The limit is needed because an object that another
+    // client deletes stays in the list.
     void add_object(const Name& name)
     {
         if (is_pinned_)
@@ -27,8 +28,8 @@ public:
     void remove_object(const Name& name) { objects_.erase(name.text()); }
     void add_subscription(const std::string& token) { subscriptions_.insert(token); }
     void remove_subscription(const std::string& token) { subscriptions_.erase(token); }
-    // Records that the session is in use until it ends: something belongs to it whose end is not
-    // reported to this class, or more objects than are listed.
+    // Marks the session as in use until it ends. Needed for a hold, because this class does not
+    // learn when the hold ends. Also needed for more objects than the list can contain.
     void pin()
     {
         is_pinned_ = true;

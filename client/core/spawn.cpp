@@ -34,7 +34,7 @@ public:
     SpawnSetup(const SpawnSetup&) = delete;
     SpawnSetup& operator=(const SpawnSetup&) = delete;
 
-    int error() const { return error_; } // Returns the first error, or 0.
+    int error() const { return error_; } // Returns the first errno value, or 0 if there is none.
     const posix_spawn_file_actions_t* files() const { return &files_; }
     const posix_spawnattr_t* attributes() const { return &attributes_; }
 

@@ -31,15 +31,15 @@ using namespace std::chrono_literals;
 // The longest time from the start of ssh to the daemon's first reply. The user sometimes has to
 // type a password, for which sshd(8) also allows two minutes.
 constexpr nanoseconds greeting_timeout = 2min;
-// The longest time for ssh to exit after it closed its output.
+// The longest time from the end of ssh's output until ssh exits.
 constexpr nanoseconds exit_timeout = 5s;
 
 constexpr int status_ssh_failed = 255; // The exit status of ssh if it failed to connect.
 constexpr int status_not_found = 127;  // The exit status of a shell if it did not find the command.
 constexpr int status_no_daemon = 5;    // The exit status of evfdctl if it found no daemon.
 
-// The started ssh processes that are not reaped yet. add() reaps the processes that have exited, so
-// there are at most as many entries as connections.
+// The ssh processes that this process has started and not yet reaped. add() reaps the processes
+// that have exited, so the list is not longer than the number of connections.
 class Children {
 public:
     void add(pid_t child)
@@ -49,8 +49,8 @@ public:
                       [](pid_t other) { return ::waitpid(other, nullptr, WNOHANG) != 0; });
         running_.push_back(child);
     }
-    // Returns the exit status if the child exits within `exit_timeout` and no other code has reaped
-    // it.
+    // Waits up to `exit_timeout` for the child to exit. Returns the child's exit status, or nothing
+    // if the child has not exited, was killed, or was reaped by other code.
     std::optional<int> wait_for(pid_t child)
     {
         const UniqueFd ends{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))};
@@ -78,7 +78,7 @@ Children& children()
     return all;
 }
 
-// Quotes any text as one word for a shell.
+// Returns the text in quotes, so that a shell takes the text as one word.
 std::string shell_quote(std::string_view word)
 {
     std::string text = "'";
@@ -97,7 +97,8 @@ std::string remote_command(const Remote& remote, ConnectMode mode)
     return mode == ConnectMode::reconnect ? command + " --again" : command;
 }
 
-// The host comes after "--", so that ssh never takes it for an option.
+// Returns the arguments for ssh. The host comes after "--", so that ssh never takes the host for an
+// option.
 std::vector<std::string> ssh_arguments(const Remote& remote, ConnectMode mode)
 {
     std::vector<std::string> arguments{"ssh"};
@@ -116,8 +117,8 @@ std::pair<CloseOnForkFd, CloseOnForkFd> make_socket_pair()
     return {unforked.adopt(UniqueFd{ends[0]}), unforked.adopt(UniqueFd{ends[1]})};
 }
 
-// Executes one call, to learn whether the daemon answers. The Connection owns a duplicate of
-// `socket`, and leaves no reply unread.
+// Executes one call on a duplicate of `socket`, to learn whether the daemon answers. Reads the
+// whole reply, so that `socket` can be used for other calls afterwards.
 Expected<void> probe_daemon(const CloseOnForkFd& socket)
 {
     auto duplicate = ForkGuard{}.adopt(UniqueFd{::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0)});
@@ -184,7 +185,9 @@ Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode)
             ErrorCode::no_daemon,
             fmt::format("ssh cannot be started: {}; install it, or give another command with --ssh",
                         std::generic_category().message(child.error()))});
-    theirs = {}; // While our copy of ssh's end is open, our end would not hang up when ssh exits.
+    // Closes our copy of ssh's end. While that copy is open, our own end does not hang up when ssh
+    // exits.
+    theirs = {};
     children().add(*child);
     if (const auto answered = probe_daemon(ours); !answered) {
         ours = {};

@@ -1,6 +1,6 @@
-// Connects to a daemon on another machine. There, ssh(1) runs `evfdctl relay`, which copies bytes
-// between its standard input and output and the daemon. Descriptors cannot be passed to or from
-// another machine.
+// Connects to a daemon on another machine. On that machine, ssh(1) runs `evfdctl relay`, which
+// copies bytes from standard input to the daemon, and from the daemon to standard output.
+// Descriptors cannot be passed to or from another machine.
 #pragma once
 
 #include "client/core/close_on_fork_fd.h"
@@ -11,13 +11,13 @@
 
 namespace evfd {
 
-// `reconnect` means that a daemon has answered at this address before. It is possibly restarting,
-// so the relay waits for it.
+// `reconnect` means that a daemon has answered at this address before. That daemon is possibly
+// restarting, so the relay waits for it.
 enum class ConnectMode { initial, reconnect };
 
 struct Remote {
-    // Makes an address from HOST or USER@HOST, as ssh takes it. Fails with `invalid` if the text is
-    // empty, or if ssh would take it for an option.
+    // Makes an address from HOST or USER@HOST, in the form that ssh(1) accepts. Fails with
+    // `invalid` if the text is empty, or if ssh would take it for an option.
     static Expected<Remote> at(std::string host);
 
     std::string host;

@@ -14,7 +14,7 @@ namespace evfd {
 namespace {
 
 // Returns whether /proc/self/timens_offsets describes the namespace of this process. After
-// unshare(2) the file describes the namespace of the children instead.
+// unshare(2) the file describes the namespace of future children instead.
 bool are_offsets_effective()
 {
     std::error_code error;

@@ -5,8 +5,8 @@
 
 namespace evfd {
 
-// Reads the mask from /proc: umask(2) returns the mask only when it sets another, which would
-// affect other threads.
+// Reads the mask from /proc. umask(2) returns the mask only while it sets another mask, which would
+// affect the other threads of the process.
 mode_t current_umask()
 {
     constexpr mode_t strictest = 077; // The mask that is used if /proc is not readable.

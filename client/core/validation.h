@@ -13,8 +13,9 @@
 namespace evfd {
 
 Expected<Name> to_name(std::string_view text);
-// Converts 1 to max_names_per_call names, none of them twice. The items have no id, so they match
-// objects of any id.
+// Checks the names and converts them to the items of a call. Fails if a name is invalid or occurs
+// twice, or if there are not 1 to max_names_per_call names. The items have no id, so an item
+// matches every object with its name.
 Expected<Items<protocol::Item>> to_items(std::span<const std::string> texts);
 
 } // namespace evfd

@@ -1,6 +1,6 @@
 // WaitRequest: one Wait call in progress, on a session of its own. The caller can watch the
-// descriptor for the reply, and can cancel the wait. The tokens that a cancelled wait has consumed
-// are returned, unless its reply has already been sent.
+// descriptor for the reply, and can cancel the wait. If a cancelled wait has consumed tokens, the
+// daemon gives the tokens back to their events, unless it has already sent the reply.
 #pragma once
 
 #include "client/core/connection_pool.h"
@@ -15,8 +15,8 @@ namespace evfd {
 class WaitRequest {
 public:
     using Fired = std::vector<protocol::Fired>;
-    // When begin() returns: after the call was sent, or after the daemon has confirmed that the
-    // wait is registered.
+    // Selects when begin() returns. `submitted`: after the call was sent. `acknowledged`: after the
+    // daemon has confirmed that the wait is registered.
     enum class ReturnWhen { submitted, acknowledged };
 
     // Begins a wait that the daemon ends at `deadline` at the latest.
@@ -24,16 +24,17 @@ public:
                                        Deadline deadline,
                                        ReturnWhen return_when = ReturnWhen::submitted);
 
-    // Polls readable when the reply has arrived.
+    // Returns a descriptor that polls readable when the reply has arrived.
     int fd() const { return session_.connection().fd(); }
-    // Returns whether the reply has already been read from the socket. In that case fd() does not
-    // become readable.
+    // Returns whether the reply has already been read from the socket. In that case the descriptor
+    // of fd() does not become readable.
     bool has_reply() const { return early_reply_ || session_.connection().has_buffered_input(); }
     // Returns the reply. Fails with `timed_out` if the deadline passed first, and with
-    // `interrupted` if the connection was lost: the caller has to call resubmit().
+    // `interrupted` if the connection was lost. After `interrupted`, the caller has to call
+    // resubmit().
     Expected<Fired> finish();
-    // Connects again and sends the call again. If the daemon had already sent its reply, it repeats
-    // the reply.
+    // Connects again and sends the call again. If the daemon had already sent the reply, it sends
+    // the reply again.
     Expected<void> resubmit();
     // Ends the wait. Returns the reply if the wait was already complete.
     std::optional<Fired> cancel();
@@ -53,7 +54,8 @@ private:
     protocol::Wait request_;
     Deadline deadline_;
     ReturnWhen return_when_;
-    std::optional<Fired> early_reply_; // The reply, if it came in place of the confirmation.
+    // The reply, if the daemon sent it instead of the confirmation.
+    std::optional<Fired> early_reply_;
 };
 
 } // namespace evfd

@@ -35,16 +35,16 @@ Expected<void> WaitSet::check() const
     return {};
 }
 
-// Returns the socket path, which identifies the daemon of an object. The client does not identify
-// the daemon, because several clients can be connected to one daemon.
+// Returns the socket path of an object's daemon. The path identifies the daemon. The client does
+// not identify the daemon, because several clients can be connected to one daemon.
 std::string_view WaitSet::daemon_path(std::size_t index) const
 {
     const auto& pool = all_[index]->pool_;
     return pool ? std::string_view{pool->address().path} : "";
 }
 
-// Returns whether an object is in the set twice. That is refused, because a single token could not
-// serve two entries.
+// Returns whether an object is in the set twice. Such a set is refused, because a single token
+// could not serve two entries.
 bool WaitSet::has_duplicates() const
 {
     std::vector<std::pair<std::string_view, std::string_view>> known;
@@ -158,12 +158,14 @@ Expected<bool> WaitSet::await_each(AioPoller& poller, const std::vector<std::siz
     return true;
 }
 
-// Consumes from every object whose mode requires that. If another waiter has left nothing in an
-// object, gives the consumed tokens back and returns the index of that object.
+// Consumes from every object whose mode requires that, and returns nothing. If an object is empty
+// because another waiter was faster, gives back the tokens already consumed from the other objects
+// and returns the index of the empty object.
 Expected<std::optional<std::size_t>> WaitSet::consume_all() const
 {
     std::vector<WaitResult> consumed;
-    // Private counts are consumed last: no other waiter can consume them, so that step cannot fail.
+    // Shared tokens come first. Private counts come last: no other waiter can consume them, so they
+    // are certain to be there.
     for (const auto kind : {Consumption::shared, Consumption::exclusive})
         for (std::size_t i = 0; i < all_.size(); ++i) {
             if (all_[i]->consumption() != kind)

@@ -4,13 +4,13 @@
 // and consumes from that object. If another waiter was faster, wait_any() sleeps again.
 //
 // wait_all() sleeps until every object has become readable at least once, even if some are no
-// longer readable. After that it consumes from all objects. If an object has nothing left,
-// wait_all() returns the tokens that it has consumed and sleeps until that object becomes readable
-// again.
+// longer readable. After that, wait_all() consumes from all objects. If an object is empty,
+// wait_all() gives the tokens already consumed back to their objects, and sleeps until the empty
+// object becomes readable.
 //
 // What must hold:
 //   - No object is in the set twice: a single token could not serve two entries.
-//   - Only shared tokens are returned to their objects. Private counts (pulses, timers) are
+//   - Only shared tokens can be given back to their objects. Private counts (pulses, timers) are
 //     consumed last, when nothing can fail any more.
 //   - A wait reports every object from which it has consumed.
 #pragma once
@@ -39,7 +39,8 @@ private:
     Expected<void> check() const;
     std::string_view daemon_path(std::size_t index) const;
     bool has_duplicates() const;
-    // Consumes from the first object that is readable now, without preparing to sleep.
+    // Tries each object once without sleeping. Returns the first object from which this function
+    // could consume, or nothing.
     Expected<std::optional<WaitResult>> try_consume() const;
     Expected<bool> await_each(AioPoller& poller, const std::vector<std::size_t>& which,
                               Deadline deadline) const;

@@ -36,7 +36,8 @@ Error wrong_kind(const Name& name, std::string_view actual_kind, std::string_vie
             fmt::format("'{}' is {}; use {}", name.text(), actual_kind, right_function)};
 }
 
-// Returns whether the daemon passed a descriptor that this process had no room for.
+// Returns whether the daemon passed a descriptor that this process could not receive, because the
+// process had no free descriptor.
 bool lacks_fd(const protocol::Opened& one)
 {
     return one.file_descriptor && !one.file_descriptor->fd;
@@ -70,7 +71,7 @@ Expected<void> Client::stream(const Request& request, std::optional<nanoseconds>
         if (!received)
             return std::unexpected(std::move(received.error()));
         if (!each(received->reply))
-            return {}; // The stream ends, because the session is destroyed here.
+            return {}; // The return destroys the session, which ends the stream.
         if (!received->continues)
             break;
     }
@@ -153,7 +154,7 @@ Expected<void> Client::disarm(std::span<const std::string> texts) const
                  : std::unexpected(items.error());
 }
 
-// Opens all `items` by one call. Returns one entry for each of them, in their order.
+// Opens all `items` by one call. Returns one entry for each item, in the order of the items.
 Expected<std::vector<protocol::Opened>> Client::open_all(const Items<protocol::Item>& items) const
 {
     if (address().remote)
@@ -246,7 +247,7 @@ Expected<Timer> Client::open_timer(std::string_view text) const
     if (one.kind == Kind::timer)
         return to_timer(*name, std::move(one));
     if (one.mode)
-        (void)to_event(*name, std::move(one)); // Its destructor ends the subscription.
+        (void)to_event(*name, std::move(one)); // The Event's destructor ends the subscription.
     return std::unexpected(wrong_kind(*name, "an event", "open()"));
 }
 
@@ -354,8 +355,8 @@ Expected<protocol::Metrics::Reply> Client::metrics() const
 
 Expected<void> Client::quotas(const std::function<void(protocol::Quotas::User&)>& each) const
 {
-    // The last user that was passed on. Earlier users are skipped, because a daemon that is
-    // restarted meanwhile sends the whole list again.
+    // The last user that was passed to `each`. A daemon that is restarted sends the whole list
+    // again, which is sorted by uid. The users up to `last` are skipped.
     std::optional<uid_t> last;
     return stream_with_retry(protocol::Quotas{}, [&](protocol::Quotas::Reply& reply) {
         for (auto& user : reply.users) {
@@ -374,8 +375,8 @@ Expected<void> Client::list(std::string_view text,
     auto pattern = to_pattern(text);
     if (!pattern)
         return std::unexpected(pattern.error());
-    // The last name that was passed on. Earlier names are skipped, because a daemon that is
-    // restarted meanwhile sends the whole list again.
+    // The last name that was passed to `each`. A daemon that is restarted sends the whole list
+    // again, which is sorted by name. The names up to `last` are skipped.
     std::optional<Name> last;
     return stream_with_retry(ListObjects{*pattern}, [&](ListObjects::Reply& reply) {
         for (auto& object : reply.objects) {
@@ -387,7 +388,7 @@ Expected<void> Client::list(std::string_view text,
     });
 }
 
-// Makes a Wait request without a timeout. The code that sends the request sets its timeout.
+// Makes a Wait request without a timeout. The code that sends the request adds the timeout.
 Expected<protocol::Wait> Client::to_wait(std::span<const std::string> texts,
                                          const WaitOptions& options)
 {

@@ -54,7 +54,8 @@ Expected<void> Event::set(std::int64_t count) const
     }
     const auto tokens = mode_ == Mode::semaphore ? static_cast<std::uint64_t>(count) : 1;
     const auto added = add(fd_, tokens);
-    // A full counter is no error, except for a semaphore: the event is set already.
+    // A full counter is an error only for a semaphore. Every other event with a full counter is
+    // already set.
     if (added || (added.error().error == EAGAIN && mode_ != Mode::semaphore))
         return {};
     if (added.error().error == EAGAIN)
@@ -130,7 +131,7 @@ Expected<std::int64_t> Event::wait_by(std::optional<MonotonicTime> deadline) con
     if (mode_ != Mode::manual)
         return wait_and_consume(deadline);
     if (is_readable(fd_))
-        return 1; // The event is set, so the wait needs no preparation to sleep.
+        return 1; // The event is already set, so no AioPoller is needed.
     const Waitable* one[] = {this};
     const auto result = WaitSet{one}.wait_any(deadline);
     if (!result)

@@ -53,7 +53,7 @@ Expected<std::int64_t> Timer::consume() const
         return static_cast<std::int64_t>(*consumed);
     if (consumed.error().error != ECANCELED)
         return std::unexpected(Error{ErrorCode::system, consumed.error().message()});
-    // Makes the daemon disarm the timerfd, which would otherwise expire at the times of its old
+    // Makes the daemon disarm the timerfd. An armed timerfd would continue to expire by its old
     // schedule.
     pool_->send_oneway(protocol::Acknowledge{subscription_});
     return std::unexpected(Error{

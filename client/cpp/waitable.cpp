@@ -86,8 +86,8 @@ Expected<void> Waitable::check_wait() const
 
 Expected<std::int64_t> Waitable::wait_and_consume(std::optional<MonotonicTime> deadline) const
 {
-    // Sleeps in poll(2), which cannot miss private counts and tokens: they stay until they are
-    // consumed.
+    // The loop sleeps in poll(2). Tokens and private counts stay until they are consumed, so
+    // poll(2) cannot miss them.
     while (true) {
         const auto consumed = consume();
         if (!consumed || *consumed > 0)

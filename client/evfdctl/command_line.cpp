@@ -7,8 +7,8 @@
 
 namespace evfd::control {
 
-// The option COMMAND exists for the help text. The parser never sees the words after "--", so words
-// that it assigns to this option are misplaced.
+// The option COMMAND exists only for the help text. CLI11 does not parse the words after "--". If
+// CLI11 assigns words to COMMAND, the user has written the command before "--", which is an error.
 CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed command_need,
                          const std::string& command_help)
     : Verb{app}, name_count_{name_count}, command_need_{command_need},
@@ -17,7 +17,8 @@ CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed comman
                         ->check(reject_patterns(app))},
       command_option_{app.add_option("COMMAND", misplaced_, command_help)->type_name("")}
 {
-    // CLI11 allows only one option that takes all remaining words, and here NAME is that option.
+    // CLI11 allows only one option that takes any number of words. NAME is that option, so COMMAND
+    // takes only one word.
     command_option_->expected(1);
     if (name_count == NameCount::one)
         names_option_->expected(1)->allow_extra_args(false);
@@ -34,7 +35,8 @@ void CommandVerb::set_command_line(std::vector<std::string> words)
     command_.assign(begin, words.end());
 }
 
-// Makes the help describe the whole command line. The parser sees only the words before "--".
+// Changes the options NAME and COMMAND so that the help describes the whole command line. For
+// parsing, neither of them can be required, because CLI11 parses only the words before "--".
 void CommandVerb::prepare_help()
 {
     names_option_->required();

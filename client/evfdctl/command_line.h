@@ -24,8 +24,9 @@ public:
                 const std::string& command_help);
 
     bool runs_command() const override { return true; }
-    // `words` are the words after the first "--". If no name stands before the first "--", the
-    // words up to the second "--" are the names.
+    // `words` are the words after the first "--", which are the command. If no name comes before
+    // the first "--", the words up to a second "--" are the names, and the command comes after the
+    // second "--".
     void set_command_line(std::vector<std::string> words) override;
     void prepare_help() override;
 
@@ -43,7 +44,8 @@ private:
     NameCount name_count_;
     CommandNeed command_need_;
     std::vector<std::string> names_;
-    std::vector<std::string> misplaced_; // Words that are neither a name nor after "--".
+    // Words after the name but before "--", which are an error.
+    std::vector<std::string> misplaced_;
     std::vector<std::string> command_;
     CLI::Option* names_option_;
     CLI::Option* command_option_;
@@ -60,8 +62,8 @@ struct GraceOption {
 
 // Reports that a command could not be started. Returns the exit status of evfdctl for this failure.
 Exit report_start_failure(const std::string& command, const CommandResult& ended);
-// Returns the command's exit status. If a signal that evfdctl received has killed the command,
-// evfdctl kills itself by that signal, because the parent of evfdctl expects this.
+// Returns the command's exit status. If evfdctl received a signal and the command died of that
+// signal, evfdctl kills itself by the signal, so that the parent of evfdctl sees this cause.
 Exit exit_like(const CommandResult& ended);
 
 } // namespace evfd::control

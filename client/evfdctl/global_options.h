@@ -18,14 +18,14 @@
 
 namespace evfd::control {
 
-// Checks that the text is a 64-bit integer, because CLI11 would replace a number that is too large
-// by the largest one. Returns an error message, or "" if the text is valid.
+// Checks that the text is a 64-bit integer. CLI11 does not report a number that is too large, but
+// replaces the number by the largest integer. Returns an error message, or "" if the text is valid.
 std::string check_integer(const std::string& text);
-// Returns a validator for CLI11 that refuses a pattern in place of a name. Its error message
-// contains the name of the verb.
+// Returns a validator for CLI11 that refuses a pattern with * or ?, because the verb accepts only
+// names. The error message contains the name of the verb.
 std::function<std::string(const std::string&)> reject_patterns(const CLI::App& verb);
-// Checks that the value of an option is not empty, as an unset variable in a script would be.
-// Returns an error message, or "" if the value is valid.
+// Checks that the value of an option is not empty. A script gives an empty value if a variable is
+// not set. Returns an error message, or "" if the value is valid.
 std::string check_not_empty(const std::string& text);
 
 struct NamesArgument {
@@ -73,7 +73,8 @@ struct TimeoutOption {
             ->type_name("DURATION")
             ->check(check_not_empty);
     }
-    Expected<std::optional<nanoseconds>> value() const; // Returns nothing for no limit.
+    // Returns nothing if the wait has no limit.
+    Expected<std::optional<nanoseconds>> value() const;
 };
 
 struct ColourOption {
@@ -94,7 +95,8 @@ Expected<Permissions> parse_permissions(const std::string& text);
 Expected<nanoseconds> parse_duration_argument(const std::string& text);
 // Returns the names of the clocks with dashes, such as "realtime-alarm".
 std::vector<std::string> clock_names();
-// Returns the clock with such a name, if there is one.
+// Returns the clock with this name, which is spelled with dashes, or nothing if no clock has the
+// name.
 std::optional<Clock> parse_clock(std::string_view text);
 
 // The options that set the permissions and the lifetime of a new object.

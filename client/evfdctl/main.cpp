@@ -75,7 +75,7 @@ struct ConnectionOptions {
         return Address::at(*std::move(remote));
     }
 
-    // Returns whether neither an option nor the environment selects a daemon.
+    // Returns true if no option and no environment variable selects a daemon.
     bool is_by_default() const
     {
         const char* named = std::getenv("EVFDD_SOCKET");
@@ -102,7 +102,8 @@ private:
     }
 };
 
-// Rejects a word in brackets that CLI11 has split into several values. No valid name has brackets.
+// Rejects a word in brackets if CLI11 has split the word into several values. The word cannot be a
+// name, because no valid name has brackets.
 void check_brackets(const CLI::App& app, std::span<char* const> words)
 {
     const auto has_value = [](const CLI::App& one, const std::string& word) {
@@ -119,7 +120,8 @@ void check_brackets(const CLI::App& app, std::span<char* const> words)
     }
 }
 
-// CLI11 parses only the words before "--", because it would split some words of a command.
+// Parses the command line. CLI11 gets only the words before "--", because CLI11 would split words
+// in brackets, even the words of a command.
 void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
 {
     const auto part = [&](std::span<char*> some) {
@@ -131,7 +133,8 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
         return part(words);
     try {
         part({words.begin(), dashes});
-    } catch (const CLI::ParseError&) { // The name that is missing here can come after "--".
+        // The error is ignored if the verb runs no command: a missing name can come after "--".
+    } catch (const CLI::ParseError&) {
         if (const auto* verb = verbs.selected(); verb && verb->runs_command())
             throw;
     }
@@ -148,7 +151,8 @@ std::string unknown_verb_message(std::string_view word)
                        word.starts_with('-') ? "option" : "verb");
 }
 
-// Returns the first word that the parser did not accept, unless the command line has a known verb.
+// Returns the first word that CLI11 did not accept, or nothing if the command line has a known
+// verb.
 std::optional<std::string> stray_word(const CLI::App& app)
 {
     const auto stray = app.remaining();
@@ -186,7 +190,7 @@ Exit run_and_flush(Prints prints)
     try {
         const auto exit = prints();
         return std::fflush(stdout) == 0 ? exit : cannot_print(errno);
-    } catch (const std::system_error& failed) { // fmt::print() throws it if a write fails.
+    } catch (const std::system_error& failed) { // A write of fmt::print() failed.
         return cannot_print(failed.code().value());
     }
 }
@@ -207,8 +211,8 @@ void mention_own_daemon()
 
 Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 {
-    // For a verb that reports the state of the system daemon, the note about the user's own daemon
-    // comes first. For any other verb, the note comes only if the object was not found.
+    // A verb that reports the state of the system daemon prints its output after the note about the
+    // user's own daemon. For any other verb, the note comes only if the object was not found.
     constexpr std::array reporting{"list", "show", "status", "wait"};
     const bool is_reporting = std::ranges::find(reporting, verb.command_name()) != reporting.end();
     if (is_found_for_person && is_reporting)
@@ -273,9 +277,9 @@ int run(int argc, char** argv)
     return run_verb(*verbs.selected(), Client{*address}, is_found_for_person);
 }
 
-// Opens each standard descriptor that is closed, because the daemon's socket would get its number
-// and receive the output of evfdctl. The new descriptors are close-on-exec, so a command that
-// evfdctl runs still finds them closed.
+// Opens each standard descriptor that is closed. If standard output stayed closed, the socket to
+// the daemon would get descriptor 1 and would receive the output of evfdctl. The new descriptors
+// are close-on-exec, so a command of evfdctl still starts with closed standard descriptors.
 void occupy_standard_descriptors()
 {
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})

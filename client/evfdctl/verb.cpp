@@ -6,8 +6,9 @@ namespace evfd::control {
 
 namespace {
 
-// Returns whether a word of the command line equals the name. That word can also be an argument,
-// such as an object's name. In this case a verb is constructed that is not needed.
+// Returns whether a word of the command line equals the name. The word can be an argument instead
+// of the verb, such as the name of an object. Verbs then constructs a verb that is not needed,
+// which is harmless.
 bool occurs_in(std::string_view name, std::span<char* const> words)
 {
     return std::ranges::find(

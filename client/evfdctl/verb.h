@@ -10,7 +10,7 @@
 // --help or an unknown verb.
 //
 // A verb that runs a command (CommandVerb) gets the words after "--" from main.cpp, unparsed,
-// because CLI11 would split some of them.
+// because CLI11 would split words in brackets.
 //
 // What must hold:
 //   - run() prints its result on standard output and an error on standard error, and returns an
@@ -53,7 +53,8 @@ public:
     // Receives the words after the first "--" of the command line, before run(). Called only for a
     // verb that runs a command.
     virtual void set_command_line(std::vector<std::string> /*words*/) {}
-    // Completes the options for the help text, just before the help is printed.
+    // Prepares the options for the help text, because the help needs settings that the parser must
+    // not have. Called just before the help is printed.
     virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
 
@@ -78,8 +79,8 @@ private:
     bool is_json_ = false;
 };
 
-// The verbs whose names occur on the command line. Contains all verbs if none occurs or if the
-// command line asks for help.
+// The verbs whose names occur on the command line. Contains all verbs if no name of a verb occurs,
+// or if the command line asks for help.
 class Verbs {
 public:
     // `words` is the command line, including the program's name, and must outlive this object.
@@ -97,9 +98,10 @@ public:
 
     // Returns the verb of the command line, or nullptr if the command line is not parsed yet.
     Verb* selected() const;
-    // For the command line "help [VERB]", returns VERB, or "" if VERB is absent. Returns nothing
-    // for any other verb. Also resets the parser, which would print the help of the verb "help"
-    // itself.
+    // Returns VERB if the command line is "help VERB".
+    // Returns "" if the command line is only "help".
+    // Returns nothing for any other verb.
+    // Resets the parser, because the parser would print the help of the verb "help" itself.
     std::optional<std::string> help_topic() const;
     void prepare_help() const;
 
@@ -110,7 +112,7 @@ private:
 
     CLI::App& app_;
     std::span<char* const> words_;
-    bool are_all_requested_; // The command line asks for help, or names no verb.
+    bool are_all_requested_; // Whether all verbs are constructed.
     std::vector<std::unique_ptr<Verb>> verbs_ = {};
     CLI::App* help_ = nullptr; // The verb "help", which exists only if all verbs were added.
     std::string help_topic_ = {};

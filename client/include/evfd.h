@@ -8,8 +8,9 @@
  *    or put into an event loop. The functions below accept it until evfd_close(), in this process
  *    and in children of fork(2).
  *  - Threads: every function may be called from any thread at any time, and in a child of fork(2).
- *  - Speed: a caller that may both wait and set does both without the daemon, except that it sets
- *    a pulse through the daemon. A restart of the daemon delays a call, and is not an error.
+ *  - Speed: if the caller is allowed to wait and to set, the functions do both without the daemon.
+ *    Only the set of a pulse goes through the daemon.
+ *  - Restarts: if the daemon restarts during a call, the call takes longer but does not fail.
  */
 #ifndef EVFD_H
 #define EVFD_H
@@ -70,8 +71,8 @@ int evfd_connect(const char* socket);
 
 #define EVFD_CREATE 0x10 /* create the event if it does not exist */
 #define EVFD_EXCL 0x20   /* with EVFD_CREATE: fail with -EEXIST if it exists */
-/* With EVFD_CREATE: the event exists until this process exits, or calls evfd_connect() and closes
- * every descriptor that it had opened before. */
+/* With EVFD_CREATE: the event is deleted when this process exits. It is also deleted if the process
+ * calls evfd_connect() and closes every descriptor that it had opened before that call. */
 #define EVFD_TEMPORARY 0x40
 
 /* Opens an event or a timer. Returns a file descriptor that polls readable whenever evfd_wait()
@@ -88,7 +89,8 @@ int evfd_connect(const char* socket);
  * Without EVFD_CREATE, `flags` must be 0, and the other arguments are ignored. */
 int evfd_open(const char* name, int flags, mode_t permissions, int64_t initial);
 
-/* Closes the descriptor. Ends the subscription, if the object is a pulse or a timer. Returns 0. */
+/* Closes the descriptor. If the object is a pulse or a timer, this ends the subscription.
+ * Returns 0. */
 int evfd_close(int fd);
 
 /* Returns the mode of an open event, or EVFD_TIMER for an open timer. */
@@ -113,8 +115,8 @@ int evfd_set(int fd);
  * sets an event of another mode. Returns 0. */
 int evfd_add(int fd, int64_t count);
 /* Resets an event: a manual or auto event is no longer set, a semaphore loses the tokens that it
- * has now, and the caller's unconsumed pulses are discarded. Returns 0. The tokens of a semaphore
- * are consumed one by one: -EDQUOT if there are more than 4294967295. */
+ * has now, and the caller's unconsumed pulses are discarded. Returns 0. The function consumes the
+ * tokens of a semaphore one by one, and fails with -EDQUOT if there are more than 4294967295. */
 int evfd_clear(int fd);
 /* Returns 1 if a wait would return immediately, else 0. Consumes nothing. */
 int evfd_is_set(int fd);
@@ -125,7 +127,7 @@ int evfd_is_set(int fd);
  * limit. A signal handler does not end a wait. */
 #define EVFD_FOREVER INT64_C(-1)
 
-/* Waits until the object is set or has expired, and consumes as the mode of the object says.
+/* Waits until the object is set or has expired. Consumes what the mode of the object says.
  * Returns the number of sets of a pulse, or of expirations of a timer, since the last wait; returns
  * 1 for every other object. */
 int64_t evfd_wait(int fd, int64_t timeout_ns);
@@ -160,9 +162,9 @@ int evfd_latches_waits(void);
  *     struct evfd_schedule often = {.interval_ns = 20 * 1000 * 1000};
  */
 struct evfd_schedule {
-    int64_t first_ns;    /* Time to the first expiry; 0: one interval. */
-    int64_t interval_ns; /* Time between expirations; 0: the timer expires once. */
-    const char* sets;    /* Name of an event that each expiry sets, or NULL. */
+    int64_t first_ns;    /* The time to the first expiry. 0 means one interval. */
+    int64_t interval_ns; /* The time between expirations. 0 means that the timer expires once. */
+    const char* sets;    /* The name of an event that each expiry sets, or NULL. */
     int clock;
     int flags;
     uint64_t reserved[4];
@@ -177,20 +179,20 @@ int64_t evfd_remaining(int fd);
 
 /* ---- By name, through the daemon ---- */
 
-/* These functions are like those that take a descriptor, with two differences: evfd_set_name() and
- * evfd_add_name() drop the tokens that do not fit into a semaphore, while evfd_add() fails, and
- * evfd_clear_name() has no effect on a pulse. */
+/* These functions are like the functions that take a descriptor, with two differences. First,
+ * evfd_set_name() and evfd_add_name() drop the tokens that do not fit into a semaphore, while
+ * evfd_add() fails. Second, evfd_clear_name() has no effect on a pulse. */
 int evfd_set_name(const char* name);
 int evfd_add_name(const char* name, int64_t count);
 int evfd_clear_name(const char* name);
 int evfd_is_set_name(const char* name);
-/* These waits are like those that take descriptors, and also wait for names that do not exist
- * yet. */
+/* These functions are like the waits that take descriptors, and also wait for names that do not
+ * exist yet. */
 int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
 int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_ns, int64_t* taken);
 int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_ns);
-/* Arms a timer, and creates it first if it does not exist, with EVFD_TEMPORARY or 0 as `flags`, and
- * `permissions` as for evfd_open(). Returns 1 if the timer was created, 0 if it existed. */
+/* Arms a timer, and creates the timer first if it does not exist. `flags` is EVFD_TEMPORARY or 0,
+ * and `permissions` is as for evfd_open(). Returns 1 if the timer was created, 0 if it existed. */
 int evfd_arm_name(const char* name, const struct evfd_schedule* schedule, int flags,
                   mode_t permissions);
 int evfd_disarm_name(const char* name);

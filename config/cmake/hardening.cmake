@@ -1,9 +1,9 @@
-# Compiles and links released programs and libraries with hardening options. An exploited bug then
-# ends the program and does not run an attacker's code. The result does not contain the path of the
-# build directory.
+# Compiles and links released programs and libraries with hardening options. If an attacker exploits
+# a bug, the program aborts, and does not run the attacker's code. The result does not contain the
+# path of the build directory.
 include(CheckCXXCompilerFlag)
 
-# These flags do not exist on every architecture, so each flag is tried.
+# Some of these flags do not exist on every architecture, so CMake checks each one.
 set(hardening)
 foreach(flag stack-protector-strong stack-clash-protection cf-protection)
     string(MAKE_C_IDENTIFIER EVFDD_HAS_${flag} has)

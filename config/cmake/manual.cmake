@@ -2,10 +2,11 @@
 find_program(SCDOC scdoc REQUIRED)
 set(EVFDD_MANUAL ${CMAKE_BINARY_DIR}/man)
 file(MAKE_DIRECTORY ${EVFDD_MANUAL})
-# This first line tells man(1) that the page has tables. scdoc(1) does not write the line.
+# This first line of a page tells man(1) that the page has tables. scdoc(1) does not write this
+# line.
 file(WRITE ${EVFDD_MANUAL}/first-line "'\\\" t\n")
-# evfdd_manual(COMPONENT SOURCE [PROGRAM]): PROGRAM reads the source of the page and prints a
-# completed source.
+# evfdd_manual(COMPONENT SOURCE [PROGRAM]) builds one page. If PROGRAM is given, it reads the source
+# and prints the completed source, from which the page is built.
 macro(evfdd_manual component source)
     set(page ${source})
     cmake_path(GET page STEM LAST_ONLY page)

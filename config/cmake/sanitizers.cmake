@@ -1,6 +1,6 @@
-# Builds with sanitizers (EVFDD_SANITIZE), builds that measure the coverage of the tests
-# (EVFDD_COVERAGE), and builds that abort when a class of the daemon is entered that is on the call
-# stack already (EVFDD_REENTRANCY_CHECK).
+# Options for special builds. EVFDD_SANITIZE builds with sanitizers. EVFDD_COVERAGE measures the
+# coverage of the tests. With EVFDD_REENTRANCY_CHECK, the daemon aborts if a class is entered that
+# is already on the call stack.
 set(EVFDD_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined")
 option(EVFDD_COVERAGE "Count what is reached, with clang" OFF)
 option(EVFDD_REENTRANCY_CHECK "Abort when a class is entered that is on the call stack" OFF)
@@ -14,16 +14,16 @@ if(EVFDD_SANITIZE)
         # -O1 lets a fuzzer run more inputs in the same time. A debugger can still show the code.
         $<$<CONFIG:Debug>:-O1>)
     if(EVFDD_SANITIZE MATCHES undefined)
-        # The vptr check reads memory through a pipe, so it reports false errors when no descriptor
-        # is free.
+        # The vptr check reads memory through a pipe, which needs descriptors. If no descriptor is
+        # free, the check reports false errors.
         add_compile_options(-fno-sanitize=vptr)
     endif()
     add_link_options(-fsanitize=${EVFDD_SANITIZE})
 endif()
 
 if(EVFDD_COVERAGE)
-    # With relocated counters, the counts of a killed daemon are not lost, because they are in a
-    # mapped file from the start.
+    # With -runtime-counter-relocation the counters are in a mapped file from the start, so the
+    # counts of a killed daemon are not lost.
     add_compile_options(-fprofile-instr-generate -fcoverage-mapping
         "SHELL:-mllvm -runtime-counter-relocation")
     add_link_options(-fprofile-instr-generate)

@@ -2,10 +2,10 @@
 option(EVFDD_SELF_CONTAINED
     "Link evfdctl statically, and the C++ library into evfdd: one starts sooner, the other takes less memory" ON)
 if(EVFDD_SANITIZE OR EVFDD_COVERAGE)
-    set(EVFDD_SELF_CONTAINED OFF) # Instrumented builds need the shared runtime libraries.
+    set(EVFDD_SELF_CONTAINED OFF) # Sanitizers and coverage need the shared runtime libraries.
 endif()
-# Uses fmt from its headers, so that no installed file needs the shared library. Builds with
-# sanitizers or coverage use the shared library, because they compile faster with it.
+# Uses fmt from its headers only, so that no installed file needs the shared library of fmt. Builds
+# with sanitizers or coverage use the shared library of fmt, because this compiles faster.
 set(EVFDD_FMT $<BUILD_INTERFACE:fmt::fmt-header-only>)
 if(EVFDD_SANITIZE OR EVFDD_COVERAGE)
     set(EVFDD_FMT $<BUILD_INTERFACE:fmt::fmt>)
@@ -17,7 +17,8 @@ if(EVFDD_SELF_CONTAINED)
     add_link_options(LINKER:--gc-sections)
 endif()
 # Precompiles the headers that nearly every source of a library includes and that are slow to parse.
-# Builds with sanitizers or coverage precompile nothing, so they fail if a file lacks an include.
+# Builds with sanitizers or coverage precompile nothing, so that these builds fail if a source lacks
+# an #include.
 function(evfdd_precompile library)
     if(NOT EVFDD_SANITIZE AND NOT EVFDD_COVERAGE)
         target_precompile_headers(${library} PRIVATE

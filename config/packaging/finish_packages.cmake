@@ -1,6 +1,6 @@
 # cpack runs this script after it has built the packages. cpack has added scripts that run ldconfig
-# to the package with the shared library. This script removes them, because libevfd/triggers already
-# requests ldconfig.
+# to the package with the shared library. This script removes the added scripts, because the file
+# libevfd/triggers already makes dpkg run ldconfig.
 foreach(package ${CPACK_PACKAGE_FILES})
     if(package MATCHES "/libevfd[0-9]+_[^/]*$")
         set(content ${CPACK_TOPLEVEL_DIRECTORY}/finished)

@@ -8,8 +8,8 @@ if(CPACK_EVFDD_DYNAMIC_EVFDCTL)
     file(COPY_FILE ${CPACK_EVFDD_DYNAMIC_EVFDCTL} ${evfdctl})
 endif()
 
-# Removes debug symbols, which are ten times as large as the rest of an archive, and .comment, which
-# names the compiler.
+# Removes the debug symbols, because they are ten times as large as the rest of an archive. Also
+# removes the section .comment, which names the compiler.
 function(strip_files symbols)
     foreach(file ${ARGN})
         execute_process(COMMAND strip ${symbols} --remove-section=.comment ${file}

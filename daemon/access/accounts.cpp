@@ -16,7 +16,8 @@ namespace {
 
 constexpr auto subuid_path = "/etc/subuid";
 
-// Removes the text up to and including the next separator, and returns it without the separator.
+// Removes the text up to and including the next separator, and returns the removed text without the
+// separator.
 std::string_view consume_until(std::string_view& text, char separator)
 {
     const auto end = text.find(separator);

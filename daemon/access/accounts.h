@@ -18,7 +18,8 @@ public:
     // Reads /etc/subuid. A missing file counts as a file without ranges.
     static Accounts from_subuid_file();
 
-    // Returns the first uid of the range that contains `uid`, or `uid` itself.
+    // Returns the account of a user: the first uid of the range that contains `uid`, or `uid`
+    // itself if no range contains it.
     uid_t account_of(uid_t uid) const;
 
 private:

@@ -29,7 +29,7 @@ bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission permissio
     return (!rule.user || is_user) && (!rule.group || is_member(peer, *rule.group));
 }
 
-// Returns whether the name is the peer's own, below user/UID.
+// Returns whether the name belongs to the peer's user: the name is user/UID, or is below it.
 bool is_own_name(const Peer& peer, const Name& name)
 {
     return peer.is_user_mapped && namespace_owner(name) == peer.uid;
@@ -87,8 +87,8 @@ bool is_in_user_namespace(std::string_view name_or_prefix)
     return name_or_prefix.starts_with(user_prefix);
 }
 
-// Accepts a uid only without leading zeros, because a user could otherwise own names below several
-// spellings of the uid.
+// A uid with leading zeros is not accepted. If it were, a user would own names below several
+// spellings of one uid.
 std::optional<uid_t> namespace_owner(const Name& name)
 {
     if (!is_in_user_namespace(name.text()))
@@ -109,9 +109,11 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission permission) c
         return true;
     if (is_in_user_namespace(name.text()))
         return is_own_name(peer, name);
-    if (is_daemon_user(peer)) // The daemon's user could start another daemon without rules.
+    // Rules cannot bind the daemon's user, who could start another daemon without rules.
+    if (is_daemon_user(peer))
         return true;
-    // The tests go from cheap to expensive: a peer can have thousands of groups.
+    // The cheap tests of a rule come first. The test of the groups comes last, because a peer can
+    // have thousands of groups.
     for (const auto& rule : rules | std::views::reverse)
         if ((rule.allowed.has(permission) || rule.denied.has(permission)) &&
             name.text().starts_with(rule.prefix) && applies_to(rule, peer, permission))
@@ -119,8 +121,8 @@ bool Policy::allows(const Peer& peer, const Name& name, Permission permission) c
     return allows_by_default;
 }
 
-// A List call needs this for every object. The permissions are tested first, because the rules cost
-// more time.
+// A List call uses sees() for every object. The permissions are tested first, because the rules
+// cost more time.
 bool sees(const Policy& policy, const Peer& peer, const Name& name, const Ownership& object)
 {
     if (peer.uid == root)

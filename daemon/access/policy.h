@@ -36,7 +36,7 @@
 
 namespace evfd::daemon {
 
-// Owner and permissions of an object.
+// The owner, the group and the permissions of an object.
 struct Ownership {
     uid_t owner;
     gid_t group;
@@ -50,15 +50,15 @@ Access access_of(const Peer& peer, const Ownership& object);
 // Returns whether the peer may delete the object and change its permissions.
 bool owns(const Peer& peer, const Ownership& object);
 
-// Returns whether the user or the peer is root or the user that the daemon runs as.
+// Each overload returns whether the user is root or the user that the daemon runs as.
 bool is_daemon_user(uid_t uid);
 bool is_daemon_user(const Peer& peer);
 
 // Returns whether the peer may see the resource usage of other users.
 bool sees_all_quotas(const Peer& peer);
 
-// Returns whether the peer may use the alarm clocks, which wake the machine from suspend with the
-// daemon's own capability.
+// Returns whether the peer may use the alarm clocks. Their timers wake the machine from suspend,
+// for which the daemon uses its own capability CAP_WAKE_ALARM.
 bool may_wake_machine(const Peer& peer);
 
 // The administrator's rules about names. A policy only restricts: where it allows something, the
@@ -84,25 +84,26 @@ struct Policy {
         std::string prefix;
         std::optional<uid_t> user = {};
         std::optional<gid_t> group = {};
-        PermissionSet allowed = {}; // Has no permission in common with `denied`.
+        // The permissions that the rule allows. None of them is in `denied`.
+        PermissionSet allowed = {};
         PermissionSet denied = {};
         friend bool operator==(const Rule&, const Rule&) = default;
     };
 
-    // Returns whether the policy lets the peer do this. Permission::own covers deleting an object
-    // and changing its permissions. The policy allows root everything, and the daemon's user
-    // everything but other users' names below user/.
+    // Returns whether the policy gives the peer this permission for the name. Permission::own
+    // covers deleting an object and changing its permissions. The policy allows root everything,
+    // and the daemon's user everything but other users' names below user/.
     bool allows(const Peer& peer, const Name& name, Permission permission) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 
-    bool allows_by_default = true; // The decision where no rule matches.
-    std::vector<Rule> rules = {};  // The last matching rule decides.
+    bool allows_by_default = true; // The decision if no rule matches.
+    std::vector<Rule> rules = {};  // The last rule that matches decides.
 };
 
 // Returns whether the name is below `user/`, where no rule applies: user/UID and the names below it
 // are for this user and root, all other names below `user/` for root alone.
 bool is_in_user_namespace(std::string_view name_or_prefix);
-// Returns the user that owns the name; nothing if it is root's or not below user/.
+// Returns the uid in a name like user/UID or user/UID/x. Returns nothing for any other name.
 std::optional<uid_t> namespace_owner(const Name& name);
 
 // Returns whether the peer may know that the object exists. Root, the owner, and every user with
@@ -113,8 +114,8 @@ bool sees(const Policy& policy, const Peer& peer, const Name& name, const Owners
 // The reason why access is denied. `unmapped`: a user that the daemon's user namespace does not map
 // cannot own an object, and so cannot create one.
 enum class DeniedBy { policy, permissions, unmapped };
-// Returns why access is denied; nothing if it is allowed. A null `policy` is not consulted. A null
-// `object` does not exist yet.
+// Returns why access is denied; nothing if it is allowed. If `policy` is null, no rules are
+// consulted. `object` is null if the object does not exist yet.
 std::optional<DeniedBy> check_access(const Policy* policy, const Peer& peer, const Name& name,
                                      const Ownership* object, Permission permission);
 

@@ -19,7 +19,8 @@ constexpr auto enum_names(PrincipalKind)
         {{PrincipalKind::user, "user"}, {PrincipalKind::group, "group"}}};
 }
 
-// A user or a group of this machine: a name, or a number with or without quotes.
+// A user or a group of this machine, as the configuration gives it: by a name, or by a number with
+// or without quotes.
 template <PrincipalKind kind>
 struct Principal {
     static constexpr std::string_view syntax = kind == PrincipalKind::user
@@ -31,8 +32,9 @@ struct Principal {
 using User = Principal<PrincipalKind::user>;
 using Group = Principal<PrincipalKind::group>;
 
-// Returns the id; an empty id if the machine has no user or group of this name. Returns nothing if
-// the value is not valid or the lookup fails.
+// Returns the id of the user or the group that `value` names.
+// The inner optional is empty if the machine has no user or group of this name.
+// The outer optional is empty if `value` is not valid or the lookup fails.
 std::optional<std::optional<id_t>> read_principal(PrincipalKind kind, json::Value value,
                                                   DecodeContext& context);
 

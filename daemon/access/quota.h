@@ -59,12 +59,12 @@ inline constexpr Limits default_limits{{
     8'192,                           // waits
     64,                              // monitors
     50'000,                          // ticks: expirations per second of timers that set events
-    16 * 1024 * 1024,                // unread_bytes of replies
-    4 * max_descriptors_per_message, // unread_descriptors in replies
-    64,                              // calls answered in one iteration of the event loop
+    16 * 1024 * 1024,                // unread_bytes: bytes of replies that clients have not read
+    4 * max_descriptors_per_message, // unread_descriptors: descriptors that clients have not read
+    64,                              // calls: calls answered in one iteration of the event loop
 }};
 
-// The general limits, and the limits of the users for whom the configuration sets other ones.
+// The general limits, and the limits of the users for whom the configuration sets different limits.
 struct LimitTable {
     Limits general = default_limits;
     std::map<uid_t, Limits> users = {};
@@ -76,7 +76,7 @@ struct LimitTable {
     }
 };
 
-// A user, and the account to which its use is charged.
+// A user, and the account that is charged for what the user uses.
 struct Payer {
     uid_t uid;
     uid_t account;
@@ -125,20 +125,20 @@ public:
 
     // Replaces the limits. Users above a new limit keep what they have.
     void set_limits(LimitTable limits) { limits_ = std::move(limits); }
-    // Replaces the accounts for later charges.
+    // Replaces the accounts. Charges that exist already stay with their accounts.
     void set_accounts(Accounts accounts) { accounts_ = std::move(accounts); }
     // Returns the account of the user. All users of an account share its quotas.
     uid_t account(uid_t uid) const { return accounts_.account_of(uid); }
     Payer payer(uid_t uid) const { return {uid, account(uid)}; }
     // A function that is called before a charge is refused. It releases the account's charges for
-    // resources that became free without a notice.
+    // resources that have become free without a notice to the quota.
     using Reclaim = std::function<void(uid_t account)>;
     void set_reclaim(Resource resource, Reclaim reclaim);
 
     std::expected<Charge, Exceeded> charge(uid_t uid, Resource resource, std::int64_t amount = 1);
     // Charges without a check, for resources that are in use already.
     Charge charge_unchecked(uid_t uid, Resource resource, std::int64_t amount = 1);
-    // Returns whether charge() would succeed.
+    // Returns an error if charge() would fail with these arguments. Charges nothing.
     std::expected<void, Exceeded> check(uid_t uid, Resource resource, std::int64_t amount = 1);
 
     std::int64_t limit(uid_t uid, Resource resource) const
@@ -147,7 +147,8 @@ public:
     }
     std::int64_t used(uid_t uid, Resource resource) const;
     std::int64_t used_by_all(Resource resource) const;
-    std::vector<uid_t> users() const; // Accounts that use any resource, in ascending order.
+    // Returns the accounts that use any resource, in ascending order.
+    std::vector<uid_t> users() const;
 
 private:
     using Counts = std::array<std::int64_t, resource_count>;
@@ -157,7 +158,8 @@ private:
     LimitTable limits_;
     Accounts accounts_;
     Counts totals_{};
-    std::unordered_map<uid_t, Counts> counts_; // Contains only accounts that use a resource.
+    // The use of each account. Accounts that use nothing are not in the map.
+    std::unordered_map<uid_t, Counts> counts_;
     std::array<Reclaim, resource_count> reclaims_{};
 };
 

@@ -59,7 +59,7 @@ std::string_view hint_for(Permission permission)
     std::abort();
 }
 
-// The name of a limited resource in a sentence, and how to use less of it.
+// How an error message names a limited resource, and its advice on how to use less of the resource.
 struct ResourcePhrase {
     std::string_view noun;
     std::string_view hint;

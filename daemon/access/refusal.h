@@ -26,9 +26,9 @@ using Reason =
                  protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
                  protocol::ExpectedMore>;
 
-// One error of the protocol. Nearly every function can return a Refusal and few look into it. If
-// the copies and the destructor of the variant of 20 types were not in refusal.cpp, each source
-// file would compile them.
+// One error of the protocol. Its copy functions and its destructor are defined in refusal.cpp. If
+// they were inline, nearly every source file would have to compile them for the variant of 20
+// types.
 class Refusal {
 public:
     template <class Error>
@@ -57,27 +57,29 @@ namespace refuse {
 
 Refusal no_such_name(const Name& name);
 Refusal name_taken(const Name& name);
-// The name belongs to another object than the caller meant. `id`: the id of the object that has the
-// name now.
+// The name belongs to another object than the caller meant. `id` is the id of the object that has
+// the name now.
 Refusal replaced(const Name& name, protocol::ObjectId id);
 Refusal wrong_kind(const Name& name, std::string_view actual, std::string_view expected);
 Refusal not_permitted(const Name& name, Permission permission, Permissions permissions,
                       uid_t owner);
-// The policy denies the permission, whatever the object's own permissions are or will be.
+// The policy denies the permission. A change of the object's own permissions would not help.
 Refusal not_permitted_by_policy(const Name& name, Permission permission, uid_t caller);
-// The caller may wait, but a wait that consumes also requires permission to set.
+// The caller has permission to wait, but a wait that consumes also requires permission to set.
 Refusal consume_not_permitted(const Name& name, Permissions permissions, uid_t owner);
 Refusal consume_not_permitted_by_policy(const Name& name);
-// The daemon stores the groups of the peer that arms a timer with a target; this peer has too many.
+// The daemon stores the groups of a peer that arms a timer with a target. This peer has more groups
+// than the daemon stores.
 Refusal too_many_groups(const Name& event);
 // A user without a mapping in the daemon's user namespace cannot own anything.
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // Objects, subscriptions and processes use up their share of the daemon's descriptors, or the rest
-// of that share is reserved for other users. `use.limit` is the user's present use.
+// of their share is reserved for other users. `use.limit` is not a limit here, but the number of
+// descriptors that the user has now.
 Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
-// The rest of the pool is reserved for users who have less. `exceeded.limit` is the user's present
-// use.
+// The rest of the pool is reserved for users who have less of it. `exceeded.limit` is not a limit
+// here, but the number that the user has now.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);

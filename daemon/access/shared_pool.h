@@ -1,4 +1,4 @@
-// SharedPool: something of which all users together have a fixed amount, such as descriptors.
+// SharedPool: a resource of which all users together have a fixed amount, such as descriptors.
 //
 // take() gives one unit to a user and returns a Charge, an object that returns the unit on
 // destruction. The Charge is a member of the object that uses the unit. The last part of the pool
@@ -49,13 +49,13 @@ public:
         uid_t account_;
     };
 
-    // The reason why a user gets no unit: none is left, or the rest is reserved for users who have
-    // fewer.
+    // The reason why a user gets no unit. `exhausted`: no unit is left. `reserved`: the units that
+    // are left are reserved for users who have fewer units.
     enum class Shortage : std::uint8_t { exhausted, reserved };
 
     std::expected<Charge, Shortage> take(const Payer& payer);
-    // Takes a unit without a check, so more units can be in use than the pool has. Used for what
-    // exists already, and for connections of root and of the daemon's user.
+    // Takes a unit without a check, so more units can be in use than the pool has. Used for units
+    // that are in use already, and for connections of root and of the daemon's user.
     Charge take_unchecked(const Payer& payer);
 
     std::int64_t used() const { return used_; }
@@ -64,7 +64,7 @@ public:
 private:
     std::int64_t capacity_;
     std::int64_t used_ = 0;
-    // Contains only accounts that have a unit.
+    // The number of units that each account has. Accounts without a unit are not in the map.
     std::unordered_map<uid_t, std::int64_t> used_by_account_;
 };
 

@@ -135,7 +135,7 @@ std::optional<nanoseconds> EventLoop::time_to_next_timeout(std::optional<nanosec
     return timeout ? std::min(*timeout, next) : next;
 }
 
-// Waits for the epoll set, and returns how many of its descriptors are ready.
+// Waits until a descriptor of the epoll set is ready, and returns how many are ready.
 Result<std::size_t> EventLoop::wait_for_events(Events& events,
                                                std::optional<nanoseconds> wait_for) const
 {
@@ -165,7 +165,7 @@ void EventLoop::move_to_epoll(MonotonicTime now)
     });
 }
 
-// Waits for the polled watches and for the epoll set.
+// Waits by ppoll(2) for the epoll set and for the watches that are not in the epoll set.
 Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds> wait_for)
 {
     const auto now = monotonic_now();
@@ -175,7 +175,7 @@ Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds
         const bool is_quiet = polled.quiet_until > now;
         if (is_quiet)
             wait_for = std::min(wait_for.value_or(edge_quiet_time), polled.quiet_until - now);
-        // ppoll(2) ignores the descriptor -1.
+        // ppoll(2) ignores the descriptor -1, so a quiet watch is not polled.
         const int fd = is_quiet ? -1 : slots_[polled.slot].fd;
         pollfds.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
     }
@@ -261,7 +261,8 @@ void EventLoop::run_timeouts()
         auto& entry = *timeouts_.begin()->second;
         timeouts_.erase(timeouts_.begin());
         entry.position.reset();
-        // The task is moved out of its entry, because it can destroy its timeout.
+        // The task is moved out of its entry, because the task can destroy the Timeout that owns
+        // the entry.
         const auto task = std::move(entry.task);
         task();
     }

@@ -84,13 +84,13 @@ public:
         EventLoop* loop_;
         std::uint32_t slot_;
     };
-    // Watches `fd`. If the kernel allows no more epoll watches, the descriptor is polled instead;
-    // but for an edge-triggered watch the function fails with ENOSPC.
+    // Watches `fd`. If the kernel allows no more epoll watches, the loop polls the descriptor with
+    // ppoll(2). A new edge-triggered watch is not polled: the function fails with ENOSPC.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
-    // The epoll set of the other loop is polled, and not added to the epoll set of this loop: the
-    // kernel refuses a descriptor for a nested epoll set once the epoll sets of other processes
-    // have made 500 paths to the descriptor. epoll_ctl(2), EINVAL.
+    // The epoll set of the other loop is polled with ppoll(2), and not added to the epoll set of
+    // this loop. The kernel allows only 500 paths to a descriptor in a nested epoll set, and the
+    // epoll sets of other processes can use up these paths. epoll_ctl(2), EINVAL
     Watch watch(const EventLoop& other, Callback callback);
 
     // Runs a task once at a given time, unless the Timeout is destroyed before.
@@ -105,7 +105,7 @@ public:
         struct Entry {
             EventLoop& loop;
             Task task;
-            // The place in timeouts_; empty once the timeout has expired.
+            // The place of the entry in timeouts_; empty once the timeout has expired.
             std::optional<std::multimap<MonotonicTime, Entry*>::iterator> position;
         };
         explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
@@ -116,11 +116,11 @@ public:
     // Runs the task at the end of this iteration. A task that is deferred by a deferred task runs
     // in the next iteration, which then does not wait for events.
     void defer(Task task) { deferred_.push_back(std::move(task)); }
-    // Returns whether a task is deferred to the next iteration.
+    // Returns whether a deferred task has yet to run.
     bool has_deferred() const { return !deferred_.empty(); }
 
-    // Runs one iteration: waits for events, at most for `timeout` (indefinitely without a timeout),
-    // and calls their callbacks. Returns the number of ready descriptors.
+    // Runs one iteration: waits for events and calls their callbacks. Waits at most for `timeout`,
+    // or indefinitely if there is no timeout. Returns the number of ready descriptors.
     Result<std::size_t> run_once(std::optional<nanoseconds> timeout = {});
     bool watches_any() const { return slots_.size() > free_slots_.size(); }
     // Dispatches the descriptors that are ready now, without waiting. Runs no timeouts and no
@@ -144,13 +144,15 @@ private:
         std::unique_ptr<Callback> callback;
     };
 
-    // A watch outside of the epoll set, which ppoll(2) polls.
+    // A watch that is not in the epoll set. ppoll(2) polls it.
     struct Polled {
         std::uint32_t slot;
         std::uint32_t events;
-        // The watched loop, or null for a descriptor. A loop without watches is not polled.
+        // The watched loop; null if the watch is for a descriptor. A loop without watches is not
+        // polled.
         const EventLoop* other = nullptr;
-        // After an edge-triggered watch was dispatched, it is not polled before this time.
+        // The time before which the watch is not polled again. It is set when an edge-triggered
+        // watch is ready, because ppoll(2) would report the watch again at once.
         MonotonicTime quiet_until{};
     };
 
@@ -159,12 +161,13 @@ private:
     Result<std::size_t> wait_for_events(Events& events, std::optional<nanoseconds> wait_for) const;
     struct PollResult {
         bool epoll_is_ready;
-        std::vector<epoll_event> events; // The events of the watches outside of the epoll set.
+        std::vector<epoll_event> events; // The events of the watches that are not in the epoll set.
     };
     Result<PollResult> wait_by_ppoll(std::optional<nanoseconds> wait_for);
     bool polls_any() const;
     void move_to_epoll(MonotonicTime now);
-    // Returns whether the descriptor was added. On failure errno has the reason.
+    // Adds the descriptor of a slot to the epoll set, and returns whether it was added. On failure
+    // errno has the reason.
     bool add_to_set(std::uint32_t slot, std::uint32_t events) const;
     epoll_event make_epoll_event(std::uint32_t slot, std::uint32_t events) const;
     std::uint32_t next_slot();

@@ -27,7 +27,7 @@ public:
         ++counts_[static_cast<std::size_t>(bucket)];
         sum_ += span;
     }
-    // Returns one count for each bound, and one for the durations above the last bound.
+    // Returns the counts: one for each bound, and one for the durations above the last bound.
     const std::array<std::uint64_t, bounds.size() + 1>& counts() const { return counts_; }
     nanoseconds sum() const { return sum_; }
 

@@ -45,8 +45,8 @@ void add_field(std::string& entry, std::string_view name, std::string_view value
     (entry += value) += '\n';
 }
 
-// Writes a line to standard error, but never waits. Under systemd standard error is a socket, and
-// its other end can have stopped reading.
+// Writes a line to standard error. If standard error is a socket, as under systemd, the function
+// does not wait, because the other end can have stopped reading.
 void write_to_stderr(std::string_view line)
 {
     if (::send(STDERR_FILENO, line.data(), line.size(), MSG_DONTWAIT | MSG_NOSIGNAL) < 0 &&

@@ -1,7 +1,7 @@
 // Sends spdlog's lines to journald with structured fields, so that `journalctl EVFDD_NAME=a` finds
-// them. The sink writes journald's native protocol without the help of sd_journal_sendv(3), one
-// datagram for each line. That function waits while journald's queue is full, and knows only one
-// socket.
+// them. The sink writes journald's native protocol itself, one datagram for each line. It does not
+// use sd_journal_sendv(3), because this function waits while journald's queue is full, and knows
+// only one socket.
 #pragma once
 
 #include "common/result.h"
@@ -21,8 +21,8 @@ namespace evfd::daemon {
 inline constexpr const char* journald_socket_path = "/run/systemd/journal/socket";
 
 // Returns whether `fd` is the stream that $JOURNAL_STREAM names as "DEVICE:INODE", systemd.exec(5).
-// A check of $INVOCATION_ID is not enough, because that variable is also set in a shell of a
-// session, and when standard error is redirected.
+// A check of $INVOCATION_ID is not enough: the variable is also set in a shell of a session, and
+// when standard error is redirected.
 bool is_journald_stream(int fd, std::string_view journal_stream);
 
 // The sink never waits. While journald's queue is full, lines are dropped. The number of dropped

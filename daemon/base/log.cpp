@@ -88,7 +88,7 @@ void write(Severity severity, const Fields& fields, fmt::string_view format,
 try {
     if (is_logged(severity))
         write_line(severity, fields, fmt::vformat(format, arguments));
-} catch (const std::exception&) { // Drops the line: no memory is left to report the failure.
+} catch (const std::exception&) { // The line is dropped: no memory is left to report the failure.
 }
 
 void Limited::write(Severity severity, const Fields& fields, fmt::string_view format,
@@ -103,7 +103,7 @@ try {
     if (*suppressed > 0)
         line += fmt::format(" ({} more before)", *suppressed);
     write_line(severity, fields, line);
-} catch (const std::exception&) { // Drops the line: no memory is left to report the failure.
+} catch (const std::exception&) { // The line is dropped: no memory is left to report the failure.
 }
 
 void shut_down()

@@ -1,6 +1,6 @@
-// The daemon's log, which is written by spdlog. Only log.cpp and the journald sink include spdlog's
-// headers, because these take seconds to compile. journald gets the object, the user and the
-// process of a line as fields, see daemon/base/journald_sink.h.
+// The daemon's log, which is written by spdlog. Only log.cpp and the journald sink include the
+// headers of spdlog, because the headers take seconds to compile. journald gets the object, the
+// user and the process of a line as fields, see daemon/base/journald_sink.h.
 #pragma once
 
 #include "daemon/base/log_rate_limit.h"
@@ -16,7 +16,7 @@
 
 namespace evfd::daemon::log {
 
-// The least severity that is logged. Critical lines are always logged.
+// The configured log level: less severe lines are not logged. Critical lines are always logged.
 enum class Level { debug, info, warn, error };
 
 constexpr auto enum_names(Level)
@@ -32,7 +32,7 @@ enum class Severity { debug, info, warn, error, critical };
 // Starts the log. Lines go to journald if standard error is connected to journald, and to standard
 // error if it is not.
 void set_up(Level level);
-// Changes the least severity for later lines.
+// Changes the log level for later lines.
 void set_level(Level level);
 // Flushes spdlog's buffers and shuts spdlog down.
 void shut_down();
@@ -44,8 +44,8 @@ struct Fields {
     std::optional<pid_t> pid = {};
 };
 
-// Logs `arguments` in `format`, if lines of this severity are logged. A line is dropped if there is
-// no memory to format it.
+// Formats and logs a line, unless the log level excludes its severity. The line is dropped if there
+// is no memory to format it.
 void write(Severity severity, const Fields& fields, fmt::string_view format,
            fmt::format_args arguments) noexcept;
 
@@ -75,9 +75,8 @@ void critical(const Fields& fields, fmt::format_string<Args...> format, Args&&..
     write(Severity::critical, fields, format, fmt::make_format_args(args...));
 }
 
-// Logs the lines that clients can cause, at a limited rate. The format identifies the kind of a
-// line. Each kind has its own limit, so one kind cannot suppress another. Debug lines have no
-// limit.
+// Logs lines that clients can cause, at a limited rate. Lines of the same format are one kind. Each
+// kind has its own limit, so one kind cannot suppress another. Debug lines have no limit.
 class Limited {
 public:
     template <class... Args>

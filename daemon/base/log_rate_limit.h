@@ -13,7 +13,7 @@ namespace evfd::daemon {
 
 class LogRateLimit {
 public:
-    // The number of lines that are logged in each interval.
+    // The largest number of lines of one kind that are logged in one interval.
     static constexpr std::int64_t burst = 20;
     static constexpr std::chrono::seconds interval{1};
 

@@ -1,8 +1,8 @@
-// OnStack: aborts the process if a class is entered while one of its functions is on the call stack
-// already.
+// OnStack: aborts the process if a function of a class is called while another function of the
+// class is still running.
 //
-// A build with EVFDD_REENTRANCY_CHECK checks this in each function that declares an OnStack object.
-// In any other build an OnStack object does nothing.
+// Only a build with EVFDD_REENTRANCY_CHECK makes this check, in each function that declares an
+// OnStack object. In any other build an OnStack object does nothing.
 #pragma once
 
 #ifdef EVFDD_REENTRANCY_CHECK

@@ -13,8 +13,8 @@ namespace {
 
 constexpr auto directory = "/proc/self/fd";
 
-// Since Linux 6.2 the kernel reports the number of open descriptors as the size of this directory.
-// proc(5)
+// Returns the size of /proc/self/fd, which is the number of open descriptors since Linux 6.2.
+// Returns nothing on an older kernel. proc(5)
 std::optional<std::int64_t> count_from_stat()
 {
     struct stat status{};

@@ -7,13 +7,13 @@ namespace evfd::daemon {
 
 class OpenDescriptors {
 public:
-    // Must be called before count(). `known` is the number of open descriptors that the caller has
-    // counted, in the same way as for the argument of count().
+    // Must be called before count(). `known` is the number of open descriptors that the caller
+    // knows of at present.
     void begin(std::int64_t known);
 
-    // Returns the number of open descriptors, as the kernel counts them. Linux before 6.2 does not
-    // count them: there the result is `known` plus the number of other descriptors that were open
-    // at begin().
+    // Returns the number of open descriptors of the process. Linux 6.2 and later report this
+    // number. On older kernels the result is an estimate: `known`, as for begin(), plus the number
+    // of other descriptors that were open at begin().
     std::int64_t count(std::int64_t known) const;
 
 private:

@@ -29,7 +29,8 @@ struct DeclaredOwner {
 };
 
 // An object that the configuration declares. The daemon creates the object at its start, as if a
-// client had requested it. The object is permanent, and an existing object of the name is accepted.
+// client had requested it. The object is permanent. If an object of the name exists already, the
+// daemon accepts it.
 template <class Request>
 struct Declared {
     Request request;
@@ -43,10 +44,11 @@ struct Config {
     // The mode of the socket file, which decides which users may connect.
     mode_t socket_mode = 0666;
     log::Level log_level = log::Level::info;
-    // How long the daemon keeps a session for its client after a restart.
+    // How long the daemon keeps a session after its own restart, until the client resumes the
+    // session.
     nanoseconds resume_grace = std::chrono::seconds{30};
     Limits limits = default_limits;
-    // The limits of single users, which replace those in `limits`.
+    // The limits of individual users, which replace those in `limits`.
     std::map<uid_t, std::map<Resource, std::int64_t>> user_limits;
     Policy policy;                     // The rules of all files, in the order of the files.
     std::vector<DeclaredEvent> events; // No name occurs twice in `events` and `timers` together.
@@ -70,9 +72,9 @@ struct ConfigError {
 
 enum class IfMissing { refuse, use_defaults };
 
-// Reads the file at `path`, then each *.json in conf.d beside it, in the order of their names. A
-// key in a later file overrides the key of an earlier file. The rules and declared objects of all
-// files are added together.
+// Reads the file at `path`, and after it each *.json in conf.d beside it, in the order of their
+// names. A key in a later file overrides the same key of an earlier file. The rules and the
+// declared objects of all files are kept.
 std::expected<Config, ConfigError> load_config(const std::string& path,
                                                IfMissing if_missing = IfMissing::refuse);
 // Returns the paths of the files that load_config() reads, in the order of reading.

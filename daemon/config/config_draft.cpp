@@ -37,7 +37,7 @@ protocol::Arm request_of(const TimerDeclaration& timer)
     return request;
 }
 
-// The reason why fields that are valid separately are invalid together.
+// The reason why several fields, each valid by itself, are invalid together.
 struct Conflict {
     std::string key; // The key at fault; empty if the whole object is at fault.
     std::string what;
@@ -50,7 +50,8 @@ std::optional<Conflict> check(const EventDeclaration&, const protocol::CreateEve
     return {};
 }
 
-// Explains an error of resolve_spec() with the keys of the configuration.
+// Explains why resolve_spec() refused the field named `field` of `request`. The explanation uses
+// the keys of the configuration.
 Conflict explain(const protocol::Arm& request, const std::string& field)
 {
     constexpr nanoseconds zero{0};
@@ -137,7 +138,7 @@ struct FileMerge {
     }
 
     // Returns true, and adds a warning, if this machine has no such user or group. `consequence`
-    // says what is ignored because of that, and what to do.
+    // ends the warning: it says what the daemon ignores for this reason, and what to do.
     template <PrincipalKind kind>
     bool is_unknown(const std::optional<Principal<kind>>& principal, std::string_view consequence)
     {
@@ -149,8 +150,8 @@ struct FileMerge {
         return true;
     }
 
-    // Checks each limit. The default of a limit is also its highest valid value, because evfdd is
-    // tested up to the default.
+    // Checks each limit, and returns all of them. The default of a limit is also its highest valid
+    // value, because evfdd is tested up to the default.
     const std::map<Resource, Located<std::int64_t>>& checked(const LimitSettings& limits)
     {
         for (const auto& [resource, limit] : limits.values)
@@ -203,8 +204,8 @@ struct FileMerge {
     }
 
     // Adds a declared object to `list`. A second declaration of a name is ignored if it equals the
-    // first, and is an error if it differs. An object with an unknown owner or group is not
-    // created, so that no other user gets the object.
+    // first, and is an error if it differs from the first. An object with an unknown owner or group
+    // is not created, because it would belong to another user.
     template <class Declared, class Object>
     void declare(const Declared& declaration, json::Value at, std::vector<Object>& list)
     {

@@ -11,7 +11,8 @@
 
 namespace evfd::daemon {
 
-// A configuration file that is being read. Makes an error that names a place in the file.
+// A configuration file that is being read. error() returns an error with the line and the key of a
+// value in this file.
 struct ConfigSource {
     const std::string& file;
     const json::Document& document;
@@ -23,9 +24,9 @@ struct ConfigSource {
 };
 
 struct ConfigDraft {
-    // Adds the settings of one file. Its values override those of earlier files. Its rules and
-    // objects are appended to those of earlier files. Also checks the conditions that depend on
-    // several fields or files, and returns the first error.
+    // Adds the settings of one file. The values of the file override those of earlier files. The
+    // rules and objects of the file are appended to those of earlier files. The function also
+    // checks the conditions that depend on several fields or files. Returns the first error.
     std::optional<ConfigError> add(const ConfigSource& source, const FileSettings& settings);
 
     struct Declaration {

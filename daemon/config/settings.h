@@ -1,5 +1,5 @@
 // The contents of a configuration file, as structs that the codec decodes. A declared object has
-// the fields of the request that creates it, except for the fields that only a client can give.
+// the fields of the request that creates it. Fields that only a client can give are left out.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -87,7 +87,8 @@ struct PolicySettings {
     }
 };
 
-// The user and the group of a declared object. By default they are those of the daemon.
+// The user and the group of a declared object. The default values are the user and the group of the
+// daemon.
 struct OwnerSettings {
     std::optional<User> owner;
     std::optional<Group> group;
@@ -111,7 +112,7 @@ struct EventDeclaration {
     }
 };
 
-// The times of a request to arm a timer, in the form in which people write them.
+// The times of a declared timer, in a form that is easy for people to write.
 struct TimeSettings {
     std::optional<Duration> every;
     std::optional<Duration> in;
@@ -126,7 +127,7 @@ struct TimeSettings {
 };
 
 struct TimerDeclaration {
-    protocol::Arm request; // The request without its times.
+    protocol::Arm request; // The request to arm the timer, without the times.
     TimeSettings times;
     OwnerSettings owner;
 

@@ -23,8 +23,8 @@ Connection::Connection(EventLoop& loop, FairScheduler& scheduler, Service& servi
 Connection::~Connection()
 {
     replies_.drop();
-    // The pending replies end before the session, so that no wait consumes tokens that the end of
-    // the session returns.
+    // The pending replies end before the session. If the session ended first, a wait could consume
+    // the tokens that the end of the session returns.
     replies_ = {};
     service_.end(session_);
 }
@@ -49,8 +49,8 @@ void Connection::wake()
 Next Connection::on_events(std::uint32_t events)
 {
     stream_.on_events(events);
-    // Calls that the peer sent before it hung up are still done. But a pending or unsent reply has
-    // no receiver any more, so the connection is closed.
+    // Calls that the peer sent before it hung up are still executed. But nobody can receive a
+    // pending or unsent reply, so a connection with such a reply is closed.
     if (stream_.peer_hung_up() && !replies_.must_finish() &&
         (replies_.is_pending() || stream_.is_blocked()))
         return Next::close;
@@ -71,7 +71,8 @@ Next Connection::read()
         return Next::keep;
     if (!service_.has_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
-    update_charges(); // Charges this call before another call of the user is read.
+    // Charges the user for the long call now, before another connection of the user reads a call.
+    update_charges();
     return Next::keep;
 }
 
@@ -84,20 +85,20 @@ Next Connection::serve()
     const TimeSlice slice{granted.time};
     scheduler_.begin_turn(slice.begin());
     const auto answered = answer_calls(calls_left, slice);
-    // Flushes even if the client is about to be disconnected: the calls before its invalid call get
-    // their replies.
+    // Flushes even if an invalid call is about to disconnect the client, because the calls before
+    // the invalid call get their replies.
     const auto flushed = flush();
     update_charges();
     scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    // on_events() has checked this before, but must_finish() can have changed since.
+    // Repeats the check of on_events(), because the result of must_finish() can have changed since.
     if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
     return rest();
 }
 
-// Answers calls while the budget lasts. The first call is answered even if the pending reply has
+// Answers calls while the budget lasts. Answers at least one call, even if the pending reply has
 // used up the time.
 Next Connection::answer_calls(std::int64_t& calls_left, const TimeSlice& slice)
 {
@@ -139,8 +140,8 @@ void Connection::advance_pending(const TimeSlice& slice)
     while (can_advance() && slice.left());
 }
 
-// A change is not reported before it is committed. While commits fail, a client that changed
-// nothing is answered nevertheless, so that it can find out what is wrong.
+// Sends the output. A change is reported only after it is committed. While commits fail, replies
+// that report no change are sent nevertheless, so that a client can find out what is wrong.
 Next Connection::flush()
 {
     retry_.reset();
@@ -152,7 +153,8 @@ Next Connection::flush()
     }
     const auto flushed =
         committed ? stream_.flush(*std::move(committed)) : stream_.flush_without_changes();
-    // The peer does not read any more, but the calls that it sent are still done.
+    // EPIPE means that the peer reads nothing more. The calls that the peer sent are still
+    // executed.
     if (!flushed && flushed.error().error == EPIPE) {
         replies_.drop();
         return replies_.is_pending() && !replies_.must_finish() ? Next::close : Next::keep;
@@ -168,7 +170,8 @@ Next Connection::flush()
     return Next::keep;
 }
 
-// Commits all changes. Returns nothing if there is no output, or if the commit failed.
+// Commits all staged changes. Returns nothing if the connection has no output, or if the commit
+// failed.
 std::optional<Committed> Connection::commit()
 {
     if (stream_.output().is_empty())
@@ -210,9 +213,12 @@ Next Connection::rest()
     if (!stream_.is_blocked()) {
         const bool has_work = replies_.is_pending() ? can_advance() : stream_.has_calls();
         if (has_work)
-            enqueue(); // The connection is served again after the others.
+            // The scheduler serves the connection again after the connections that are queued
+            // already.
+            enqueue();
         if (!has_work && !replies_.is_pending() && !stream_.input_is_open())
-            return Next::close; // The peer sends no more calls, and all of its calls are answered.
+            // The peer sends no more calls, and all calls that it sent are answered.
+            return Next::close;
     }
     if (const auto done = stream_.await(need()); !done)
         return disconnect(done.error().message());

@@ -36,15 +36,16 @@
 
 namespace evfd::daemon {
 
-// Says whether the owner of a connection must keep or close it, after the owner has called a
-// function of the connection.
+// The result of some functions of a connection. It says whether the connection's owner must keep
+// the connection or close it.
 enum class Next { keep, close };
 
 class Connection {
 public:
-    // `socket` and `descriptors`: see the constructor of Stream. `scratch` is used only while a
-    // function of this class runs, so connections can share it. The scheduler knows the connection
-    // by the id that the session has now, and causes serve() to be called.
+    // For `socket` and `descriptors`, see the constructor of Stream. Connections can share
+    // `scratch`, because they use it only while one of their functions runs. The scheduler
+    // identifies the connection by the id that `session` has now. When the connection's turn comes,
+    // the scheduler causes a call of serve().
     Connection(EventLoop& loop, FairScheduler& scheduler, Service& service, json::Document& scratch,
                UniqueFd socket, IncomingFds descriptors, Session session,
                ConnectionCharges charges);
@@ -58,14 +59,14 @@ public:
     [[nodiscard]] Next on_events(std::uint32_t events);
     [[nodiscard]] Next serve();
 
-    // Stops watching the socket and returns it. The caller closes it.
+    // Stops watching the socket and returns it. The caller must close the socket.
     UniqueFd release_socket() { return stream_.release_socket(); }
     // Returns whether the client can have sent descriptors.
     IncomingFds incoming_fds() const { return stream_.incoming_fds(); }
 
     uid_t uid() const { return session_.peer.uid; }
-    // Checks whether the client has read the descriptors that were sent to it, and updates the
-    // charges.
+    // Checks whether the client has read the descriptors that were sent to it, and updates what its
+    // user is charged for.
     void refresh_unread_fds();
 
 private:
@@ -81,8 +82,8 @@ private:
     void retry_later();
     Next rest();
     Stream::Need need() const;
-    // Returns whether the next call can be answered. While the user has too many unread bytes,
-    // calls are answered one at a time, with an error.
+    // Returns whether the next call can be answered now. While the user has too many unread bytes,
+    // each call gets an error, and the next call waits until that error is sent.
     bool accepts_calls() const
     {
         const auto& output = stream_.output();
@@ -97,20 +98,23 @@ private:
     }
     Next disconnect(std::string_view why) const;
 
-    // A copy of the session's first id, because Resume can replace the session and its id.
+    // A copy of the id that the session had first. A Resume call can replace the session and its
+    // id.
     const std::uint64_t id_;
     EventLoop& loop_;
     FairScheduler& scheduler_;
     Service& service_;
     json::Document& scratch_;
-    bool is_queued_ = false; // True if the connection was enqueued and was not served since.
+    bool is_queued_ = false; // True from enqueue() until the connection is served.
 
     Stream stream_;
     Session session_;
     ConnectionCharges charges_;
-    bool may_reply_ = true; // True if the clients of the user have read enough of their replies.
+    // False while the user's clients leave too many bytes of their replies unread.
+    bool may_reply_ = true;
     UnfinishedReplies replies_;
-    bool reports_changes_ = false; // True if the output or the pending reply can report changes.
+    // True if an unsent reply or the pending reply can report a change.
+    bool reports_changes_ = false;
     std::optional<EventLoop::Timeout> retry_;
     const nanoseconds accepted_ = now_on(Clock::boottime);
 };

@@ -2,12 +2,15 @@
 // connection is served.
 //
 // The wall time of a turn includes the time in which the kernel ran other processes, or had stopped
-// this one. A user does not pay for that time. But reading the CPU clock of a thread is a system
-// call, which takes about thirty times as long as reading the monotonic clock. So at the start of a
-// turn the meter reads the CPU clock at most once in each `max_total_time`. At the end of a turn it
-// reads the clock only if the turns since the last reading lasted for `max_total_time` in total.
-// Such a turn took at most the processor time since the last reading. The result is exact to about
-// `max_total_time`, and never less than the turn took.
+// this process. A user does not pay for that time. But reading the CPU clock of a thread is a
+// system call. It takes about thirty times as long as reading the monotonic clock. The meter
+// therefore reads the CPU clock rarely:
+//
+// - At the start of a turn, the meter reads the clock at most once in each `max_total_time`.
+// - At the end of a turn, the meter reads the clock only if the turns since the last reading lasted
+//   for `max_total_time` in total. The turn took at most the processor time since that reading.
+//
+// The result is exact to about `max_total_time`, and never less than the turn took.
 #pragma once
 
 #include "common/clock.h"
@@ -30,8 +33,8 @@ public:
     {
     }
 
-    // Must be called when a turn begins. The processor time that the thread used between turns
-    // belongs to no turn.
+    // Must be called when a turn begins. The processor time between two turns is charged to neither
+    // turn.
     void begin_turn(MonotonicTime now)
     {
         if (now - last_begin_ < max_total_time)
@@ -40,7 +43,8 @@ public:
         last_reading_ = read_clock_();
         since_reading_ = nanoseconds{0};
     }
-    // Returns the processor time of a turn that lasted for `wall_time`.
+    // Returns the processor time to charge for a turn that lasted for `wall_time`. The result is at
+    // most `wall_time`.
     nanoseconds cpu_time_of(nanoseconds wall_time)
     {
         since_reading_ += wall_time;
@@ -54,9 +58,9 @@ public:
 private:
     ReadClock read_clock_;
     nanoseconds last_reading_;
-    // The start of the last turn at whose start the CPU clock was read.
+    // The time when begin_turn() last read the CPU clock.
     MonotonicTime last_begin_{};
-    nanoseconds since_reading_{0}; // The wall time of the turns since the last reading.
+    nanoseconds since_reading_{0}; // The total wall time of the turns since the CPU clock was read.
 };
 
 } // namespace evfd::daemon

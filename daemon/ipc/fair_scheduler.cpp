@@ -80,8 +80,8 @@ void FairScheduler::schedule()
         loop_.defer([this] { serve_all(); });
 }
 
-// Puts a user into the queue. A user that had no work for a while gets credit for at most one
-// budget of time.
+// Puts a user into the queue. A user that had no work for a while is allowed to be behind the other
+// users by one budget of time, not by more.
 void FairScheduler::queue_user(uid_t account, User& user)
 {
     user.used_time = std::max<nanoseconds>(user.used_time, min_used_time_ - max_user_time);
@@ -113,8 +113,8 @@ void FairScheduler::serve_all()
         schedule();
 }
 
-// Serves connections of one user. A connection that is enqueued again during this call comes after
-// all connections that are queued now.
+// Serves queued connections of one user, each at most once. A connection that is enqueued again
+// during this call waits for a later call. Returns whether a connection was served.
 bool FairScheduler::serve(User& user, uid_t account)
 {
     const auto used_before = user.used_time;

@@ -35,7 +35,8 @@
 
 namespace evfd::daemon {
 
-// The part of a user's budget that is left in an iteration, or the part that was used.
+// A number of calls and an amount of time: what a user is still allowed to use in an iteration, or
+// what a user has used.
 struct Budget {
     std::int64_t calls;
     nanoseconds time;
@@ -47,24 +48,25 @@ class FairScheduler {
 public:
     using Serve = std::function<void(std::uint64_t connection)>;
 
-    // `serve` is called with the id of a connection when the connection is to be served.
+    // The scheduler calls `serve` with the id of each connection that is to be served.
     FairScheduler(EventLoop& loop, const Quota& quota, Serve serve);
-    // Not movable, because deferred tasks have its address.
+    // Not movable, because deferred tasks have the address of the scheduler.
     FairScheduler(const FairScheduler&) = delete;
     FairScheduler& operator=(const FairScheduler&) = delete;
 
-    // Enqueues a connection that has work. It is served in this iteration or in a later one.
+    // Enqueues a connection that has work. The connection is served in this iteration or in a later
+    // one.
     void enqueue(uid_t uid, std::uint64_t connection);
-    // Returns whether a connection of the user must be enqueued instead of being served at once:
-    // others are queued, or the total time or the user's budget is used up.
+    // Returns whether a connection of the user must wait in the queue. This is the case if users
+    // are queued already, or if the total time or the user's budget is used up.
     bool is_throttled(uid_t uid);
     Budget budget_for(uid_t uid);
     // Charges the user for the calls and the time that its connections used.
     void charge(uid_t uid, const Budget& spent);
     // Must be called when the turn of a connection begins.
     void begin_turn(MonotonicTime now) { meter_.begin_turn(now); }
-    // Charges the user for the processor time of a turn that lasted for `wall_time`. The total time
-    // of the iteration is charged for the whole `wall_time`, because timers and new clients had to
+    // Charges the user for the processor time of a turn that lasted for `wall_time`. Subtracts the
+    // whole `wall_time` from the total time of the iteration, because timers and new clients had to
     // wait for that long.
     void charge_turn(uid_t uid, std::int64_t calls, nanoseconds wall_time)
     {
@@ -74,20 +76,21 @@ public:
     }
 
 private:
-    // A number that no iteration has. It gives a new user a whole budget at first.
+    // An iteration number that never occurs. A user with this number gets a whole budget at the
+    // first use.
     static constexpr std::uint64_t never = ~std::uint64_t{0};
 
     struct User {
         std::uint64_t iteration = never; // The iteration of the loop to which the budget belongs.
         Budget budget{};
-        // The total time that the user has used. When a user returns after a pause, this is raised
-        // to almost the time of the other users.
+        // The total time that the user has used. When a user returns after a pause, the value is
+        // raised to almost the time of the other users.
         nanoseconds used_time{0};
         std::deque<std::uint64_t> waiting{}; // The ids of the connections to be served.
         // True while the account is in queue_ or its connections are being served.
         bool is_queued = false;
     };
-    // Orders accounts by their used time, then by their arrival.
+    // Orders the queue by used time and then by arrival. The last member is the account.
     using QueueKey = std::tuple<nanoseconds, std::uint64_t, uid_t>;
 
     User& user(uid_t account);
@@ -105,11 +108,13 @@ private:
     std::map<uid_t, User> users_; // The users that were served recently, by account.
     std::set<QueueKey> queue_; // The accounts with work, in the order in which they will be served.
     std::uint64_t last_arrival_ = 0; // The number of times that an account was put into queue_.
-    nanoseconds min_used_time_{0};   // The used time of the user that was served last.
+    // The highest used time of any user at the start of a turn. When a user returns after a pause,
+    // its used time is raised to almost this value.
+    nanoseconds min_used_time_{0};
     std::uint64_t total_iteration_ = never;
-    // The rest of the total time in the iteration total_iteration_.
+    // The part of the total time that is left in the iteration total_iteration_.
     nanoseconds total_time_left_{0};
-    std::uint64_t pruned_in_ = 0; // The last iteration in which users were forgotten.
+    std::uint64_t pruned_in_ = 0; // The last iteration in which prune_users() removed users.
     bool is_scheduled_ = false;   // True if serve_all() will run in this iteration or the next.
 };
 

@@ -33,8 +33,8 @@ void FdCloser::close(uid_t account, UniqueFd socket, Quota::Charge charge)
         advance();
 }
 
-// Reaps the children that have ended, and creates others. The first account to get a child is the
-// one after the account that got the last child.
+// Reaps the children that have ended, and creates new children. Accounts take turns: the search for
+// the next account begins after the account that got the last child.
 void FdCloser::advance()
 {
     timeout_.reset();
@@ -78,8 +78,8 @@ bool FdCloser::start_child(Account& account)
         return false;
     if (child == 0)
         wait_to_be_killed(parent);
-    // Closing cannot block here, because the child still has the sockets open. The last references
-    // end with the child.
+    // Closing the sockets cannot block here, because the child still has them open. The kernel
+    // closes the last references when the child is killed.
     account.sockets.clear();
     ::kill(child, SIGKILL);
     account.child = child;

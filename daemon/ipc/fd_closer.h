@@ -22,8 +22,8 @@ public:
     FdCloser(const FdCloser&) = delete;
     FdCloser& operator=(const FdCloser&) = delete;
 
-    // Closes `socket` by a child process, and releases `charge` afterwards. An account (see Quota)
-    // has at most one child at a time, which closes all sockets that are queued for the account
+    // Has a child process close `socket`, and releases `charge` afterwards. An account (see Quota)
+    // has at most one child at a time. A child closes all sockets that are queued for the account
     // when the child is created. One iteration of the loop creates only a few children.
     void close(uid_t account, UniqueFd socket, Quota::Charge charge);
 

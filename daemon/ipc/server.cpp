@@ -39,12 +39,12 @@ void Server::listen(UniqueFd socket)
 {
     if (!spare_fd_)
         spare_fd_ = open_null();
-    // A lack of a spare descriptor is an error only at the start: a running server can be without
-    // one for a while.
+    // The server does not start without a spare descriptor. When exit_if_idle() listens again, the
+    // server goes on even if no descriptor is free to spare.
     if (!spare_fd_ && !max_idle_time_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
-    // Makes the kernel refuse descriptors, because no call has any. Descriptors that arrive all the
-    // same, or that arrived before, are closed by FdCloser.
+    // Makes the kernel refuse the descriptors that clients send, because no call has any. If
+    // descriptors have arrived before or arrive nevertheless, FdCloser closes them.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
             log::debug({}, "the kernel cannot refuse descriptors from clients: {}",
@@ -112,11 +112,10 @@ bool Server::accept_one(const UniqueFd& listener)
     }
 }
 
-// Rejects a client for which no descriptor is left. A client that stays in the queue would keep the
-// listener readable. The server closes its spare descriptor to make room, and then rejects the
-// client with a reason. Returns whether another client can be waiting. The errno value does not say
-// whether there was a client: without a free descriptor, accept4(2) fails before it looks at the
-// queue.
+// Rejects a client for which no descriptor is left. To do so, the server closes its spare
+// descriptor. A client that is neither accepted nor rejected would keep the listener readable.
+// Returns whether another client can be waiting. The errno value does not say whether a client was
+// waiting at all: without a free descriptor, accept4(2) fails before it looks at the queue.
 bool Server::reject_without_descriptors(const UniqueFd& listener)
 {
     const Fault fault{"accept4(2)", errno};
@@ -198,9 +197,9 @@ IncomingFds Server::incoming_fds(const UniqueFd& socket) const
                                                               : IncomingFds::possible;
 }
 
-// Closes the socket directly if it contains no descriptor whose last close can block. FdCloser
-// closes any other socket. Until a socket is closed it counts as a connection of its user, whether
-// the client was admitted or not.
+// Closes a socket. FdCloser closes the socket if it can contain descriptors, because their close
+// can block. Until a socket is closed it counts as a connection of its user, even if the client was
+// not admitted.
 void Server::close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors)
 {
     if (descriptors == IncomingFds::none)
@@ -241,9 +240,10 @@ void Server::close(std::uint64_t id)
 }
 
 // Trims the heap later. After many connections have ended, the heap has holes between small objects
-// that stay, so it does not shrink by itself. 1,000 connections leave 2.4 MiB. malloc_trim(3) gives
-// back 2.2 MiB, or 1.6 MiB if the connections made 100 objects meanwhile. M_TRIM_THRESHOLD gives
-// back nothing, because it acts at the end of the heap alone. mallopt(3)
+// that stay, so the heap does not shrink by itself. After 1,000 connections 2.4 MiB are left.
+// malloc_trim(3) returns 2.2 MiB of these, or 1.6 MiB if the connections made 100 objects
+// meanwhile. M_TRIM_THRESHOLD returns nothing, because it acts only at the end of the heap.
+// mallopt(3)
 void Server::trim_heap_later()
 {
     if (++closed_since_trim_ < min_closed_connections_per_trim || trim_timeout_)

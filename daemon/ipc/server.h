@@ -38,16 +38,18 @@ public:
 
     // Accepts clients from `socket`, a listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);
-    // Admits the client that is connected by `socket`. The kernel identifies the client. If the
-    // kernel does not, the socket is closed.
+    // Admits the client that is connected by `socket`. Asks the kernel for the identity of the
+    // client. If the kernel does not know the identity, the socket is closed.
     void admit(UniqueFd socket);
-    // Admits a client whose identity is known. `descriptors`: see the constructor of Stream. If the
-    // service rejects the client, the client gets the reason and its socket is closed.
+    // Admits a client whose identity is known. For `descriptors`, see the constructor of Stream. If
+    // the service rejects the client, the client gets the reason and its socket is closed.
     Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
     std::size_t connections() const { return connections_.size(); }
-    // Stops the loop when there has been no connection and no object for `max_idle_time`. If a
-    // client connects at the last moment, the server serves the client and listens again: `reopen`
-    // returns a new listening socket. `reopen` is empty if the old socket outlives the daemon.
+    // Stops the loop when there has been no connection and no object for `max_idle_time`. Before
+    // that, the server shuts its listening sockets down. If a client had connected by then, the
+    // server goes on with a new listening socket, which `reopen` returns.
+    // `reopen` is empty if the listening socket outlives the daemon. Such a socket is not shut
+    // down.
     using Reopen = std::function<UniqueFd()>;
     void stop_when_idle(nanoseconds max_idle_time, Reopen reopen);
 
@@ -90,7 +92,8 @@ private:
     Reopen reopen_;
     std::optional<EventLoop::Timeout> idle_timeout_;
     int closed_since_trim_ = 0; // The number of connections that ended since the heap was trimmed.
-    std::optional<EventLoop::Timeout> trim_timeout_; // Set while the heap is to be trimmed.
+    // The time at which the heap is trimmed; empty if no trim is planned.
+    std::optional<EventLoop::Timeout> trim_timeout_;
 };
 
 } // namespace evfd::daemon

@@ -56,8 +56,9 @@ Result<void> Stream::await(Need need)
 std::uint32_t Stream::events_for(Need need) const
 {
     if (peer_hung_up() && need == Need::no_hangup)
-        return EPOLLET; // The kernel reports the hangup again when the mask changes.
-    // Waits only until the peer has read something. Each read of the peer gives one event.
+        // With EPOLLET, the kernel reports the hangup again only when the mask changes.
+        return EPOLLET;
+    // Waits until the peer reads something. Each read of the peer causes one event.
     if (is_blocked())
         return EPOLLOUT | EPOLLET;
     if (!input_is_open() || (has_unread_input_ && need != Need::input))
@@ -67,8 +68,9 @@ std::uint32_t Stream::events_for(Need need) const
 
 // The functions that read calls.
 
-// Reads bytes. If descriptors came with them, the function receives nothing and sets is_truncated:
-// the daemon would have to close received descriptors, and closing can sleep. See FdCloser.
+// Reads bytes. If descriptors came with the bytes, the function leaves everything in the socket and
+// sets is_truncated. The daemon would have to close received descriptors, and close(2) can sleep
+// (see FdCloser).
 Result<std::optional<Received>> Stream::receive_bytes(std::span<char> into) const
 {
     if (descriptors_ == IncomingFds::none)

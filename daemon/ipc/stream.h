@@ -36,25 +36,25 @@ public:
     enum class State {
         open,         // The peer can send and receive.
         input_closed, // The peer can receive, and sends no more.
-        hung_up,      // The peer can do nothing. Input that it sent before can be left.
-        closed,       // The peer can do nothing, and all of its input is read.
+        hung_up,      // The peer can neither send nor receive. Earlier input can be unread.
+        closed,       // The peer can neither send nor receive, and all input is read.
     };
     // The events that the owner of the stream waits for.
     enum class Need {
         input,     // The owner takes more calls.
-        no_input,  // The owner takes no call: it still has calls, or a reply is pending or unsent.
+        no_input,  // The owner takes no call: calls are left, or a reply is pending or unsent.
         no_hangup, // Like no_input, but the owner goes on even if the peer has hung up.
     };
 
     // `socket` is connected. With IncomingFds::possible, read() fails if the client sent
-    // descriptors, and the descriptors stay in the socket.
+    // descriptors. The descriptors stay in the socket.
     Stream(UniqueFd socket, IncomingFds descriptors);
     Stream(const Stream&) = delete;
     Stream& operator=(const Stream&) = delete;
 
     // Watches the socket from now on. `callback` must call on_events().
     Result<void> attach(EventLoop& loop, EventLoop::Callback callback);
-    // Stops watching the socket and returns it. The caller closes it.
+    // Stops watching the socket and returns it. The caller must close the socket.
     UniqueFd release_socket();
     const UniqueFd& socket() const { return socket_; }
     IncomingFds incoming_fds() const { return descriptors_; }
@@ -67,20 +67,21 @@ public:
     bool input_is_open() const { return state_ == State::open || state_ == State::hung_up; }
 
     bool has_unread_input() const { return has_unread_input_ && input_is_open(); }
-    // Reads the socket once. An error is the reason to disconnect the client.
+    // Reads the socket once. An error text is the reason why the client must be disconnected.
     std::expected<void, std::string> read();
     bool has_calls() const { return has_calls_; }
     // Returns the next call, or nothing if the call is incomplete. The result is valid until
-    // next_call() or read() is called again. An error is the reason to disconnect the client.
+    // next_call() or read() is called again. An error text is the reason why the client must be
+    // disconnected.
     std::expected<std::optional<std::string_view>, std::string> next_call();
-    // Returns whether the input is an incomplete call that is larger than a client is allowed to
-    // have without a charge.
+    // Returns whether the input is an incomplete call that is so long that the user is charged for
+    // it.
     bool is_long_call() const;
 
     OutputQueue& output() { return output_; }
     const OutputQueue& output() const { return output_; }
     // Sends as much output as the socket accepts; see OutputQueue. If the peer cannot receive any
-    // more, the output is dropped, and the error is EPIPE.
+    // more, the output is dropped, and the function fails with EPIPE.
     Result<OutputQueue::Flushed> flush(Committed committed);
     Result<OutputQueue::Flushed> flush_without_changes();
     // Returns whether output is left that could not be sent.

@@ -1,9 +1,9 @@
-// The unfinished replies of one connection. One is the pending reply of the call that is being
-// done. The others are written to the output, but the kernel has not accepted their last byte yet.
+// The unfinished replies of one connection. There are two kinds: the pending reply of the call that
+// is being done, and written replies whose last byte the kernel has not accepted yet.
 //
-// A reply is confirmed by on_sent() when the kernel has accepted its last byte. From then on the
-// effect of the call is final; for example, the tokens that a wait consumed are not returned any
-// more. If the connection ends before that, on_dropped() undoes the effect.
+// When the kernel has accepted the last byte of a reply, on_sent() confirms the reply. The effect
+// of the call is then final; for example, the tokens that a wait consumed are not returned any
+// more. If the connection ends before that moment, on_dropped() undoes the effect.
 #pragma once
 
 #include "daemon/service/output_queue.h"
@@ -22,7 +22,7 @@ public:
     bool is_pending() const { return pending_ != nullptr; }
     // Returns whether the pending reply must be brought to its end even if the peer has hung up.
     bool must_finish() const { return pending_ && pending_->must_finish(); }
-    // Reports that the pending reply can have something to write.
+    // Marks the pending reply as ready, because it can have something to write.
     void wake() { is_ready_ = true; }
     bool is_ready() const { return pending_ && is_ready_; }
     // Writes at most one reply to `output`.
@@ -31,8 +31,8 @@ public:
     // Confirms the replies whose last byte is sent. `bytes_sent` is the value of
     // OutputQueue::bytes_sent().
     void confirm(std::uint64_t bytes_sent);
-    // Drops all replies, because no reply reaches the client any more. The pending reply stays
-    // pending, because it is possible that it must finish.
+    // Drops all replies, because the client cannot receive any of them. The pending reply is not
+    // destroyed, because it can have work that must be finished.
     void drop();
 
 private:

@@ -1,8 +1,8 @@
-// Authorization: decides whether a caller may use an object, and returns the refusal if not.
+// Authorization: decides whether a caller may use an object. If not, returns the refusal.
 //
 // A decision depends on the administrator's policy and on the object's permissions: see
 // daemon/access/policy.h. The find functions look up the object that a call names, and check the
-// access to it.
+// caller's access to that object.
 #pragma once
 
 #include "common/name.h"
@@ -18,8 +18,8 @@ namespace evfd::daemon {
 
 using protocol::Item;
 
-// Whether the administrator's policy is enforced. `skip` is for objects that the configuration
-// declares, to which the policy does not apply.
+// Says whether the administrator's policy is enforced. `skip`: the configuration declares the
+// object, so the policy does not apply to the object.
 enum class PolicyCheck : std::uint8_t { enforce, skip };
 
 class Authorization {
@@ -43,8 +43,8 @@ public:
     Outcome<void> check(const Peer& peer, const Name& name, const Object* object,
                         Permission permission,
                         PolicyCheck policy_check = PolicyCheck::enforce) const;
-    // Returns the refusal if the peer may not consume tokens of the auto event or semaphore. A peer
-    // that has the permission to wait needs the permission to set as well.
+    // Returns the refusal if the peer may not consume tokens of the auto event or semaphore. Checks
+    // only the permission to set, which a consumer needs in addition to the permission to wait.
     Outcome<void> check_consuming(const Peer& peer, const Name& name, const Object* object) const;
 
     // Returns the object of this name. Refuses a name that does not exist, and a peer that lacks
@@ -52,11 +52,13 @@ public:
     Outcome<Object*> find(const Peer& peer, const Name& name, Permission permission,
                           PolicyCheck policy_check = PolicyCheck::enforce);
     // Returns the object that the item names. Refuses a name that does not exist, a peer that lacks
-    // the permission, and an object that has another id than the item.
+    // the permission, and an object whose id differs from the id in the item.
     Outcome<Object*> find(const Peer& peer, const Item& item, Permission permission);
-    // Returns the event that the item names, for a peer that may set the event. Refuses a timer.
+    // Returns the event that the item names. Refuses a timer, and a peer without the permission to
+    // set the event.
     Outcome<Object*> find_event(const Peer& peer, const Item& item);
-    // Returns the timer that the item names, for a peer that may set the timer. Refuses an event.
+    // Returns the timer that the item names. Refuses an event, and a peer without the permission to
+    // set the timer.
     Outcome<Timer*> find_timer(const Peer& peer, const Item& item);
 
 private:
@@ -64,7 +66,7 @@ private:
     Policy policy_;
 };
 
-// Refuses the object if the item has an id and the object has another id.
+// Returns a refusal if the item has an id that differs from the object's id.
 Outcome<void> check_id(const Item& item, const Object& object);
 
 } // namespace evfd::daemon

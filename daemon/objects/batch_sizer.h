@@ -1,7 +1,7 @@
 // BatchSizer: chooses how many increments fit into one time slice. The cost of one increment
-// depends on the holders of the eventfd: the kernel wakes every process that watches the eventfd,
-// possibly thousands, and cannot be interrupted while it does so. The first batch is therefore one
-// increment; each later batch is sized by the measured cost of the batch before it.
+// depends on the clients that have the eventfd. The kernel wakes every process that watches the
+// eventfd, possibly thousands, and cannot be interrupted meanwhile. The first batch is therefore
+// one increment; each later batch is sized by the measured cost of the batch before it.
 #pragma once
 
 #include "common/clock.h"

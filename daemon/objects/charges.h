@@ -1,4 +1,5 @@
-// Charges: charges a caller for the objects and descriptors that it gets, or returns the refusal.
+// Charges: charges a caller for the objects and descriptors that the caller gets, or returns the
+// refusal.
 #pragma once
 
 #include "common/socket.h"
@@ -20,10 +21,11 @@ public:
     Charges(Quota& quota, SharedPool& descriptors) : quota_{quota}, descriptors_{descriptors} {}
 
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
-    // Charges a descriptor. `resource` says what the descriptor is for, and a refusal names it.
+    // Charges a descriptor. `resource` says what the descriptor is for. A refusal names this
+    // resource.
     Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
     Outcome<PrivateDescriptor> charge_private_descriptor(const Peer& peer);
-    // Charges a place among the subscribers of the pulse.
+    // Charges a place for one more subscriber of the pulse: see Pulse::take_place().
     Outcome<SharedPool::Charge> charge_place(const Peer& peer, Pulse& pulse);
 
 private:

@@ -1,6 +1,6 @@
-// Cooldowns: throttles the timers of each user. If the timers of a user overran their time slice,
-// they pause for as long as their work took, so all other users together get at least half of the
-// event loop's time.
+// Cooldowns: throttles the timers of each user. If the work for a user's timers took longer than
+// one time slice, the timers pause for as long as the work took. All other users together thus get
+// at least half of the event loop's time.
 #pragma once
 
 #include "common/clock.h"
@@ -26,8 +26,8 @@ public:
             until_.erase(entry);
         return time_left;
     }
-    // Charges the user for work that took `time`. If that is more than a time slice, the timers of
-    // the user pause for `time`.
+    // Charges the user for work that took `time`. If `time` is longer than one time slice, the
+    // timers of the user pause for `time`.
     void charge(uid_t uid, nanoseconds time)
     {
         if (time > time_slice)

@@ -59,7 +59,7 @@ bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const
 
 void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
 {
-    // Makes program() do nothing until all tasks that are due have run.
+    // Makes program() do nothing until run_due() has returned.
     queue.is_running = true;
     if (read_timerfd(queue)) {
         on_clock_set_();
@@ -79,7 +79,7 @@ bool DeadlineQueue::check_wall_clock()
     for (const auto& queue : queues_) {
         if (!queue || queue->entries.empty() || !is_wall_clock(queue->clock))
             continue;
-        // The timerfd must be programmed again, because the read below can consume an expiration.
+        // The timerfd must be programmed again, because read_timerfd() can consume an expiration.
         queue->is_stale = true;
         was_set |= read_timerfd(*queue);
         program(*queue);
@@ -87,8 +87,8 @@ bool DeadlineQueue::check_wall_clock()
     return was_set;
 }
 
-// Reads the timerfd. Returns whether the wall clock was set, which only a read of the timerfd
-// shows.
+// Reads the timerfd. Returns whether the wall clock was set: the read fails with ECANCELED in this
+// case.
 bool DeadlineQueue::read_timerfd(ClockQueue& queue)
 {
     const auto taken = take_expirations(queue.timerfd);
@@ -124,7 +124,7 @@ void DeadlineQueue::run_due(ClockQueue& queue)
 
 void DeadlineQueue::program(ClockQueue& queue)
 {
-    // A time of 0 would disarm the timerfd.
+    // The time is at least 1 ns, because a time of 0 would disarm the timerfd.
     const auto earliest = queue.entries.empty()
                               ? std::optional<nanoseconds>{}
                               : std::max(queue.entries.begin()->first, nanoseconds{1});
@@ -141,8 +141,8 @@ void DeadlineQueue::program(ClockQueue& queue)
         log_.error({}, "cannot program a timerfd: {}", done.error().message());
         return;
     }
-    // ECANCELED has reported the change of the wall clock, so no read of the timerfd reports it
-    // again.
+    // With ECANCELED, set() has reported that the wall clock was set. No read of the timerfd
+    // reports this change again, so a deferred task reports the change.
     clock_was_set_ = true;
     loop_.defer([this] { report_clock_set(); });
 }

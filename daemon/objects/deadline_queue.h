@@ -3,15 +3,15 @@
 // Each clock that is in use has one queue and one timerfd. The timerfd is programmed for the
 // earliest deadline of its queue and disarmed while the queue is empty, so an idle daemon is never
 // woken. When the timerfd expires, the queue runs the tasks that are due, for at most
-// max_due_tasks_time; the rest follows in the next iteration of the loop. The task of a deadline
-// runs once. The owner of a deadline holds a Deadline object, and cancels the deadline by
-// destroying that object.
+// max_due_tasks_time. The due tasks that are left run in the next iteration of the loop. The task
+// of a deadline runs once. The owner of a deadline holds a Deadline object, and cancels the
+// deadline by destroying that object.
 //
 // The timerfds of the wall clock are armed with TFD_TIMER_CANCEL_ON_SET. The queue thereby also
 // detects that somebody set the wall clock, and reports it once through `on_clock_set`.
 //
 // Invariants: a clock is prepared before the first deadline is added on it. A timerfd is programmed
-// once, after the tasks have run, however many deadlines they add and remove.
+// once, after the tasks have run, however many deadlines the tasks add and remove.
 #pragma once
 
 #include "common/clock.h"
@@ -40,17 +40,18 @@ public:
 
     // `deliver` is called after each task, and after `on_clock_set`. `charge` is called after each
     // task, with the time that the task and its delivery took. `on_clock_set` is called when the
-    // wall clock was set, which is noticed only while deadlines exist on the wall clock.
+    // wall clock was set. The queue notices this only while deadlines exist on the wall clock.
     DeadlineQueue(EventLoop& loop, Task deliver, Charge charge, Task on_clock_set);
     // Not copyable: the watches hold the address of this object.
     DeadlineQueue(const DeadlineQueue&) = delete;
     DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
-    // Creates the queue of a clock. Must be called before the first deadline on that clock. EPERM:
-    // an alarm clock requires CAP_WAKE_ALARM.
+    // Creates the queue of a clock. Must be called before the first deadline on that clock. Fails
+    // with EPERM for an alarm clock if the daemon lacks CAP_WAKE_ALARM.
     Result<void> prepare(Clock clock);
 
-    // A task that is queued while the Deadline lives. The task runs at most once.
+    // A task that stays queued until it runs or until the Deadline is destroyed. The task runs at
+    // most once.
     class Deadline {
     public:
         Deadline(Deadline&&) noexcept = default;
@@ -65,12 +66,12 @@ public:
         std::unique_ptr<Entry> entry_;
     };
     bool has(Clock clock) const { return queues_[static_cast<std::size_t>(clock)] != nullptr; }
-    // Queues a task for the time `when`, which is measured from the zero of the clock. The clock
-    // must have been prepared.
+    // Queues a task that is due when the clock reads `when`. The clock must have been prepared.
+    // `payer` is the user who is charged for the time of the task.
     Deadline add(Clock clock, nanoseconds when, uid_t payer, Task task);
 
-    // Returns whether the wall clock was set since such a change was last reported. `on_clock_set`
-    // is not called for a change that this function reports.
+    // Returns whether the wall clock was set and this change is not reported yet. `on_clock_set` is
+    // not called for a change that this function reports.
     bool check_wall_clock();
 
 private:
@@ -82,7 +83,8 @@ private:
         EventLoop::Watch watch; // Declared after timerfd, so that the watch is destroyed first.
         Entries entries = {};
         std::optional<nanoseconds> programmed_for = {};
-        // The timerfd must be programmed again, even if programmed_for is the earliest deadline.
+        // True if the timerfd must be programmed again, even though programmed_for is already the
+        // earliest deadline.
         bool is_stale = false;
         bool is_running = false;
     };
@@ -91,7 +93,7 @@ private:
         ClockQueue& queue;
         uid_t payer;
         Task task;
-        // The place in the queue; empty once the task has run.
+        // The place of the task in the queue; empty from the start of the task on.
         std::optional<Entries::iterator> position;
     };
 
@@ -106,9 +108,9 @@ private:
     Task deliver_;
     Charge charge_;
     Task on_clock_set_;
-    // The wall clock was set, but on_clock_set_ was not called for this change yet.
+    // True if the wall clock was set and on_clock_set_ was not called for this change yet.
     bool clock_was_set_ = false;
-    // The queues by clock; null until the clock is prepared.
+    // The queue of each clock; null until prepare() creates the queue.
     std::array<std::unique_ptr<ClockQueue>, enum_names(Clock{}).size()> queues_;
 };
 

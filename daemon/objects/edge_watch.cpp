@@ -11,11 +11,13 @@ bool covers(EdgeMask reported, EdgeMask wanted)
     return wanted == EdgeMask::readable || reported == EdgeMask::any;
 }
 
-// Returns the epoll events for a mask. Every write by any process produces an edge. The watch is
-// edge-triggered, so nothing has to be read. To observe all edges, EPOLLOUT is needed too. Without
-// EPOLLOUT, a set that is cleared at once would not be reported: epoll checks the eventfd again,
-// and finds it writable but not readable. With EPOLLOUT, a read produces an edge as well, and so
-// does the beginning of the watch.
+// Returns the epoll events for a mask. The watch is edge-triggered: every write by any process
+// produces an edge, and the daemon need not read the eventfd.
+//
+// To observe all edges, the mask has EPOLLOUT in addition to EPOLLIN. Without EPOLLOUT, a set that
+// is cleared at once would not be reported: when epoll checks the eventfd again, the eventfd is
+// writable but not readable. With EPOLLOUT, a read produces an edge as well, and so does the
+// beginning of the watch.
 std::uint32_t epoll_events(EdgeMask mask)
 {
     return EPOLLET | EPOLLIN | (mask == EdgeMask::any ? EPOLLOUT : 0u);
@@ -47,8 +49,8 @@ Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask 
     if (auto* armed = std::get_if<Armed>(&state_)) {
         if (covers(armed->mask, mask))
             return {};
-        // The edge that the change of the mask produces is not skipped: it can also stand for an
-        // earlier edge that the watch for readable edges has not reported yet.
+        // The change of the mask produces an edge. This edge is not skipped, because it can also
+        // stand for an earlier edge that the watch for readable edges has not reported yet.
         if (const auto changed = armed->watch.change(epoll_events(mask)); !changed) {
             if (was_idle)
                 release();

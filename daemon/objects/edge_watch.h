@@ -36,7 +36,8 @@ public:
     // not be in the epoll set.
     void arm_locally() { state_ = Local{}; }
     // Adds the eventfd to the epoll set, which from now on calls `callback` at least for the edges
-    // of the mask. On failure the watch is unchanged. ENOMEM, ENOSPC: see epoll_ctl(2).
+    // of the mask. On failure the watch is unchanged. Fails with ENOMEM or ENOSPC as epoll_ctl(2)
+    // does.
     Result<void> arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,
                      EventLoop::Callback callback);
     void release();
@@ -52,8 +53,8 @@ private:
     struct Armed {
         EventLoop::Watch watch;
         EdgeMask mask;
-        // The next edge is ignored: a watch for all edges begins with an edge that stands for no
-        // write or read.
+        // True if the next edge must be ignored. A watch for all edges begins with an edge that no
+        // write or read has caused.
         bool skips_first;
     };
     struct Idle {

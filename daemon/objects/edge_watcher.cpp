@@ -24,7 +24,8 @@ Result<void> EdgeWatcher::watch(const Name& name, Object& object, EdgeWatch& wat
 void EdgeWatcher::signal(const Name& name, Object& object)
 {
     if (signalled_.empty())
-        // The deferred call finds no edges if another call has delivered them before.
+        // If another call delivers the edges before, the deferred call finds no edges, which is
+        // harmless.
         loop_.defer([this] { deliver_(); });
     signalled_.push_back({&name, &object, {}});
 }
@@ -44,8 +45,8 @@ std::vector<EdgeWatcher::Edge> EdgeWatcher::collect(std::size_t max_watched)
     return collected;
 }
 
-// Each poll returns a batch of edges, the longest waiting first. The number of polls is limited,
-// because busy writers can produce edges indefinitely.
+// Each poll returns a batch of edges, those that have waited longest first. The number of polls is
+// limited, because busy writers can produce edges indefinitely.
 void EdgeWatcher::poll(std::size_t max_watched)
 {
     constexpr auto batch = EventLoop::batch;

@@ -1,12 +1,12 @@
 // EdgeWatcher: collects the edges of watched eventfds.
 //
-// A watched eventfd is in epoll_, an epoll set that contains nothing else, in edge-triggered mode:
-// each write produces an edge, and nothing needs to be read. collect() takes all pending edges. The
-// main loop watches epoll_ as a whole, at a bounded rate (min_edge_interval), because a busy writer
-// must not keep the daemon busy.
+// The epoll set epoll_ contains only the watched eventfds, in edge-triggered mode. Each write to an
+// eventfd produces an edge, and the daemon need not read the eventfd. collect() takes all pending
+// edges. The main loop watches epoll_ as a whole, at a bounded rate (min_edge_interval), because a
+// busy writer must not keep the daemon busy.
 //
-// An event needs no place in the epoll set while no client has its eventfd: only the daemon can set
-// it, and signal() records the edge.
+// While no client has the eventfd of an event, the eventfd need not be in the epoll set. Only the
+// daemon can set such an event, and signal() records the edge.
 //
 // The watcher does not know what an edge means. The event loop calls the Deliver function, and no
 // function of the watcher does, so the Deliver function is allowed to call collect().
@@ -45,14 +45,14 @@ public:
     EdgeWatcher(const EdgeWatcher&) = delete;
     EdgeWatcher& operator=(const EdgeWatcher&) = delete;
 
-    // Adds the eventfd of the object, whose EdgeWatch is `watch`, to the epoll set. ENOMEM, ENOSPC:
-    // see epoll_ctl(2).
+    // Adds the eventfd of the object, whose EdgeWatch is `watch`, to the epoll set. Fails with
+    // ENOMEM or ENOSPC as epoll_ctl(2) does.
     Result<void> watch(const Name& name, Object& object, EdgeWatch& watch, const UniqueFd& eventfd,
                        EdgeMask mask);
     // Records an edge of an object whose eventfd is not in the epoll set. The edge is delivered
     // before this iteration of the event loop ends.
     void signal(const Name& name, Object& object);
-    // Drops the recorded edges of an object that is deleted.
+    // Drops the recorded edges of the object, which is about to be deleted.
     void forget(const Object& object);
     // Returns the pending edges and forgets them. The edges that signal() recorded come first.
     // `max_watched` is an upper bound for the number of eventfds in the epoll set.
@@ -70,7 +70,8 @@ private:
     std::vector<Edge> polled_;    // The edges that epoll_ has reported during this collect().
     // An epoll set that contains only eventfds, so that edges can be collected at any time.
     EventLoop epoll_;
-    std::optional<EventLoop::Watch> watch_; // The watch of epoll_ by loop_; empty while throttled.
+    // The watch with which loop_ observes epoll_; empty while the watcher is throttled.
+    std::optional<EventLoop::Watch> watch_;
     MonotonicTime last_delivery_{};
     // The timeout that calls enable() after throttle().
     std::optional<EventLoop::Timeout> throttle_;

@@ -19,7 +19,8 @@ Result<void> Event::set(std::int64_t tokens, const EventfdIncrementer& increment
         if (added || added.error().error != EAGAIN)
             return added;
     }
-    return incrementer.add(fd(), tokens); // Fills the counter if it has no room for all tokens.
+    // If the counter has no room for all tokens, this call fills the counter.
+    return incrementer.add(fd(), tokens);
 }
 
 void Event::append_targets(std::int64_t tokens, std::vector<int>& targets) const

@@ -1,4 +1,4 @@
-// EventWatches: the watches of events, and the edges that they report.
+// EventWatches: watches events, and reports the edges of the watched events.
 //
 // An EdgeWatcher collects the edges of watched events; collect() appends them to the changes of the
 // object table.
@@ -18,15 +18,15 @@ namespace evfd::daemon {
 
 class EventWatches {
 public:
-    // `deliver` is called when there are edges. The event loop calls it, never a function of this
-    // class.
+    // The event loop calls `deliver` when edges are pending. No function of this class calls
+    // `deliver`.
     EventWatches(EventLoop& loop, ObjectTable& objects, EdgeWatcher::Deliver deliver)
         : objects_{objects}, edges_{loop, std::move(deliver)}
     {
     }
 
     // Watches the event until its watch is released. Edges from before the call can be reported as
-    // well. EMFILE, ENOMEM, ENOSPC: see epoll_ctl(2).
+    // well. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does.
     Result<void> watch(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
     // Prepares the watch of an event whose eventfd a client is about to get: moves a local watch
     // (see EdgeWatch) to the epoll set, because from now on clients can set the event.
@@ -35,9 +35,9 @@ public:
     void collect();
     // Records the edges of events that the daemon itself sets.
     void signal(const Increments& increments);
-    // Drops the recorded edges of an object that is deleted.
+    // Drops the recorded edges of the object, which is about to be deleted.
     void forget(const Object& object) { edges_.forget(object); }
-    // Logs this misuse of the object, unless it was logged already.
+    // Logs the misuse, but each kind of misuse only once for each object.
     void warn_once(const Name& name, Object& object, Misuse misuse);
 
 private:

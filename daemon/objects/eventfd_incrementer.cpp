@@ -16,8 +16,8 @@ namespace {
 
 char discard_byte; // Receives the zero bytes of increments that need no record.
 
-// Opens a file from which zero bytes can be read. Without /dev/zero, as in a small chroot, that is
-// a memfd with a hole, from which a read takes a quarter longer.
+// Opens a file from which zero bytes can be read. Without /dev/zero, as in a small chroot, the
+// function uses a memfd with a hole. A read from this memfd takes a quarter longer.
 Result<UniqueFd> open_zeros()
 {
     UniqueFd zeros{::open("/dev/zero", O_RDONLY | O_CLOEXEC)};
@@ -62,7 +62,8 @@ Result<void> EventfdIncrementer::submit(std::span<iocb*> operations) const
         const auto submitted = context_->aio.submit(operations);
         if (!submitted)
             return std::unexpected(submitted.error());
-        // All operations have completed already.
+        // All submitted operations have completed already, so their completions can be discarded
+        // now.
         if (const auto discarded = context_->aio.discard_completions(); !discarded)
             return discarded;
         operations = operations.subspan(*submitted);

@@ -1,9 +1,10 @@
 // EventfdIncrementer: increments eventfds that clients hold. A write(2) could block the daemon: a
-// holder can switch O_NONBLOCK off for the shared open file and fill the counter. A kernel AIO
-// operation that names an eventfd for its completion (IOCB_FLAG_RESFD) makes the kernel add 1 to
-// that eventfd, and that never blocks. A full counter stays full. The operation that the
-// incrementer submits reads a zero byte of /dev/zero, which completes at once. The byte is written
-// to the progress page and so records that the increment was made. See io_submit(2).
+// client can switch O_NONBLOCK off for the shared open file and fill the counter. The incrementer
+// therefore uses kernel AIO. An AIO operation can name an eventfd for its completion
+// (IOCB_FLAG_RESFD). The kernel adds 1 to this eventfd and never blocks. A full counter stays full.
+// The operation that the incrementer submits reads a zero byte of /dev/zero, which completes at
+// once. The kernel writes the byte to the progress page, which thus records that the increment was
+// made. See io_submit(2).
 #pragma once
 
 #include "common/aio.h"
@@ -19,17 +20,17 @@
 namespace evfd::daemon {
 
 // Copies of an incrementer share one AIO context, because the kernel takes tens of milliseconds to
-// destroy one.
+// destroy a context.
 class EventfdIncrementer {
 public:
     // Creates an incrementer. Allocates the AIO context here and not with the first increment,
-    // because other processes can use up all AIO contexts. EAGAIN: the limit fs.aio-max-nr is
-    // reached.
+    // because other processes can use up all AIO contexts. Fails with EAGAIN if the limit
+    // fs.aio-max-nr is reached.
     static Result<EventfdIncrementer> create();
 
-    // Adds 1 to each eventfd; an eventfd that is listed n times gets n. With each increment the
-    // kernel writes a zero over its completion byte. `completion_bytes` is empty or has one byte
-    // for each eventfd.
+    // Adds 1 to each eventfd; an eventfd that is listed n times gets n. `completion_bytes` is empty
+    // or has one byte for each eventfd in the list. When the kernel makes an increment, it also
+    // sets the byte of that increment to 0.
     Result<void> add(std::span<const int> eventfds, std::span<char> completion_bytes = {}) const;
     Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 

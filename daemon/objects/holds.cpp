@@ -35,8 +35,6 @@ bool is_held_by(const Holds::Hold& hold, ProcessWatcher::Id process)
 
 } // namespace
 
-// The following functions begin a hold.
-
 void Holds::record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                          TakenTokens& taken)
 {
@@ -55,8 +53,8 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
               .session = request.process ? 0 : session.id};
     if (!request.process)
         session.held.push_back(request.hold);
-    // If the process has ended, and another process used its connection, nobody would hold the
-    // tokens.
+    // The tokens return at once if the process has ended, because nobody would hold them. Another
+    // process can still use the connection of the ended process.
     else if (request.process->has_ended())
         return tokens_.return_tokens(std::array{std::move(hold.taken)});
     else
@@ -76,8 +74,6 @@ void Holds::restore(const Token& id, Hold hold)
 {
     add(id, std::move(hold));
 }
-
-// The following functions work on a hold while it lasts.
 
 bool Holds::exists(const Token& id, uid_t uid) const
 {
@@ -99,8 +95,8 @@ Outcome<void> Holds::join(const Token& id, ProcessWatcher::Ref process)
     return {};
 }
 
-// Records the hold with its present holders. After the end of a session or a process, the record
-// can still name it as a holder. Recovery does not find that holder and ignores it.
+// Records the hold with its present holders. The record is not updated when a holder ends. Recovery
+// ignores a recorded holder that it does not find.
 void Holds::persist(const Token& id, Hold& hold)
 {
     std::vector<ProcessWatcher::Id> processes;
@@ -117,8 +113,6 @@ bool Holds::is_holder(const Token& id, const Session& session,
     return found != holds_.end() && (found->second.session == session.id ||
                                      (process && is_held_by(found->second, *process)));
 }
-
-// The following functions end a hold.
 
 TakenTokens Holds::extract(HoldMap::iterator hold)
 {
@@ -140,7 +134,7 @@ std::int64_t Holds::count_tokens(Session& session) const
     std::erase_if(session.held, [&](const Token& id) {
         const auto found = holds_.find(id);
         sum += found == holds_.end() ? 0 : token_count(found->second.taken);
-        return found == holds_.end(); // Another holder has released a hold that is not found.
+        return found == holds_.end(); // Another holder has released the hold if it is not found.
     });
     return sum;
 }

@@ -1,17 +1,19 @@
-// Holds: keeps the tokens that waits consumed in order to hold them.
+// Holds: keeps the tokens that waits have consumed for a hold.
 //
-// A hold is a set of consumed tokens with one or more holders: any number of processes, and at most
-// one session, that of the wait which consumed the tokens. A process becomes a holder by waiting
-// for the tokens, or later by join(). The tokens return to their events once: when a holder
-// releases the hold, or when the last holder has ended. A process is known by its pidfd alone (see
-// ProcessWatcher), so a hold survives the connections of its holders and a restart of the daemon.
+// A hold is a set of consumed tokens with one or more holders. Any number of processes can be
+// holders. At most one session is a holder: the session of the wait that consumed the tokens. A
+// process becomes a holder by waiting for the tokens, or later by join(). The tokens return to
+// their events exactly once: when a holder releases the hold, or when the last holder has ended. A
+// process is known by its pidfd alone (see ProcessWatcher), so a hold survives the connections of
+// its holders and a restart of the daemon.
 //
 // Before the waiter gets its reply, record_taken() records the tokens together with their future
 // holders. A crash at any point then leaves either tokens that are returned or a hold that recovery
 // restores.
 //
-// Invariants: each token is in one hold. by_process_ lists exactly the process holders of all
-// holds. The charge of a hold is one for each token and one for each holder but the first.
+// Invariants: each held token is in exactly one hold. by_process_ lists exactly the process holders
+// of all holds. The charge of a hold is one unit for each token and one unit for each holder except
+// the first.
 #pragma once
 
 #include "daemon/access/quota.h"
@@ -30,10 +32,10 @@
 
 namespace evfd::daemon {
 
-// The hold that a wait asks for: its token and its holder.
+// The hold that a wait asks for: the random token that names the hold, and the future holder.
 struct HoldRequest {
     Token hold;
-    // Empty if the session of the wait is the holder.
+    // The process that becomes the holder. Empty if the session of the wait becomes the holder.
     std::optional<ProcessWatcher::Ref> process = {};
 };
 
@@ -43,7 +45,7 @@ public:
         uid_t uid; // The user whose processes may join the hold.
         TakenTokens taken;
         Quota::Charge charge;
-        std::uint64_t session = 0; // The session of the wait if the session is a holder, else 0.
+        std::uint64_t session = 0; // The id of the session that is a holder; 0 if no session is.
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 
@@ -58,7 +60,7 @@ public:
     // the record is committed.
     void record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                       TakenTokens& taken);
-    // Begins the hold, once the waiter has received its reply.
+    // Begins the hold. Called when the waiter has received the reply.
     void begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge);
     void restore(const Token& id, Hold hold);
 
@@ -73,11 +75,12 @@ public:
 
     // Returns the number of tokens that the session holds.
     std::int64_t count_tokens(Session& session) const;
-    // Ends the session's part in its holds. Returns the tokens that nobody holds any more; the
-    // caller must return these tokens to their events.
+    // Removes the session from the holders of all holds. The result has the tokens that nobody
+    // holds any more. The caller must return these tokens to their events.
     std::vector<TakenTokens> end(Session& session);
-    // Ends the process's part in its holds and returns the tokens that nobody holds any more to
-    // their events, a limited number in each iteration of the event loop.
+    // Removes the process from the holders of all holds, and returns the tokens that nobody holds
+    // any more to their events. Handles a limited number of tokens in each iteration of the event
+    // loop.
     void end(ProcessWatcher::Id process);
 
 private:

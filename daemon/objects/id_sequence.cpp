@@ -14,8 +14,9 @@ namespace {
 constexpr std::uint64_t ids_per_record = 4'096;
 
 // Returns an id that no earlier daemon has assigned, for the case that no record shows which ids
-// were assigned. The id is the number of microseconds since 1970. No daemon assigns a million ids a
-// second for long, and the wall clock is assumed not to go back.
+// were assigned. The id is the number of microseconds since 1970. All earlier ids are smaller,
+// because no daemon assigns a million ids a second for long. The wall clock is assumed not to go
+// back.
 std::uint64_t first_id_without_record()
 {
     using std::chrono::microseconds;
@@ -32,10 +33,10 @@ std::uint64_t IdSequence::next()
     return ++last_;
 }
 
-// Stages a record that reserves the next ids. While commits fail, the call Show already reports a
-// new object with its id, so ids must be reserved by an earlier commit. Therefore a record is
-// staged long before its ids are used. Only the first record of a daemon can be committed together
-// with the first id that it reserves.
+// Stages a record that reserves the next ids. A new object and its id are visible to clients, by
+// the call Show, even while commits fail. An id must therefore be reserved by an earlier commit, so
+// each record is staged long before its ids are used. The exception is the first record of a
+// daemon, which can be committed together with the first id that it reserves.
 void IdSequence::reserve()
 {
     constexpr StateStore::Id only_key = 0;
@@ -43,9 +44,9 @@ void IdSequence::reserve()
     state_store_.put(only_key, record::Ids{static_cast<record::Id>(reserved_)});
 }
 
-// If the last id is uncertain, because the state store is damaged, ids are reserved at once and the
-// reservation is committed with the recovery. The damage is reported only to this daemon. Without
-// the reservation, the next daemon would continue after an older record.
+// If the state store is damaged, the last id is uncertain. The function then reserves ids at once,
+// and the reservation is committed with the recovery. Only this daemon learns of the damage.
+// Without the reservation, the next daemon would trust an older record and continue after its ids.
 void IdSequence::continue_after(std::uint64_t last_id, bool is_certain)
 {
     last_recovered_ = last_id;

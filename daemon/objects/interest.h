@@ -1,7 +1,7 @@
-// Interest: keeps an object watched while it lives.
+// Interest: keeps an object watched while the Interest exists.
 //
-// ObjectWatches::watch() returns an Interest and counts it in the object. The daemon can stop
-// watching the object when its last Interest has been destroyed. An Interest can outlive its
+// ObjectWatches::watch() returns an Interest and counts the Interest in the object. The daemon can
+// stop watching the object when its last Interest has been destroyed. An Interest can outlive its
 // object.
 #pragma once
 

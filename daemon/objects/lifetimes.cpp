@@ -37,7 +37,7 @@ Outcome<Made> Lifetimes::create(Creation creation, const protocol::CreateEvent& 
         !permitted)
         return std::unexpected(std::move(permitted.error()));
 
-    // Stays empty for a pulse, which needs no descriptor.
+    // The charge stays empty for a pulse, which has no eventfd of its own.
     std::optional<SharedPool::Charge> descriptor;
     if (mode != Mode::pulse) {
         auto taken = charges_.charge_descriptor(peer, Resource::objects);

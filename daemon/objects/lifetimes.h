@@ -1,7 +1,8 @@
 // Lifetimes: creates and deletes objects. Also deletes the objects of a session or a process that
 // has ended.
 //
-// This class also changes permissions, because such a change can end waits, as a delete does.
+// This class also changes permissions, because a change of permissions can end waits, as a delete
+// does.
 #pragma once
 
 #include "common/name.h"
@@ -34,7 +35,7 @@ struct Creation {
     PolicyCheck policy_check = PolicyCheck::enforce;
     // The process whose end deletes the object, if the object's lifetime is `process`.
     std::optional<ProcessWatcher::Ref> process = {};
-    // An unused id for the object, if the caller has chosen it already.
+    // The id for the object, if the caller has already taken one from the IdSequence.
     std::optional<std::uint64_t> id = {};
 };
 
@@ -49,11 +50,11 @@ public:
     Lifetimes(const Lifetimes&) = delete;
     Lifetimes& operator=(const Lifetimes&) = delete;
 
-    // Creates the event. An event that exists already is refused, unless the request has
-    // `if_missing`.
+    // Creates the event. Refuses a name that exists already, unless the request has `if_missing`
+    // and the existing event has the requested mode.
     Outcome<Made> create(Creation creation, const protocol::CreateEvent& request);
-    // Creates the timer of a request that the caller has checked. The timer counts its expirations
-    // until the waits and monitors know of the timer.
+    // Creates the timer of a request that the caller has checked. The new timer counts its
+    // expirations at least until its creation is delivered to the waits and monitors.
     Outcome<ObjectTable::Entry*> create_timer(Creation creation, const protocol::Arm& request,
                                               const TimerSpec& spec,
                                               std::optional<Timer::Target> target);
@@ -68,7 +69,8 @@ public:
     // Returns the names of the objects that the next call of delete_owned() deletes.
     std::vector<Name> next_owned(std::uint64_t owner) const;
     // Deletes the objects that end with this session or process, but at most
-    // max_objects_deleted_per_iteration of them. Returns whether more of the objects are left.
+    // max_objects_deleted_per_iteration of them. Returns whether the session or process still has
+    // such objects.
     bool delete_owned(std::uint64_t owner, const Delivered& delivered);
     // Takes over the objects of an earlier daemon that end with a session or a process.
     void adopt(OwnedObjects owned) { owned_ = std::move(owned); }

@@ -26,15 +26,15 @@
 
 namespace evfd::daemon {
 
-// Returns whether an event of this mode counts its sets. In the modes manual and auto, a set has no
-// effect while the event is set.
+// Returns whether an event of this mode counts how often it is set. In the modes manual and auto, a
+// set has no effect while the event is set.
 constexpr bool accumulates(Mode mode)
 {
     return mode == Mode::semaphore || mode == Mode::pulse;
 }
 
-// The time of an event's last set by a call or a timer, and the user who set it. For a timer, that
-// is the user who armed the timer.
+// The time of an event's last set by a call or a timer, and the user who set the event. If a timer
+// set the event, `uid` is the user who armed the timer.
 struct LastSet {
     WallTime at;
     uid_t uid;
@@ -86,29 +86,30 @@ struct Object {
     // The id of the session or process whose end deletes the object; 0 if the object is permanent.
     std::uint64_t lifetime_owner;
     Lifetime lifetime;
-    bool is_persistent; // The state store has a record of the object.
+    bool is_persistent; // True if the state store has a record of the object.
     Quota::Charge charge;
     Body body;
     EventHandles handles = {};
     // Declared after body, so that the watch is destroyed before the eventfd that it watches.
     EdgeWatch watch = {};
     std::int64_t interests = 0; // The number of Interests that keep the object watched.
-    // A monitor reports the object, or did so when the monitors last visited it.
+    // True if a monitor reports the object. Can stay true after the monitor has ended, until
+    // Monitors next checks the object.
     bool is_monitored = false;
-    std::array<bool, 2> has_warned = {}; // For each Misuse, whether it was logged already.
+    std::array<bool, 2> has_warned = {}; // Says for each Misuse whether it was logged already.
 };
 
-// Returns whether waits consume tokens of the object: whether it is an auto event or a semaphore.
+// Returns whether the object is an auto event or a semaphore, so that waits consume its tokens.
 bool has_tokens(const Object& object);
 
-// Returns whether something waits for the object or monitors it.
+// Returns whether an Interest or a monitor needs the object to be watched.
 inline bool is_needed(const Object& object)
 {
     return object.interests > 0 || object.is_monitored;
 }
 
-// Returns whether the object's changes are reported: these edges of an event, or the expirations of
-// a timer.
+// Returns whether the daemon watches the object: for these edges if it is an event, or for
+// expirations if it is a timer.
 bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
 
 // Returns the object's id on the wire, which is its serial.

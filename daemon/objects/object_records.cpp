@@ -86,7 +86,8 @@ Object::Body body_of(record::Object record, const record::Counters& counters,
         return pulse;
     }
     auto& target = record.timer->target;
-    // The record of an earlier version names no armer, so the timer's owner stands for the armer.
+    // A record from an earlier version of the daemon does not say who armed the timer. The timer's
+    // owner takes the place of that user.
     if (target && !target->uid) {
         target->uid = record.owner;
         target->gid = record.group;

@@ -60,8 +60,8 @@ public:
     // Returns the changes since the previous call of take_changes(), in the order in which they
     // happened.
     std::vector<ObjectChange> take_changes();
-    // Returns the proof that all changes were delivered. The caller must have collected the edges
-    // that its own change could hide, and must have delivered all changes.
+    // Returns the proof that all changes were delivered. Before this call, the caller must collect
+    // the edges that its next change could hide, and deliver all changes.
     Delivered confirm_delivery() const;
 
     // Writes the record of the object to the state store, if the object is persistent.

@@ -24,8 +24,9 @@ public:
     ObjectWatches& operator=(const ObjectWatches&) = delete;
 
     // Watches the object while the returned Interest lives. Edges from before the call can be
-    // reported as well. With `readable`, an event that is already set can be reported too, unless
-    // it is cleared before the edges are collected. EMFILE, ENOMEM, ENOSPC: see epoll_ctl(2).
+    // reported as well. With `readable`, an event that is set already can also be reported, unless
+    // it is cleared before the edges are collected. Fails with ENOMEM or ENOSPC as epoll_ctl(2)
+    // does.
     Result<Interest> watch(const Name& name, Object& object, EdgeMask edges);
     // Watches all edges of the object for the monitors, until unmonitor(). One call serves all
     // monitors.

@@ -10,8 +10,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Reserves room for one more entry. A full list is first cleared of its stale entries, so the list
-// takes memory for at most about twice the number of live entries.
+// Reserves room for one more entry. If the list is full, removes its stale entries first, so that
+// the list has memory for at most about twice the number of live entries.
 template <class T, class IsGone>
 void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
 {
@@ -89,7 +89,8 @@ Result<std::shared_ptr<const UniqueFd>> Opening::share(Entry& entry, Event& even
 {
     if (const auto prepared = events_.watch_shared(entry, event); !prepared)
         return std::unexpected(prepared.error());
-    // A new holder gets the event with O_NONBLOCK, even if an earlier holder has switched it off.
+    // Switches O_NONBLOCK on again if a client has switched it off, so that the next client gets a
+    // non-blocking eventfd.
     if (!event.is_unshared())
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
             events_.warn_once(entry.first, entry.second, Misuse::blocking);
@@ -117,8 +118,8 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
     return handle->fd;
 }
 
-// Charges a wait-only handle. If the quota is used up, the function releases the handles of this
-// session and tries again. The client's open descriptors stay valid.
+// Charges a wait-only handle. If the charge is refused, the function releases the handles that this
+// session has and tries again. The descriptors that the client has received stay valid.
 Outcome<Charges::PrivateDescriptor> Opening::charge_reclaiming_handles(Session& session)
 {
     auto charged = charges_.charge_private_descriptor(session.peer);
@@ -134,7 +135,7 @@ Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name,
     auto charged = charges_.charge_private_descriptor(session.peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    // Stays empty for a timer, which can have any number of subscribers.
+    // The place stays empty for a timer, which can have any number of subscribers.
     std::optional<SharedPool::Charge> place;
     if (auto* pulse = object.pulse()) {
         auto taken = charges_.charge_place(session.peer, *pulse);
@@ -200,8 +201,8 @@ void Opening::undo(Session& session)
     });
 }
 
-// Returns the subscription of a session, or null if the subscription has ended. The name can belong
-// to another object by now, but then that object has no subscription with this token.
+// Returns the subscription of a session, or null if the subscription has ended. If the name belongs
+// to another object by now, that object has no subscription with this token.
 const Subscription* Opening::find(const Session::SubscriptionRef& reference)
 {
     auto* object = objects_.find(reference.name);

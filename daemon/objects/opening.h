@@ -1,8 +1,8 @@
 // Opening: gives clients descriptors of objects, and ends subscriptions.
 //
-// A client that may wait and set gets the eventfd itself, a client that may only wait gets a
-// descriptor that cannot write, and a subscriber of a pulse or a timer gets a private descriptor.
-// The session owns the subscriptions.
+// A client that may wait and set gets the eventfd itself. A client that may only wait gets a
+// descriptor that cannot write. A subscriber of a pulse or a timer gets a private descriptor. The
+// session owns the subscriptions.
 #pragma once
 
 #include "common/name.h"
@@ -38,7 +38,8 @@ public:
     bool unsubscribe(Session& session, const Token& token);
     // Ends all subscriptions of the session.
     void end(Session& session);
-    // Ends the subscriptions of the session's last call, whose reply the client never received.
+    // Ends the subscriptions that the session's last call created, because the client never
+    // received the reply.
     void undo(Session& session);
 
 private:

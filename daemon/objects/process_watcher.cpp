@@ -63,7 +63,8 @@ ProcessWatcher::find(const Peer& peer, const UniqueFd& socket, nanoseconds accep
     if (!known)
         return std::nullopt;
     if (const auto pidfd = open_peer_pidfd(socket, peer.pid, accepted); !pidfd) {
-        if (pidfd.error().error == ESRCH) // The pid belongs to another process by now.
+        // The peer has exited, and another process has its pid by now.
+        if (pidfd.error().error == ESRCH)
             return std::nullopt;
         return std::unexpected(refuse::system_failure(pidfd.error()));
     }
@@ -89,7 +90,8 @@ Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, Fd
                                                     SharedPool::Charge charge)
 {
     auto watch = loop_.watch(pidfd.fd(), EPOLLIN, [this, id](std::uint32_t) {
-        const auto reference = ref(id);  // Keeps the process watched during the callback.
+        // This reference keeps the process watched during the callback.
+        const auto reference = ref(id);
         processes_.at(id).watch.reset(); // A pidfd stays readable after its process has ended.
         on_ended_(id);
     });

@@ -74,8 +74,8 @@ public:
     // refusal names if descriptors are short.
     Outcome<Ref> acquire(const Peer& peer, const UniqueFd& socket, nanoseconds accepted,
                          Resource needed_for);
-    // Returns the id of the process at the other end of the socket, if the process is watched
-    // already.
+    // Returns the id of the process at the other end of the socket, or nothing if the process is
+    // not watched yet.
     Outcome<std::optional<Id>> find(const Peer& peer, const UniqueFd& socket,
                                     nanoseconds accepted) const;
     // Watches a process that an earlier daemon watched. The process can have ended since.
@@ -91,9 +91,10 @@ private:
         std::optional<EventLoop::Watch> watch = {};
     };
 
-    // Begins to watch the process of `pidfd`. The process has not ended and is not watched yet.
+    // Begins to watch the running process of `pidfd`, which must not be watched yet.
     Result<Ref> add(Identity identity, UniqueFd pidfd, SharedPool::Charge charge);
-    // Returns the running process that has this pid, if it is watched.
+    // Returns the id of the running process that has this pid, or nothing if the process is not
+    // watched.
     std::optional<Id> find(pid_t pid) const;
     Ref ref(Id id);
     void release(Id id);
@@ -105,7 +106,8 @@ private:
     SharedPool& descriptors_;
     OnEnded on_ended_;
     std::unordered_map<Id, Process> processes_;
-    std::unordered_map<pid_t, Id> by_pid_; // For each pid, the watched process that got it last.
+    // Maps each pid to the watched process that got this pid last.
+    std::unordered_map<pid_t, Id> by_pid_;
 };
 
 } // namespace evfd::daemon

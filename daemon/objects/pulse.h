@@ -37,8 +37,8 @@ public:
                         std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }
 
-    // Takes a place for a new subscriber. A pulse has only as many places as one call can add
-    // tokens, because no call could set a pulse with more subscribers.
+    // Takes a place for a new subscriber. Each set adds one token for each subscriber, and one call
+    // can add at most max_tokens_per_set tokens. Therefore a pulse has only this number of places.
     std::expected<SharedPool::Charge, SharedPool::Shortage> take_place(const Payer& payer)
     {
         return places_->take(payer);
@@ -54,8 +54,8 @@ public:
 
 private:
     std::int64_t pulses_ = 0;
-    // Declared before the subscriptions, so that these are destroyed first: each holds a charge of
-    // the pool.
+    // The places for subscribers. The pool is declared before the subscriptions and so destroyed
+    // after them, because each subscription has a charge of the pool.
     std::unique_ptr<SharedPool> places_ = std::make_unique<SharedPool>(max_tokens_per_set);
     SubscriptionTable subscriptions_;
 };

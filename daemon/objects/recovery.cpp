@@ -21,10 +21,11 @@ bool is_timerfd(const UniqueFd& fd)
     return ::timerfd_gettime(fd.get(), &remaining) == 0;
 }
 
-// Returns whether a descriptor is an eventfd. Among the descriptors without a file type, the state
-// store has only eventfds and timerfds, and the daemon itself also has epoll descriptors. So a
-// descriptor that is neither a timerfd nor an epoll descriptor is an eventfd. /proc would name the
-// type, but to read it takes five times as long, and there can be many descriptors.
+// Returns whether a descriptor is an eventfd. The daemon has four types of descriptors for which
+// fstat(2) shows no file type: eventfds, timerfds, epoll descriptors and pidfds. The function
+// excludes timerfds and epoll descriptors. It does not exclude pidfds, so a pidfd passes this
+// check. The type could be read from /proc, but this takes five times as long, and there can be
+// many descriptors.
 bool is_eventfd(const UniqueFd& fd)
 {
     struct stat status{};
@@ -61,7 +62,7 @@ std::vector<Session> Recovery::run()
     std::vector<Session> sessions;
     for (auto& [id, session] : sessions_)
         sessions.push_back(std::move(session));
-    // Logs no summary if no earlier daemon left any state.
+    // If no earlier daemon has left any state, there is nothing to log.
     if (!recovered_.is_complete() && recovered_.warnings.empty())
         return sessions;
     log::info({}, "recovered {} objects, {} subscriptions and {} sessions", entries_.size(),
@@ -99,8 +100,9 @@ void Recovery::drop_object(Id id, const record::Object& record, std::string_view
 {
     warn(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
                      record.name.text(), record.owner, why));
+    // Keeps the records: a later daemon with a higher descriptor limit can receive the descriptor.
     if (recovered_.has_unreadable_fds)
-        return; // Keeps the records: a daemon with a higher limit can find the descriptor.
+        return;
     erase_records(id);
     recovered_.fds.erase(id);
 }
@@ -200,8 +202,10 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
                          : !stored      ? stored.error()
                          : !token       ? "its token is invalid"
                                         : "its token is already in use"));
+        // Keeps the records: a later daemon with a higher descriptor limit can receive the
+        // descriptor.
         if (!stored && recovered_.has_unreadable_fds)
-            return; // Keeps the records: a daemon with a higher limit can find the descriptor.
+            return;
         registry_.state_store.erase(id, record::Kind::subscription);
         return;
     }
@@ -236,7 +240,7 @@ void Recovery::restore_session(Id id, record::Session& record)
     sessions_.emplace(id, std::move(session));
 }
 
-// Makes the increments of the intent that the daemon had not made when it was killed.
+// Makes the increments of the last intent that the earlier daemon had not made when it ended.
 void Recovery::redo_intent()
 {
     if (!recovered_.intent)
@@ -251,9 +255,9 @@ void Recovery::redo_intent()
         warn(std::move(warning));
 }
 
-// Returns tokens to their events: those of calls that were not committed, and those of calls that
-// the client cannot repeat. The tokens of all other calls are in doubt until the client resumes its
-// session.
+// Returns tokens to their events. They are the tokens that uncommitted calls took, and the tokens
+// of calls that the client cannot repeat. The tokens that all other calls took are in doubt until
+// the client resumes its session.
 void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();
@@ -271,9 +275,9 @@ void Recovery::roll_back()
     registry_.tokens.return_tokens(to_put_back);
 }
 
-// Returns the tokens that were taken after the last commit, and records them. Without a record they
-// would be lost: the first commit of this daemon clears the progress page, and the tokens can be
-// returned much later.
+// Lists the tokens that were taken after the last commit, and records them. Without a record, a
+// crash could lose the tokens: the first commit of this daemon clears the progress page, and the
+// tokens can return to their events much later.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t no_session = 0;
@@ -308,8 +312,8 @@ Recovery::Entry* Recovery::find_event(Id id) const
     return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
 }
 
-// Closes the descriptors without a record. They belonged to deleted objects, or to objects whose
-// creation was not committed.
+// Closes the stashed descriptors that have no record. They belonged to deleted objects, or to
+// objects whose creation was not committed.
 void Recovery::remove_unclaimed()
 {
     if (!recovered_.fds.empty())

@@ -7,11 +7,11 @@
 // Recovery then completes or undoes what the crash interrupted. Increments of an intent that were
 // not made are made (redo_intent). Tokens that were taken for a call of which nothing is committed
 // are returned to their events (roll_back). Tokens of an answered call stay in doubt until the
-// client resumes its session. Finally, unclaimed descriptors are closed.
+// client resumes its session. Finally, the stashed descriptors that have no record are closed.
 //
-// Invariants: a valid record is restored, an invalid one is reported with its reason, and nothing
-// is guessed. Recovery never fails: the daemon always starts. A record whose descriptor could not
-// be read for lack of room stays in the store for a daemon with a higher limit.
+// Invariants: a valid record is restored, an invalid record is reported with the reason, and
+// nothing is guessed. Recovery never fails: the daemon always starts. A record whose descriptor
+// could not be read for lack of room stays in the store for a daemon with a higher limit.
 #pragma once
 
 #include "daemon/objects/registry.h"
@@ -33,7 +33,7 @@ public:
     {
     }
 
-    // Rebuilds the state. Returns the sessions as their clients left them.
+    // Rebuilds the state. Returns the recovered sessions, which their clients can resume.
     std::vector<Session> run();
 
 private:
@@ -51,11 +51,11 @@ private:
     std::vector<ProcessWatcher::Ref> holders(const record::TakenTokens& record) const;
     std::expected<Object::Body, std::string_view> restore_body(Id id, const record::Object& record);
     void drop_object(Id id, const record::Object& record, std::string_view why);
-    // Drops the object that an earlier record restored under this name.
+    // Drops the object of this name that was restored from an earlier record.
     void drop_older(const Name& name);
     void erase_records(Id id);
-    // Returns the stashed descriptor of a record, or the reason why there is none of the right
-    // type.
+    // Returns the stashed descriptor of a record, or the reason why the stash has no descriptor of
+    // the right type for the record.
     std::expected<FdStash::Stored, std::string_view>
     take_descriptor(Id id, bool (*has_type)(const UniqueFd&));
     SharedPool::Charge charge_descriptor(uid_t uid);
@@ -65,7 +65,8 @@ private:
     void redo_intent();
     void roll_back();
     std::vector<TakenTokens> taken_since_last_commit();
-    Entry* find_event(Id id) const; // Returns null if no event has this id, or if it is a pulse.
+    // Returns null if no event has this id, or if the event is a pulse.
+    Entry* find_event(Id id) const;
     std::vector<TakenToken> to_taken_tokens(const std::vector<record::Id>& serials) const;
     void remove_unclaimed();
     void warn(std::string what) { recovered_.warnings.push_back(std::move(what)); }
@@ -76,13 +77,13 @@ private:
     Registry::Inheritance inheritance_{};
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
-    // References that keep the recovered processes watched until everything is restored.
+    // The references keep the recovered processes watched until everything is restored.
     std::unordered_map<Id, ProcessWatcher::Ref> processes_;
-    std::set<Token> tokens_; // The tokens that name the sessions.
+    std::set<Token> tokens_; // The random tokens that name the sessions.
 };
 
-// Rebuilds the state of an earlier daemon from its state store. Returns its sessions as their
-// clients left them.
+// Rebuilds the state of an earlier daemon from its state store. Returns the recovered sessions,
+// which their clients can resume.
 std::vector<Session> recover(Registry& registry, Quota& quota, RecoveredState& recovered);
 
 } // namespace evfd::daemon

@@ -24,7 +24,8 @@ void Recovery::restore_process(Id id, const record::Process& record)
     warn(fmt::format("cannot watch process {} any more: {}", record.pid,
                      pidfd ? process.error().message() : pidfd.error()));
     if (recovered_.has_unreadable_fds && !pidfd)
-        return; // Keeps the record: a daemon with a higher limit can find the descriptor.
+        // Keeps the record: a later daemon with a higher descriptor limit can receive the pidfd.
+        return;
     registry_.state_store.erase(id, record::Kind::process);
 }
 
@@ -37,8 +38,8 @@ std::vector<ProcessWatcher::Ref> Recovery::holders(const record::TakenTokens& re
     return found;
 }
 
-// Returns whether the descriptor of a holder was not read for lack of room. A daemon with a higher
-// limit can find the descriptor.
+// Returns whether the pidfd of a holder could not be received, because this process has too low a
+// descriptor limit. A later daemon with a higher limit can receive the pidfd.
 bool Recovery::has_unread_holder(const record::TakenTokens& record) const
 {
     return std::ranges::any_of(record.processes.value_or(std::vector<record::Id>{}),
@@ -48,10 +49,12 @@ bool Recovery::has_unread_holder(const record::TakenTokens& record) const
                                });
 }
 
-// Restores a hold, even if the client has perhaps not received the reply about it. A session that
-// can no longer receive the reply ends, and its hold ends with it. A process that is a holder has
-// perhaps received the reply. A client that repeats the call gets the recorded reply, which names
-// the hold. Returns false if nobody holds the tokens.
+// Restores a hold. Returns false if nobody holds the tokens.
+//
+// The client has perhaps not received the reply about the hold. The hold is restored nevertheless:
+// - A client that repeats the call gets the recorded reply, which names the hold.
+// - A session whose client can no longer receive the reply ends, and its hold ends with it.
+// - A process that is a holder has perhaps received the reply.
 bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
 {
     auto* owner = find_session(record.session);

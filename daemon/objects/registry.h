@@ -1,15 +1,15 @@
 // Registry: all named events and timers, and the parts that work on them.
 //
 // An event is an eventfd, and only the eventfd knows the state of the event: the registry keeps no
-// flag that says "set". Clients hold duplicates of the same eventfd and may write and read it at
-// any time, without the daemon.
+// flag that says "set". Clients have duplicates of the eventfd and can write and read it at any
+// time, without the daemon.
 //
 // Callers use the parts directly. Each part uses only parts that are declared before it:
 //
 //     objects        the table: objects by name, what happened to them, their records
-//     descriptors    what is left of the descriptors that the daemon may have
+//     descriptors    the pool of descriptors for objects, subscriptions and processes
 //     ids            ids that are never used twice
-//     authorization  who may do what
+//     authorization  decides which peer may do what
 //     edges          watches of events, and their edges
 //     tokens         adds, takes and returns tokens, so that no crash loses one
 //     processes      the processes with which objects and holds end
@@ -25,8 +25,8 @@
 //
 // Invariants:
 // - Pending edges are delivered before any change that could hide them: a delete, clear, disarm or
-//   re-arm. A waiter gets what was set before the change. The functions that make such a change
-//   demand a Delivered.
+//   re-arm. A waiter gets what was set before the change. A function that makes such a change
+//   demands a Delivered object as proof.
 // - Everything that can be refused is checked before the first change.
 #pragma once
 
@@ -58,8 +58,8 @@ namespace evfd::daemon {
 
 struct Registry {
     // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
-    // `deliver` is called when something has happened outside a call. The event loop calls it,
-    // never a function of a part.
+    // `deliver` is called when something has happened outside of a call. Only callbacks of the
+    // event loop call `deliver`; no function of a part does.
     Registry(EventLoop& loop, Quota& quota, StateStore& state_store, EventfdIncrementer incrementer,
              std::int64_t descriptor_budget, EdgeWatcher::Deliver deliver);
     // The objects are destroyed first, because they refer to the other parts.
@@ -67,8 +67,8 @@ struct Registry {
     Registry(const Registry&) = delete;
     Registry& operator=(const Registry&) = delete;
 
-    // Ends the subscriptions of the session and its part in holds. Lifetimes::delete_owned()
-    // deletes its objects.
+    // Ends the subscriptions of the session, and removes the session from the holders of its holds.
+    // The objects of the session remain: Lifetimes::delete_owned() deletes them.
     void end(Session& session);
     // Returns the id of a watched process that has ended, and each id only once. Returns nothing if
     // no such process is left.
@@ -78,11 +78,11 @@ struct Registry {
     struct Inheritance {
         Objects objects = {};
         OwnedObjects owned = {};
-        // The serials of timers whose record is older than a change of the wall clock that cancels
-        // them.
+        // The serials of timers that must be cancelled, because the wall clock was set after they
+        // were recorded.
         std::set<std::uint64_t> missed_clock_change = {};
         std::uint64_t last_id = 0;       // The last id that is known to be assigned.
-        bool is_last_id_certain = false; // No id after last_id was assigned.
+        bool is_last_id_certain = false; // True if no id after last_id was assigned.
     };
     // Takes over the objects and starts the timers among them. Must be called before any other use
     // of the registry. Returns a sentence for each timer that cannot be started. The objects keep

@@ -11,8 +11,8 @@ namespace evfd::daemon {
 
 struct Schedule {
     Clock clock;          // The clock on which the expirations are measured.
-    nanoseconds first;    // The first expiration, measured from the clock's zero; greater than 0.
-    nanoseconds interval; // 0 if the timer expires only once.
+    nanoseconds first;    // The first expiration, as a reading of the clock; greater than 0.
+    nanoseconds interval; // The time between expirations; 0 if the timer expires only once.
 
     bool is_once() const { return interval == nanoseconds{0}; }
     // Returns the number of expirations at or before `now`.

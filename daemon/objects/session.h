@@ -30,12 +30,14 @@ struct TakenToken {
     std::uint64_t serial;
 };
 
-// The tokens that a call took. They are kept in this form until the client has the reply.
+// The tokens that a call took. The list is kept until the client has received the reply, or until
+// the hold of the tokens ends.
 struct TakenTokens {
     std::uint64_t id = 0; // The id of the record in the state store; 0 if there is none.
     std::int64_t sequence = 0;
     std::vector<TakenToken> tokens = {};
-    std::uint64_t session = 0; // The session of the call, once the tokens are recorded.
+    // The id of the session that made the call; known once the tokens are recorded.
+    std::uint64_t session = 0;
 };
 
 struct Session {
@@ -52,22 +54,24 @@ struct Session {
         // created, or the reply.
         enum class Recorded : std::uint8_t { nothing, subscriptions, reply };
 
-        // The number of calls that were answered or are certain to be done.
+        // The number of calls that were answered, or that are certain to be done because their
+        // reply is recorded.
         std::int64_t sequence = 0;
         // The reply to the last call that `sequence` counts; empty if the reply cannot be repeated.
         std::string cached_reply = {};
-        // The number of tokens that were added so far for the next call, if that is an unfinished
-        // Set.
+        // The number of tokens that an unfinished Set has added so far. The next call of the
+        // session repeats or continues this Set. 0 if no Set is unfinished.
         std::int64_t tokens_applied = 0;
-        bool next_is_replay = false;           // The client is going to repeat its last call.
-        Recorded recorded = Recorded::nothing; // What is recorded of the call in progress.
-        bool is_committed = false; // `sequence` and `cached_reply` include the call in progress.
+        bool next_is_replay = false; // True if the client's next call will repeat the last call.
+        Recorded recorded = Recorded::nothing; // The part of the call in progress that is recorded.
+        // True if `sequence` and `cached_reply` include the call in progress.
+        bool is_committed = false;
     };
 
     std::uint64_t id; // The id is never 0 and is never reused.
     Peer peer;
     // The list can contain subscriptions that ended because their object was deleted. A
-    // subscription exists only if an object has its token.
+    // subscription still exists if the named object has a subscription with this token.
     std::vector<SubscriptionRef> subscriptions = {};
     std::optional<Token> token = {}; // Empty if the client cannot resume the session.
     Slot slot = {};

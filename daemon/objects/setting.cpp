@@ -56,7 +56,8 @@ Outcome<void> Setting::add(const Peer& peer, const Increments& increments)
     if (const auto done = apply(increments, peer.uid, peer.pid); !done)
         return std::unexpected(refuse::system_failure(done.error()));
     if (is_observed)
-        events_.collect(); // Collects the edges before the next request can undo the set.
+        // Collects the edges of the set now, before the next request can clear the event.
+        events_.collect();
     return {};
 }
 
@@ -73,8 +74,8 @@ Result<void> Setting::apply(const Increments& increments, uid_t uid, pid_t pid)
     if (!pulsed)
         return std::unexpected(pulsed.error());
     for (const auto& [name, object, times] : *pulsed) {
-        // Appends earlier edges first, so that a wait for several objects gets its changes in
-        // order.
+        // Reports earlier edges before the pulse, so that a wait for several objects gets the
+        // changes in the order in which they happened.
         if (object->interests > 0)
             events_.collect();
         objects_.report({ObjectChange::Kind::pulsed, {*name, object->serial}, times});

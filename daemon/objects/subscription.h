@@ -18,7 +18,7 @@
 namespace evfd::daemon {
 
 // Names a subscription, a hold or a session: 128 random bits, written as 32 hexadecimal digits.
-// Nobody can guess a token: a client that knows one has chosen it or was given it.
+// Nobody can guess a token: a client that knows a token has chosen it or was given it.
 class Token {
 public:
     static Result<Token> make(); // Returns a random token from getrandom(2).
@@ -35,7 +35,7 @@ struct Subscription {
     FdStash::Stored stored; // The eventfd or timerfd of which the subscriber has a duplicate.
     Quota::Charge charge;
     SharedPool::Charge descriptor;
-    // The place of a subscriber of a pulse: see Pulse::take_place(). Empty for a timer.
+    // The subscriber's place, if the object is a pulse: see Pulse::take_place(). Empty for a timer.
     std::optional<SharedPool::Charge> place = {};
 
     const UniqueFd& fd() const { return stored.fd(); }

@@ -20,7 +20,8 @@ public:
     std::size_t size() const { return subscriptions_.size(); }
     const std::map<Token, Subscription>& all() const { return subscriptions_; }
 
-    // Calls `each(fd)` for all subscriptions, even after a failure. Returns the first failure.
+    // Calls `each` with the descriptor of every subscription. Continues after a failure, and
+    // returns the first failure.
     template <class Each>
     Result<void> for_each(Each each) const
     {

@@ -7,13 +7,15 @@ namespace evfd::daemon {
 
 namespace {
 
-// Programs a wall-clock timerfd to a time on the monotonic clock. The kernel adds the span to its
-// own "now", which is later than the "now" read here, so the expiration is never early. The
-// expiration is late by at most the time between these two moments.
+// Programs a wall-clock timerfd, by a relative time, so that it expires at `first` on the monotonic
+// clock. The kernel adds the relative time to its own "now", which is later than the "now" that
+// this function reads. The expiration is therefore never early. It is late by at most the time
+// between the two readings of "now".
 Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
 {
     constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
-    constexpr int max_tries = 10; // A try is slow if another process gets the processor during it.
+    // A try takes too long if another process gets the processor in the meantime.
+    constexpr int max_tries = 10;
     Result<void> done;
     for (int i = 0; i < max_tries; ++i) {
         const auto before = now_on(schedule.clock);
@@ -124,8 +126,8 @@ Result<void> Timer::disarm()
 
 bool Timer::is_cancelled_by_clock_change() const
 {
-    // An expiration that had passed when the timer was armed is included, even if no poll has
-    // counted it yet.
+    // True also for an expiration that was in the past when the timer was armed, even if no poll
+    // has counted the expiration yet.
     const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_finished = spec_.schedule.is_once() && has_passed;
     return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_finished;
@@ -148,8 +150,8 @@ Result<void> Timer::program(const UniqueFd& timerfd, std::optional<nanoseconds> 
                                             .cancel_on_clock_change = spec_.cancel_on_clock_change}
                              : disarmed;
     const auto done = set(timerfd, setting);
-    // ECANCELED only reports that the previous schedule was cancelled: the timerfd has the new
-    // schedule.
+    // ECANCELED is not a failure. It reports that the previous schedule was cancelled, and the
+    // timerfd has the new schedule.
     if (!done && done.error().error == ECANCELED)
         return {};
     return done;
@@ -169,7 +171,7 @@ Result<UniqueFd> Timer::make_descriptor() const
     return timerfd;
 }
 
-// The following functions serve the state store and the recovery.
+// The following functions record and recover the timer.
 
 record::Timer Timer::record() const
 {
@@ -244,7 +246,8 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
         return std::unexpected(reading.error());
     const auto& [before, present, after] = *reading;
     const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
-    // The timerfd is disarmed, or has expired for the last time.
+    // 0 means that the timerfd is disarmed or has expired for the last time. It is programmed again
+    // only if an expiration is still to come.
     if (present.first == nanoseconds{0})
         return next && *next > after ? program(timerfd, next) : Result<void>{};
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
@@ -258,8 +261,8 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     return is_correct ? Result<void>{} : program(timerfd, next);
 }
 
-// Returns how late the timerfds of the subscribers can be. A timerfd that is programmed by a span
-// is a little late: see set_relative().
+// Returns how late the timerfds of the subscribers can be. A timerfd that is programmed by a
+// relative time is a little late: see set_relative().
 nanoseconds Timer::relative_tolerance() const
 {
     const bool is_set_by_span = spec_.is_relative && is_wall_clock(spec_.descriptor_clock());
@@ -273,8 +276,8 @@ bool Timer::must_count() const
     if (target_ && target_->backlog > 0)
         return true;
     const bool sets = target_ && !target_->is_gone;
-    // The expiration of a timer that expires only once must be counted, because a later change of
-    // the wall clock does not cancel the timer.
+    // The expiration of a timer that expires only once must be counted, because a change of the
+    // wall clock no longer cancels the timer after the expiration.
     const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
     return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || must_record_expiration);
 }

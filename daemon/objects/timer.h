@@ -30,18 +30,20 @@ public:
     struct Target {
         Name event;
         // The serial of the event. A later event of the same name has another serial, and the timer
-        // does not set it.
+        // does not set that event.
         std::uint64_t serial;
-        // The peer that armed the timer. Its permission to set the event is checked at each
+        // The peer that armed the timer. The peer's permission to set the event is checked at each
         // expiration.
         Peer armer;
-        // The configuration declares the timer, so the administrator's policy does not apply to it.
+        // True if the configuration declares the timer. The administrator's policy does not apply
+        // to such a timer.
         bool is_declared = false;
         std::int64_t backlog = 0; // The tokens or pulses that the event has not received yet.
-        bool is_gone = false;     // The event did not exist at the last expiration.
+        bool is_gone = false;     // True if the event did not exist at the last expiration.
         bool has_logged_denial = false;
         BatchSizer batch_sizer = {};
-        // The time until the next batch of tokens, in which other users are served.
+        // The time until the next batch of tokens is added. The daemon serves other users during
+        // this time.
         nanoseconds cooldown{1};
     };
 
@@ -59,10 +61,11 @@ public:
     // Returns whether the timerfds of the present subscribers can be programmed to `spec`. A spec
     // with another clock is not possible, because the clock of a timerfd cannot change.
     bool can_be_armed_with(const TimerSpec& spec) const;
-    // Programs every subscriber's timerfd to the new schedule and counts from its first expiration.
+    // Programs every subscriber's timerfd to the new schedule, and counts from the first expiration
+    // of that schedule.
     Result<void> arm(const TimerSpec& spec, std::optional<Target> target);
     Result<void> disarm();
-    // Returns true even after the last expiration.
+    // Returns whether the timer is armed. A timer stays armed after its last expiration.
     bool is_armed() const { return phase_ == TimerState::armed; }
     bool is_cancelled_by_clock_change() const;
     // Marks the timer as cancelled. The timerfd of each subscriber reports the cancellation once,
@@ -103,17 +106,17 @@ public:
     void stop_counting();
     // Returns the number of expirations since the previous call.
     std::int64_t take_new_expirations();
-    // Returns whether the timer expires only once and that expiration is over. If the timer is
-    // counting, the expiration must also have been counted.
+    // Returns whether the timer expires only once and has expired. If the timer is counting, the
+    // expiration must also have been counted.
     bool has_expired() const;
 
-    // Returns the time of the next poll; nothing if no poll is needed. The largest possible time
-    // means that no poll is needed, but that the TimerDriver needs a deadline in order to notice
-    // when the wall clock is set.
+    // Returns the time of the next poll, or nothing if no poll is needed. Returns the largest
+    // possible time if only a deadline is needed: without a deadline, the TimerDriver would not
+    // notice that the wall clock was set.
     std::optional<nanoseconds> next_poll() const;
     // The deadline of the next poll by the TimerDriver.
     std::optional<DeadlineQueue::Deadline> deadline;
-    // The charge for the sets per second of a timer that sets an event.
+    // The charge for the number of sets per second, if the timer sets an event.
     std::optional<Quota::Charge> ticks;
 
 private:

@@ -58,7 +58,8 @@ void TimerDriver::schedule_poll(Entry& entry)
     if (when && timer.deadline && timer.deadline->is_at(clock, *when))
         return;
     timer.deadline.reset();
-    // A recovered timer can have a clock that this daemon is not permitted to use.
+    // There is no queue for the clock if the timer is recovered and this daemon is not permitted to
+    // use the clock.
     if (when && deadlines_.has(clock))
         timer.deadline.emplace(deadlines_.add(clock, *when,
                                               quota_.account(entry.second.ownership.owner),
@@ -81,8 +82,8 @@ void TimerDriver::poll(Entry& entry)
         objects_.persist_counters(object);
     if (times > 0) {
         if (object.interests > 0)
-            // Appends earlier edges first, so that a wait for several objects gets its changes in
-            // order.
+            // Reports earlier edges before the expiration, so that a wait for several objects gets
+            // the changes in the order in which they happened.
             events_.collect();
         objects_.report(ObjectChange::Kind::expired, entry, times);
     }
@@ -135,8 +136,8 @@ void TimerDriver::skip_target(Entry& timer)
     objects_.persist_counters(object);
 }
 
-// Adds as much of the backlog as fits into about one time slice; the rest follows in later
-// iterations of the event loop. Returns false if the state store has no room to record the
+// Adds as much of the backlog as fits into about one time slice. The rest of the backlog follows in
+// later iterations of the event loop. Returns false if the state store has no room to record the
 // increments.
 bool TimerDriver::drain_backlog(Entry& timer, Object& event)
 {

@@ -1,9 +1,9 @@
 // TimerDriver: notices that timers expire, and sets the target events of the timers.
 //
 // A timer is polled only while something needs its expirations: a waiter, a monitor or the event
-// that the timer sets. In addition, an armed timer has a deadline if it is on an alarm
-// clock, or if a change of the wall clock cancels it. Each poll appends the expirations since the
-// previous poll to the changes of the object table.
+// that the timer sets. Even if nothing needs the expirations, an armed timer has a deadline if it
+// is on an alarm clock, or if a change of the wall clock cancels it. Each poll appends the
+// expirations since the previous poll to the changes of the object table.
 #pragma once
 
 #include "common/name.h"
@@ -27,8 +27,8 @@ namespace evfd::daemon {
 
 class TimerDriver {
 public:
-    // `deliver` is called after the tasks of deadlines. The event loop calls it, never a function
-    // of this class.
+    // The event loop calls `deliver` after each task of a deadline. No function of this class calls
+    // `deliver`.
     TimerDriver(EventLoop& loop, ObjectTable& objects, Authorization& authorization,
                 EventWatches& events, Setting& setting, Quota& quota, StateStore& state_store,
                 std::function<void()> deliver);
@@ -38,7 +38,7 @@ public:
     // Prepares deadlines on this clock. Fails if the clock does not exist, or if the daemon is not
     // permitted to use it.
     Result<void> prepare(Clock clock) { return deadlines_.prepare(clock); }
-    // Watches the timer: counts its expirations from now on.
+    // Watches the timer. The daemon counts the expirations of the timer from now on.
     void watch(ObjectTable::Entry& timer);
     // Stops counting the expirations unless something needs the count, and schedules the next poll
     // of the timer. Must be called after each change of the timer.
@@ -76,7 +76,7 @@ private:
     Quota& quota_;
     StateStore& state_store_;
     log::Limited log_;
-    Cooldowns cooldowns_; // Pauses users whose timers took long to set their events.
+    Cooldowns cooldowns_; // Pauses the timers of users whose timers took long to set their events.
     DeadlineQueue deadlines_;
 };
 

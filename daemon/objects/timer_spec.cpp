@@ -13,8 +13,9 @@ std::unexpected<BadField> invalid_field(std::string_view field)
     return std::unexpected(BadField{std::string{field}});
 }
 
-// Returns the clock on which the schedule is kept. A span on the wall clock is kept on a clock that
-// nobody sets. timerfd_settime(2) does this for CLOCK_REALTIME, but not for CLOCK_REALTIME_ALARM.
+// Returns the clock on which the schedule is kept. A relative time on a wall clock is measured on a
+// clock that nobody can set. timerfd_settime(2) measures relative times in this way for
+// CLOCK_REALTIME, but not for CLOCK_REALTIME_ALARM.
 Clock grid_clock(Clock clock, bool is_relative)
 {
     if (!is_relative || !is_wall_clock(clock))
@@ -26,8 +27,8 @@ Clock grid_clock(Clock clock, bool is_relative)
 
 Clock TimerSpec::descriptor_clock() const
 {
-    // A timerfd of CLOCK_REALTIME accepts absolute times and spans. So a timer on this clock can be
-    // armed again with the other kind of time, while subscribers keep their timerfds.
+    // A timerfd of CLOCK_REALTIME accepts absolute and relative times. So a timer on this clock can
+    // be armed again with the other kind of time, while subscribers keep their timerfds.
     return clock == Clock::realtime ? clock : schedule.clock;
 }
 
@@ -58,8 +59,8 @@ std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
         return invalid_field(is_relative ? "afterNSec" : "firstNSec");
     if (is_relative && given > nanoseconds::max() - now)
         return invalid_field(request.after ? "afterNSec" : "intervalNSec");
-    // timerfd_settime(2) would take a first expiration at the clock's zero for "disarm". The
-    // expiration one interval later replaces it.
+    // timerfd_settime(2) takes a first expiration of 0 as "disarm". If the caller gave 0, the first
+    // expiration is one interval later.
     const auto first = is_relative ? now + given : given == nanoseconds{0} ? interval : given;
     return TimerSpec{.clock = clock,
                      .is_relative = is_relative,

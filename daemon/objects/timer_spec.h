@@ -12,13 +12,14 @@ namespace evfd::daemon {
 
 struct TimerSpec {
     Clock clock; // The clock that the caller asked for.
-    // The request gave the first expiration as a span from the present, so setting the wall clock
-    // does not move the expiration.
+    // True if the request gave the first expiration relative to the present. Setting the wall clock
+    // does not move such an expiration.
     bool is_relative;
     bool cancel_on_clock_change;
-    bool was_past; // The first expiration had passed when the timer was armed.
-    // The times of the expirations. Their clock can differ from `clock`: a span on the wall clock
-    // is kept on a clock that nobody sets.
+    bool was_past; // True if the first expiration had passed when the timer was armed.
+    // The times of the expirations. The clock of the schedule can differ from `clock`: a time
+    // relative to the present is not measured on the wall clock, but on a clock that nobody can
+    // set.
     Schedule schedule;
 
     // Returns the clock of the subscribers' timerfds.

@@ -15,16 +15,17 @@ namespace evfd::daemon {
 
 namespace {
 
-// From this number of tokens on, reading the counter and one write(2) cost less than single
-// increments.
+// For this many tokens or more, reading the counter and adding all tokens by one write(2) cost less
+// than one increment for each token.
 constexpr std::int64_t min_tokens_for_single_write = 16;
 
 static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 
-// Returns the present counter if one write(2) can add all tokens, else nothing. One write(2) needs
-// an eventfd that no client has. Then the counter shows after a crash whether the tokens were
-// added, because nobody can consume them before the intent has ended. A manual or auto event that
-// is clear after a crash is set again.
+// Returns the counter before the increment if one write(2) is to add all tokens, else nothing. One
+// write(2) is used only if no client has the eventfd. Nobody can then consume the tokens before the
+// intent has ended, so the counter shows after a crash whether the tokens were added.
+// For a manual or auto event, the function returns 0 without reading the counter. If the counter is
+// 0 after a crash, the event is set again.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = object.event();
@@ -40,7 +41,7 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
 
 // Appends to `targets` the eventfds to which the increment adds tokens one by one. If one write(2)
 // was to add all tokens instead, the function adds them now, unless the counter shows that they
-// were added before the crash. The write cannot block, because no client has such an eventfd.
+// were added before the crash. This write cannot block, because no client has the eventfd.
 void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens, before] = increment;
@@ -245,8 +246,9 @@ void TokenLog::return_pending()
     }
 }
 
-// Records tokens that are to be returned. Without a record, a crash would lose them: the progress
-// page keeps taken tokens only until the next commit, and a released hold has no record any more.
+// Records the tokens that must be returned later. Without a record, a crash would lose them: the
+// progress page keeps taken tokens only until the next commit, and a released hold has no record
+// any more.
 void TokenLog::record_pending()
 {
     constexpr std::uint64_t no_session = 0;
@@ -255,8 +257,9 @@ void TokenLog::record_pending()
             record_taken(no_session, taken);
 }
 
-// Returns the increments of the next batch. Also erases the records of the tokens in this batch,
-// since the intent accounts for them now. A pulse has no tokens, so none return to a pulse.
+// Returns the increments that return the next batch of tokens. Also erases the records of these
+// tokens, because the intent will record the increments. A pulse has no tokens, so none return to a
+// pulse.
 Increments TokenLog::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.

@@ -1,12 +1,12 @@
 // TokenLog: adds, takes and returns tokens, so that a crash at any point neither loses nor
-// duplicates one.
+// duplicates a token.
 //
 // add() writes the intent to the state store, has the kernel make the increments
 // (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
-// interrupted. Tokens that a wait consumes are recorded afterwards: take() reads into the progress
-// page, record_taken() stages a record for the next commit, and confirm_taken() or return_tokens()
-// ends that record. Tokens that cannot be returned now, because the store has no room for their
-// intent, are recorded and returned later.
+// interrupted. Tokens that a wait consumes are recorded afterwards: take() reads tokens into the
+// progress page, record_taken() stages a record for the next commit, and confirm_taken() or
+// return_tokens() ends that record. Tokens that cannot be returned now, because the store has no
+// room for their intent, are recorded and returned later.
 //
 // Only the TokenLog owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
 #pragma once
@@ -45,7 +45,7 @@ struct Increment {
 };
 using Increments = std::vector<Increment>;
 
-// A pulse that was set, and how often.
+// A pulse that was set, and how often it was set.
 struct Pulsed {
     const Name* name;
     Object* object;
@@ -90,8 +90,8 @@ public:
     // sentence for each increment that cannot be made.
     std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
 
-    // Makes room for the takes of one wait. No commit may come between these takes, because the
-    // commit would record only a part of them.
+    // Makes room for the takes of one wait. The takes must not be separated by a commit, because
+    // the commit would record only a part of them.
     void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
     // Takes the tokens that one wait consumes from an auto event or a semaphore. Returns false if
     // there was no token.

@@ -1,6 +1,7 @@
 // A wait-only handle: a descriptor of an event with which one user can wait but not set. All opens
 // of the event by that user share the handle. The descriptor is an epoll descriptor that the daemon
-// created, so its watch counts against fs.epoll.max_user_watches of the daemon's user.
+// created, so the watch in it counts towards the limit fs.epoll.max_user_watches of the daemon's
+// user.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -17,7 +18,8 @@
 namespace evfd::daemon {
 
 struct WaitOnlyHandle {
-    // The descriptor, which replies that are not sent yet share. Null once the event is deleted.
+    // The descriptor. Unsent replies share the ownership of the descriptor. Null once the event is
+    // deleted.
     std::shared_ptr<const UniqueFd> fd;
     Quota::Charge charge;
     SharedPool::Charge descriptor;
@@ -66,8 +68,8 @@ private:
 // The wait-only handles that the client of a session has received.
 class SessionHandles {
 public:
-    // Adds a handle. From time to time this also drops the handles of deleted events, so that they
-    // do not accumulate.
+    // Adds a handle. From time to time, the function also drops the handles of deleted events, so
+    // that these handles do not accumulate.
     void add(std::shared_ptr<WaitOnlyHandle> handle)
     {
         if (handles_.size() >= prune_at_) {

@@ -20,10 +20,10 @@ namespace evfd::daemon {
 
 namespace {
 
-// The time within which the fd store must have read the descriptors.
+// The time within which the fd store must read the descriptors that were sent to it.
 constexpr std::chrono::seconds reply_timeout{5};
 
-// Adds and removes descriptors of the fd store.
+// Sends requests to the fd store: to add or to remove a descriptor.
 class FdStoreProtocol {
 public:
     explicit FdStoreProtocol(const Notifier& notifier) : notifier_{notifier} {}
@@ -45,8 +45,8 @@ private:
 };
 
 // Returns how many of `wanted` descriptors the fd store accepts. The fd store does not report this
-// number, so the function sends the write ends of pipes. If the fd store has closed a write end,
-// poll(2) reports the end of the pipe at the read end.
+// number, so the function sends the write ends of pipes. If the fd store closes a write end instead
+// of storing it, poll(2) reports the hangup at the read end.
 std::size_t FdStoreProtocol::probe_capacity(std::size_t wanted) const
 {
     constexpr std::string_view name = "evfdd-probe";
@@ -119,7 +119,9 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         return fd_store;
     const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
-        if (which[i]) // Removes the stored descriptor of that name, which the daemon could not use.
+        // Removes the descriptor that the fd store can have under this name, because the daemon
+        // could not use that descriptor.
+        if (which[i])
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
         log::warn({},
@@ -127,7 +129,7 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
                   "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
-            protocol.remove(name); // Some of the descriptors are useless without the others.
+            protocol.remove(name); // A part of the descriptors is useless, so all are removed.
         return FdStore::none;
     }
     const auto descriptors = state_store.descriptors();

@@ -35,7 +35,8 @@ struct InheritedFds {
     StateStore::Descriptors state_store;
     // The daemon's end of the socketpair to its supervisor; invalid without a supervisor.
     UniqueFd supervisor;
-    std::vector<std::string> warnings; // One sentence for each descriptor that was closed.
+    // One sentence for each descriptor that was not recognized and was closed.
+    std::vector<std::string> warnings;
 
     // Returns whether any descriptor of the state store was inherited.
     bool has_state_store() const;
@@ -45,9 +46,9 @@ struct InheritedFds {
 // them.
 InheritedFds take_inherited_fds();
 
-// Stores the descriptors of the state store that `which` selects in the fd store. Returns which fd
-// store has all of the state store's descriptors now. Returns FdStore::none if there is no fd store
-// or it does not accept all of them.
+// Sends descriptors of the state store to the fd store. `which` selects the descriptors.
+// Returns the fd store that has all of the state store's descriptors now. Returns FdStore::none if
+// there is no fd store, or if the fd store does not accept all of them.
 FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
                   const std::array<bool, StateStore::fd_names.size()>& which);
 

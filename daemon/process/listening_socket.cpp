@@ -45,9 +45,9 @@ UniqueFd make_socket(int flags)
     return socket;
 }
 
-// Locks the path. The lock is held from before the first check of the path until the end of the
-// process. Without the lock, two daemons that start at the same time could both find that the
-// socket file of a third daemon is stale.
+// Locks the path. The lock is held before the path is checked, and for as long as the
+// ListeningSocket exists. Without the lock, two daemons that start at the same time could both find
+// that the socket file of a third daemon is stale.
 UniqueFd lock(const std::string& path)
 {
     const auto file = path + ".lock";
@@ -71,7 +71,7 @@ std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
     const auto socket = make_socket(SOCK_NONBLOCK);
-    // The listener can be any process, so its descriptors are refused.
+    // Makes the kernel refuse descriptors from the listener, which can be any process.
     (void)refuse_descriptors(socket);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};
@@ -107,8 +107,8 @@ UniqueFd ListeningSocket::open()
     auto socket = make_socket(SOCK_NONBLOCK);
     if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         fail(temporary);
-    // The option is set before any client can connect, because an accepted socket inherits it from
-    // the listening socket.
+    // The kernel must refuse descriptors before any client can connect, because an accepted socket
+    // inherits this option from the listening socket.
     if (kernel_.pass_rights && !refuse_descriptors(socket))
         fail("setsockopt(SO_PASSRIGHTS)");
     if (::chmod(temporary.c_str(), mode_) < 0 || ::listen(socket.get(), SOMAXCONN) < 0 ||

@@ -1,5 +1,5 @@
-// The listening socket and its file, which are created for this daemon alone. The file is deleted
-// when the daemon ends.
+// A listening socket that evfdd creates itself, and the file of the socket. The file is deleted
+// when the ListeningSocket is destroyed.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -14,13 +14,14 @@
 
 namespace evfd::daemon {
 
-// The error that another process listens at the socket's path.
+// Thrown if another process listens at the socket's path.
 struct AlreadyRunning : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Returns the pid of the process that listens at `path`. Returns 0 if a process can be listening
-// but cannot be identified, and nothing if no process listens.
+// Returns the pid of the process that listens at `path`.
+// Returns 0 if a process possibly listens but cannot be identified.
+// Returns nothing if no process listens.
 std::optional<pid_t> find_listener(const std::string& path);
 
 // Returns the path that a socket is bound to, or an empty string if the socket has no path.
@@ -29,19 +30,19 @@ std::string socket_path(const UniqueFd& socket);
 
 class ListeningSocket {
 public:
-    // Binds `path` and listens. Replaces a socket file if no process listens at it any more. The
+    // Binds `path` and listens. Replaces an existing socket file if no process listens at it. The
     // new file accepts connections from the moment it appears. While this object exists, it holds a
-    // lock on the file `path`.lock. The kernel refuses descriptors that clients send, if it has
-    // this feature. Throws AlreadyRunning or std::system_error.
+    // lock on the file `path`.lock. If the kernel supports this, it refuses descriptors that
+    // clients send. Throws AlreadyRunning or std::system_error.
     ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel);
-    ~ListeningSocket(); // Deletes the socket file, unless the file was replaced by another one.
+    ~ListeningSocket(); // Deletes the socket file, unless another file has replaced it.
     ListeningSocket(const ListeningSocket&) = delete;
     ListeningSocket& operator=(const ListeningSocket&) = delete;
 
     // Releases the socket to the caller; this object still owns the file.
     UniqueFd release() { return std::move(socket_); }
     // Changes the mode of the socket file, which decides which users may connect. Does nothing if
-    // the file was replaced by another one.
+    // another file has replaced the socket file.
     void set_mode(mode_t mode);
     // Returns a new listening socket that replaces the old one at the same path. Throws
     // std::system_error.

@@ -33,8 +33,8 @@ bool Notifier::notify(const std::string& state, int fd) const
                                     static_cast<unsigned>(passed.size())) >= 0;
 }
 
-// Works like sd_notify_barrier(3): the receiver closes the other end of this pipe when it reads the
-// message.
+// Works like sd_notify_barrier(3): the function sends one end of a pipe. The receiver closes that
+// end when it reads the message, and poll(2) reports this at the other end.
 bool Notifier::await_read(std::chrono::milliseconds timeout) const
 {
     std::array<int, 2> ends{};

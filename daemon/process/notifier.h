@@ -24,7 +24,7 @@ public:
     // supervisor has ended. The descriptor is invalid without a supervisor.
     const UniqueFd& supervisor() const { return supervisor_; }
 
-    // Sends `state`, together with `fd` if that is not negative. Returns whether the notification
+    // Sends `state`, together with `fd` unless `fd` is negative. Returns whether the notification
     // was sent. Never waits.
     bool notify(const std::string& state, int fd = -1) const;
     // Waits until the receiver has read every earlier notification. Returns false after `timeout`.

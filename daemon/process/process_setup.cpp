@@ -12,8 +12,9 @@ namespace evfd::daemon {
 
 namespace {
 
-// Gives ignored signals their default action, because execve(2) preserves ignored signals. With
-// SIGCHLD ignored, no SIGCHLD is queued, and a supervisor would not notice that its daemon died.
+// Gives ignored signals their default action, because a process inherits ignored signals through
+// execve(2). If SIGCHLD stayed ignored, the kernel would queue no SIGCHLD, and a supervisor would
+// not notice that its daemon died.
 void reset_ignored_signals()
 {
     for (int signal = 1; signal <= SIGRTMAX; ++signal) {
@@ -21,8 +22,10 @@ void reset_ignored_signals()
         if (::sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN)
             ::signal(signal, SIG_DFL);
     }
-    ::signal(SIGPIPE, SIG_IGN); // Ignored, because standard error can be a pipe without a reader.
-    // Ignored, so that a write beyond the limit fails with EFBIG instead. setrlimit(2)
+    // SIGPIPE is ignored, because standard error can be a pipe without a reader.
+    ::signal(SIGPIPE, SIG_IGN);
+    // SIGXFSZ is ignored, so that a write beyond the limit for file sizes fails with EFBIG.
+    // setrlimit(2)
     ::signal(SIGXFSZ, SIG_IGN);
 }
 
@@ -44,8 +47,8 @@ Result<void> unblock_signals()
 }
 
 // Opens /dev/null for each standard stream that is closed. If a stream stayed closed, the next
-// opened file, such as the journal, would get its number, and output for standard error could be
-// written into that file.
+// opened file would get the number of that stream. Output for standard error could then be written
+// into that file, for example the journal.
 Result<void> open_standard_streams()
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {

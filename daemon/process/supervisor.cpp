@@ -83,8 +83,9 @@ struct NotifyMessage {
     }
 };
 
-// Returns the next message. Returns nothing if no message is queued, and an empty message once the
-// other end is closed.
+// Returns the next message.
+// Returns nothing if no message is queued.
+// Returns an empty message once the other end is closed.
 std::optional<NotifyMessage> receive_message(const UniqueFd& socket)
 {
     NotifyMessage message{.text = std::string(max_notify_message_bytes, '\0'), .fds = {}};
@@ -114,8 +115,8 @@ int Supervisor::run()
         if (::ppoll(polled.data(), polled.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
             errno != EINTR)
             fail("ppoll(2)");
-        // Notifications are read before signals, because a daemon that died can have sent some
-        // before.
+        // Notifications are read before signals. If the daemon has died, the notifications that it
+        // sent before its death still count.
         on_notify();
         on_signals();
         if (restart_at_ && monotonic_now() >= *restart_at_ && !exit_status_)
@@ -136,8 +137,8 @@ void Supervisor::start()
         log_.error({}, "the daemon cannot be started: {}", std::strerror(errno));
         if (was_ready_ || ours)
             return schedule_restart(W_EXITCODE(EXIT_FAILURE, 0));
-        // Gives up: no daemon was ready yet, and a later attempt would not find more free
-        // descriptors.
+        // Gives up, because no daemon was ready yet and no descriptor is free for the socketpair. A
+        // later attempt would not find more free descriptors.
         exit_status_ = EXIT_FAILURE;
         return;
     }
@@ -150,8 +151,8 @@ void Supervisor::start()
 
 void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
 {
-    // Duplicates the descriptors to numbers above the final range first, and from there to their
-    // final numbers. Thus no duplicate replaces a descriptor that is still needed.
+    // Duplicates each descriptor twice: first to a number above the range of the final numbers, and
+    // from there to its final number. Thus no duplicate replaces a descriptor that is still needed.
     const auto count = static_cast<int>(2 + fd_store_.size() + accepted_clients_.size());
     std::vector<int> fds;
     std::string names;
@@ -171,10 +172,11 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::setenv("LISTEN_FDS", std::to_string(fds.size()).c_str(), 1);
     ::setenv("LISTEN_FDNAMES", names.c_str(), 1);
     ::setenv("LISTEN_PID", std::to_string(::getpid()).c_str(), 1);
-    // These variables are meant for the supervisor, not for the daemon.
+    // NOTIFY_SOCKET and WATCHDOG_USEC are meant for the supervisor, not for the daemon.
     ::unsetenv("NOTIFY_SOCKET");
     ::unsetenv("WATCHDOG_USEC");
-    // Signals stay blocked, so an early signal stays pending until the daemon has its signalfd.
+    // Signals stay blocked across execv(3). An early signal stays pending until the daemon has its
+    // signalfd.
     std::vector<char*> arguments;
     for (const auto& argument : command_)
         arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -209,8 +211,8 @@ void Supervisor::on_notify()
             if (!std::exchange(was_ready_, true))
                 on_ready_();
         }
-        // The descriptor of a barrier is closed with the message. This shows the daemon that the
-        // message was read. sd_notify_barrier(3)
+        // The descriptors of `message` are closed here. If the message is a barrier, this shows the
+        // daemon that the message was read. sd_notify_barrier(3)
     }
 }
 
@@ -251,7 +253,7 @@ void Supervisor::reap()
         on_notify(); // Reads the notifications that the daemon sent before its end.
         notify_socket_ = {};
         daemon_ = 0;
-        // A daemon that was killed while it stopped counts as stopped.
+        // If the daemon was killed while it stopped, the status is that of a clean stop.
         const int code = WIFEXITED(status) ? WEXITSTATUS(status)
                          : is_stopping_    ? EXIT_SUCCESS
                                            : EXIT_FAILURE;
@@ -266,8 +268,9 @@ void Supervisor::reap()
     }
 }
 
-// The daemon exited because it was idle. The supervisor first stops accepting, so that no client
-// connects unnoticed. Clients that had connected before are passed to another daemon.
+// Called when the daemon has exited because it was idle. The supervisor first stops accepting, so
+// that no client connects unnoticed. The clients that had connected before are passed to another
+// daemon.
 void Supervisor::on_idle_exit()
 {
     ::shutdown(listening_.get(), SHUT_RD);

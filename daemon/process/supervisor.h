@@ -42,27 +42,27 @@
 
 namespace evfd::daemon {
 
-// The name of the daemon's end of the socketpair in LISTEN_FDNAMES. The socketpair has no address,
-// so no other process can send to it.
+// The name, in LISTEN_FDNAMES, of the daemon's end of the socketpair to its supervisor. The
+// socketpair has no address, so no other process can send to it.
 inline constexpr std::string_view supervisor_fd_name = "evfdd-supervisor";
-// The environment variable by which a daemon knows how its supervisor runs.
+// The environment variable that tells a daemon whether its supervisor runs in the background.
 inline constexpr const char* supervisor_variable = "EVFDD_SUPERVISOR";
 // The value of supervisor_variable if the supervisor runs in the background. Any other value means
 // that the supervisor runs in the foreground.
 inline constexpr const char* supervisor_in_background = "background";
-// The notification that the daemon stops on request, and not because it is idle. After it, the
-// supervisor exits as well, even if clients wait to be accepted.
+// The notification that the daemon stops on request, and not because it is idle. The supervisor
+// then exits together with the daemon, even if clients wait to be accepted.
 inline constexpr const char* stop_requested = "X_EVFDD_STOP_REQUESTED=1";
 
 class Supervisor {
 public:
-    // `kernel` has the features that the socket can use. `command` is the daemon's argv. `on_ready`
-    // is called when clients can connect for the first time. Throws AlreadyRunning or
-    // std::system_error.
+    // `kernel` says which kernel features the socket can use. `command` is the daemon's argv.
+    // `on_ready` is called once, when clients can connect for the first time. Throws AlreadyRunning
+    // or std::system_error.
     Supervisor(std::string socket, mode_t socket_mode, KernelFeatures kernel,
                std::vector<std::string> command, std::function<void()> on_ready);
 
-    // Runs the daemon, restarts it as necessary, and returns the exit status of the supervisor.
+    // Runs the daemon and restarts it as necessary. Returns the exit status for the supervisor.
     int run();
 
 private:
@@ -90,12 +90,12 @@ private:
     // closed its end.
     UniqueFd notify_socket_;
     std::vector<StoredFd> fd_store_;
-    std::vector<UniqueFd> accepted_clients_; // Connections of clients, for the next daemon.
+    std::vector<UniqueFd> accepted_clients_; // The client connections that the next daemon gets.
     pid_t daemon_ = 0;                       // The pid of the daemon; 0 if none runs at present.
     bool was_ready_ = false;
     bool is_ready_ = false; // True if the present daemon has sent READY=1.
     bool is_stopping_ = false;
-    int failed_starts_ = 0; // The number of consecutive failures before READY=1.
+    int failed_starts_ = 0; // The number of consecutive starts that failed before READY=1.
     std::optional<MonotonicTime> restart_at_;
     std::optional<int> exit_status_;
 };

@@ -1,4 +1,4 @@
-// The client that makes a call, and how it makes the call.
+// Caller: the client that makes a call, and the properties of the call.
 #pragma once
 
 #include "common/clock.h"
@@ -9,18 +9,19 @@
 
 namespace evfd::daemon {
 
-// The client of one call. `wake` makes the connection call PendingReply::advance() again, and can
-// be called at any time.
+// The client that makes one call, and the properties of that call. `wake` makes the connection call
+// PendingReply::advance() again. It is allowed to call `wake` at any time.
 struct Caller {
     Session& session;
     std::function<void()> wake;
     const UniqueFd& socket; // The socket of the client's connection.
     nanoseconds accepted;   // The time when the connection was accepted, on the boottime clock.
-    // True if the user's quota has room for a reply. Without room, the only reply is an error that
-    // says so.
+    // True if the user's quota of unread reply bytes has room for a reply. If there is no room, the
+    // only reply is an error that says that the quota is used up.
     bool may_reply = true;
-    bool modifies_state = false; // The call has changed recorded state, or can have changed it.
-    bool is_streaming = false;   // The call has the `more` flag.
+    // True if the call has changed state that the daemon records, or could have changed it.
+    bool modifies_state = false;
+    bool is_streaming = false; // True if the call has Varlink's `more` flag.
 };
 
 } // namespace evfd::daemon

@@ -37,7 +37,7 @@ struct Counters {
         std::int64_t objects = 0;
         std::int64_t subscriptions = 0;
         std::int64_t sessions = 0;
-        std::int64_t losses = 0; // Records that were reported as lost.
+        std::int64_t losses = 0; // The number of reports about state that could not be recovered.
         nanoseconds time{0};
     };
 
@@ -50,10 +50,11 @@ struct Counters {
 
     std::array<std::uint64_t, size_of(AllMethods{})> calls{};
     std::array<std::uint64_t, std::variant_size_v<Reason>> refusals{};
-    // Clients that were disconnected because of what they sent or did not read.
+    // The number of clients that the daemon disconnected because of what they sent or did not read.
     std::uint64_t disconnects = 0;
     std::uint64_t rejected = 0;
-    std::uint64_t edges = 0; // Edges of watched events: writes or reads by any process.
+    // The number of edges of watched events. An edge is a write or a read by any process.
+    std::uint64_t edges = 0;
     Recovery recovery;
 };
 

@@ -33,7 +33,7 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
     if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
         described.left = *next - now;
         // A timer that was armed with a relative time on the wall clock is scheduled on another
-        // clock. Its next expiration is converted to the clock of the request.
+        // clock. The description gives its next expiration on the clock that the request named.
         described.next = spec.clock == schedule.clock
                              ? *next
                              : add_saturating(now_on(spec.clock), *described.left);
@@ -89,8 +89,8 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
         described.pulses = pulse->pulses();
         return described;
     }
-    // One read gives `is_set` and `count`, so that they agree. If the daemon has no free descriptor
-    // for that read, the description has no count.
+    // A single read of /proc/self/fdinfo gives `is_set` and `count`, so that the two values agree.
+    // The read needs a free descriptor. If the daemon has none, the description has no count.
     const auto shown = object.event()->read_fdinfo();
     described.is_set = shown ? shown->count > 0 : object.event()->is_set();
     if (!shown)

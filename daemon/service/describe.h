@@ -7,8 +7,8 @@
 
 namespace evfd::daemon {
 
-// Describes the object to this peer. If the peer is not allowed to wait for the object, the
-// description has no state.
+// Returns the description of the object for this peer. If the peer is not allowed to wait for the
+// object, the description leaves out the object's state.
 protocol::Object describe(Registry& registry, const Waits& waits, const Peer& peer,
                           const Name& name, Object& object);
 

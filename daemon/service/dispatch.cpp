@@ -25,9 +25,9 @@ std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQu
     return {};
 }
 
-// Returns what the daemon records of the call, so that a repeated call is not done twice. An Open
-// without a subscription can be executed again, so only the subscriptions of an Open are recorded,
-// and not which descriptors were sent.
+// Returns what the daemon records of the call, so that a call that the client repeats is not done
+// twice. For an Open, the daemon records only the new subscriptions. An Open without a subscription
+// can be executed again without harm, so the daemon does not record which descriptors were sent.
 template <class Request>
 ReplyCache::Recorded what_to_record(const Call& call)
 {
@@ -37,7 +37,7 @@ ReplyCache::Recorded what_to_record(const Call& call)
     return std::is_same_v<Request, protocol::Open> ? Recorded::subscriptions : Recorded::reply;
 }
 
-// Returns whether the call must be refused while the state store cannot record anything. A Wait is
+// Returns whether the call must be refused if the state store cannot record anything. A Wait is
 // accepted, because it changes nothing until it takes tokens.
 template <class Request>
 bool requires_storage(const ReplyCache& reply_cache)
@@ -78,7 +78,8 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }
 }
 
-// Executes the call, unless the session has recorded the reply to it already.
+// Executes the call. If the session has recorded the reply to this call already, returns a pending
+// reply that repeats it.
 template <class Request>
 std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
                                     OutputQueue& output)
@@ -97,14 +98,16 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
             return {};
         }
     auto pending = answer<Request>(service, caller, call, output);
-    if (!pending) // A reply with descriptors cannot be sent again.
+    // The call is finished. A reply with descriptors is recorded as an empty text, because it
+    // cannot be sent again.
+    if (!pending)
         reply_cache.finish(output.carries_descriptors() ? std::string_view{}
                                                         : output.text_since(begin));
     return pending;
 }
 
-// Returns the methods of an interface with their handlers. A method that the protocol lists and the
-// service does not handle fails to compile.
+// Returns the methods of an interface with their handlers. If the service does not handle a method
+// that the protocol lists, this function does not compile.
 template <class Interface, class... Requests>
 consteval auto methods(TypeList<Requests...>)
 {
@@ -142,7 +145,8 @@ std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, c
     const auto* method = find(interface, call.method.substr(dot + 1));
     if (!method)
         return refuse(service, protocol::MethodNotFound{std::string{call.method}}, output);
-    // The daemon has no other protocol to change to. The connection continues after this error.
+    // The daemon has no other protocol that a connection could be upgraded to. The connection stays
+    // usable after this error.
     if (call.upgrade)
         return refuse(service, protocol::InvalidParameter{"upgrade"}, output);
     return method->serve(service, caller, call, output);
@@ -158,7 +162,8 @@ std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const C
     auto pending = find_and_serve(service, caller, call, output);
     if (!call.oneway || !pending || pending->must_finish())
         return pending;
-    pending->on_sent(); // The call is done, and the client wants no reply.
+    // The client wants no reply, so the call ends as if its reply had been sent.
+    pending->on_sent();
     return {};
 }
 

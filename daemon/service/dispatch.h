@@ -1,4 +1,4 @@
-// Decodes a call, has the service handle it, and writes the reply to the output queue.
+// dispatch(): decodes a call, passes it to the service, and writes the reply to the output queue.
 #pragma once
 
 #include "common/envelope.h"
@@ -10,8 +10,8 @@
 
 namespace evfd::daemon {
 
-// Writes the replies that are ready to `output`. Returns the rest of the answer, or null if there
-// is none.
+// Executes the call. Appends the replies that are ready now to the queue `output`. Returns the
+// object that will write the remaining replies, or null if no reply remains.
 std::unique_ptr<PendingReply> dispatch(Service& service, Caller& caller, const Call& call,
                                        OutputQueue& output);
 

@@ -1,4 +1,4 @@
-// The part of the service that handles the methods which create, change and wait.
+// The handlers of Service for the methods that create objects, change objects, or wait for them.
 #include "daemon/service/pending_clear.h"
 #include "daemon/service/pending_replies.h"
 #include "daemon/service/pending_set.h"
@@ -20,8 +20,8 @@ bool is_held_by_session(const protocol::Wait& request)
 
 } // namespace
 
-// Charges a wait by its number of names: it uses memory for each name, and can take a token of
-// each.
+// Charges a wait to its user, one unit for each name. The wait uses memory for each name, and can
+// take a token from each object.
 Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
 {
     const auto wanted = static_cast<std::int64_t>(request.items.list.size());
@@ -37,7 +37,8 @@ Outcome<ProcessWatcher::Ref> Service::acquire_process(const Caller& caller, Reso
                                        needed_for);
 }
 
-// Returns the process with which the object will end; nothing if its lifetime is another one.
+// Returns the caller's process if the object will end with that process. Returns nothing if the
+// object has another lifetime.
 Outcome<std::optional<ProcessWatcher::Ref>>
 Service::acquire_process(const Caller& caller, std::optional<Lifetime> lifetime)
 {
@@ -149,7 +150,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disar
 
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
 {
-    // The check assumes that the reply carries a descriptor for each item.
+    // The quota check assumes that the reply carries one descriptor for each item.
     const auto wanted = static_cast<std::int64_t>(request.items.list.size());
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
@@ -193,8 +194,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // to be done, and done once.
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
-        // If the state store works, the intent was committed, and a part of the tokens can have
-        // been added.
+        // If the state store has no fault, the intent was committed before add() failed. A part of
+        // the tokens can have been added in this case.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }

@@ -29,8 +29,8 @@ public:
     {
         add("{}{} {}\n", name_, suffix, value);
     }
-    // Adds a sample with a label. The values of labels are fixed words of the daemon, so no
-    // character has to be escaped.
+    // Adds a sample with a label. All values of labels are constants of the daemon, so no character
+    // has to be escaped.
     template <class T>
     void sample(const T& value, std::string_view suffix, std::string_view label,
                 std::string_view label_value)
@@ -126,8 +126,8 @@ std::string open_metrics(const Counters& counters, const protocol::Status::Reply
     text.family("resources", "gauge",
                 "Current use of each limited resource, summed over all users.");
     for (const auto& [resource, word] : enum_names(Resource{}))
-        // The use of `calls` starts again at 0 in each iteration of the loop, so a total means
-        // nothing.
+        // The resource `calls` is left out. Its use starts again at 0 in each iteration of the
+        // event loop, so the sum over all users means nothing.
         if (resource != Resource::calls)
             text.sample(quota.used_by_all(resource), {}, "resource", word);
     text.family("descriptors", "gauge", "Open descriptors of the daemon.");

@@ -15,7 +15,8 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
                                               std::span<const PassedFd> descriptors)
 {
     std::array<int, max_descriptors_per_message> numbers;
-    // The kernel limits the descriptors of a message to this number, too.
+    // sendmsg(2) fails with EINVAL if a message has more than max_descriptors_per_message
+    // descriptors.
     if (descriptors.size() > numbers.size())
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
     const auto end = std::ranges::transform(descriptors, numbers.begin(), &PassedFd::number).out;
@@ -24,8 +25,8 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
 
 } // namespace
 
-// Frees the part of the buffer that was sent. A peer that reads slowly might never empty the queue,
-// and its buffer would grow without limit.
+// Frees the part of the buffer that was sent. Without this function, the buffer for a peer that
+// reads slowly would grow without limit, because its queue might never become empty.
 void OutputQueue::discard_sent()
 {
     if (offset_ < bytes_.size() / 2)
@@ -72,7 +73,8 @@ Result<OutputQueue::Flushed> OutputQueue::send_all(const UniqueFd& socket)
         const auto sent = carries ? send_batch(socket, chunk, fd_batches_.front().descriptors)
                                   : send(socket, chunk);
         if (!sent && sent.error().error == ETOOMANYREFS)
-            return Flushed::peer_has_unread_fds; // Other clients have not read their descriptors.
+            // ETOOMANYREFS means that other clients have not read their descriptors.
+            return Flushed::peer_has_unread_fds;
         if (!sent)
             return std::unexpected(sent.error());
         if (!*sent)

@@ -1,5 +1,6 @@
-// The output of one connection: replies in order, and the descriptors that are sent with them. A
-// reply can outlive the object that it describes, so the reply owns the descriptors that it sends.
+// OutputQueue: the replies that one connection still has to send, in order, and the descriptors
+// that go with the replies. A queued reply can outlive the object that it describes, so the reply
+// owns the descriptors that it sends.
 #pragma once
 
 #include "common/codec.h"
@@ -19,8 +20,8 @@ namespace evfd::daemon {
 
 inline constexpr std::size_t usual_reply_bytes = 256;
 
-// A proof that everything recorded so far is committed. Only Service::commit() makes such a proof.
-// A proof cannot be copied, because it is valid only until the next change.
+// An object of this class proves that all changes so far are committed. Only Service::commit()
+// creates one. The object cannot be copied, because the proof is valid only until the next change.
 class Committed {
 public:
     Committed(Committed&&) = default;
@@ -37,7 +38,7 @@ public:
     // Begins a call, and decides whether the replies to it are sent or discarded.
     void begin_call(Replies replies) { replies_ = replies; }
 
-    // Queues a reply. `continues`: more replies to the same call follow.
+    // Queues a reply. `continues` is true if further replies to this call will follow.
     template <Message Reply>
     void reply(Reply& reply, bool continues)
     {
@@ -67,17 +68,17 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
-    // Returns the text of the reply that was queued since bytes_queued() returned `queued_then`.
-    // The text is empty if no reply was queued since then.
+    // `queued_then` is an earlier result of bytes_queued(). Returns the text of the reply that was
+    // queued after that result. The text is empty if no reply was queued.
     std::string_view text_since(std::uint64_t queued_then) const
     {
         auto frame =
             std::string_view{bytes_}.substr(bytes_.size() - (bytes_queued() - queued_then));
         if (!frame.empty())
-            frame.remove_suffix(1); // Drops the terminating zero byte.
+            frame.remove_suffix(1); // Drops the zero byte that ends the reply.
         return frame;
     }
-    // Queues a reply whose text was returned by text_since(), of this queue or another one.
+    // Queues the text of a reply, as text_since() of this queue or of another queue returned it.
     void append_text(std::string_view text)
     {
         if (replies_ == Replies::sent)
@@ -90,28 +91,32 @@ public:
     std::uint64_t bytes_sent() const { return bytes_sent_; }
     std::size_t capacity_bytes() const { return bytes_.capacity(); }
     std::size_t unsent_bytes() const { return bytes_.size() - offset_; }
-    // Returns the number of descriptors that the peer has not read yet, as far as is known.
-    // Descriptors that are not sent yet are included.
+    // Returns the number of descriptors that the peer has not read, as far as the daemon knows. The
+    // number includes the descriptors that are not sent yet.
     std::size_t unread_descriptors() const;
-    // Checks whether the peer has read its descriptors. flush() checks only before it sends more.
+    // Asks the kernel whether the peer has read the descriptors that were sent to it. flush() asks
+    // only before it sends more descriptors.
     void refresh_unread_fds(const UniqueFd& socket);
     bool carries_descriptors() const { return !fd_batches_.empty(); }
     bool is_empty() const { return unsent_bytes() == 0; }
-    // Returns whether the queue is too full to accept further calls. Unsent descriptors count as
-    // too full, because they stay open in the daemon until they are sent.
+    // Returns whether the queue is too full to accept further calls. A queue with an unsent
+    // descriptor is too full, because the descriptor stays open in the daemon until it is sent.
     bool above_high_water() const
     {
         return unsent_bytes() > output_high_water_bytes || !fd_batches_.empty();
     }
 
-    // How far flush() got: everything is sent, the socket is full, or the peer has not read the
-    // descriptors that it was sent. While the peer has unread descriptors, no more descriptors are
-    // sent, because descriptors in flight count against the daemon's user. unix(7)
+    // The result of flush().
+    // `all`: everything is sent.
+    // `socket_full`: the socket accepts no more bytes at present.
+    // `peer_has_unread_fds`: no more descriptors are sent until this peer, or another client, has
+    // read its descriptors. The kernel counts unread descriptors against the daemon's user. unix(7)
     enum class Flushed { all, socket_full, peer_has_unread_fds };
-    // Sends as much as the socket accepts. A reply can report a change, so the caller proves that
-    // all changes are committed.
+    // Sends as much as the socket accepts. A reply can report a change, so the second argument
+    // proves that all changes are committed.
     Result<Flushed> flush(const UniqueFd& socket, Committed) { return send_all(socket); }
-    // Sends output that reports no change, and so needs no commit.
+    // Sends as much as the socket accepts. No commit is needed first, because the caller guarantees
+    // that the replies report no change.
     Result<Flushed> flush_without_changes(const UniqueFd& socket) { return send_all(socket); }
 
 private:
@@ -133,7 +138,7 @@ private:
     std::size_t fds_in_flight_ = 0;
 };
 
-// Returns the text of `reply` as the last reply to its call.
+// Returns the text of `reply`, marked as the last reply to its call.
 template <Message Reply>
 std::string text_of(Reply reply)
 {

@@ -1,4 +1,5 @@
-// A Clear of many tokens, done in slices so that other connections are served in between.
+// PendingClear: a Clear call in progress. It takes the tokens in time slices, so that other
+// connections are served between two slices.
 #pragma once
 
 #include "daemon/limits.h"
@@ -23,8 +24,8 @@ public:
     }
 
     Progress advance(OutputQueue& output) override;
-    // Nearly every Clear takes fewer slices than this limit, and is finished even if its client
-    // disconnects.
+    // A Clear with fewer slices than this limit is finished even if its client disconnects. Nearly
+    // every Clear stays below the limit.
     bool must_finish() const override { return slices_ < max_guaranteed_clear_slices; }
 
 private:
@@ -33,7 +34,7 @@ private:
     Counters& counters_;
     ReplyCache reply_cache_;
     ClearProgress progress_;
-    int slices_ = 0; // The number of slices so far.
+    int slices_ = 0; // The number of time slices that this Clear has used.
 };
 
 } // namespace evfd::daemon

@@ -32,7 +32,8 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
     if (std::exchange(must_report_start_, false)) {
         protocol::Wait::Reply nothing_yet;
         output.reply(nothing_yet, true);
-        return Progress::again; // Not `blocked`, because the wait can be done already.
+        // The result is not `blocked`, because the wait can be done already.
+        return Progress::again;
     }
     auto& outcome = wait_->outcome();
     if (!outcome)

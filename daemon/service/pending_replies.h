@@ -1,5 +1,4 @@
-// The pending replies that only report or wait: streams of replies, and the replies to calls that
-// wait.
+// The pending replies to the calls that report or wait: List, Wait, Quotas and Monitor.
 #pragma once
 
 #include "common/pattern.h"
@@ -18,8 +17,8 @@
 
 namespace evfd::daemon {
 
-// A List call in progress. Its position is the last name it looked at, so objects can be created
-// and deleted between two of its replies.
+// A List call in progress. After each reply, it continues behind the last name that it has visited.
+// Objects can therefore be created and deleted between two replies.
 class PendingList : public PendingReply {
 public:
     PendingList(Registry& registry, const Waits& waits, Peer peer, Pattern pattern)
@@ -37,14 +36,15 @@ private:
     std::optional<Name> cursor_;
 };
 
-// A Wait call in progress. The tokens that it consumed are returned unless the reply reaches the
-// client.
+// A Wait call in progress. If the reply does not reach the client, the tokens that the wait
+// consumed are returned to their events.
 class PendingWait : public PendingReply {
 public:
-    // The first reply: the outcome, or a report that the wait has started.
+    // Says whether the first reply is the outcome, or only reports that the wait has started.
     enum class FirstReply { outcome, started };
 
-    // `requested_holds`: the largest number of tokens that the session will hold by this wait.
+    // `requested_holds` is the largest number of tokens that the session can hold as a result of
+    // this wait.
     PendingWait(Registry& registry, Counters& counters, Session& session,
                 std::unique_ptr<Wait> wait, FirstReply first, std::size_t requested_holds)
         : counters_{counters}, session_{session}, reply_cache_{registry, session},
@@ -70,8 +70,8 @@ private:
     bool must_report_start_;
 };
 
-// A Quotas call in progress. The list of users is made at its start, so other users can start to
-// use the daemon between two of its replies.
+// A Quotas call in progress. The list of users is made when the call starts. A user who starts to
+// use the daemon later is not reported.
 class PendingQuotas : public PendingReply {
 public:
     PendingQuotas(const Quota& quota, std::vector<uid_t> uids)

@@ -1,6 +1,6 @@
-// PendingReply: the rest of an answer that is not ready yet or consists of many replies. The
-// connection calls advance() whenever its output queue has room, and accepts no other call until
-// the answer is finished.
+// PendingReply: an answer that is not ready yet, or that consists of many replies. The connection
+// calls advance() whenever its output queue has room, and accepts no other call until the answer is
+// finished.
 #pragma once
 
 #include "daemon/service/output_queue.h"
@@ -12,8 +12,10 @@ public:
     enum class Progress { again, blocked, done };
 
     virtual ~PendingReply() = default;
-    // Writes at most one reply. `again`: advance() can be called again at once. `blocked`: there is
-    // nothing to write now, and the pending reply will wake the connection when it can write again.
+    // Writes at most one reply.
+    // `again`: advance() can be called again at once.
+    // `blocked`: there is nothing to write at present. The pending reply wakes the connection
+    // later.
     // `done`: the answer is finished.
     virtual Progress advance(OutputQueue& output) = 0;
     // Returns whether the connection must finish this pending reply even if its client has

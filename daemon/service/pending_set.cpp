@@ -18,8 +18,8 @@ PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, 
             targets_.push_back({{*increment.name, increment.object->serial}, increment.tokens});
         tokens_ = std::max(tokens_, increment.tokens);
     }
-    // The result is above 0 if an earlier daemon was killed after it had added a part of the
-    // tokens.
+    // The recorded progress is above 0 if an earlier daemon was killed when it had added only a
+    // part of the tokens.
     applied_ = std::min(reply_cache_.progress(), tokens_ - 1);
     applied_before_ = applied_;
 }
@@ -27,8 +27,8 @@ PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, 
 PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
     const auto each = increments_per_token();
-    // A pulse has got new subscribers, so one token for each target would take more increments than
-    // one call may make.
+    // A pulse takes one increment for each subscriber, and can have new subscribers since the last
+    // slice. With too many of them, even one token for each target exceeds the limit of one call.
     if (each > max_tokens_per_set)
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       output);
@@ -43,10 +43,10 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
     const auto& store = registry_.state_store;
     const auto last_commit = store.last_commit();
     auto done = apply_batch(increments, now, each);
-    // If the batch failed without a commit, none of its tokens was added.
+    // A batch that failed without a commit has added no token.
     if (!done && before > 0 && store.fault() && store.last_commit() == last_commit) {
-        // It is too late to refuse the call. The remaining tokens are added once the state store
-        // can record them.
+        // The call cannot be refused any more, because a part of its tokens has been added. The
+        // remaining tokens are added when the state store can record them.
         applied_ = before;
         reply_cache_.progress(before);
         retry_.emplace(loop_.add_timeout(monotonic_deadline(commit_retry_interval), wake_));
@@ -68,8 +68,9 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, OutputQueue& outpu
     return Progress::done;
 }
 
-// Returns the target's object, or null if the object was deleted or has got all of its tokens of
-// this Set. An object that does not accumulate tokens gets its only token in the first slice.
+// Returns the target's object. Returns null if the object was deleted, or has got all tokens that
+// this Set adds to it. An object that does not accumulate tokens gets its only token in the first
+// slice.
 Object* PendingSet::find_incomplete(const Target& target) const
 {
     if (target.tokens <= applied_)
@@ -79,9 +80,10 @@ Object* PendingSet::find_incomplete(const Target& target) const
     return is_set_already ? nullptr : object;
 }
 
-// Returns how many increments one token for each incomplete target takes. A pulse takes one
+// Returns the number of increments that add one token to each incomplete target. A pulse takes one
 // increment for each subscriber, and the number of its subscribers can have changed since the last
-// slice. Complete targets do not count, so that they cannot make the rest of the Set too large.
+// slice. Complete targets are not counted. If they were, new subscribers of a complete pulse could
+// make the rest of the Set too large.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
@@ -102,8 +104,8 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Returns the increments of the next batch. All pulses of an object are reported with its last
-// batch.
+// Returns the increments of the next batch. The pulses of an object are reported together, with the
+// last batch for this object.
 Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     Increments increments;

@@ -1,7 +1,8 @@
-// A Set of many tokens, done in slices so that other connections are served in between. The reply
-// cache records the progress with each slice. A client that resumes its session after a crash
-// therefore has the whole Set done, and done once. An event that was deleted meanwhile, or that the
-// client may not set any more after the crash, gets no more tokens; the Set still succeeds.
+// PendingSet: a Set of many tokens in progress. It adds the tokens in time slices, so that other
+// connections are served between two slices. The reply cache records the progress with each slice.
+// If a client resumes its session after a crash, the rest of the Set is therefore done, and no
+// token is added twice. An event gets no more tokens if it was deleted, or if the client has lost
+// the permission to set it when it resumes its session. The Set succeeds nevertheless.
 #pragma once
 
 #include "daemon/base/event_loop.h"
@@ -22,7 +23,7 @@ namespace evfd::daemon {
 
 class PendingSet : public PendingReply {
 public:
-    // An increment whose object is null gets no more tokens.
+    // An increment whose object is null adds no tokens.
     PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, Counters& counters,
                const Caller& caller, const Increments& increments);
 
@@ -32,7 +33,7 @@ public:
 private:
     struct Target {
         ObjectRef object;
-        std::int64_t tokens; // The number of tokens that the object gets in all.
+        std::int64_t tokens; // The total number of tokens that this Set adds to the object.
     };
 
     Object* find_incomplete(const Target& target) const;
@@ -51,12 +52,12 @@ private:
     std::function<void()> wake_;
     std::optional<EventLoop::Timeout> retry_;
     std::vector<Target> targets_;
-    std::int64_t tokens_ = 0; // The largest number of tokens of one increment.
-    // The number of tokens that each target has got so far. A target that gets fewer tokens in all
-    // is complete.
+    std::int64_t tokens_ = 0; // The largest number of tokens that this Set adds to one object.
+    // The number of tokens that each target has got so far. A target whose `tokens` does not exceed
+    // this number has got all of its tokens.
     std::int64_t applied_ = 0;
-    // The part of applied_ that an earlier daemon added. This daemon does not report the pulses of
-    // that part.
+    // The number of tokens in applied_ that an earlier daemon added. This daemon does not report
+    // the pulses that the earlier daemon made.
     std::int64_t applied_before_ = 0;
     BatchSizer batch_sizer_; // Decides how many increments fit into a time slice.
 };

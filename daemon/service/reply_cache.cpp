@@ -7,7 +7,8 @@ namespace evfd::daemon {
 namespace {
 
 // Repeats the reply to a call that was done before. If the reply reaches the client this time, the
-// tokens that the call took are consumed. If not, they are returned to their events.
+// tokens that the call took are consumed. If the reply does not reach the client, the tokens are
+// returned to their events.
 class PendingReplay : public PendingReply {
 public:
     PendingReplay(Registry& registry, Session& session) : registry_{registry}, session_{session} {}
@@ -63,7 +64,7 @@ void ReplyCache::resume(std::int64_t acknowledged)
         slot() = {.sequence = acknowledged};
     } else if (!slot().cached_reply.empty()) {
         slot().next_is_replay = true;
-    } else { // The reply had descriptors, which never arrived: undo the call.
+    } else { // The reply had descriptors, which the client did not receive: undo the call.
         registry_->opening.undo(*session_);
         --slot().sequence;
     }
@@ -138,12 +139,12 @@ void ReplyCache::record_reply(std::string_view reply)
     persist();
 }
 
-// Counts the call in memory only. The stored record has the sequence number of an earlier call, and
-// the next record will include this call.
+// Counts the call in memory only. The stored record keeps the sequence number of an earlier call.
+// The next record of the session will have a sequence number that includes this call.
 void ReplyCache::count_unrecorded()
 {
-    // The stored record says that the next call is an unfinished Set, so a new record must replace
-    // it.
+    // The stored record says that a Set of this session is unfinished. This is no longer true, so a
+    // new record must replace the stored one.
     if (slot().tokens_applied > 0)
         return record_reply({});
     ++slot().sequence;

@@ -6,13 +6,13 @@
 // reconnects repeats the call whose reply it did not receive, and gets the recorded reply. A call
 // takes these steps:
 //
-// - begin() returns the recorded reply if the call was done before. A new call is in progress from
-//   then on.
-// - commit() records the reply before an effect that can be committed on its own. From then on the
-//   call is certain to be done.
-// - progress() records how far an unfinished call is. A call that is repeated after a crash
-//   continues from there, and is not refused.
-// - finish() records the reply, unless commit() has recorded the same reply.
+// - begin() returns the recorded reply if the call was done before. If the call is new, begin()
+//   marks it as in progress.
+// - commit() records the reply first, for a call whose effect can be committed before finish() is
+//   called. After commit(), the call is certain to be done.
+// - progress() records how many tokens an unfinished call has added. If the client repeats the call
+//   after a crash, the call continues from this number, and is not refused.
+// - finish() records the reply, unless commit() has recorded a reply with the same text.
 //
 // These functions do nothing for a call that the session does not count, so a handler can use them
 // for every call. Only this class changes the session's slot, and only this class writes the record
@@ -41,10 +41,10 @@ public:
 
     ReplyCache(Registry& registry, Session& session) : registry_{&registry}, session_{&session} {}
 
-    // Makes the session resumable by the token.
+    // Makes the session resumable: a client can continue it by presenting the token.
     void start(const Token& token);
     // Returns whether a client that has the replies to `acknowledged` calls can continue the
-    // session. `history_is_complete`: no record was lost.
+    // session. `history_is_complete` is true if the recovery lost no record.
     bool can_resume(std::int64_t acknowledged, bool history_is_complete) const;
     // Continues the session for a client that has the replies to `acknowledged` calls. If the
     // client lacks the last reply, its next call repeats the last call.
@@ -54,7 +54,7 @@ public:
     std::unique_ptr<PendingReply> begin(Recorded recorded);
     // Returns the identity of the call in progress.
     CallId call() const;
-    // Records the reply to the call in progress, before its effect.
+    // Records the reply to the call in progress, before the effect of the call.
     void commit(std::string_view reply);
     template <Message Reply>
     void commit(Reply reply)
@@ -62,19 +62,21 @@ public:
         if (is_counted())
             commit(std::string_view{text_of(std::move(reply))});
     }
-    // Records how many tokens the call has added so far. Also undoes a commit() of this call whose
-    // effect could not begin.
+    // Records how many tokens the call has added so far. If commit() has recorded the reply, but
+    // the effect could not begin, progress() withdraws the reply.
     void progress(std::int64_t tokens);
-    // Returns how many tokens the call has added so far. After a crash, this is the number that the
-    // earlier daemon added.
+    // Returns how many tokens the call has added so far. The number includes the tokens that an
+    // earlier daemon added before a crash.
     std::int64_t progress() const { return is_counted() ? slot().tokens_applied : 0; }
-    // Returns whether the call has added tokens already, perhaps in an earlier daemon. If it has,
-    // it is too late to refuse the call.
+    // Returns whether the call has added tokens, in this daemon or in an earlier one. A call that
+    // has added tokens can no longer be refused.
     bool has_begun() const { return progress() > 0; }
-    // Ends the call with its reply. An empty `reply` stands for one that cannot be sent again.
+    // Ends the call and records its reply. `reply` is empty if the reply cannot be sent again,
+    // because it carried descriptors.
     void finish(std::string_view reply);
-    // Ends a call that failed and changed nothing. While nothing can be recorded, the call is only
-    // counted, because executing it again does no harm.
+    // Ends a call that failed and changed nothing. If the state store cannot record the reply, the
+    // call is only counted in memory. If the client repeats the call after a crash, executing it
+    // again does no harm.
     void finish_refused(std::string_view reply);
 
 private:

@@ -1,5 +1,5 @@
-// The part of the service that handles the methods which report: objects, changes of objects, the
-// daemon, and the interfaces that it has.
+// The handlers of Service for the methods that report: on objects, on changes of objects, on the
+// daemon and on its interfaces.
 #include "common/protocol/interface.h"
 #include "daemon/service/describe.h"
 #include "daemon/service/open_metrics.h"
@@ -32,7 +32,8 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
     if (!object)
         return std::unexpected(refuse::no_such_name(request.name));
     const auto& peer = caller.session.peer;
-    // A peer that may not see the object may not wait for it either, so check() returns a refusal.
+    // A peer that is not allowed to see the object is not allowed to wait for it either. Therefore
+    // check() returns a refusal.
     if (!registry_.authorization.sees(peer, request.name, *object))
         if (auto permitted =
                 registry_.authorization.check(peer, request.name, object, Permission::wait);

@@ -11,7 +11,7 @@ namespace evfd::daemon {
 
 namespace {
 
-// Logs whether an object that the configuration declares was created, and if not, why.
+// Logs that an object of the configuration was created, or why it could not be created.
 void log_declared(const Name& name, uid_t owner, const Outcome<Made>& made)
 {
     const auto message = [](const auto& refusal) -> std::string {
@@ -90,8 +90,9 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     apply_changes();
 }
 
-// Makes room in the fd stash before each call, because the changes of all calls of an iteration are
-// committed together at its end, and thousands of those calls can stash descriptors.
+// Makes room in the fd stash before each call. In one iteration of the event loop, thousands of
+// calls can stash descriptors, and their changes are committed together at the end of the
+// iteration.
 void Service::reserve_stash_room(std::size_t coming)
 {
     registry_.state_store.reserve_fd_slots(coming);
@@ -119,8 +120,8 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std:
     return *std::move(charge);
 }
 
-// Root and the daemon's user can always connect, for example to delete the objects that use up the
-// descriptors.
+// Root and the daemon's user can connect even if the pool has no descriptor left. They can, for
+// example, delete the objects that use up the descriptors.
 Outcome<ConnectionCharges> Service::admit(const Peer& peer)
 {
     const auto payer = quota_.payer(peer.uid);

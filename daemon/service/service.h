@@ -42,7 +42,7 @@
 
 namespace evfd::daemon {
 
-// The charges of a connection itself, apart from what its calls use.
+// The charges for a connection itself. What its calls use is charged separately.
 struct ConnectionCharges {
     Quota::Charge connection;
     SharedPool::Charge descriptor;
@@ -54,7 +54,8 @@ class Service {
 public:
     Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
             EventfdIncrementer incrementer, DescriptorBudget budget);
-    Service(const Service&) = delete; // Never copied or moved: callbacks hold its address.
+    // A Service is not copied or moved, because callbacks hold its address.
+    Service(const Service&) = delete;
     Service& operator=(const Service&) = delete;
 
     // Sets the fd store that Status reports.
@@ -66,10 +67,11 @@ public:
     Quota& quota() { return quota_; }
     Counters& counters() { return counters_; }
     log::Limited& client_log() { return client_log_; }
-    // Replaces the policy for new calls, and for pending waits and monitors as well.
+    // Replaces the policy. The new policy applies to new calls, and to the waits and monitors that
+    // exist already.
     void set_policy(Policy policy);
-    // Creates an object that the configuration declares, whatever the policy says. An existing
-    // object stays as it is.
+    // Creates an object that the configuration declares, even if the policy denies it to the owner.
+    // If an object has this name already, it is not changed.
     void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
@@ -81,11 +83,11 @@ public:
     void refuse(Refusal refusal, OutputQueue& output);
     std::uint64_t new_session_id() { return registry_.ids.next(); }
     void end(Session& session) { sessions_.end(session); }
-    // Called before a change: makes room in the state store for its records. Returns a refusal if
-    // the change could not be recorded.
+    // Makes room in the state store for the records of one call. Called before the call changes
+    // anything. Returns a refusal if the records could not be stored.
     Outcome<void> prepare();
-    // Makes room in the fd stash for the `coming` descriptors that a call is about to store. Called
-    // before the first change of that call.
+    // Makes room in the fd stash for the descriptors that a call is about to store. `coming` is
+    // their number. Called before the call changes anything.
     void reserve_stash_room(std::size_t coming);
     // Commits all recorded changes, so that replies can report them. Returns nothing if the commit
     // failed.
@@ -94,7 +96,8 @@ public:
     void apply_changes() { delivery_.apply(); }
     ReplyCache reply_cache(Session& session) { return {registry_, session}; }
 
-    // Sets the function that is called when the sessions that no client resumed have ended.
+    // Sets the function that is called when the grace period is over and the sessions that no
+    // client resumed have ended.
     void on_orphans_ended(std::function<void()> task)
     {
         sessions_.on_orphans_ended(std::move(task));
@@ -109,7 +112,7 @@ public:
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
     Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
-    // Returns null if the Set is done already.
+    // Returns null if the Set is done, so that no pending reply is needed.
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Set&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
@@ -147,7 +150,7 @@ private:
     WallTime started_ = wall_now();
     FdStore fd_store_ = FdStore::none;
     EventLoop& loop_;
-    SharedPool connections_; // The pool of descriptors for connections.
+    SharedPool connections_; // The pool from which each connection takes its descriptor.
     std::int64_t known_descriptors() const
     {
         return registry_.descriptors.used() + connections_.used();

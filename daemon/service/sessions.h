@@ -7,7 +7,7 @@
 // recorded sequence number:
 // - the numbers are equal: the client has the last reply;
 // - the daemon's number is greater by one: the client will repeat its last call and get the
-//   recorded reply, or, if that reply carried descriptors, the call is undone and done again;
+//   recorded reply. If that reply carried descriptors, the call is undone and done again instead;
 // - the daemon's number is smaller: the last calls were idempotent, so the daemon did not record
 //   them. The daemon accepts this only if the recovery was complete.
 //
@@ -41,8 +41,8 @@ public:
     Sessions& operator=(const Sessions&) = delete;
 
     // Keeps `orphans`, the sessions of an earlier daemon. An orphan ends if no client resumes it
-    // within `grace`. `history_is_complete`: an earlier session that is not in `orphans` did
-    // nothing.
+    // within `grace`. `history_is_complete` is true if the recovery lost no record. An earlier
+    // session that is not in `orphans` did nothing in this case.
     void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
                        bool history_is_complete);
     // Sets the function that is called when the grace period is over and the orphans that no client

@@ -14,9 +14,10 @@ namespace evfd::daemon {
 // accept clients and report to them that there is no room for more objects. Connections get three
 // quarters of the rest, because a reply holds duplicates of descriptors until it is sent.
 //
-// A daemon that recovers has all descriptors of one stashed message open at once, including removed
-// ones. The share of objects therefore leaves room for one such message. A message has no more
-// descriptors than there were objects, so half of the free descriptors is always a safe share.
+// A daemon that recovers opens all descriptors of one stashed message at once. Some of these can
+// belong to objects that no longer exist. The share of objects therefore leaves room for one
+// message. A message never has more descriptors than the objects had, so half of the free
+// descriptors is always a safe share.
 DescriptorBudget descriptor_budget(std::int64_t limit)
 {
     constexpr std::int64_t message = max_descriptors_per_message;

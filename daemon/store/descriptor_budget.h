@@ -1,6 +1,6 @@
-// Divides the daemon's descriptor limit between objects, connections and the daemon itself. A
-// daemon that starts after a crash has the same limit. The share of objects is small enough that
-// the new daemon can take over all of them.
+// Divides the daemon's descriptor limit between objects, connections and the daemon itself. After a
+// crash the next daemon has the same limit and takes over all objects. The share of objects is
+// therefore small enough that the next daemon can open all of their descriptors.
 #pragma once
 
 #include "daemon/limits.h"
@@ -10,13 +10,12 @@
 namespace evfd::daemon {
 
 struct DescriptorBudget {
-    // The descriptors of events, subscriptions, wait-only handles and processes.
+    // The highest number of descriptors of events, subscriptions, wait-only handles and processes.
     std::int64_t objects;
     std::int64_t connections;
 };
 
-// Divides `limit`, the value of RLIMIT_NOFILE. A limit that is too small leaves no room for
-// objects.
+// Divides `limit`, the value of RLIMIT_NOFILE. If the limit is too small, objects get no share.
 DescriptorBudget descriptor_budget(std::int64_t limit);
 // Raises the soft limit of RLIMIT_NOFILE to the hard limit, and divides the new limit. Throws
 // std::system_error.

@@ -22,8 +22,8 @@ struct Label {
     std::uint32_t version = 1;
 };
 
-// Asks for the largest send buffer that the kernel permits. In the buffer, each message takes
-// hundreds of bytes in addition to its own bytes. socket(7), SO_SNDBUF
+// Asks for the largest send buffer that the kernel permits. A message takes hundreds of bytes of
+// this buffer in addition to its content. socket(7), SO_SNDBUF
 void enlarge_buffer(const UniqueFd& end)
 {
     const int bytes = 1 << 20;
@@ -61,7 +61,7 @@ bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
         std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
         return true;
     peeked.ids.resize((message->bytes - sizeof label) / sizeof(FdStash::Id));
-    // Copies nothing if the message has no ids.
+    // No bytes are copied if the message has no ids.
     std::copy_n(bytes.data() + sizeof label, peeked.ids.size() * sizeof(FdStash::Id),
                 reinterpret_cast<char*>(peeked.ids.data()));
     return true;
@@ -107,8 +107,8 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
                 contents.unwanted_ids.push_back(id);
                 continue;
             }
-            // A crash during compact() can leave a descriptor in flight twice. The second copy
-            // refers to the open file of the first copy, so the second is not needed.
+            // A crash during compact() can leave a descriptor in flight twice. Both copies refer to
+            // the same open file, so the second copy is not needed.
             if (live_->contains(id))
                 continue;
             contents.fds.emplace_back(id, add_live(id, std::move(message.fds[i]), number));
@@ -116,8 +116,8 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());
         in_flight_ += count;
-        // Gives the id 0 to descriptors without an id. They count as leftovers, because no object
-        // has the id 0.
+        // Gives the id 0 to descriptors that came without an id. No object has the id 0, so
+        // compact() does not send these descriptors again.
         message.ids.resize(count);
         generation.messages.push_back({number, std::move(message.ids), message.is_truncated});
     }
@@ -140,7 +140,8 @@ FdStash::Stored::~Stored()
 {
     if (!live_)
         return;
-    // After damage, another descriptor can have this id. That descriptor must stay in the stash.
+    // If the state was damaged, another descriptor can have this id. The other descriptor must stay
+    // in the stash.
     if (const auto location = live_->find(id_);
         location != live_->end() && location->second.fd == fd_)
         live_->erase(location);
@@ -182,7 +183,7 @@ Result<void> FdStash::send(Generation& generation, const std::vector<Id>& ids,
     return {};
 }
 
-// The functions that remove leftovers from the stash.
+// The functions that remove old messages from the stash.
 
 bool FdStash::has_room_for(std::size_t count) const
 {
@@ -199,7 +200,7 @@ void FdStash::compact(std::size_t count)
         rewrite(old_);
 }
 
-// Sends the live descriptors of the oldest messages again as one message, then removes the old
+// Sends the stored descriptors of the oldest messages again as one message. Removes the old
 // messages by receiving them. Returns whether a message was removed.
 bool FdStash::rewrite(Generation& generation)
 {
@@ -236,7 +237,8 @@ bool FdStash::rewrite(Generation& generation)
 
 void FdStash::discard_first(Generation& generation)
 {
-    // Receives the message without a buffer for descriptors, so the kernel closes them. unix(7)
+    // Receives the message without a buffer for its descriptors, so the kernel closes the
+    // descriptors. unix(7)
     char byte = 0;
     while (::recv(ends_[1 - generation.sender].get(), &byte, sizeof byte, MSG_DONTWAIT) < 0)
         if (errno != EINTR) {

@@ -51,7 +51,7 @@ public:
     // more.
     class Stored {
     public:
-        explicit Stored(UniqueFd fd); // Owns a descriptor that is in no stash.
+        explicit Stored(UniqueFd fd); // Takes over `fd`, which is in no stash.
         Stored(Stored&& other) noexcept = default;
         Stored& operator=(Stored&& other) noexcept;
         ~Stored();
@@ -70,7 +70,7 @@ public:
         {
         }
         std::shared_ptr<const UniqueFd> fd_;
-        // The live descriptors of the stash; null if the descriptor is in no stash.
+        // The descriptors that the stash keeps, by id. Null if this descriptor is in no stash.
         std::shared_ptr<Live> live_;
         Id id_ = 0;
     };
@@ -86,41 +86,43 @@ public:
 
     static Result<FdStash> create();
     // Reopens the stash of an earlier daemon from its two ends, and fills `contents` with
-    // duplicates of the stored descriptors. A descriptor whose id is not wanted is removed.
-    // The function has the unwanted descriptors of at most one message open at the same time.
+    // duplicates of the stored descriptors. If `is_wanted` returns false for the id of a
+    // descriptor, the descriptor is removed from the stash. At most one message's unwanted
+    // descriptors are open at the same time.
     using IsWanted = std::function<bool(Id)>;
     static Result<FdStash> open(
         std::array<UniqueFd, 2> ends, Contents& contents,
         const IsWanted& is_wanted = [](Id) { return true; });
 
-    // Stores `fd` until the result is destroyed. If this fails, the function closes `fd`.
-    // ETOOMANYREFS and EAGAIN mean that the kernel allows no more descriptors in flight.
+    // Stores `fd` until the result is destroyed. On failure the function closes `fd`. ETOOMANYREFS
+    // and EAGAIN mean that the kernel allows no more descriptors in flight.
     Result<Stored> store(Id id, UniqueFd fd);
-    // Returns whether `count` more descriptors can be stored, one by one, before compact() is
-    // called.
+    // Returns whether `count` more descriptors can be stored before compact() must be called.
     bool has_room_for(std::size_t count) const;
-    // Rewrites a bounded number of messages if too many messages or leftovers are in flight, and
-    // makes room for `count` more descriptors. The owner of the stash calls compact() after each
-    // commit.
+    // Sends stored descriptors again in fewer messages, if too many messages or removed descriptors
+    // are in flight. Makes room for `count` more descriptors. Each call handles a bounded number of
+    // messages. The owner of the stash calls compact() after each commit.
     void compact(std::size_t count = 0);
 
     const std::array<UniqueFd, 2>& ends() const { return ends_; }
     std::size_t size() const { return live_->size(); }
-    // Returns the number of live descriptors and leftovers.
+    // Returns the number of descriptors in flight. These are the stored descriptors, and the
+    // removed ones whose messages still exist.
     std::size_t in_flight() const { return in_flight_; }
 
 private:
     struct Message {
-        std::uint64_t number; // A number that no other message of this FdStash gets.
+        // The number of the message, which no other message of this FdStash has.
+        std::uint64_t number;
         std::vector<Id> ids;
         // True if the message has descriptors that this process could not receive.
         bool has_unreadable = false;
     };
     struct Location {
-        // The descriptor, whose ownership is shared with its Stored.
+        // The stored descriptor, which its Stored object owns as well.
         std::shared_ptr<const UniqueFd> fd;
-        // The number of the message in which the descriptor is live. In any other message the
-        // descriptor is a leftover.
+        // The number of the message that keeps the descriptor. A copy of the descriptor in any
+        // other message is a leftover, which compact() removes.
         std::uint64_t message;
     };
     // The messages in flight in one direction, oldest first.
@@ -145,8 +147,8 @@ private:
     Generation old_{1};
     std::uint64_t last_message_ = 0;
     std::size_t in_flight_ = 0;
-    // The live descriptors. Each Stored shares the ownership of this map, so that the stash and the
-    // Stored objects can be destroyed in any order.
+    // The stored descriptors, by id. Each Stored shares the ownership of this map, so that the
+    // stash and the Stored objects can be destroyed in any order.
     std::shared_ptr<Stored::Live> live_ = std::make_shared<Stored::Live>();
 };
 

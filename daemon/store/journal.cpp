@@ -113,7 +113,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     auto& committed = head_in(journal.first_page_).last;
     contents.is_missing_tail = is_later(committed, journal.last_);
-    // Forgets the lost commits, so that their loss is reported only once.
+    // Sets the number in the header page to that of the last valid frame, so that the loss of later
+    // commits is reported only once.
     committed = journal.last_;
     return journal;
 }
@@ -127,7 +128,8 @@ Result<void> Journal::open_first_page(Contents& contents)
         return read;
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    // Writes a new header page and goes on, because the frames can still be valid.
+    // Writes a new header page. Opening the journal continues, because the frames can still be
+    // valid.
     if (!contents.is_journal)
         if (const auto written = write_file_head(memfd_); !written)
             return written;
@@ -146,8 +148,8 @@ Result<void> Journal::open_log(Contents& contents)
         return mapped;
 
     const auto log = read_log(*bytes, from == page ? Begins::with_first_frame : Begins::anywhere);
-    // Overwrites the incomplete commit with zeros. Its bytes would look like damage once a frame
-    // follows them.
+    // Overwrites the incomplete commit with zeros. If a later commit followed these bytes, they
+    // would look like damage.
     if (const auto blank = write_at(memfd_, from + log.end, std::string(log.truncated_bytes, '\0'));
         !blank)
         return blank;
@@ -201,7 +203,8 @@ Result<void> Journal::commit()
         return reserved;
     }
     const auto head = frame_head(next(), staged_);
-    // If the daemon is killed here, the checksum reveals that the frame is incomplete.
+    // If the daemon is killed while it writes the frame, the checksum shows that the frame is
+    // incomplete.
     auto* frame = window_.bytes().data() + (tail_ - window_offset_);
     std::memcpy(frame, &head, sizeof head);
     std::memcpy(frame + sizeof head, staged_.data(), staged_.size());
@@ -228,8 +231,8 @@ Result<void> Journal::commit()
     return {};
 }
 
-// Drops staged changes that a later staged change of the same key replaces. While commits fail, the
-// staged changes thus take no more memory than about one change of each key.
+// Drops each staged change that a later staged change of the same key replaces. The staged changes
+// thus take a bounded amount of memory while commits fail: about one change of each key.
 void Journal::compact_staged()
 {
     if (staged_.size() < 2 * compacted_bytes_ + page)
@@ -294,11 +297,11 @@ std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
     return {window_.bytes().data() + (from - window_offset_), to - from};
 }
 
-// The functions that clean the log: they copy live entries and drop the others.
+// The functions that clean the log: they copy the live entries of old frames and free the frames.
 
-// Copies the live entries of the oldest frames to the staged changes, if there is memory for them.
-// If there is none, a later commit tries again. The function cleans about twice as many bytes as
-// are staged, so the work of a commit is bounded by the size of its changes.
+// Copies the live entries of the oldest frames to the staged changes. Without memory for the
+// copies, the function does nothing, and a later commit tries again. The function cleans about
+// twice as many bytes as are staged, so the work of a commit is bounded by the size of its changes.
 void Journal::clean()
 {
     next_head_ = head_;
@@ -313,8 +316,8 @@ void Journal::clean()
         next_head_ = head_;
         return;
     }
-    // Inserts the live entries in front of the staged changes, so that a staged change still
-    // replaces the older entry of its key.
+    // Inserts the live entries before the staged changes. If a staged change has the key of a live
+    // entry, the later one, which is the staged change, counts.
     staged_.insert(0, live);
     staged_entries_.insert(staged_entries_.begin(), keys.begin(), keys.end());
 }

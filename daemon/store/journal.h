@@ -55,11 +55,11 @@ public:
     struct Contents {
         std::vector<Record> records;     // The last record of each key, in no particular order.
         std::uint64_t last = 0;          // The number of the last valid frame; 0 if there is none.
-        std::uint32_t version = 0;       // The format version that the header page has.
-        std::size_t damaged_bytes = 0;   // The number of damaged bytes that a valid frame follows.
+        std::uint32_t version = 0;       // The format version in the header page.
+        std::size_t damaged_bytes = 0;   // The number of damaged bytes before the last valid frame.
         std::size_t truncated_bytes = 0; // The number of bytes after the last valid frame.
-        // True if a complete commit followed the last valid frame and is lost. If false, the
-        // truncated bytes belong to a commit that was never completed.
+        // True if complete commits after the last valid frame are lost. If false, the truncated
+        // bytes belong to a commit that was never completed.
         bool is_missing_tail = false;
         bool is_journal = true; // False if the header page is damaged.
     };
@@ -72,16 +72,18 @@ public:
     static Result<Journal> open(UniqueFd memfd, Contents& contents);
 
     // Stages `text` as the record of `key` for the next commit. A later change of a key replaces an
-    // earlier one.
+    // earlier change of the key.
     void put(Key key, std::string_view text);
     // Stages the removal of the record of `key` for the next commit.
     void erase(Key key);
 
-    // Allocates memory for `bytes` more bytes of entries in addition to the staged ones, so that
-    // the next commit cannot fail. Fails with ENOSPC, ENOMEM or EFBIG if there is no memory.
+    // Allocates memory for `bytes` bytes of entries in addition to the staged entries. Until these
+    // bytes are used up, a commit cannot fail. Returns ENOSPC, ENOMEM or EFBIG if there is no
+    // memory.
     Result<void> prepare(std::size_t bytes);
-    // Writes the staged changes, if there are any, as one commit with the number next(). After
-    // ENOSPC or ENOMEM nothing is written, and the changes stay staged for the next commit.
+    // Writes all staged changes as one commit with the number next(), or does nothing if no change
+    // is staged. After ENOSPC or ENOMEM nothing is written, and the changes stay staged for the
+    // next commit.
     Result<void> commit();
     std::uint64_t next() const { return journal_format::number_after(last_); }
     // Returns the number of the last commit; 0 before the first one.
@@ -90,7 +92,7 @@ public:
     std::size_t staged_bytes() const { return staged_.size(); }
 
     const UniqueFd& memfd() const { return memfd_; }
-    // Returns the size in bytes of the part of the log that can be needed.
+    // Returns the size of the log in bytes. The oldest frames, which were cleaned, do not count.
     std::size_t bytes() const { return tail_ - head_; }
 
 private:
@@ -123,11 +125,11 @@ private:
     MemoryMap window_;                // The mapping of the log from the oldest frame on.
     std::uint64_t window_offset_ = 0; // The offset of window_ in the file.
     std::uint64_t last_ = 0;          // The number of the last frame.
-    std::uint64_t head_ = 0;          // The offset of the oldest frame that can be needed.
+    std::uint64_t head_ = 0;          // The offset of the oldest frame that was not cleaned.
     std::uint64_t tail_ = 0;          // The offset at which the next frame will be written.
     std::uint64_t capacity_ = 0;      // The offset up to which memory is allocated and mapped.
-    std::uint64_t trimmed_ = 0;       // The offset up to which the file was punched with holes.
-    std::uint64_t next_head_ = 0;     // The value of head_ after the current commit.
+    std::uint64_t trimmed_ = 0;       // The offset up to which holes were punched into the file.
+    std::uint64_t next_head_ = 0;     // The value that head_ gets when the present commit succeeds.
     std::size_t live_bytes_ = 0;      // The total size of the live entries in bytes.
     std::unordered_map<Key, Location, Key::Hash> locations_;
     std::string staged_; // The encoded entries of the next commit.

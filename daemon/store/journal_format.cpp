@@ -12,7 +12,8 @@ namespace {
 struct EntryHead {
     std::uint64_t id;
     std::uint32_t kind;
-    // The size of the text in bytes, before its padding to a multiple of 8; or `tombstone`.
+    // The size of the text in bytes, without the padding to a multiple of 8. The value `tombstone`
+    // marks an entry without a text.
     std::uint32_t size;
 };
 constexpr std::uint32_t tombstone = UINT32_MAX;

@@ -2,8 +2,8 @@
 // of frames and entries never changes, so each version of evfdd can read the records that it knows
 // from a journal of any other version.
 //
-// The functions here read bytes, not files. Any bytes are a log, and only the valid frames in them
-// count.
+// The functions here read from memory, not from files. They accept any bytes, and ignore all bytes
+// that are not part of a valid frame.
 #pragma once
 
 #include <cstddef>
@@ -35,9 +35,9 @@ struct FileHead {
     char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};
     std::uint32_t version = journal_format::version;
     std::uint32_t unused = 0;
-    // The number of the last complete commit. It is stored before any reply that depends on that
-    // commit is sent, and no later than the next commit. A writer that does not store this number
-    // leaves 0 or an old number here.
+    // The number of the last complete commit. The writer stores it before any reply that depends on
+    // the commit is sent, and before the next commit at the latest. The number is 0 or too low if a
+    // writer did not store it.
     std::uint64_t last = 0;
 };
 
@@ -57,24 +57,26 @@ std::string_view bytes_of(const T& value)
     return {reinterpret_cast<const char*>(&value), sizeof value};
 }
 
-// Commit numbers wrap around from the highest to 1; 0 is never used.
+// Returns the number of the commit after `last`. Commit numbers wrap around from the highest to 1;
+// 0 is never used.
 constexpr std::uint64_t number_after(std::uint64_t last)
 {
     return last == UINT64_MAX ? 1 : last + 1;
 }
-// Returns whether commit `number` is later than commit `last`, also if the numbers wrapped around
-// between them. This distinguishes a newer frame from an older one that is left after the last
-// valid frame.
+// Returns whether commit `number` is later than commit `last`, even if the numbers wrapped around
+// between them. The reader ignores a frame that is not later than the frame before it, because such
+// a frame is a remnant of an older log.
 bool is_later(std::uint64_t number, std::uint64_t last);
 
 struct Entry {
     JournalKey key;
     std::string_view text;
-    std::string_view bytes; // The bytes of the whole entry with its head.
+    std::string_view bytes; // The bytes of the whole entry, including its head.
     bool is_tombstone;
 };
 
-// Appends an entry to `entries` and returns its size. Without a `text` the entry is a tombstone.
+// Appends an entry to `entries` and returns the size of the entry. Without a `text` the entry is a
+// tombstone, which removes the record of `key`.
 std::size_t append_entry(std::string& entries, JournalKey key,
                          std::optional<std::string_view> text);
 // Removes the first entry from `entries` and returns it. Returns nothing if `entries` does not
@@ -101,7 +103,7 @@ struct Log {
     std::unordered_map<JournalKey, LiveEntry, JournalKey::Hash> live;
     std::uint64_t last = 0;        // The number of the last valid frame; 0 if there is none.
     std::size_t end = 0;           // The offset of the end of the last valid frame.
-    std::size_t damaged_bytes = 0; // The number of damaged bytes that a valid frame follows.
+    std::size_t damaged_bytes = 0; // The number of damaged bytes before the last valid frame.
     // The number of bytes after the last valid frame, up to the last byte that is not zero.
     std::size_t truncated_bytes = 0;
 };
@@ -109,7 +111,7 @@ struct Log {
 enum class Begins { with_first_frame, anywhere };
 
 // Reads the frames of a log. With Begins::anywhere the log can begin in the middle of a frame,
-// because a hole was punched into the file up to there.
+// because the bytes before it were replaced by a hole in the file.
 Log read_log(std::string_view bytes, Begins begins);
 
 } // namespace journal_format

@@ -35,8 +35,8 @@ private:
 };
 
 // Keeps the compiler from moving stores across this call. If the process is killed between two
-// stores that are separated by a barrier, it has made only the first store. A barrier for the
-// processor is not needed, because no other processor reads the memory at the same time.
+// stores that are separated by a barrier, the process has made only the first store. A barrier for
+// the processor is not needed, because no other processor reads the memory at the same time.
 inline void compiler_barrier()
 {
     std::atomic_signal_fence(std::memory_order_seq_cst);

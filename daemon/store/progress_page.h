@@ -1,10 +1,10 @@
 // ProgressPage: records what the kernel did to events, in the very system call that did it.
 //
-// The daemon adds tokens to eventfds and takes tokens from them. Neither can be undone, and neither
-// can be found out afterwards, because clients use the same eventfds. A journal entry before or
-// after the system call leaves a gap in which a crash makes the outcome unknown. The page closes
-// the gap: it is a memfd that the fd store holds as well, and the kernel writes to it during the
-// system call.
+// The daemon adds tokens to eventfds and takes tokens from them. The daemon can neither undo such a
+// system call nor find out after a crash whether it was made, because clients use the same
+// eventfds. A journal entry before or after the system call leaves a gap in which a crash makes the
+// outcome unknown. The page closes the gap: it is a memfd that the fd store holds as well, and the
+// kernel writes to it during the system call.
 //
 // Adding    begin_intent() stores a 1 for each token to add. The AIO operation that adds a token
 //           also reads a byte of /dev/zero over its 1 (EventfdIncrementer). After a crash the bytes
@@ -20,9 +20,10 @@
 // - The slots count only if they were used after the journal's last commit. Every commit contains
 //   the takes before it, so the first take after a commit uses the slots again.
 //
-// What must hold: a field that decides whether other fields are valid is stored last when those
-// become valid, and first when they become invalid (compiler_barrier()). If the daemon is killed
-// between two stores, the page therefore reads as it was either before the change or after it.
+// What must hold: some fields decide whether other fields are valid. Such a field is stored after
+// the other fields when they become valid, and before them when they become invalid
+// (compiler_barrier()). If the daemon is killed between two stores, the page therefore reads as it
+// was either before the change or after it.
 #pragma once
 
 #include "common/limits.h"
@@ -53,7 +54,7 @@ public:
     // previous intent. `commit` is the number of the commit that will contain the intent. Returns
     // one byte for each token, for the EventfdIncrementer.
     std::span<char> begin_intent(std::uint64_t commit, std::size_t tokens);
-    void end_intent(); // Ends the intent. None of its tokens must be added any more.
+    void end_intent(); // Ends the intent, so that no later daemon adds its tokens.
     // Returns the number of the commit that contains the intent; 0 if there is no intent.
     std::uint64_t intent_commit() const;
     // Returns one byte for each token of the intent. A byte is 1 if its token must still be added.
@@ -61,12 +62,12 @@ public:
 
     // Returns the address to which read(2) must write the number of tokens that it takes from
     // object `id`. Returns null if no slot is free before the next commit. `last` is the number of
-    // the last commit. The takes before that commit are discarded.
+    // the last commit. Slots of takes before that commit are free.
     std::uint64_t* begin_take(std::uint64_t last, std::uint64_t id);
-    // Frees the slot of the last take, because its read(2) took nothing.
+    // Frees the slot of the last take. Must be called if read(2) took no token.
     void cancel_take();
-    // Returns the number of slots that are free before the next commit. `last` is the number of the
-    // last commit.
+    // Returns how many slots can be used before the next commit. `last` is the number of the last
+    // commit.
     std::size_t free_slots_since(std::uint64_t last) const;
     // Returns the takes that were made since commit `last`.
     std::span<const TakeSlot> takes_since(std::uint64_t last) const;

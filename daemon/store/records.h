@@ -1,8 +1,8 @@
 // The records of the journal. Each record is declared once, as a struct with a list of fields. The
-// codec derives the reader and the writer from this list, as it does for the messages of the wire.
-// A later version of evfdd can add optional fields, and a reader ignores unknown fields. is_valid()
-// returns whether a daemon can have written the record, so that its numbers are safe to compute
-// with.
+// codec derives the reader and the writer of the record from this list, as for the messages on the
+// wire. A later version of evfdd can add optional fields, and a reader ignores unknown fields.
+// is_valid() returns whether a daemon can have written the record. The numbers of a valid record
+// are safe to compute with.
 #pragma once
 
 #include "common/codec.h"
@@ -31,8 +31,8 @@ constexpr bool is_user(std::int64_t number)
     return number >= 0 && number <= std::numeric_limits<uid_t>::max();
 }
 
-// The kinds of records, which are a part of the journal's keys. A number never gets another meaning
-// in a later version of evfdd.
+// The kinds of records. The kind is a part of a record's key in the journal. A later version of
+// evfdd never gives a number another meaning.
 enum class Kind : std::uint32_t {
     object = 1,
     counters = 2,
@@ -145,7 +145,7 @@ struct Object {
     }
 };
 
-// The part of an object that changes often. The id of the record is that of the object.
+// The part of an object that changes often. This record and the Object record have the same id.
 struct Counters {
     static constexpr auto kind = Kind::counters;
     std::optional<std::int64_t> expirations;
@@ -207,8 +207,8 @@ struct Session {
     }
 };
 
-// Tokens that a Wait consumed. The record exists until the client has the reply, or for as long as
-// the tokens are held. Some of the holders can have ended since the record was written.
+// The tokens that a Wait call consumed. The record exists until the client has the reply, or for as
+// long as the tokens are held. Some of the recorded holders can have ended since.
 struct TakenTokens {
     static constexpr auto kind = Kind::taken_tokens;
     Id session;
@@ -233,7 +233,7 @@ struct TakenTokens {
     }
 };
 
-// A process whose end ends a hold or an object. The pidfd of the process is in the stash.
+// A process at whose end a hold or an object ends. The pidfd of the process is in the stash.
 struct Process {
     static constexpr auto kind = Kind::process;
     std::int64_t pid;
@@ -251,8 +251,8 @@ struct Process {
     }
 };
 
-// The reserved ids. It is possible that every id up to `last` was assigned, also to an object that
-// was deleted since.
+// The ids that are reserved for new objects. Any id up to `last` can have been assigned already,
+// even if no object has it at present.
 struct Ids {
     static constexpr auto kind = Kind::ids;
     Id last;

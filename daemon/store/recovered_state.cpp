@@ -124,8 +124,8 @@ void report_defects(const Journal::Contents& contents, RecoveredState& recovered
     if (contents.is_missing_tail)
         recovered.warnings.emplace_back(
             "the end of the journal is damaged: its last commits are lost");
-    // Logged as information and not as a warning, because no reply depended on the incomplete
-    // commit.
+    // The daemon logs this as information and not as a warning, because no reply depended on the
+    // incomplete commit.
     else if (contents.truncated_bytes > 0)
         log::info({}, "the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
@@ -161,14 +161,14 @@ void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState:
 {
     for (const auto& record : contents.records)
         ids.push_back(record.key.id);
-    // The target of a timer can be an object that was deleted. No new object is allowed to get the
-    // id of that object.
+    // The target of a timer can be an object that was deleted. A new object must not get the id of
+    // the deleted object.
     for (const auto& [id, object] : recovered.objects)
         if (object.timer && object.timer->target)
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
     for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
-    // The last reserved id counts too, because its object can be deleted already.
+    // The last reserved id counts too, because the object with this id can be deleted already.
     ids.push_back(recovered.last_id);
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);

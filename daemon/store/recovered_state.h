@@ -28,19 +28,19 @@ struct RecoveredState {
     std::map<Id, record::Session> sessions;
     std::unordered_map<Id, record::TakenTokens> taken_tokens;
     std::unordered_map<Id, record::Process> processes;
-    // The last intent; empty if it is certain that all of its tokens were added.
+    // The last intent. Empty if there is none, or if all of its tokens were certainly added.
     std::optional<record::Intent> intent;
     std::vector<TakeSlot> takes;                 // The takes that were made after the last commit.
     std::unordered_map<Id, FdStash::Stored> fds; // The stashed descriptors by their ids.
     std::vector<std::string> warnings;           // One sentence for each defect that was found.
-    // Says for each descriptor of StateStore::fd_names whether it could not be read and was created
-    // again.
+    // One value for each descriptor of StateStore::fd_names. True if the descriptor could not be
+    // read, so that a new one was created.
     std::array<bool, 4> recreated{true, true, true, true};
     // True if the stash has descriptors that this process cannot receive.
     bool has_unreadable_fds = false;
     Id last_id = 0; // New objects get the ids that follow this id.
-    // True if the journal has the record of reserved ids and has lost no commit. If false, it is
-    // possible that ids after last_id were assigned to objects that no longer exist.
+    // True if last_id is certain: the journal has the record of reserved ids, and no commit is
+    // lost. If false, ids after last_id can have been assigned to objects that no longer exist.
     bool knows_last_id = false;
 
     bool is_complete() const { return recreated == std::array<bool, 4>{}; }

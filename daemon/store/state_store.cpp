@@ -28,7 +28,8 @@ T value_or_throw(Result<T> result)
     return *std::move(result);
 }
 
-// Returns the opened part, or creates a new one and adds a warning.
+// Returns the opened part of the state store. If it could not be opened, creates an empty part and
+// adds a warning.
 template <class T>
 T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recovered)
 {
@@ -63,8 +64,8 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
     FdStash::Contents stashed;
     const bool has_ends = end && other_end;
-    // Occupies descriptors while the stash is read, because the descriptors of the stash could use
-    // up all that are free.
+    // Reserves some descriptors while the stash is read, so that the descriptors of the stash
+    // cannot use up all free ones.
     std::vector<UniqueFd> reserved;
     for (int i = 0; has_ends && i < reserved_client_fds; ++i)
         reserved.emplace_back(::fcntl(end.get(), F_DUPFD_CLOEXEC, 0));
@@ -85,8 +86,8 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     read_journal(contents, recovered);
     take_stashed_fds(stashed, recovered);
     find_last_id(contents, stashed.unwanted_ids, recovered);
-    // The progress page has the commit number of the intent whose tokens were being added. If that
-    // is not the number of the recovered intent, then the recovered intent is complete.
+    // The progress page has the commit number of an intent until all tokens of that intent were
+    // added. The recovered intent is therefore complete if the page has another number.
     if (recovered.intent &&
         static_cast<std::uint64_t>(recovered.intent->commit) != parts.progress_page.intent_commit())
         recovered.intent.reset();
@@ -147,7 +148,7 @@ bool StateStore::commit()
         return false;
     }
     if (fault_)
-        (void)prepare(); // Clears fault_ if enough memory is available again.
+        (void)prepare(); // The call clears fault_ if enough memory is available again.
     stash_.compact();
     return true;
 }
@@ -177,8 +178,8 @@ Result<StateStore::Intent> StateStore::begin_intent(std::vector<record::Incremen
     progress_page_.begin_intent(commit_number, tokens);
     if (commit())
         return Intent{*this, commit_number};
-    // A later commit can still contain the intent. The intent is ended here, so that no daemon adds
-    // its tokens.
+    // The record of the intent stays staged, so a later commit can contain it. end_intent() ensures
+    // that no daemon adds the tokens of that record.
     progress_page_.end_intent();
     return std::unexpected(*fault_);
 }
@@ -205,7 +206,7 @@ StateStore::Take StateStore::begin_take(Id id)
 {
     auto* slot = progress_page_.begin_take(journal_.last(), id);
     if (!slot) {
-        commit(); // The commit contains the earlier takes and frees their slots.
+        commit(); // The commit records the earlier takes, and so frees their slots.
         slot = progress_page_.begin_take(journal_.last(), id);
     }
     return {progress_page_, slot};

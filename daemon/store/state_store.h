@@ -21,8 +21,8 @@
 //
 // - To add: begin_intent() commits which tokens are to be added to which events. The tokens are
 //   added, and each is recorded in the progress page. Intent::complete() marks the intent as
-//   complete. An Intent that is destroyed before complete() gives up the tokens that are left, with
-//   the next commit.
+//   complete. If an Intent is destroyed before complete(), the next commit gives up its remaining
+//   tokens.
 // - To take: begin_take() returns a Take with the address to which read(2) writes the number of
 //   tokens that it took. The next commit says what the tokens are for. Without such a commit,
 //   recovery returns them.
@@ -32,8 +32,8 @@
 // - No reply is sent before the changes that it depends on are committed.
 // - No commit is made between the takes of one wait, because it would contain only a part of them.
 //   Therefore reserve_take_slots() is called first.
-// - Recovery never refuses to start. It creates each part again that it cannot read, and reports
-//   this.
+// - Recovery never refuses to start. It replaces each part that it cannot read with an empty part,
+//   and reports this.
 #pragma once
 
 #include "common/result.h"
@@ -70,8 +70,8 @@ public:
     // Creates an empty store. Throws std::system_error.
     explicit StateStore(EventLoop& loop);
     // Opens the state store of an earlier daemon and reads its contents to `recovered`. Some of the
-    // `descriptors` can be missing. Creates each part again that cannot be read. Throws
-    // std::system_error.
+    // `descriptors` can be missing. Replaces each part that cannot be read with an empty part.
+    // Throws std::system_error.
     StateStore(EventLoop& loop, Descriptors descriptors, RecoveredState& recovered);
     StateStore(const StateStore&) = delete; // Not movable, because deferred tasks have its address.
     StateStore& operator=(const StateStore&) = delete;
@@ -93,30 +93,31 @@ public:
     void erase(Id id, record::Kind kind);
     // Stores `fd` in the stash until the result is destroyed.
     Result<FdStash::Stored> store_fd(Id id, UniqueFd fd) { return stash_.store(id, std::move(fd)); }
-    // Stores `fd` like store_fd() if `is_persistent` is true. If `is_persistent` is false, `fd`
-    // ends with the daemon.
+    // Stores `fd` like store_fd() if `is_persistent` is true. If `is_persistent` is false, the
+    // result owns `fd` without the stash, so the kernel closes `fd` when the daemon ends.
     Result<FdStash::Stored> store_fd_if(bool is_persistent, Id id, UniqueFd fd)
     {
         return is_persistent ? store_fd(id, std::move(fd)) : FdStash::Stored{std::move(fd)};
     }
-    // Makes room to store `count` descriptors. The function can commit, so the caller must not be
-    // in the middle of a change.
+    // Makes room in the stash for `count` descriptors. The function can commit, so the caller must
+    // not call it while only a part of a change is staged.
     void reserve_fd_slots(std::size_t count);
 
-    // Allocates memory for the records of one call and its consequences. On failure the caller
-    // refuses the call.
+    // Allocates memory in the journal for the records of one call and of the changes that follow
+    // from it. On failure the caller refuses the call.
     Result<void> prepare();
-    // Commits everything that is staged, and returns whether this succeeded. No reply is allowed to
-    // be sent before the changes that it depends on are committed. The state store also commits by
+    // Commits everything that is staged, and returns whether this succeeded. A reply must not be
+    // sent before the changes that it depends on are committed. The state store also commits by
     // itself, at the end of each iteration of the event loop in which something was staged.
     bool commit();
     // Returns the reason why commits fail at present, or nothing if they succeed.
     const std::optional<Fault>& fault() const { return fault_; }
 
-    // An intent whose tokens are being added. At most one exists at a time. The destructor gives up
-    // the tokens that are left: after the next commit, which also contains the reply to the failed
-    // call, no daemon adds them. If the daemon crashes before that commit, the next daemon adds
-    // them, because the journal can already say that the call is done.
+    // An intent whose tokens are being added. At most one exists at a time.
+    // If complete() was not called, the destructor gives up the remaining tokens: after the next
+    // commit no daemon adds them. The next commit also contains the reply to the failed call.
+    // If the daemon crashes before that commit, the next daemon adds the tokens, because the
+    // journal can already say that the call succeeded.
     class Intent {
     public:
         Intent(Intent&& other) noexcept
@@ -124,12 +125,12 @@ public:
         {
         }
         ~Intent();
-        // Returns one byte for each token, for the EventfdIncrementer. A byte is 1 if its token
-        // must still be added.
+        // Returns one byte for each token. The EventfdIncrementer uses the bytes. A byte is 1 if
+        // its token must still be added.
         std::span<char> pending_increments() const { return store_->pending_increments(); }
-        // Ends the intent, because every token was added. While the intent is open, a counter that
-        // has returned to its earlier value would look after a crash as if the tokens had not been
-        // added.
+        // Ends the intent after every token was added. If the intent stayed open, recovery could
+        // add tokens again: a counter that waits have brought back to its earlier value looks as if
+        // no token had been added.
         void complete();
 
     private:
@@ -140,18 +141,19 @@ public:
     };
     // Returns the number of the last commit; 0 if there is none yet.
     std::uint64_t last_commit() const { return journal_.last(); }
-    // Commits the intent to add `tokens` tokens as `increments` says, together with everything that
-    // is staged. `tokens` is at most max_tokens_per_set. If the function fails, the caller must not
-    // add any token.
+    // Commits the intent to add the tokens of `increments`, together with everything that is
+    // staged. `tokens` is the number of tokens that the progress page tracks, at most
+    // max_tokens_per_set. If the function fails, the caller must not add any token.
     Result<Intent> begin_intent(std::vector<record::Increment> increments, std::size_t tokens);
-    // Returns the bytes of the recovered intent in the progress page. A byte is 1 if its token must
-    // still be added.
+    // Returns one byte for each token of the recovered intent. A byte is 1 if its token must still
+    // be added.
     std::span<char> pending_increments() const { return progress_page_.pending_increments(); }
     // Returns the recovered intent, so that its remaining tokens can be added.
     Intent resume_intent() { return {*this, progress_page_.intent_commit()}; }
 
-    // One take of tokens from an object. The Take exists from before the read(2) until the outcome
-    // is known. The destructor frees the slot if no token was taken.
+    // One read(2) of tokens from an object. The caller creates the Take before the read(2) and
+    // keeps it until the result of the read(2) is known. The destructor frees the slot if no token
+    // was taken.
     class Take {
     public:
         Take(const Take&) = delete;
@@ -164,12 +166,12 @@ public:
         friend class StateStore;
         Take(ProgressPage& page, std::uint64_t* slot) : page_{page}, slot_{slot} {}
         ProgressPage& page_;
-        // Null if the progress page is full and its takes cannot be committed.
+        // The slot in the progress page. Null if all slots are used and a commit cannot free them.
         std::uint64_t* slot_;
         std::uint64_t overflow_slot_ = 0;
     };
-    // Makes room for `count` takes, so that no commit is needed between them. Such a commit would
-    // contain only a part of the takes.
+    // Makes room for `count` takes, so that no commit is needed between them. A commit between the
+    // takes would contain only a part of them.
     void reserve_take_slots(std::size_t count);
     Take begin_take(Id id);
 

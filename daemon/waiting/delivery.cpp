@@ -48,8 +48,8 @@ bool Delivery::apply()
 {
     const OnStack<Delivery> entered;
     bool has_completed_wait = false;
-    // A delivered change can cause further ones: watching an object collects edges, which are
-    // changes too.
+    // The delivery of a change can cause further changes. For example, to watch an object is to
+    // collect edges, and each edge is a change.
     while (registry_.objects.has_changes()) {
         const auto changes = registry_.objects.take_changes();
         has_completed_wait |= apply_to_waits(changes);
@@ -103,8 +103,8 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
     switch (change.kind) {
     case Kind::created:
         monitors_.on_created(name, *object);
-        // A new timer counts expirations from its arming on. The counting ends here if nothing
-        // needs it.
+        // The daemon counts the expirations of a new timer from its arming on. The counting ends
+        // here if no client needs it.
         return registry_.watches.unwatch_if_unneeded(name);
     case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
     case Kind::pulsed:
@@ -130,7 +130,8 @@ bool Delivery::run()
 
 void Delivery::time_out(Wait& wait)
 {
-    // An event can have been set in time although its edge is not collected yet.
+    // All edges are delivered first, because an event can have been set in time although its edge
+    // is not collected yet.
     waits_.poll_timers(wait);
     deliver();
     waits_.time_out(wait);
@@ -140,7 +141,8 @@ void Delivery::delete_owned(std::uint64_t owner)
 {
     for (const auto& name : registry_.lifetimes.next_owned(owner))
         registry_.timers.poll(name);
-    // Delivers first, because the last call of the owner can have been a Set.
+    // deliver() comes first, because the last call of the owner can have been a Set, and its edges
+    // must reach the waits before the objects are deleted.
     const bool has_more = registry_.lifetimes.delete_owned(owner, deliver());
     apply();
     if (has_more)

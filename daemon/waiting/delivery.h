@@ -4,13 +4,13 @@
 // Delivery calls the waits, then the monitors, and the waits and the monitors call the registry. No
 // class is on a call stack twice.
 //
-// deliver() is called before each function of the registry that demands a Delivered; apply() is
-// called after each step that can have changed an object, so that a wait which completes takes its
-// token before the next step; run() is called by the loop.
+// deliver() is called before each function of the registry that has a parameter of the type
+// Delivered; apply() is called after each step that can have changed an object, so that a wait
+// which completes takes its token before the next step; run() is called by the loop.
 //
-// Edges that follow each other in the list are one batch: all edges of a batch are noted before the
-// first wait is looked at, since waits are served in the order of arrival, whichever object changed
-// first.
+// Edges that follow each other in the list of changes are one batch: the queues note all edges of a
+// batch before the first wait is looked at. The reason is that waits are served in the order of
+// their arrival, whichever object changed first.
 #pragma once
 
 #include "common/protocol/protocol.h"
@@ -33,7 +33,7 @@ public:
     Delivery(const Delivery&) = delete;
     Delivery& operator=(const Delivery&) = delete;
 
-    // Delivers all pending edges and changes.
+    // Delivers all pending edges and changes to the waits and the monitors.
     Delivered deliver();
     // Polls the timers among these objects, then delivers all pending edges and changes.
     template <class Item>
@@ -44,27 +44,29 @@ public:
         return deliver();
     }
     // Polls the object if it is a timer, then delivers all pending edges and changes. If no object
-    // has this name, delivers the changes alone.
+    // has this name, no edges are collected, and only the changes in the registry's list are
+    // delivered.
     Delivered deliver(const Name& name);
-    // Delivers all changes before a new wait starts. Collects edges only if they could matter to
-    // this wait, and if the wait is permitted.
+    // Delivers all changes before a new wait starts. Collects edges only if this wait is permitted
+    // and the edges could matter to it.
     Delivered deliver_before(const protocol::Wait& request, const Peer& peer);
-    // Delivers everything before a change that ends waits for this object. A wait that its other
-    // objects satisfy is thus completed and not ended.
+    // Delivers all pending edges and changes, before the caller makes a change that ends waits for
+    // this object. A wait that is already satisfied by its other objects thus completes, and does
+    // not end with an error.
     Delivered deliver_before_ending_waits(const Name& name);
-    // Delivers everything before a change that can end any wait. A wait that its objects satisfy is
-    // thus completed and not ended.
+    // Delivers all pending edges and changes, before the caller makes a change that can end any
+    // wait. A wait that is already satisfied thus completes, and does not end with an error.
     Delivered deliver_before_ending_waits();
     // Delivers the changes in the registry's list, without collecting edges first. Returns whether
     // edges completed a wait.
     bool apply();
 
-    // Called by the loop when something has happened outside a call. Delivers all edges and
-    // changes, and ends the objects and holds of processes that have ended. Returns whether edges
-    // completed a wait.
+    // Called by the loop when an object or a process changed outside of a call. Delivers all edges
+    // and changes, and ends the objects and holds of processes that have ended. Returns whether
+    // edges completed a wait.
     bool run();
-    // Called by the loop when the timeout of the wait has expired. Delivers what came in time, then
-    // ends the wait unless it is done.
+    // Called by the loop when the timeout of the wait has expired. Delivers the edges and
+    // expirations that came in time. If the wait is not done by then, ends it with a timeout.
     void time_out(Wait& wait);
     // Deletes the objects that end with `owner`, which is a session or a process. Each iteration of
     // the loop deletes a part of them.

@@ -40,7 +40,7 @@ bool Monitor::covers(const Name& name) const
     return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
-// Functions that keep and return the changes to report.
+// The functions of Monitor that store changes until they are reported, and return them as events.
 
 void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
@@ -144,7 +144,7 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
     return {};
 }
 
-// Functions that are called for each change.
+// The functions of Monitors: starting a monitor, sweeping, and passing changes to the monitors.
 
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                          MonitorScope scope, Monitor::Wake wake)

@@ -1,20 +1,20 @@
 // Monitors: clients that observe every change of the objects whose names match a pattern.
 //
-// A monitor first lists the existing objects in the order of their names (Phase::present), then
-// reports `ready` and from then on changes (Phase::live). Unreported changes are kept as dirty
-// names, not as messages: the caller of next() describes the object when the connection has room
-// for output. So a slow reader sees several changes of one object as one, and a monitor's memory is
-// limited. If more than max_dirty_names are dirty, the monitor reports `resync` and lists
-// everything again.
+// A monitor first lists the existing objects in the order of their names (Phase::present). After
+// the last object it reports `ready`, and after `ready` it reports changes (Phase::live). A monitor
+// stores the names of changed objects (dirty names), not messages. The caller of next() describes
+// the object when the connection has room for output. A slow reader therefore sees several changes
+// of one object as one change, and the memory of a monitor is limited. If more than max_dirty_names
+// are dirty, the monitor reports `resync` and lists everything again.
 //
-// An event is watched for all edges from the moment it is listed, and described only after that, so
-// that no change after the description is missed. After a monitor has ended, sweep() visits all
-// objects, a part in each iteration, and ends the watches that nobody needs.
+// When an event is listed, the daemon first watches it for all edges and then describes it, so that
+// no change after the description is missed. After a monitor has ended, sweep() visits all objects,
+// a part in each iteration, and ends the watches that nobody needs.
 //
-// Invariants: a peer that may not see an object gets no event about it; an object that becomes
-// visible is reported as created, one that becomes invisible as deleted. Once a monitor covers an
-// object's name (covers()), no change of the object is lost, but several changes can be reported as
-// one.
+// Invariants: a peer that is not allowed to see an object gets no event about the object. An object
+// that becomes visible to the peer is reported as created. An object that becomes invisible is
+// reported as deleted. Once a monitor covers an object's name (covers()), no change of the object
+// is lost, but several changes can be reported as one.
 #pragma once
 
 #include "common/name.h"
@@ -33,7 +33,7 @@
 
 namespace evfd::daemon {
 
-// The changes that a monitor reports.
+// Selects whether a monitor reports only changes, or numbers of waiters too.
 enum class MonitorScope {
     changes,
     with_waiters, // The changes, and the numbers of waiters and subscribers.
@@ -41,12 +41,12 @@ enum class MonitorScope {
 
 class Monitors;
 
-// One Monitor call.
+// One Monitor call in progress.
 class Monitor {
 public:
     using Wake = std::function<void()>;
 
-    // The next event to report. The caller of next() adds the object's state.
+    // An event to report, without the state of the object. The caller of next() adds the state.
     struct MonitorEvent {
         std::int64_t sequence;
         Change change;
@@ -57,26 +57,27 @@ public:
     Monitor(const Monitor&) = delete;
     Monitor& operator=(const Monitor&) = delete;
 
-    // Watches the object that next() will list, if there is one. Watching collects edges. The
-    // caller delivers these edges before it calls next(), so that an edge from before the listing
-    // is not reported as a change after the listing.
+    // Finds the object that next() will list, and watches it. Watching collects edges. The caller
+    // delivers these edges before it calls next(), so that an edge from before the listing is not
+    // reported as a change after the listing.
     void prepare();
-    // Returns the next event. Returns nothing if everything is reported, or if prepare() visited
-    // many objects without a match. In the second case, has_more() is true.
+    // Returns the next event. Returns nothing if everything is reported. Also returns nothing if
+    // prepare() visited many objects without a match; has_more() is true in this case.
     std::optional<MonitorEvent> next();
     bool has_more() const { return phase_ != Phase::live; }
-    // The reason why the monitor cannot continue: an object to report cannot be watched.
+    // Returns the reason why the monitor cannot continue: an object to report could not be watched.
+    // Returns an empty optional while the monitor can continue.
     const std::optional<Fault>& fault() const { return fault_; }
     const Peer& peer() const { return peer_; }
 
 private:
     friend class Monitors;
 
-    // The history of a name since its last report. An object that the peer may not see counts as
-    // one that does not exist.
+    // The changes of a name since the last report about the name. An object that the peer is not
+    // allowed to see counts as an object that does not exist.
     struct DirtyEntry {
-        bool existed; // The object existed at the last report.
-        // The object was deleted since the last report; a new one can have its name.
+        bool existed; // True if the object existed at the last report.
+        // True if the object was deleted since the last report. A new object can have its name now.
         bool was_deleted;
     };
     enum class Phase { present, live, resync };
@@ -87,7 +88,8 @@ private:
     bool sees(const Name& name, const Object& object) const;
     bool covers(const Name& name) const;
     void mark_dirty(const Name& name, bool existed, bool is_deletion);
-    // Marks the name as dirty if the peer saw the object before or sees it now.
+    // Marks the name as dirty if the peer could see the object before a change (`saw`) or can see
+    // it after the change (`sees`).
     void mark_visibility(const Name& name, bool saw, bool sees);
     std::optional<MonitorEvent> next_present();
     std::optional<MonitorEvent> next_change();
@@ -101,9 +103,10 @@ private:
     Wake wake_;
     std::int64_t sequence_ = 0;
     Phase phase_ = Phase::present;
-    std::optional<Name> cursor_;      // The last name that was listed as present.
+    std::optional<Name> cursor_;      // The last name that the present listing has visited.
     std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
-    // The last name that was ever listed. The objects up to this name are watched.
+    // The last name that any listing has visited. The objects up to this name that the monitor
+    // reports are watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;
@@ -116,15 +119,15 @@ public:
     Monitors(const Monitors&) = delete;
     Monitors& operator=(const Monitors&) = delete;
 
-    // Starts a monitor. `wake` is called when next() has something to return again. Existing
-    // objects are watched from the moment they are listed.
+    // Starts a monitor. `wake` is called when next() has a new event to return. Existing objects
+    // are watched from the moment they are listed.
     std::unique_ptr<Monitor> start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                    MonitorScope scope, Monitor::Wake wake);
-    // Returns whether a monitor wants to know when this event is set or cleared.
+    // Returns whether a monitor must learn when this event is set or cleared.
     bool is_observing(const Name& name, const Object& object) const;
 
-    // Delivery calls these functions for each change. Only on_policy_changed() is called by
-    // Service, after the policy has changed.
+    // Delivery calls the functions named on_...() below when an object has changed. The exception
+    // is on_policy_changed(), which Service calls after the policy has changed.
     void on_created(const Name& name, Object& object);
     // Called when an event was set, cleared or pulsed, or when a timer was armed again, has expired
     // or was cancelled.
@@ -141,8 +144,8 @@ private:
     Result<void> watch(const Name& name, Object& object);
     void watch_or_warn(const Name& name, Object& object);
     void unwatch_if_unobserved(const Name& name, Object& object);
-    // Starts a sweep, which ends the watches that only an ended monitor needed. Each iteration of
-    // the loop visits a part of the objects.
+    // Starts a sweep: a pass over all objects that ends the watches that no monitor needs any more.
+    // Each iteration of the loop visits a part of the objects.
     void sweep_later();
     void sweep();
     void report_waiters();
@@ -151,13 +154,13 @@ private:
     log::Limited log_;
     Registry& registry_;
     std::set<Monitor*> monitors_;
-    bool is_sweeping_ = false; // sweep() will run in this iteration or the next.
-    // Another monitor has ended meanwhile, so one more sweep is needed after this one.
+    bool is_sweeping_ = false; // True from the call of sweep_later() to the end of the sweep.
+    // True if a monitor has ended during the present sweep, so that another sweep must follow.
     bool sweeps_again_ = false;
-    std::optional<Name> swept_up_to_;  // The sweep has visited the objects up to this name.
+    std::optional<Name> swept_up_to_;  // The last name that the present sweep has visited.
     std::int64_t waiter_monitors_ = 0; // The number of monitors with the scope with_waiters.
-    // Names of objects whose number of waiters or subscribers has changed. If the set is not empty,
-    // the next iteration reports it.
+    // Names of objects whose number of waiters or subscribers has changed. The next iteration of
+    // the loop reports these changes.
     std::set<Name> waiters_changed_;
     // The name that was reported last. The next report starts after this name, so every name gets
     // its turn.

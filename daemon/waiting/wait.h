@@ -24,7 +24,7 @@ namespace evfd::daemon {
 
 class Waits;
 
-// Returns the number of pulses or expirations that satisfies the item.
+// Returns how many pulses or expirations the item requires.
 inline std::int64_t required_count(const protocol::WaitItem& item)
 {
     return item.count.value_or(protocol::Count{1}).value;
@@ -32,7 +32,8 @@ inline std::int64_t required_count(const protocol::WaitItem& item)
 
 class Wait {
 public:
-    using Wake = std::function<void()>; // A callback, which must not destroy the wait.
+    // The type of the function that is called when the wait is done. It must not destroy the wait.
+    using Wake = std::function<void()>;
 
     ~Wait();
     Wait(const Wait&) = delete;
@@ -49,20 +50,22 @@ public:
 private:
     friend class Waits;
 
-    // One item of the wait: whether it is satisfied, and by how many pulses or expirations. A part
-    // for an auto event or a semaphore is not marked as satisfied before its token is taken, at the
-    // very end of the wait.
+    // One item of the wait, and its state: whether it is satisfied, and how many pulses or
+    // expirations it has counted. A part for an auto event or a semaphore is not satisfied before
+    // its token is taken, at the very end of the wait.
     struct Part {
         Name name;
         ListNode node;
-        std::int64_t required_count; // The number of pulses or expirations that satisfies the part.
-        // The id of the object that satisfied the part, once the wait is done.
+        std::int64_t required_count; // How many pulses or expirations the part requires.
+        // The id of the object that satisfied the part. It is valid once the wait is done.
         protocol::ObjectId id{};
         std::int64_t count = 0;
         bool is_satisfied = false;
-        WaitQueue* queue = nullptr; // The queue of the name, while the wait is in it.
-        std::int64_t sets = 0;      // The part of the queue's `sets` that this part has counted.
-        std::int64_t times = 0;     // The part of the queue's `times` that this part has counted.
+        WaitQueue* queue = nullptr; // The queue of the name; null while the wait is in no queue.
+        // The value of the queue's `sets` that catch_up() has seen last.
+        std::int64_t sets = 0;
+        // The value of the queue's `times` that catch_up() has seen last.
+        std::int64_t times = 0;
     };
 
     Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& request, Wake wake,
@@ -70,7 +73,8 @@ private:
 
     bool is_done() const { return is_complete_ || outcome_.has_value(); }
     void count(Part& part, std::int64_t times) const;
-    // Adds to the part what its queue has counted since the last call.
+    // Updates the part with the sets, pulses and expirations that its queue has counted since the
+    // last call for this part.
     void catch_up(Part& part) const;
     bool is_blocked_on(const Part& part) const;
 
@@ -78,19 +82,21 @@ private:
     Peer peer_;
     Quota::Charge charge_;
     Require require_;
-    // Present if the wait holds the tokens that it consumes.
+    // Present if the caller wants to hold the tokens that the wait consumes.
     std::optional<HoldRequest> hold_request_;
     std::vector<Part> parts_;
     std::uint64_t session_;
     TakenTokens taken_;
     Wake wake_;
-    // The position in the order of arrival, which is equal in all queues; 0 while the wait is in no
-    // queue.
+    // The position of the wait in the order of arrival. All queues of the wait use this number. It
+    // is 0 while the wait is in no queue.
     std::uint64_t position_ = 0;
-    // A wait for all is blocked on one part, the last that was found unsatisfied. While that part
-    // is unsatisfied, the wait cannot complete, whatever happens to the other parts.
+    // For a wait that requires all of its items: the index of the part that was found unsatisfied
+    // last. While this part is unsatisfied, the wait cannot complete, whatever happens to the other
+    // parts.
     std::size_t blocked_on_ = 0;
-    // The wait completed by all of its parts. The outcome is built when outcome() is called.
+    // True if a wait that requires all of its items has completed. outcome() builds the reply when
+    // it is called.
     bool is_complete_ = false;
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Timeout> timeout_;

@@ -13,11 +13,11 @@ namespace evfd::daemon {
 class Wait;
 
 // A node of a circular list of waits. A node without a wait is the head of the list, or a marker
-// for the position of an iteration.
+// that an iteration over the list moves along.
 class ListNode {
 public:
     explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
-    // Moves a node that is not in a list.
+    // Takes the wait of `other`, which must not be in a list. The new node is in no list either.
     ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
     ListNode& operator=(ListNode&&) = delete;
     ~ListNode() { unlink(); }
@@ -39,9 +39,11 @@ private:
 struct WaitQueue {
     ListNode list{}; // The waits in the order of arrival.
     std::int64_t length = 0;
-    // The waits to try when the object changes, by their position in the order of arrival.
+    // The waits to try when the object changes. The key is the position of the wait in the order of
+    // arrival.
     std::map<std::uint64_t, Wait*> blocked{};
-    Object* object = nullptr;           // Null while no object has this name.
+    // The object of this name; null while no object has the name.
+    Object* object = nullptr;
     std::optional<Interest> interest{}; // Makes the object watched while this queue has waits.
     // The number of times that a manual event was set since the queue was created.
     std::int64_t sets = 0;

@@ -9,9 +9,9 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns the refusal of a wait for several sets of an object that does not count them for waits. A
-// manual or an auto event is only set or clear. Waits for several tokens of a semaphore are not
-// supported yet.
+// Returns the refusal for a wait that requires a `count` above 1 from an object whose sets are not
+// counted for waits. A manual or an auto event is only set or clear. Waits for several tokens of a
+// semaphore are not supported yet.
 Refusal not_countable(const Name& name, const Object& object)
 {
     if (object.mode() == Mode::semaphore)
@@ -89,8 +89,8 @@ Outcome<void> Waits::authorize(const Peer& peer, const Name& name, const Object*
     if (object && options.is_hold && !has_tokens(*object))
         return std::unexpected(
             refuse::wrong_kind(name, object->description(), "an auto event or a semaphore"));
-    // A wait for an object that does not exist yet might consume nothing. It requires permission to
-    // consume only if it asks for a hold.
+    // A wait for an object that does not exist yet might consume nothing. Such a wait requires
+    // permission to consume only if it asks for a hold.
     if (options.is_hold || (object && has_tokens(*object)))
         return registry_.authorization.check_consuming(peer, name, object);
     return {};
@@ -115,8 +115,9 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         return std::unexpected(refuse::timed_out());
 
     enqueue(*wait);
-    // Watching an event with available tokens produces an edge. Watching another object that is set
-    // already produces none, so its wait is checked once more.
+    // When the daemon begins to watch an event with available tokens, this produces an edge. For
+    // any other object that is set already, it produces no edge, so the wait for this object is
+    // checked once more.
     bool must_recheck = false;
     for (const auto& part : wait->parts_) {
         auto* object = part.queue->object;

@@ -1,11 +1,12 @@
 // The waits for objects by name, in the order of arrival.
 //
-// A wait has one part for each of its items, and stands in the queue of each name until it
-// completes. When an edge of a name arrives, the queue notes once what happened (`sets`, `times`),
-// however many waits are in the queue, and a wait catches up with its queue when the wait is looked
-// at. Only the waits that are blocked on that name are looked at: a wait for any of its names is
-// blocked on all of them; a wait for all is blocked on one name, the last that was found
-// unsatisfied, because the wait cannot complete before the object of that name is set.
+// A wait has one part for each of its items. Until the wait completes, it is in the queue of each
+// of its names. When the object of a name changes, the queue counts the change once (`sets`,
+// `times`), however many waits are in the queue. A wait reads the counts of its queues when it is
+// tried. Only the waits that are blocked on the changed name are tried. A wait that requires any of
+// its items is blocked on all of its names. A wait that requires all of its items is blocked on one
+// name, the name that was found unsatisfied last, because the wait cannot complete before the
+// object of this name is set.
 //
 // Waits complete strictly in the order of arrival. complete_after_edges() therefore merges the
 // blocked waits of all changed queues with a heap, by position, and tries each with try_complete().
@@ -17,9 +18,9 @@
 // after a token was taken. An epoch begins when new edges are delivered.
 //
 // Invariants:
-// - Pending edges are delivered before a new wait looks, so that earlier waits come first. A wait
-//   whose objects have to be watched looks again later, in check_started(), once the edges are
-//   delivered that came before the watch.
+// - Pending edges are delivered before a new wait looks at its objects, so that earlier waits come
+//   first. If the objects of a wait have to be watched, check_started() looks at them again, after
+//   the edges from before the watch have been delivered.
 // - A queue with waits for an existing object has an Interest in that object.
 // - Between the deletion of an object and on_deleted(), no function is called that looks at the
 //   object.
@@ -59,39 +60,44 @@ public:
     Waits(const Waits&) = delete;
     Waits& operator=(const Waits&) = delete;
 
-    // Starts a wait, which can be done at once. If it is not done at once, `wake` is called when it
-    // is done, at most once. `call` identifies the wait in records. `hold_request` is present if
-    // the request asks for a hold.
+    // Starts a wait. The wait is done at once if its objects satisfy it already. If they do not,
+    // `wake` is called when the wait is done, at most once. `call` identifies the call in the
+    // records of the state store. `hold_request` is present if the request asks for a hold.
     Outcome<std::unique_ptr<Wait>> start(const Peer& peer, Quota::Charge charge,
                                          const protocol::Wait& request, Wait::Wake wake,
                                          const Delivered& delivered, CallId call = {},
                                          std::optional<HoldRequest> hold_request = {});
-    // Returns whether pending edges must be delivered before this wait starts, because they can
-    // belong to earlier waits for its objects, or can have come before this wait.
+    // Returns whether pending edges must be delivered before this wait starts. An edge can belong
+    // to an earlier wait for an object of this wait. An edge that is older than this wait must not
+    // satisfy it.
     bool needs_edges_first(const protocol::Wait& request) const;
     // Returns a refusal if the peer is not allowed to make this request.
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
-    // Checks the waits that were started since the last call once more.
+    // Checks again whether the waits that were started since the last call of check_started() are
+    // satisfied.
     void check_started();
-    // Ends the wait with the refusal of a timeout, unless it is done.
+    // Ends the wait with the error TimedOut, unless the wait is done.
     void time_out(Wait& wait);
 
     std::int64_t waiter_count(const Name& name) const;
 
     // Polls the timers that this wait waits for.
     void poll_timers(const Wait& wait) const;
-    // Polls all timers that the waits for this name wait for.
+    // Polls the timers in all waits that wait for this name. A wait for several names can have
+    // timers of other names.
     void poll_timers(const Name& name);
-    // Polls all timers that a wait waits for.
+    // Polls every timer that any wait waits for.
     void poll_timers() const;
 
-    // Delivery calls these functions for each change. Only on_policy_changed() is called by
-    // Service, after the policy has changed.
+    // Delivery calls the functions below when an object has changed. The exception is
+    // on_policy_changed(), which Service calls after the policy has changed.
     void on_created(const Name& name, Object& object);
     void on_edge(const Name& name, Object& object);
-    // Called after a batch of on_edge() calls. Returns whether a wait completed.
+    // Completes the waits that the preceding calls of on_edge() have satisfied. Returns whether a
+    // wait completed.
     bool complete_after_edges();
-    // Called when a pulse was set, or when a timer has expired, `times` times.
+    // Called when a pulse was set or a timer has expired. `times` is the number of pulses or
+    // expirations.
     void on_counted(const Name& name, std::int64_t times);
     void on_cancelled(const Name& name);
     void on_deleted(const Name& name);
@@ -131,19 +137,20 @@ private:
         std::int64_t count;
         bool is_hold;
     };
-    // Returns a refusal if the peer may not begin or continue such a wait. A null `object` stands
-    // for one that does not exist yet.
+    // Returns a refusal if the peer is not allowed to begin or continue a wait with these options.
+    // `object` is null if no object has this name yet.
     Outcome<void> authorize(const Peer& peer, const Name& name, const Object* object,
                             WaitOptions options) const;
-    // Returns a refusal if the peer may not continue a wait that has begun.
+    // Returns a refusal if the peer is no longer allowed to continue this wait.
     Outcome<void> authorize(const Wait& wait, const Name& name, const Object* object) const;
     void end_all(WaitQueue& queue, const Refusal& refusal);
     void end_unauthorized(const Name& name, WaitQueue& queue);
     Result<void> watch(WaitQueue& queue, const Name& name, Object& object);
     void recheck(Wait& wait);
-    // Satisfies the parts whose timers have expired for the last time.
+    // Counts one expiration for each part whose timer has expired for the last time, unless the
+    // part has counted an expiration already.
     void count_expired(Wait& wait) const;
-    // Satisfies the parts whose manual events are set.
+    // For each part whose manual event is set, marks the part as satisfied.
     void note_set_events(Wait& wait) const;
     // Tries to complete the waits that are blocked on the name of this queue, in the order of
     // arrival.
@@ -154,10 +161,12 @@ private:
     bool is_set(WaitQueue& queue) const;
     bool may_be_set(const WaitQueue& queue) const;
     Object* find_object(const Wait::Part& part) const;
-    // Returns whether a read of the event shows a token.
+    // Returns whether the event has a token that this wait can take. Returns false if an earlier
+    // wait must be served first.
     bool can_be_taken(const Wait& wait, const Wait::Part& part) const;
     bool is_behind_others(const Wait& wait, const Wait::Part& part) const;
-    // Returns whether a token can be available: no read in this epoch has shown that there is none.
+    // Returns whether the event can have a token. Returns false only if a read in this epoch has
+    // shown that it has none.
     bool may_be_taken(const Wait::Part& part) const;
 
     // Completes the wait if it is satisfied, and takes the tokens that it needs, all or none.
@@ -176,10 +185,11 @@ private:
     OnTimeout on_timeout_;
     std::uint64_t last_position_ = 0;
     std::uint64_t epoch_ = 1;
-    Queues queues_; // Queues by name, including names of objects that do not exist yet.
-    // Queues whose objects had edges since the last complete_after_edges().
+    // The queues by name. A name can have a queue before an object of this name exists.
+    Queues queues_;
+    // The queues whose objects had edges since the last complete_after_edges().
     std::vector<QueueRef> edge_queues_;
-    std::vector<Wait*> started_; // New waits that check_started() will check once more.
+    std::vector<Wait*> started_; // The new waits that check_started() will check again.
 };
 
 } // namespace evfd::daemon

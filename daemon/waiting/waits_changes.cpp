@@ -55,7 +55,7 @@ bool Waits::complete_after_edges()
         return false;
     ++epoch_;
     struct Next {
-        std::uint64_t position; // The position of the first wait not tried yet, or a lower one.
+        std::uint64_t position; // All waits of the queue before this position have been tried.
         WaitQueue* queue;
     };
     std::vector<Next> all; // A heap with the lowest position at its top.
@@ -135,7 +135,8 @@ void Waits::on_policy_changed()
     for (auto next = queues_.begin(); next != queues_.end();) {
         const QueueRef queue_ref{queues_, next};
         end_unauthorized(next->first, queue_ref.queue());
-        // Moves on first, because a queue without waits is erased when `queue_ref` is destroyed.
+        // The iterator moves on first, because a queue without waits is erased when `queue_ref` is
+        // destroyed.
         ++next;
     }
 }

@@ -22,17 +22,17 @@ Object* Waits::find_object(const Wait::Part& part) const
     return part.queue ? part.queue->object : registry_.objects.find(part.name);
 }
 
-// Returns true for auto events and semaphores only, because the queue of a manual event records
-// whether it was set.
+// Returns true for auto events and semaphores only. A wait takes no token from a manual event,
+// whose queue records how often it was set.
 bool Waits::may_be_taken(const Wait::Part& part) const
 {
     const auto* object = find_object(part);
     return object && has_tokens(*object) && (!part.queue || may_be_set(*part.queue));
 }
 
-// Returns whether an earlier wait is blocked on the object although the object has not changed in
-// this epoch. If the object is set, its edge has not been delivered yet, and the earlier wait is
-// served first.
+// Returns whether an earlier wait must be served before this wait. That is so if an earlier wait is
+// blocked on the object, and the object has not changed in this epoch. If the object is set
+// nevertheless, its edge is still to be delivered, and the earlier wait gets the token.
 bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
 {
     const auto* queue = part.queue;
@@ -137,8 +137,9 @@ bool Waits::is_set(WaitQueue& queue) const
     return queue.cached_is_set;
 }
 
-// Returns whether the object might be set: no read in this epoch has shown that it is clear. A wait
-// for any of several names takes a token without an earlier read.
+// Returns whether the object can be set. Returns false for an auto event or a semaphore only if a
+// read in this epoch has shown that it is clear. This function does not read the object itself,
+// because a wait for any of several names tries to take a token at once.
 bool Waits::may_be_set(const WaitQueue& queue) const
 {
     const bool is_known_empty = queue.checked_in == epoch_ && !queue.cached_is_set;

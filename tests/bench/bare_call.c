@@ -1,4 +1,5 @@
-/* The baseline of evfdctl: connects, sends one call of io.evfdd, reads the reply and exits. */
+/* The baseline of a whole evfdctl process: connects, sends one call of io.evfdd, reads the reply
+ * and exits. */
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>

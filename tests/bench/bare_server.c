@@ -1,6 +1,6 @@
 // The baseline of fairness.py: a server that answers the calls of all clients in the order of their
-// arrival. It does not parse JSON. A zero byte ends a call. A call that contains "Set" adds to an
-// eventfd, and a call that contains "Wait" consumes from that eventfd.
+// arrival. The server does not parse JSON. A zero byte ends a call. A call that contains "Set" adds
+// to an eventfd, and a call that contains "Wait" consumes from that eventfd.
 //
 // usage: bare_server SOCKET
 #define _GNU_SOURCE
@@ -20,7 +20,8 @@ enum { max_connections = 65536, batch = 256, call_bytes = 16 * 1024 };
 // The reply to each call, which includes the zero byte that ends the string.
 static const char reply[] = "{\"parameters\":{}}";
 
-// The beginning of an incomplete call, for each connection by its descriptor.
+// The beginning of a call whose end has not arrived yet. unread_of has an entry for each
+// connection, with the descriptor of the connection as the index.
 struct unread {
     size_t size;
     char bytes[512];
@@ -54,7 +55,7 @@ static void serve(int socket, int event)
         reply_to(socket, call, (size_t)(end - call), event);
         left -= (size_t)(end - call) + 1;
     }
-    // Drops the beginning of a call that is too long.
+    // Drops the beginning of a call if the beginning does not fit into the buffer.
     unread->size = left < sizeof unread->bytes ? left : 0;
     memcpy(unread->bytes, call, unread->size);
 }

@@ -1,6 +1,6 @@
 // Decodes an Open call, or encodes its reply, as often as the command line says. This program
-// measures no time: valgrind counts its instructions, whose number does not depend on other load on
-// the machine. The README has the commands.
+// measures no time. valgrind counts the instructions of this program, because their number does not
+// depend on other load on the machine. The README has the commands.
 #include "common/envelope.h"
 #include "common/json.h"
 #include "common/protocol/protocol.h"

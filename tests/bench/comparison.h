@@ -62,7 +62,7 @@ using Measure = std::function<void(Sample&)>;
 // as many of the baseline.
 Comparison compare(Comparison comparison, int pairs, int batches, const Measure& ours,
                    const Measure& baseline);
-// Measures `pairs` pairs by a function that measures a whole pair, and adds them to the comparison.
+// Adds `pairs` pairs to the comparison. Each call of the given function measures one pair.
 Comparison compare(Comparison comparison, int pairs,
                    const std::function<Pair(bool is_ours_first)>& measure);
 
@@ -79,7 +79,7 @@ Measure timed(int repetitions, Work work)
     };
 }
 
-// A single measured value and its goal, instead of a ratio.
+// A single measured value and its goal, for a benchmark that has no baseline.
 struct Figure {
     std::string name;
     double value;

@@ -74,7 +74,7 @@ Comparison signal_by_name(const DaemonProcess& daemon, int pairs)
     for (const auto* name : {"ping", "pong"})
         (void)value_or_throw(client.create(name, {.mode = Mode::automatic}));
     auto set = record_exchange(daemon, "Set", R"({"items":[{"name":"ping"}]})");
-    // The event is set now, so the wait ends at once.
+    // The call Set above has set the event, so this wait ends at once.
     auto wait = record_exchange(daemon, "Wait", R"({"items":[{"name":"ping"}]})");
     set.request.front() = set_tag;
     wait.request.front() = wait_tag;
@@ -125,7 +125,7 @@ std::vector<std::string> object_names()
 
 void delete_all(const Client& client, const std::vector<std::string>& names)
 {
-    constexpr std::size_t at_most = 253; // The number of names in one call.
+    constexpr std::size_t at_most = 253; // The largest number of names in one call.
     for (std::size_t i = 0; i < names.size(); i += at_most)
         value_or_throw(client.delete_object(std::vector<std::string>(
             names.begin() + static_cast<std::ptrdiff_t>(i),

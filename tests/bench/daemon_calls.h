@@ -1,4 +1,4 @@
-// Benchmarks of calls to the daemon. The baseline of most of them transfers as many bytes through a
+// Benchmarks of calls to the daemon. Most of the baselines send the same number of bytes through a
 // bare server.
 #pragma once
 

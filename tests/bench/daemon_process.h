@@ -9,7 +9,7 @@
 
 namespace evfd::bench {
 
-// An evfdd process that ends with this object.
+// An evfdd process. The end of this object ends the process.
 class DaemonProcess {
 public:
     explicit DaemonProcess(const std::string& program);
@@ -25,7 +25,7 @@ private:
     e2e::Process process_;
 };
 
-// A stripped copy of a program, as a package installs it.
+// A copy of a program without debug symbols, as a package installs the program.
 class StrippedProgram {
 public:
     explicit StrippedProgram(const std::string& program);

@@ -56,7 +56,10 @@ def as_user(uid: int, work: Any, nice: int = 0) -> int:
 
 
 def flood(path: Path, has_flooded: int) -> None:
-    """Keep all connections full of calls. Write a byte to has_flooded once each has been full."""
+    """Keep all connections full of calls.
+
+    Write a byte to has_flooded as soon as each connection has been full once.
+    """
     connections = {c.fileno(): c for c in (connect(path) for _ in range(CONNECTIONS))}
     name = f"flood/{os.getuid()}"
     request(next(iter(connections.values())), call("CreateEvent", name=name, mode="semaphore"))
@@ -89,7 +92,7 @@ def measure(path: Path, seconds: float, output: int) -> None:
         request(connection, call("Set", items=[{"name": "measured"}]))
         request(connection, call("Wait", items=[{"name": "measured"}], timeoutNSec=10**9))
         times.append(time.monotonic() - begin)
-        # Pauses, because the latency of a user with occasional calls is to be measured.
+        # The measured user makes calls only from time to time, so this process pauses between them.
         time.sleep(0.002)
     os.write(output, json.dumps(times).encode())
 

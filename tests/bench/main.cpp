@@ -1,4 +1,4 @@
-// evfdd-bench: compares evfdd with the bare kernel.
+// evfdd-bench: compares the speed of evfdd with programs that use only the kernel.
 #include "tests/bench/daemon_calls.h"
 #include "tests/bench/daemon_process.h"
 #include "tests/bench/footprint.h"

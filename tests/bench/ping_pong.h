@@ -12,10 +12,12 @@
 
 namespace evfd::bench {
 
-// Which endpoints a peer clears after its wake-up: its own, also the other peer's, or none.
+// Which endpoints a peer clears after a wake-up. `own`: the endpoint on which the peer waited.
+// `both`: also the endpoint of the other peer. `none`: no endpoint.
 enum class ClearAfterWake { own, both, none };
 
-// One of the two processes of a ping-pong. A peer uses its endpoints in turn.
+// One of the two processes of a ping-pong. A peer with several endpoints uses a different endpoint
+// in each round, in turn.
 template <class Endpoint>
 class PingPongPeer {
 public:
@@ -42,7 +44,8 @@ private:
     std::size_t round_ = 0;
 };
 
-// Returns a vector of one element, whose type need not be copyable.
+// Returns a vector of one element. Unlike an initializer list, this function also works for a type
+// that cannot be copied.
 template <class Endpoint, class... Arguments>
 std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 {
@@ -52,16 +55,19 @@ std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 }
 
 inline constexpr int rounds_per_batch = 400;
-inline constexpr int batches_per_pair = 5; // The number for each side of a pair.
+inline constexpr int batches_per_pair = 5; // The number of batches for each side of a pair.
 
-// Whether each peer is pinned to its own core, or the two peers stay on the present core.
+// `separate`: each peer is pinned to its own core. `shared`: the peers stay on the core to which
+// the caller has pinned this process.
 enum class CorePlacement { separate, shared };
 inline constexpr int any_core = -1;
-// Pins a process to a core, or to no core for any_core. The process 0 is the calling process.
+// Pins a process to a core. With any_core, the process can run on every core again. The number 0
+// means the calling process.
 void pin_to_core(int core, pid_t process = 0);
 
-// Pins this process and the servers that it calls to one core. A wake-up on another core takes as
-// long as that core needs to leave its idle state, which would be measured as well.
+// Pins this process and the servers that it calls to one core. On another core, a wake-up would
+// include the time in which that core leaves its idle state, and the benchmark would measure this
+// time.
 class PinnedToOneCore {
 public:
     explicit PinnedToOneCore(std::initializer_list<pid_t> servers)

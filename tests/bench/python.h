@@ -6,7 +6,7 @@
 
 namespace evfd::bench {
 
-// Measures what wakeup_latency() measures, but in Python: runs python_bench.py.
+// Runs python_bench.py, which measures in Python what wakeup_latency() measures in C++.
 Comparison python_wakeup_latency(const DaemonProcess& daemon, int pairs);
 
 } // namespace evfd::bench

@@ -21,7 +21,8 @@ constexpr std::array shares{0.5, 0.99};
 constexpr double us = 1e-3; // Microseconds per nanosecond.
 
 struct Row {
-    double ours; // In microseconds, as is `baseline`.
+    // The times `ours` and `baseline` are in microseconds.
+    double ours;
     double baseline;
     double ratio;
 };
@@ -44,7 +45,8 @@ Row row(const Comparison& comparison, double share)
     return {median(ours), median(baseline), median(ratios)};
 }
 
-// Returns how many percentiles are shown: only the median if a pair has few times.
+// Returns how many percentiles are shown. If a pair has less than 100 times, only the median is
+// shown.
 std::size_t percentiles_shown(const Comparison& comparison)
 {
     return comparison.pairs.front().ours.size() < 100 ? 1 : shares.size();
@@ -147,7 +149,7 @@ nanoseconds value_at(const Sample& sorted, double share)
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1))];
 }
 
-// The logarithmic time axis.
+// The logarithmic time axis of a plot.
 struct Scale {
     double min;
     double max;

@@ -17,8 +17,8 @@ using e2e::value_or_throw;
 
 namespace {
 
-// Receives from all sockets until one is closed. Calls `each` with the index of the socket and the
-// received bytes.
+// Receives from all sockets until a client closes its connection. Calls `each` with the index of
+// the socket and the received bytes.
 template <class Each>
 void serve_ends(const std::vector<UniqueFd>& ends, const Each& each)
 {

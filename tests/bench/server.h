@@ -1,5 +1,5 @@
-// BareServer: the baseline of daemon_calls.h. It has one epoll loop, and messages of fixed sizes
-// that it does not parse.
+// BareServer: the baseline of daemon_calls.h. The server has one epoll loop. All messages of a kind
+// have the same size, and the server does not parse them.
 #pragma once
 
 #include "tests/bench/daemon_process.h"
@@ -10,8 +10,8 @@ namespace evfd::bench {
 
 class BareServer {
 public:
-    // A function that serves the connections. It runs in the server's own process, and gets the
-    // server's ends of the connections.
+    // A function that serves the connections. The function runs in the server's own process, and
+    // gets the server's ends of the connections.
     using Handler = std::function<void(const std::vector<UniqueFd>& ends)>;
     BareServer(std::size_t connections, const Handler& serve);
 
@@ -33,11 +33,13 @@ BareServer::Handler reply_with_descriptor(const Exchange& exchange);
 // at once, and a set completes the wait of the other client.
 BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait);
 
-// The first byte of each message to relay_sets(), which tells a set from a wait.
+// The first byte of each message that relay_sets() receives. The byte says whether the message is a
+// set or a wait.
 inline constexpr char set_tag = 'S';
 inline constexpr char wait_tag = 'W';
 void send_all(const UniqueFd& socket, const std::string& bytes);
-// Receives this many bytes; returns the descriptor that arrived with them, if any.
+// Receives exactly `bytes` bytes. Returns the descriptor that arrived with the bytes, or an invalid
+// descriptor.
 UniqueFd receive_exactly(const UniqueFd& socket, std::size_t bytes);
 
 } // namespace evfd::bench

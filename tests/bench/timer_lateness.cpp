@@ -16,15 +16,16 @@ using e2e::value_or_throw;
 constexpr nanoseconds interval = 1ms;
 // The number of batches for each side of a pair. A pair takes two seconds.
 constexpr int batches_per_side = 20;
-constexpr int expirations = 50; // The number in each batch.
+constexpr int expirations = 50; // The number of expirations in a batch.
 
 // Waits for a timer and records how late each wake-up is.
 class TimerReader {
 public:
     TimerReader(int timerfd, nanoseconds first) : timerfd_{timerfd}, first_{first} {}
 
-    // Sleeps until each expiry, as an idle program does, and appends the delay of each wake-up. The
-    // first wake-up is not measured, because its expiry can have passed before the call.
+    // Sleeps until each expiration, as an idle program does, and appends the delay of each wake-up.
+    // The first wake-up is not measured, because the first expiration can be earlier than this
+    // call.
     void measure(int count, Sample& delays)
     {
         wait();
@@ -33,7 +34,7 @@ public:
     }
 
 private:
-    // Waits for an expiry and returns the delay of the wake-up.
+    // Waits for an expiration and returns the delay of the wake-up.
     nanoseconds wait()
     {
         pollfd polled{timerfd_, POLLIN, 0};

@@ -1,4 +1,5 @@
-/* Calls every function of evfd.h from C99 and C11. Exits with status 0, or prints what failed. */
+/* Calls every function of evfd.h. Is compiled as C99 and as C11. Prints each failed call. Exits
+ * with status 0 if no call failed. */
 #include "evfd.h"
 
 #include <errno.h>

@@ -1,5 +1,5 @@
-// Tests of evfd.h with descriptors that the program closed by close(2), and whose numbers now refer
-// to other files.
+// Tests of evfd.h with descriptors that the program closed by close(2) instead of evfd_close(), and
+// whose numbers then refer to other files.
 #include "tests/c/fixture.h"
 
 #include <fcntl.h>
@@ -16,8 +16,9 @@
 namespace evfd::e2e {
 namespace {
 
-// A file that takes the number of an event's descriptor. Such a file is readable, so a library that
-// only polls the number would report the event as set.
+// A way to close an event's descriptor. Afterwards the number of the descriptor refers to another
+// file, or to none. poll(2) reports each of these files as readable, so a library that only polled
+// the number would report the event as set.
 struct Replacement {
     std::string description;
     std::function<void(int number)> occupy;
@@ -70,7 +71,8 @@ TEST_CASE("a descriptor number reused by another file is rejected by every funct
         expect_error(evfd_is_set(fd), EBADF);
         expect_error(evfd_wait_any(&fd, 1, EVFD_FOREVER, nullptr), EBADF);
         expect_error(evfd_wait_all(&fd, 1, EVFD_FOREVER), EBADF);
-        // From the failed calls above, the library knows that the number refers to another file.
+        // The failed calls have shown to the library that the number no longer refers to the event.
+        // Now evfd_set() fails too.
         expect_error(evfd_set(fd), EBADF);
         expect_error(evfd_clear(fd), EBADF);
         expect_error(evfd_mode(fd), EBADF);

@@ -1,4 +1,5 @@
-// Tests that the common operations of the C library need neither the daemon nor memory.
+// Tests that the most common operations of the C library work without the daemon, and allocate no
+// memory.
 #include "tests/c/fixture.h"
 #include "tests/support/skip.h"
 
@@ -26,8 +27,7 @@ std::size_t allocations()
 }
 } // namespace
 
-// Replaces malloc() in this program and in the libraries that it is linked with, to count the
-// calls.
+// Replaces malloc(), to count how often this program and its shared libraries allocate memory.
 // NOLINTNEXTLINE
 extern "C" void* __libc_malloc(std::size_t size);
 extern "C" void* malloc(std::size_t size) noexcept

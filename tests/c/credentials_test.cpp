@@ -1,4 +1,4 @@
-// Tests of evfd.h in a process that changes its user.
+// Tests of evfd.h in a process that changes its user after it has connected to the daemon.
 #include "tests/c/fixture.h"
 
 #include <unistd.h>
@@ -18,7 +18,8 @@ TEST_CASE("a call uses the current credentials, in C")
     Worker child{[&](const WorkerSocket&) {
         ok(evfd_connect(daemon.path().c_str()));
         ok(evfd_open("root", EVFD_CREATE | EVFD_SEMAPHORE, 0600, 2));
-        // This wait runs in a session of its own, which stays open for later waits.
+        // The library makes a wait by name in a separate session. This session of root stays open,
+        // so that the test sees whether a later wait uses it.
         ok(evfd_wait_name("root", timeout_ns));
         become_unprivileged();
         expect_error(evfd_delete("root"), EACCES);

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # usage: exported_symbols_test.sh LIBRARY HEADER
 #
-# Checks that the library exports exactly the functions that its header declares, each with a symbol
-# version.
+# Checks that the library exports exactly the functions that the header declares, and that each
+# exported function has a symbol version. Checks also the name of the library (SONAME) and that
+# dlclose(3) cannot unload the library (NODELETE).
 set -euo pipefail
 library=$1
 header=$2

@@ -14,8 +14,8 @@ namespace evfd::e2e {
 
 inline constexpr std::int64_t timeout_ns = default_timeout.count();
 
-// Returns its argument if it is not negative. A negative argument is an error, and then ok() throws
-// the library's error message.
+// Returns the result `returned` of a function of the C library. If the result is negative, the
+// function failed, and ok() throws an exception with the library's error message.
 template <class Number>
 Number ok(Number returned)
 {
@@ -23,7 +23,8 @@ Number ok(Number returned)
     return returned;
 }
 
-// Throws unless `returned` is minus `error` and the library has an error message.
+// Requires that a function of the C library failed: `returned` must be -`error`, and evfd_error()
+// must return a message. Throws an exception if not.
 inline void expect_error(std::int64_t returned, int error)
 {
     const std::string message{evfd_error()};
@@ -41,7 +42,8 @@ struct ConnectedDaemon : D {
     }
 };
 
-// An evfd_schedule for designated initializers. Members that are left out are 0, as in C.
+// The members of evfd_schedule with default values, so that a test names only the members that it
+// needs.
 struct ScheduleSpec {
     std::int64_t first_ns = 0;
     std::int64_t interval_ns = 0;
@@ -50,7 +52,8 @@ struct ScheduleSpec {
     int flags = 0;
     std::uint64_t reserved = 0;
 
-    operator evfd_schedule() const // NOLINT: implicit, because a ScheduleSpec is a schedule.
+    // The conversion is implicit, so that a test can use a ScheduleSpec as an evfd_schedule.
+    operator evfd_schedule() const // NOLINT
     {
         return {first_ns, interval_ns, sets, clock, flags, {0, 0, 0, reserved}};
     }

@@ -86,7 +86,7 @@ TEST_CASE("a thread cancelled in a wait ends after the wait and leaves no lock")
     CHECK(evfd_set(fd) == 0);
     void* ended = nullptr;
     REQUIRE(::pthread_join(thread, &ended) == 0);
-    // The cancelled thread holds no lock of the library, so this call does not block.
+    // If the cancelled thread still held a lock of the library, this call would block.
     CHECK(evfd_open("e", 0, 0, 0) >= 0);
     CHECK(evfd_close(fd) == 0);
 }
@@ -139,7 +139,8 @@ TEST_CASE("a child of fork can use its parent's descriptors and open its own")
     child.send(0);
     child.receive();
     CHECK(value_or_throw(daemon.client().show("own")).subscribers == 1);
-    // The child has closed its copy of the descriptor. The parent's copy is still open.
+    // The child has closed its duplicate of the descriptor `request`. The parent's descriptor still
+    // works.
     CHECK(evfd_clear(request) == 0);
     CHECK(evfd_set(request) == 0);
     CHECK(evfd_wait(request, timeout_ns) == 1);
@@ -206,7 +207,8 @@ TEST_CASE("descriptors stay usable and waits continue when the daemon is killed 
 
     daemon.kill_daemon();
     ok(evfd_wait(tick, timeout_ns));
-    // This set goes to the daemon that the supervisor has started after the kill.
+    // A set of a pulse is a call to the daemon. The daemon that the supervisor has started after
+    // the kill answers this call.
     CHECK(evfd_set(pulse) == 0);
     CHECK(evfd_wait(pulse, timeout_ns) == 1);
     CHECK(evfd_set(event) == 0);
@@ -225,7 +227,7 @@ TEST_CASE("a kill during a commit loses nothing of a program")
 {
     const ConnectedDaemon<SupervisedDaemon> daemon;
     const int pulse = create_event("pulse", EVFD_PULSE);
-    // This takes two calls to the daemon: create and open.
+    // create_event() sends two calls to the daemon: one creates the event, and one opens it.
     const int mine = create_event("mine", EVFD_TEMPORARY);
 
     daemon.stop_daemon();
@@ -247,7 +249,7 @@ TEST_CASE(
 {
     ConnectedDaemon daemon;
     const int fd = create_event("e");
-    // The stopped daemon never reads the call that arrives next.
+    // Stops the daemon, so that the next call stays unanswered until the daemon is killed.
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     int returned = 0;
     std::thread caller{[&] { returned = evfd_delete("e"); }};
@@ -262,7 +264,8 @@ TEST_CASE(
     caller.join();
     CHECK((returned == -ECONNRESET || returned == -ENOENT));
     expect_error(evfd_set_name("e"), ENOENT);
-    // The open descriptor works without a daemon, so the loss of the state has not changed it.
+    // The daemon has lost the event "e", but the program's descriptor still works, because a set
+    // and a wait by descriptor need no daemon.
     CHECK(evfd_set(fd) == 0);
     CHECK(evfd_wait(fd, 0) == 1);
     CHECK(evfd_close(fd) == 0);
@@ -274,8 +277,8 @@ TEST_CASE("functions that need the daemon fail while it is down, and the others 
     ConnectedDaemon daemon;
     const int fd = create_event("e", EVFD_AUTO);
     Worker other{[&](const WorkerSocket& socket) {
-        // Waits until the daemon is killed. A first connection fails at once and does not wait for
-        // a restart.
+        // Waits until the test has killed the daemon. evfd_connect() fails at once, because the
+        // library waits for the restart of a daemon only if it was connected before.
         socket.receive();
         ::setenv("EVFDD_SOCKET", daemon.path().c_str(), 1);
         expect_error(evfd_connect(nullptr), ECONNREFUSED);

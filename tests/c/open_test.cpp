@@ -28,7 +28,8 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     CHECK(evfd_is_set(created) == (mode != EVFD_PULSE));
     CHECK((::fcntl(created, F_GETFD) & FD_CLOEXEC) != 0);
 
-    // Opens the existing event and does not change it.
+    // EVFD_CREATE opens an existing event of the same mode and changes neither its permissions nor
+    // its counter.
     const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0));
     const int plain = ok(evfd_open("e", 0, 0, 0));
     for (const int fd : {again, plain}) {
@@ -101,7 +102,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
     ok(evfd_set_permissions("e", 0444));
     const int news = create_event("news", EVFD_PULSE);
     ok(evfd_set_permissions("news", 0222));
-    // If this process is not root, the child keeps the user and so is the owner of the events.
+    // If this process is not root, become_unprivileged() has no effect. The child then is the owner
+    // of the events, and so is allowed to delete them.
     const bool is_root_here = is_root();
     Worker worker{[&](const WorkerSocket& socket) {
         become_unprivileged();
@@ -179,13 +181,13 @@ TEST_CASE("evfd_close() does not close a number that another file has reused")
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_PULSE);
     const int fd = create_event("e", mode);
     const UniqueFd other{::eventfd(0, EFD_CLOEXEC)};
-    // dup2(2) closes `fd` and gives its number to another eventfd. close(2) and open(2) in a row
-    // have this effect too.
+    // dup2(2) closes `fd` and gives the number of `fd` to another eventfd. A close(2) that is
+    // followed by an open(2) can have the same effect.
     const UniqueFd number_owner{::dup2(other.get(), fd)};
     REQUIRE(number_owner.get() == fd);
     expect_error(evfd_close(fd), EBADF);
     CHECK(::fcntl(fd, F_GETFD) != -1);
-    // evfd_close() has removed the number from the library's table.
+    // evfd_close() has failed, but it has made the library forget the number.
     expect_error(evfd_set(fd), EBADF);
     CHECK(poll_until(
         [&] { return value_or_throw(daemon.client().show("e")).subscribers.value_or(0) == 0; }));
@@ -207,7 +209,8 @@ TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
         reused += closed_numbers.contains(fds.back()) ? 1 : 0;
     }
     CHECK(reused > 0);
-    // The subscriptions of the closed descriptors have ended.
+    // When evfd_open() returns a closed number, the library ends the subscription to which the
+    // number belonged.
     CHECK(poll_until(
         [&] { return value_or_throw(daemon.client().show("first")).subscribers == 4 - reused; }));
     for (const int fd : fds)

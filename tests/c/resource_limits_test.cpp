@@ -1,4 +1,5 @@
-// Tests of the C library in a process without free descriptors, and in one without /proc.
+// Tests of the C library in a process that can open no more descriptors, and in a process without
+// /proc.
 #include "tests/c/fixture.h"
 #include "tests/support/resource_limits.h"
 
@@ -10,7 +11,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Returns the number that the next descriptor of this process will have.
+// Returns the number that the kernel will give to the next descriptor of this process.
 rlim_t next_descriptor_number()
 {
     return static_cast<rlim_t>(UniqueFd{::dup(STDERR_FILENO)}.get());
@@ -21,8 +22,8 @@ bool is_open(int fd)
     return ::fcntl(fd, F_GETFD) != -1;
 }
 
-// Returns whether the number refers to an eventfd. An open number alone is no proof: a thread of
-// the library can reconnect and get a closed number for its socket.
+// Returns whether the number refers to an eventfd. is_open() cannot show that an event was closed:
+// a thread of the library can reconnect, and its new socket can get the closed number.
 bool is_open_event(int fd)
 {
     std::error_code none;
@@ -55,7 +56,7 @@ TEST_CASE("a connection without a free descriptor fails with EMFILE")
     {
         const DescriptorLimit limit{next_descriptor_number()};
         expect_error(evfd_connect(daemon.path().c_str()), EMFILE);
-        // The wait needs one more descriptor for a connection of its own.
+        // A wait by name uses a separate connection, for which no descriptor is free.
         expect_error(evfd_wait_name("e", 0), EMFILE);
     }
     expect_error(evfd_wait_name("e", 0), ETIMEDOUT);

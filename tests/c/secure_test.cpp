@@ -12,8 +12,9 @@
 namespace evfd::e2e {
 namespace {
 
-// A set-user-ID root program. The `evfdd` beside it is a script that creates a marker file, so a
-// test sees whether the program has started it.
+// A set-user-ID root program that calls the C library. The file `evfdd` in the program's directory
+// is a script that creates a marker file. The marker file shows a test that the program has started
+// `evfdd`.
 struct SetUserIdProgram {
     SetUserIdProgram()
     {

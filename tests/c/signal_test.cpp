@@ -1,4 +1,4 @@
-// Tests of evfd.h: sets, clears and timers, on descriptors and by name.
+// Tests of evfd.h: setting and clearing events, and arming timers, by descriptor and by name.
 #include "tests/c/fixture.h"
 
 #include <array>
@@ -63,7 +63,8 @@ TEST_CASE("a set of a full event succeeds, and of a full semaphore fails with ED
         REQUIRE(::write(fd, &full, sizeof full) == sizeof full);
     CHECK(evfd_set(event) == 0);
     expect_error(evfd_set(jobs), EDQUOT);
-    // The semaphore has too many tokens to consume them one by one.
+    // A clear consumes the tokens of a semaphore one by one. It fails if the semaphore has more
+    // than 4294967295 tokens.
     expect_error(evfd_clear(jobs), EDQUOT);
     CHECK(evfd_close(event) == 0);
     CHECK(evfd_close(jobs) == 0);

@@ -13,7 +13,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Polls until another thread of this process sleeps in a wait. Returns false at the deadline.
+// Waits until another thread of this process sleeps in a wait. Returns false at the deadline.
 bool has_sleeping_waiter()
 {
     return poll_until([] {

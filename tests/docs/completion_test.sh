@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: completion_test.sh DIRECTORY_OF_PROGRAMS DIRECTORY_OF_COMPLETIONS
 #
-# Checks what bash, zsh and fish offer on a command line of evfdctl, and compares it with evfdctl
-# --help. Checks also that evfdctl(1) describes every verb and option.
+# Checks the completions that bash, zsh and fish offer on a command line of evfdctl. The completions
+# must agree with evfdctl --help. Checks also that evfdctl(1) describes every verb and option.
 set -euo pipefail
 export PATH=$1:$PATH
 completions=$2
@@ -61,8 +61,8 @@ in_zsh() {
 in_order() { tr ' ' '\n' | sed '/^$/d' | sort | tr '\n' ' '; }
 
 failures=0
-# Checks that each shell offers exactly the words in $1, in any order, for the last word of the
-# command line that follows.
+# usage: offers WORDS COMMAND_LINE... Checks that each shell completes the last word of COMMAND_LINE
+# to exactly the words in WORDS, in any order.
 offers() {
     local expected=$1 shell got
     shift
@@ -75,8 +75,8 @@ offers() {
     done
 }
 
-# Reads the verbs and options from evfdctl --help. The completions parse the same text in another
-# way.
+# Reads the expected verbs and options from evfdctl --help. The completions also parse --help, with
+# code of their own. The test compares the two results.
 verbs=$(evfdctl --help | awk '/^Subcommands:/ { on = 1; next } !NF { on = 0 } on && /^  [a-z]/ { print $1 }')
 options_of() { evfdctl "$@" --help | grep -oE -- '^  (-h,)?--[a-z-]+' | grep -oE -- '--[a-z-]+'; }
 
@@ -107,7 +107,7 @@ offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
 offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
 
-# Checks that a completion does not start the user's daemon.
+# Checks that a completion with --user offers nothing, and does not start the user's daemon.
 export XDG_RUNTIME_DIR=$place/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 offers '' evfdctl --user set ''
@@ -118,7 +118,8 @@ if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
 fi
 
 page=$(dirname "$0")/../../client/evfdctl/evfdctl.1.scd
-# Arguments: a name for the error message, and the pattern that the manual page must match.
+# usage: describes NAME PATTERN. Checks that the manual page matches PATTERN. An error message calls
+# the missing text NAME.
 describes() {
     grep -qE -- "$2" "$page" && return
     echo "evfdctl(1) does not describe $1"

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: cxx_standard_test.sh COMPILER SOURCES
 #
-# Checks that a program with a C++ standard older than the library's gets one error that says what
-# to do, and that a program with the right standard compiles.
+# Checks that a program which uses the C++ library compiles as C++23. With an older standard, the
+# compiler must report exactly one error, which says what to do.
 set -euo pipefail
 compiler=$1
 sources=$2

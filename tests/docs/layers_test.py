@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """usage: layers_test.py SOURCES
 
-Checks the direction of the includes: a file may include files of its own folder and of the folders
-that LAYERS lists for it, and no others. Checks also that this test can fail.
+Checks the directions of the includes. A file may include only files of its own folder and of the
+folders that LAYERS lists for its folder. Checks also that this test can fail.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-# For each folder, the other folders from which its files may include. A folder that is not listed
-# here must not have sources.
+# For each folder, the other folders whose files it is allowed to include. Every folder with sources
+# must be listed here.
 LAYERS = {
     "common": "",
     "common/protocol": "common",
@@ -36,12 +36,12 @@ LAYERS = {
     "client/examples": "client/include",
 }
 
-# For each header, the folder whose files may all include it. The header itself must include no file
-# of the project.
+# Exceptions from LAYERS: for each header, a folder. All files below the folder are allowed to
+# include the header. The header itself must not include any file of the project.
 SHARED = {"daemon/limits.h": "daemon/"}
 
-# For each library or system header, the folders that may include it. daemon/ARCHITECTURE.md and the
-# READMEs promise that no other folder does.
+# For each library or system header, the folders that are allowed to include it. The documents, such
+# as daemon/ARCHITECTURE.md, promise that no other folder includes it.
 LIBRARIES = {
     "CLI/": "daemon client/evfdctl",
     "fmt/": "common common/protocol daemon daemon/access daemon/base daemon/config daemon/objects daemon/process "
@@ -60,20 +60,20 @@ INCLUDE = re.compile(r'^\s*#\s*include\s+["<]([^">]+)[">]', re.MULTILINE)
 
 
 def folder_of(path: str) -> str:
-    """Returns the entry of LAYERS for a path below the sources, or the directory of the path."""
+    """Returns the folder of LAYERS that contains the file, or else the directory of the file."""
     best = ""
     for folder in LAYERS:
         if path.startswith(folder + "/") and len(folder) > len(best):
             best = folder
     directory = path.rpartition("/")[0]
-    # Each folder of daemon/ and common/ must be listed in LAYERS. A folder of client/ may have
-    # subfolders that are not listed.
+    # Each folder below daemon/ and common/ must be listed in LAYERS. A subfolder in client/ need
+    # not be listed, and counts as a part of the folder above it.
     if best in ("daemon", "common") and directory != best:
         return directory
     return best or directory
 
 
-# For each folder, the README that must name every source file of the folder.
+# For each folder, the README that must name every C++ file of the folder.
 LISTED = {
     "daemon": "daemon/README.md",
     "common": "common/README.md",
@@ -127,7 +127,9 @@ def errors(sources: Path) -> list[str]:
 
 
 def check_that_errors_are_found() -> None:
-    """Exits with an error if errors() misses an include of a higher layer or a forbidden library.
+    """Checks errors() and unlisted() with a small tree of files that has known errors.
+
+    Exits with an error message if they do not find exactly these errors.
     """
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # usage: manual_test.sh DIRECTORY_OF_PAGES INTERFACE DIRECTORY_OF_PROGRAMS
 #
-# Checks that man(1) has no warnings for the manual pages, that io.evfdd(7) describes every method,
-# error and type of the published interface, and that evfdd(8) and evfdctl(1) describe every option
-# of --help.
+# Checks that man(1) prints no warnings for the manual pages. Checks that io.evfdd(7) describes
+# every method, error and type of the Varlink interface, and that evfdd(8) and evfdctl(1) describe
+# every option that --help lists.
 set -euo pipefail
 page() { MANWIDTH=80 man --encoding=UTF-8 --local-file "$pages/$1" | col -b; }
 pages=$1
@@ -25,7 +25,8 @@ for member in $members; do
     grep -qE "^ +$member$" <<<"$text" || { echo "io.evfdd(7) does not describe $member"; exit 1; }
 done
 
-# Checks that the page $text has each option of the command as a word of its own.
+# usage: must_have_options PAGE COMMAND... Checks that the manual page in $text contains every
+# option that COMMAND --help lists, except --help. An error message calls the page PAGE.
 must_have_options() {
     local page=$1 option
     shift

@@ -1,22 +1,26 @@
 #!/usr/bin/env python3
 """usage: readme_test.py SOURCES BUILD CMAKE DOCUMENT...
 
-Does what each DOCUMENT shows, from its first block to its last, as a reader would in a checkout. Each
-document has a daemon and a checkout of its own.
+Runs the code blocks of each DOCUMENT in their order, as a reader would in a checkout. Each document
+gets its own daemon and its own checkout.
 
-- A block in sh goes to one bash, line by line. Each line must end with status 0, within a deadline.
-  A comment with: prints "TEXT" says what the line must print. A line with & at its end runs in the
-  background and must have ended with status 0 by the end of its block, or by the end of the next block
-  if its comment says "in one terminal". If its comment says that a key "ends it" or "leaves", the line
-  runs on a terminal, where that key is pressed.
-- A block in C, C++ or Python begins with a comment that names its file. The block is saved in that
-  file. A Python program is run at once; a line in sh must build each of the others.
+- One bash runs the lines of all sh blocks. Each line must end with status 0, within a deadline.
+  If the comment of a line has: prints "TEXT", the output of the line must contain TEXT.
+  If a line ends with &, it runs in the background and must end with status 0 before its block ends.
+  If the comment has "in one terminal", the line runs in the background until the end of the next
+  block.
+  If the comment says that a key "ends it" or "leaves", the line runs on a terminal, and the test
+  presses the key.
+- A block in C, C++ or Python begins with a comment that names a file. The block is saved in that
+  file. The test runs a Python program at once. For a C or C++ program, a line in sh must follow
+  that builds it.
 - A block in JSON is a configuration that `evfdd --check-config` must accept.
 - A block in text is a picture or an output, and is not run.
-- Other blocks, and lines in sh that cannot run here, are in NOT_RUN, with the reason.
+- All other blocks, and lines in sh that cannot run here, must be in NOT_RUN, with the reason.
 
-In all documents below SOURCES each `evfdctl ...` and each `--option` of the text must be known to
---help, and each link must lead to a file and, if it names one, to a heading there.
+Checks also the text outside of the blocks, in all documents below SOURCES. Each verb and each
+option of an `evfdctl ...` or `evfdd ...` must be in the help. Each link must lead to an existing
+file. If a link names a heading, the file must have the heading.
 """
 
 from __future__ import annotations
@@ -44,17 +48,18 @@ NOT_RUN = {
     "python3 -m venv venv && venv/bin/pip install ./client/python": "pip downloads setuptools",
 }
 
-# Programs of the reader that the documents call. The test replaces them by empty scripts.
+# The documents call these programs, which a reader is assumed to have. The test provides empty
+# scripts with these names.
 STUBS = ("start-app", "make")
 
 
 class Failed(Exception):
-    """A document is wrong, or this test does not understand it."""
+    """The error that a document is wrong, or that this test does not understand the document."""
 
 
 @dataclass
 class Block:
-    language: str  # Empty for a block that is only indented.
+    language: str  # The language is empty for a block that is indented and not fenced.
     text: str
     document: str
     line: int  # The number of the block's first line in the document.
@@ -97,8 +102,7 @@ def readable_by(fd: int, deadline: float) -> bool:
 
 
 class Shell:
-    """A bash that runs one line after the other and reports the exit status of each line by a pipe.
-    """
+    """A bash that runs one line after the other and writes each exit status to a pipe."""
 
     def __init__(self, directory: Path, environment: dict[str, str]) -> None:
         self._directory = directory
@@ -120,7 +124,7 @@ class Shell:
     def run(self, line: str, called: str = "") -> tuple[int, str]:
         """Returns the exit status and the output of the line.
 
-        An error message quotes `called`, if given, instead of the line.
+        If `called` is given, an error message quotes `called` instead of the line.
         """
         assert self._bash.stdin
         out = shlex.quote(str(self._output))
@@ -137,7 +141,7 @@ class Shell:
         return int(answer), self._output.read_text()
 
     def begin(self, line: str, name: str) -> str:
-        """Runs a line in the background.  Returns its process id, for the argument of `wait`."""
+        """Runs a line in the background.  Returns the process id, for the command `wait`."""
         out = shlex.quote(str(self._directory / name))
         status, said = self.run(f"{{ {line}\n}} >{out} 2>&1 &\necho $!")
         if status != 0:
@@ -155,14 +159,14 @@ class Shell:
 
 
 class Reader:
-    """Executes the blocks of a document as a reader would."""
+    """Runs the blocks of a document as a reader would."""
 
     def __init__(self, directory: Path, shell: Shell) -> None:
         self._directory = directory
         self._shell = shell
-        # The C and C++ programs that no line has built yet, by the name of their file.
+        # The C and C++ programs that no line in sh has built yet, by the names of their files.
         self._saved: dict[str, Block] = {}
-        # Each line that runs in the background, and the process id to wait for.
+        # The lines that run in the background, each with its process id.
         self._begun: list[tuple[str, str]] = []
         self._count = 0
         self.not_run: set[str] = set()
@@ -226,7 +230,9 @@ class Reader:
             fail(block, f"{line}\nprints:\n{said}", offset)
 
     def _press(self, command: str, key: str, block: Block, offset: int) -> None:
-        """Runs a command on a terminal, and presses the key once the command shows the name `jobs`.
+        """Runs a command on a terminal, and presses the key when the command has printed "jobs".
+
+        The documents use `jobs` as the name of an event.
         """
         code = {"Ctrl-C": b"\x03", "Esc": b"\x1b"}.get(key)
         if code is None:
@@ -245,7 +251,7 @@ class Reader:
                 fail(block, f"{key} does not end {command}, which printed {said!r}", offset)
             try:
                 part = os.read(terminal, 4096)
-            except OSError:  # No process has the terminal open any more.
+            except OSError:  # The read fails when no process has the terminal open any more.
                 break
             said += part
             if not has_pressed and b"jobs" in said:
@@ -276,7 +282,7 @@ def options_in(text: str) -> set[str]:
 
 
 class Options:
-    """The verbs and options that --help lists."""
+    """The verbs of evfdctl, and the options of each verb and of evfdd, according to --help."""
 
     def __init__(self, programs: Path) -> None:
         def help_of(*words: str) -> str:
@@ -289,13 +295,13 @@ class Options:
         if not verbs:
             raise Failed("evfdctl --help has no verbs")
         self.of_verb = {verb: options_in(general + help_of("evfdctl", verb)) for verb in verbs}
-        # The option --without-kernel-feature exists, but the help does not list it.
+        # Adds --without-kernel-feature, which exists although the help does not list it.
         self.of_daemon = options_in(help_of("evfdd")) | {"--without-kernel-feature"}
         self.all = set().union(*self.of_verb.values(), self.of_daemon)
 
 
 def check_words(document: str, prose: str, options: Options) -> None:
-    """Checks that the commands and options in the text beside the blocks exist."""
+    """Checks that the commands and options in the text outside of the blocks exist."""
     for span in re.findall(r"`([^`]+)`", prose):
         command = span.replace("\n", " ").partition(" -- ")[0]
         words = command.split()
@@ -313,7 +319,7 @@ def check_words(document: str, prose: str, options: Options) -> None:
 
 
 def anchors_of(document: Path) -> set[str]:
-    """Returns the anchors that GitHub makes from the headings of a document."""
+    """Returns the link targets that GitHub generates from the headings of a document."""
     titles = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
@@ -329,7 +335,7 @@ def check_links(document: Path, prose: str) -> None:
 
 
 def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Popen[bytes]:
-    """Starts a supervised daemon.  Returns once clients can connect."""
+    """Starts a daemon with a supervisor.  Returns when clients can connect."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.bind(str(directory / "notify"))
         notified.settimeout(TIMEOUT_S)
@@ -343,10 +349,10 @@ def start_daemon(programs: Path, directory: Path, path: Path) -> subprocess.Pope
 
 
 def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
-    """Installs the files of the packages.  Returns the environment in which programs find them.
+    """Installs the libraries below `prefix`.  Returns environment variables to find the libraries.
 
-    Runs the install script of client/ only, because the script of the whole tree writes
-    install_manifest.txt.
+    Runs only the install script of client/, because the install script of the whole tree would
+    write the file install_manifest.txt into the build directory.
     """
     script = build / "client" / "cmake_install.cmake"
     subprocess.run(
@@ -359,9 +365,9 @@ def install_libraries(cmake: str, build: Path, prefix: Path) -> dict[str, str]:
 
 
 def make_checkout(directory: Path, sources: Path, build: Path, own: Path) -> None:
-    """Makes a stand-in for a checkout.
+    """Makes a directory that looks like a checkout to the documents.
 
-    It has the folders that the documents name, and the reader's programs.
+    The directory has the folders and the programs that the documents name.
     """
     for folder in ("client", "config"):
         (directory / folder).symlink_to(sources / folder)
@@ -377,7 +383,7 @@ def make_checkout(directory: Path, sources: Path, build: Path, own: Path) -> Non
 def check_blocks(document: Path, sources: Path, build: Path, cmake: str, place: Path) -> tuple[int, set[str]]:
     """Runs the blocks of a document.
 
-    Returns the number of blocks, and the blocks and lines that were not run.
+    Returns the number of all blocks, and the texts of the blocks and lines that were not run.
     """
     directory = place / "checkout"
     directory.mkdir()
@@ -394,8 +400,8 @@ def check_blocks(document: Path, sources: Path, build: Path, cmake: str, place: 
     daemon = start_daemon(build / "bin", place, path)
     shell = Shell(directory, environment)
     try:
-        # Puts the programs into PATH now, because the README has examples before the line that does
-        # so.
+        # Sets PATH already here, because the README has examples before the line in which the
+        # reader sets PATH.
         shell.run(f"PATH={shlex.quote(str(build / 'bin'))}:$PATH")
         reader = Reader(directory, shell)
         blocks = blocks_of(str(document.relative_to(sources)), document.read_text().splitlines())
@@ -416,7 +422,7 @@ def documents_of(sources: Path) -> list[Path]:
 
 
 def check_all(sources: Path, build: Path, cmake: str, documents: list[Path]) -> int:
-    """Checks all documents and runs the blocks of those given.
+    """Checks the text of all documents below `sources`, and runs the blocks of `documents`.
 
     Returns the number of blocks that were run.
     """

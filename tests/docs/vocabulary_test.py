@@ -4,15 +4,16 @@
 
 Checks the language of the sources and the documents:
 
-- No word that common/GLOSSARY.md has in a column "not" is left in an identifier, a comment, a file name, the
-  wire interface, a help text, a manual page or a document.
-- No phrase of PHRASES is left in a help text, a manual page, a document or the wire interface.
+- No identifier, comment, file name, help text, manual page or document, and not the wire interface,
+  contains a word from a column "not" of common/GLOSSARY.md.
+- No help text, manual page or document, and not the wire interface, contains a phrase of PHRASES.
 - Fewer than 3 % of the comments begin with a word of OPENERS.
 - The help of each option begins with a verb of VERBS.
-- No line of a document is longer than 120 columns, except in tables and code, and for links.
+- No line of a document is longer than 120 columns. Tables, code and the targets of links do not
+  count.
 
-It first checks that each of these checks can fail. With --comments it prints N comments, drawn by a
-generator with the given seed, each with its file and line.
+First checks that each of these checks can fail. With --comments, only prints N random comments,
+each with its file and line. SEED is the seed of the random generator.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ FOLDERS = (".ci", ".github", "client", "common", "config", "daemon", "systemd", 
 CXX = (".c", ".cpp", ".h", ".hpp")
 MAX_COLUMNS = 120
 
-# For each forbidden phrase, a regular expression, the words to write instead.  A space in it also
-# matches the end of a line.
+# Maps each forbidden phrase, as a regular expression, to the words to write instead.  A space in
+# the expression also matches the end of a line.
 PHRASES = {
     r"\b[Ww]ho(?:m?ever)\b": "the role: caller, waiter, owner, subscriber, peer",
     r"(?:^|(?<=[.;:|*] ))Who \w+[^.?;|*]*(?:[.;|]|$)": "the role: caller, waiter, owner, subscriber, peer",
@@ -76,11 +77,12 @@ VERBS = set(
 
 @dataclass
 class Vocabulary:
-    # The words that no name and no text may contain.
+    # The words that are forbidden in every text, and as a part of every name.
     words: set[str] = field(default_factory=set)
-    # The names that must not occur as a whole name or option.
+    # The names and options that are forbidden as a whole, but not as a part of another name.
     names: set[str] = field(default_factory=set)
-    # Pairs of a word, and a glob of the names or files that may contain the word.
+    # Each exception is a forbidden word, and a glob pattern of the names or files that are allowed
+    # to contain the word.
     exceptions: list[tuple[str, str]] = field(default_factory=list)
 
     def is_allowed(self, word: str, *places: str) -> bool:
@@ -102,13 +104,10 @@ class Source:
     """A file of the project: its identifiers, its comments and its string literals."""
 
     path: str
-    # Each identifier, with the first line that contains it.
+    # Maps each identifier to the number of the first line that contains the identifier.
     identifiers: dict[str, int] = field(default_factory=dict)
     comments: list[Comment] = field(default_factory=list)
     literals: list[tuple[int, str]] = field(default_factory=list)
-
-
-# Functions that read the glossary.
 
 
 def rows_of(text: str) -> Iterator[list[str]]:
@@ -124,15 +123,12 @@ def vocabulary_of(glossary: str) -> Vocabulary:
         if row[0] in ("term", "word"):
             heading = row
         elif heading and heading[-1] == "not":
-            # Each entry in italics is one word in lower case.
+            # Each entry in italics is a single word in lower case.
             vocabulary.words |= set(re.findall(r"\*([a-z]+)\*", row[-1]))
             vocabulary.names |= set(re.findall(r"`([^`]+)`", row[-1]))
         elif heading and heading[0] == "word":
             vocabulary.exceptions += [(row[0], glob) for glob in re.findall(r"`([^`]+)`", row[1])]
     return vocabulary
-
-
-# Functions that split a file into identifiers, comments and string literals.
 
 
 def words_of(identifier: str) -> list[str]:
@@ -229,7 +225,7 @@ def is_script(path: Path) -> bool:
 
 
 def files_below(sources: Path) -> Iterator[Path]:
-    """Yields the files of the project, except caches and the inputs that a fuzzer found."""
+    """Yields the project's files, except for caches and the inputs that a fuzzer found."""
     for path in sources.iterdir():
         if path.is_file() and path.name != ".git":
             yield path
@@ -280,11 +276,11 @@ def read(sources: Path) -> Tree:
     return tree
 
 
-# Functions that check the sources.  Each returns one line for each error that it finds.
-
-
 def gone(word: str, vocabulary: Vocabulary) -> str:
-    """Returns the forbidden word that `word` is, or whose plural it is; "" for an allowed word."""
+    """Returns `word` if it is forbidden, or the forbidden word of which `word` is the plural.
+
+    Returns "" for an allowed word.
+    """
     if word in vocabulary.words:
         return word
     return word[:-1] if word.endswith("s") and word[:-1] in vocabulary.words else ""
@@ -334,11 +330,11 @@ def check_words(tree: Tree, vocabulary: Vocabulary) -> list[str]:
 
 
 def paragraphs_of(text: str) -> Iterator[list[tuple[int, str]]]:
-    """Yields the lines of each paragraph, list item, heading and row of a table, with their numbers."""
+    """Yields the lines, with their numbers, of each paragraph, list item, heading and table row."""
     lines: list[tuple[int, str]] = []
     for number, line in enumerate(text.splitlines(), 1):
         line = line.strip()
-        # In the wire interface, # and a space begin a comment and not a heading.
+        # In the wire interface, a line that begins with "# " is a comment and not a heading.
         is_heading = line.startswith("#") and not line.startswith("# ")
         if lines and (not line.strip("#") or is_heading or line.startswith(("- ", "|", "*"))):
             yield lines
@@ -362,9 +358,10 @@ def phrases_in(text: str) -> Iterator[tuple[int, str, str]]:
 
 
 def help_texts(source: Source) -> Iterator[tuple[int, str]]:
-    """Yields each text and its line.
+    """Yields each text in the string literals of a file, with the number of its first line.
 
-    Adjacent string literals are one text, unless the next begins with a capital letter.
+    String literals in consecutive lines are one text. A literal that begins with a capital letter
+    begins another text.
     """
     last, begin, text = -2, 0, ""
     for line, literal in source.literals:
@@ -405,7 +402,7 @@ def check_openers(tree: Tree) -> list[str]:
 
 
 def options_of(text: str) -> Iterator[tuple[int, str, str]]:
-    """Yields each option that C++ code adds to a command line: its line, its name and its help."""
+    """Yields the line, name and help of each option that C++ code adds to a command line."""
     for call in re.finditer(r"\badd_(?:option|flag)(?:_function)?(?:<[^>]*>)?\(", text):
         depth, end, arguments, begin = 1, call.end(), [], call.end()
         while depth and end < len(text):
@@ -460,7 +457,8 @@ def check_all(sources: Path) -> list[str]:
     ]
 
 
-# Files with errors, and the lines that the checks must report for them.
+# WRONG has files with errors. EXPECTED has the beginnings of the lines that the checks must report
+# for these files.
 
 WRONG = {
     GLOSSARY: "| term | meaning | the field has it from | not |\n|---|---|---|---|\n"
@@ -500,7 +498,7 @@ EXPECTED = [
 
 
 def check_that_it_can_fail() -> None:
-    """Exits with an error unless the checks report exactly the errors in the files of WRONG."""
+    """Exits with an error message unless the checks report exactly the errors in WRONG."""
     with tempfile.TemporaryDirectory() as name:
         for path, text in WRONG.items():
             (Path(name) / path).parent.mkdir(parents=True, exist_ok=True)

@@ -12,8 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// Runs `work` with an event that grants these permissions. If the test runs as root, which is
-// allowed everything, `work` runs as an unprivileged user.
+// Runs `work` with an event that has these permissions. If the test runs as root, `work` runs as an
+// unprivileged user, because root is allowed everything.
 void with_event(Mode mode, const std::string& permissions,
                 const std::function<void(const Event&)>& work)
 {
@@ -88,7 +88,8 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
             if (mode == Mode::manual)
                 return require(value_or_throw(event.wait(0ns)) == expected,
                                "the result of the wait is wrong");
-            // The wait is refused at once, because it would consume a token.
+            // The library refuses the wait at once: a wait would consume a token, for which the
+            // caller lacks the w permission.
             require_refused(event.wait(0ns), "w permission");
             require_refused(event.wait(), "w permission");
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");
@@ -155,7 +156,7 @@ TEST_CASE("a pulse grants what its permissions say, for each combination")
             require(value_or_throw(event.wait(0ns)) == (access.set ? 2 : 0), "wrong count");
         else
             require_refused(event.wait(0ns), "r permission");
-        // A clear of a pulse discards only the pulses of the subscriber that calls it.
+        // A clear of a pulse discards only the caller's own pulses.
         if (access.wait)
             value_or_throw(event.clear());
         else
@@ -230,7 +231,8 @@ TEST_CASE("wait_any consumes from one object of a mixture, and wait_all from all
     REQUIRE(events[2].set(2));
     REQUIRE(events[3].set());
     CHECK_FALSE(value_or_throw(wait_all(all, 20ms)));
-    CHECK(value_or_throw(events[1].is_set())); // The wait for all timed out and consumed nothing.
+    // The wait for all objects timed out, so it consumed nothing.
+    CHECK(value_or_throw(events[1].is_set()));
     CHECK(value_or_throw(client.show("s")).count == 2);
     CHECK(value_or_throw(events[3].is_set()));
     REQUIRE(events[0].set());

@@ -1,4 +1,4 @@
-// Tests of evfdd --check-config, as an administrator uses it.
+// Tests of evfdd --check-config, which reports whether a configuration file is valid.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/listener.h"
@@ -88,7 +88,7 @@ TEST_CASE(
     std::ofstream{file} << "{\"limits\": 1}";
     const auto path = directory / "s";
     const auto listener = listen_at(path);
-    std::deque<WireClient> clients; // No daemon has accepted the connections of these clients yet.
+    std::deque<WireClient> clients; // The clients connect before the daemon starts.
     for (int i = 0; i < 2; ++i)
         clients.emplace_back(path).call("Status");
 

@@ -65,7 +65,8 @@ TEST_CASE("the examples with three timers and a socket print what the programs o
     const auto port = number(await_line(program, "Listening on port "));
 
     // In three seconds, timer 1 expires 12 times, timer 2 expires 6 times, and timer 3 expires 4
-    // times. A late iteration of the example reads several expirations at once and counts them.
+    // times. If an iteration of the example's loop is late, it reads and prints several expirations
+    // at once.
     std::map<int, int> counts;
     std::map<int, std::string> descriptors;
     while (counts[1] < 12 || counts[2] < 6 || counts[3] < 4) {

@@ -42,8 +42,8 @@ TEST_CASE("a child of fork has a session of its own, and its parent's session su
     CHECK(supervised.ctl({"show", "mine"}).status == 0);
 }
 
-// At the moment of the fork, the thread of the library holds locks. The child must not wait for
-// these locks.
+// During the fork(2), the resume thread of the library holds locks. No thread of the child unlocks
+// these locks, so the child must not wait for them.
 TEST_CASE("a child forked while the library reconnects does not block")
 {
     const SupervisedDaemon supervised;
@@ -51,8 +51,8 @@ TEST_CASE("a child forked while the library reconnects does not block")
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     const auto first = threads_of(::getpid());
-    // The stopped supervisor keeps the socket open and starts no daemon, so a client that connects
-    // waits.
+    // Stops the supervisor. It keeps the socket open but starts no daemon, so a client that
+    // connects gets no reply.
     REQUIRE(::kill(supervised.pid(), SIGSTOP) == 0);
     const auto daemon = supervised.daemon_pid();
     const auto daemon_pidfd = pidfd_of(daemon);
@@ -82,7 +82,8 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
     Worker creator{[&](const WorkerSocket& parent) {
         const auto client = daemon.client();
         value_or_throw(client.create("mine", {.lifetime = Lifetime::session}));
-        // Waits until the thread of the library watches the session.
+        // Waits until the resume thread of the library blocks in poll(2) and so watches the
+        // session.
         require(poll_until([] {
                     return std::ranges::any_of(threads_of(::getpid()), [](pid_t thread) {
                         return thread != ::getpid() && is_blocked_in(::getpid(), thread, SYS_poll);
@@ -91,7 +92,8 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
                 "no thread watches the session");
         const auto child = ::fork();
         require(child >= 0, "fork(2)");
-        // The child outlives its parent, and exits when the test closes its end of the socket.
+        // The child lives longer than its parent. It exits when the test closes its end of the
+        // socket.
         if (child == 0) {
             value_or_throw(client.status());
             parent.send(0);
@@ -141,16 +143,16 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
     const DaemonProcess daemon;
     std::optional<Client> client{daemon.client()};
     value_or_throw(
-        // The client watches its session with a thread from now on.
+        // From this call on, a thread of the client watches its session.
         client->create("mine", {.lifetime = Lifetime::session}));
     Worker child{[&](const WorkerSocket&) {
-        // The first thread that the child creates can get the same identifier as the thread of the
-        // client in the parent.
+        // The thread `own` can get the same pthread identifier as the thread of the client in the
+        // parent.
         const auto [reads, writes] = make_pipe();
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();
         require(::write(writes.get(), "", 1) == 1, "write(2)");
-        // join() throws if the destructor of the client has joined this thread by mistake.
+        // Throws if client.reset() has joined this thread by mistake.
         own.join();
     }};
     CHECK(child.wait() == 0);

@@ -1,5 +1,5 @@
-// Tests that the daemon takes no part in sets and waits on descriptors, and that an idle daemon
-// makes no system call. The tests observe the daemon with /proc and strace(1).
+// Tests that sets and waits on descriptors do not involve the daemon, and that an idle daemon makes
+// no system call. The tests observe the daemon with /proc and strace(1).
 #include "tests/support/daemon_process.h"
 
 #include <fcntl.h>
@@ -39,7 +39,8 @@ TEST_CASE(
         REQUIRE(daemon.is_idle());
         return daemon.usage();
     };
-    // The figures differ after a call, so equal figures prove that the daemon did nothing.
+    // Shows that a call changes usage(). Equal values of usage() therefore prove that the daemon
+    // did nothing.
     CHECK_FALSE(after_one_call() == before);
 }
 
@@ -114,7 +115,7 @@ struct IdleDaemon {
         }
         REQUIRE(daemon.is_idle());
     }
-    // Waits for `span`. Returns false if the monitor got a message within that time.
+    // Waits for `span`. Returns false as soon as the monitor receives a message.
     bool is_quiet(nanoseconds span) const { return !await_readable(monitor.socket().get(), span); }
 
     DaemonProcess daemon{{"--idle-exit", "1h"}};
@@ -163,7 +164,7 @@ struct LargeDaemon {
         timer.emplace(value_or_throw(client.open_timer("n/4")));
         REQUIRE(daemon.is_idle());
     }
-    // Waits for `span`, while the open timer expires each millisecond.
+    // Waits for `span`. Meanwhile the open timer expires each millisecond, without the daemon.
     void wait_for_time(nanoseconds span) const
     {
         value_or_throw(timer->wait(0ns));

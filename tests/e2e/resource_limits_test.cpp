@@ -37,9 +37,10 @@ TEST_CASE("evfdd with too few descriptors to start reports it and leaves no sock
     if (!how.empty())
         skip("a sanitizer opens descriptors of its own");
 #endif
-    // With fewer descriptors, the dynamic linker fails before evfdd runs.
+    // The lowest limit in this test. With a lower limit, the dynamic linker fails before evfdd
+    // runs.
     constexpr rlim_t least = 8;
-    constexpr rlim_t enough = 64; // The daemon can start, but cannot have many objects.
+    constexpr rlim_t enough = 64; // With this limit the daemon can start.
     bool has_failed = false;
     bool has_started = false;
     for (rlim_t descriptors = least; descriptors <= enough; ++descriptors) {
@@ -57,7 +58,7 @@ TEST_CASE("evfdd with too few descriptors to start reports it and leaves no sock
             continue;
         }
         has_failed = true;
-        // If evfdd started with a lower limit, it must start with this limit.
+        // evfdd has failed with this limit, so it must not have started with a lower limit.
         CHECK_FALSE(has_started);
         CHECK(ran.status == 1);
         CHECK(last_line(ran.err).contains("Too many open files"));
@@ -84,7 +85,7 @@ TEST_CASE("a daemon with a watchdog reports regularly that its loop runs")
     }
 }
 
-// A supervisor and its daemon, which run a copy of evfdd that a test can move away.
+// A supervisor and its daemon. Their program file is a copy of evfdd, so a test can move it away.
 struct MovableProgram {
     RunResult ctl(std::vector<std::string> words) const
     {
@@ -168,7 +169,7 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
         for (;; ++created) {
             const auto name = "e/" + std::to_string(created);
             if (wire.request("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"))
-                return; // The daemon has no descriptor for another event.
+                return; // Stops when the daemon has no descriptor left for another event.
             existing.insert(name);
         }
     };
@@ -195,13 +196,14 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
     CHECK_FALSE(supervised.log().contains("see RLIMIT_NOFILE"));
 }
 
-// Returns a command that runs evfdd as a user who cannot create another process.
+// Returns a command that runs evfdd as a user whose limit of processes is reached, so that fork(2)
+// fails.
 Command no_more_processes(const TemporaryDirectory& directory, std::string_view how)
 {
     if (::chown((directory / "").c_str(), unprivileged_uid, unprivileged_uid) < 0)
         fail("chown(2)");
     return {.argv = {EVFDD_DAEMON, "--socket", directory / "io.evfdd", std::string{how}},
-            // The leak check of a sanitizer would need another process.
+            // Disables the leak check of a sanitizer, because it needs another process.
             .environment = {"ASAN_OPTIONS=detect_leaks=0"},
             .user = User{unprivileged_uid},
             .in_child = [] {

@@ -1,5 +1,5 @@
-// Tests of a client whose system call fails unexpectedly: the client repeats no call, and reports
-// every loss.
+// Tests of a client whose recvmsg(2) fails unexpectedly. The client must not repeat a call. If it
+// cannot receive the reply, it must report that the result of the call is unknown.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 

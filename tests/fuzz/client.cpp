@@ -65,7 +65,8 @@ void TestClient::shut_down_sending()
 
 void TestClient::read_replies()
 {
-    // Static, because AddressSanitizer would mark the memory of a local array on each call.
+    // The buffer is static, because AddressSanitizer would mark all bytes of a local array on each
+    // call, which takes time.
     static std::array<char, 16 * 1024> buffer;
     while (socket_) {
         const auto received = receive(socket_, buffer, descriptors_);

@@ -28,8 +28,8 @@ public:
     // Sets the reply mode of the next call.
     void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
     ReplyMode reply_mode() const { return reply_mode_; }
-    // From now on, the client increments `answered` at the reply to each call that the session
-    // counts.
+    // From now on, the client increments `answered` when the reply to a call arrives, if the
+    // session counts this call.
     void resume(std::int64_t& answered) { answered_calls_ = &answered; }
     bool has_unsent() const { return !outgoing_.empty(); }
     // Reads all replies that have arrived.
@@ -41,7 +41,7 @@ public:
     const std::vector<std::string>& subscriptions() const { return subscriptions_; }
     std::deque<UniqueFd>& descriptors() { return descriptors_; }
 
-    bool is_not_reading = false; // The client does not read its replies.
+    bool is_not_reading = false; // Whether the client leaves its replies unread.
 
 private:
     void flush(DaemonInstance& instance);
@@ -53,7 +53,7 @@ private:
     std::string outgoing_;
     std::deque<UniqueFd> descriptors_;
     std::vector<std::string> subscriptions_;
-    // Says for each unanswered call whether the session counts the call.
+    // Whether the session counts the call, for each call that has no reply yet.
     std::vector<bool> pending_calls_;
     std::int64_t* answered_calls_ = nullptr;
     ReplyMode reply_mode_ = ReplyMode::one;

@@ -67,8 +67,8 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
                 replace_fd(subscription.fd().get(), event);
     }
     instance.reset();
-    // Restores the progress page. It is a shared memory mapping, so the destructors have changed
-    // it.
+    // Restores the contents that the progress page had at the kill. The page is shared memory, so
+    // the destructors of the instance have changed the contents.
     write_contents(inherited[3], progress);
     return inherited;
 }

@@ -24,13 +24,13 @@ struct PersistedObject {
     std::size_t subscriptions;
     friend bool operator==(const PersistedObject&, const PersistedObject&) = default;
 };
-// Returns the persistent objects by their serial numbers.
+// Returns the persistent objects. The key is the serial number of the object.
 std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& instance);
-// Returns the number of tokens of each persistent event, by its serial number.
+// Returns the number of tokens of each persistent event. The key is the serial number of the event.
 std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);
 
-// Ends the instance with the effects of a kill. Returns the descriptors in its fd store. First
-// replaces the instance's own descriptors by others, so that its destructors do not change the
+// Ends the instance with the effects of a kill. Returns the descriptors in the fd store. First
+// replaces the descriptors of the instance by others, so that the destructors do not change the
 // state that a kill leaves.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 

@@ -69,8 +69,9 @@ void Warnings::start_counting()
 
 } // namespace evfd::daemon
 
-// Replaces fallocate(2) by ftruncate(2): a file gets its size, but memory only where it is written.
-// A run writes little, and would spend most of its time on the clearing of memory in the kernel.
+// Replaces fallocate(2) by ftruncate(2), so that the kernel allocates memory only for the parts of
+// a file that a run writes. With fallocate(2), a run would spend most of its time in the kernel,
+// which clears all of the memory.
 extern "C" int fallocate(int fd, int mode, off_t offset, off_t size)
 {
     struct stat status{};

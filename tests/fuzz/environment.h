@@ -19,7 +19,7 @@ using fuzz::expect;
 using DaemonInstance = ConnectedService; // A daemon, from its start to its kill.
 
 const EventfdIncrementer& shared_incrementer();
-// A state store in which nothing is ever stored, and an event loop that never runs.
+// An empty state store, and the event loop that the state store needs. The loop never runs.
 struct EmptyStateStore {
     EventLoop loop;
     StateStore state_store{loop};
@@ -32,7 +32,7 @@ std::pair<UniqueFd, UniqueFd> socket_pair(int type);
 // can expire again and again.
 void run_until_idle(EventLoop& loop);
 
-// Counts the warnings in the daemon's log. The daemon reports recovery errors only there.
+// Counts the warnings in the daemon's log. The daemon reports errors of a recovery only in the log.
 struct Warnings {
     static void start_counting();
     static inline int count = 0;

@@ -13,16 +13,17 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(calls config frame journal json reply)
 seconds=${FUZZ_SECONDS:-60}
 
-# Makes each run faster. The number of runs matters more than long backtraces of allocations, and
-# more than a long quarantine of freed memory: the kernel would have to clear new memory again and
-# again.
+# Makes each run faster, because the number of runs matters most. Backtraces of allocations are
+# short. The quarantine of freed memory is small, so that freed memory is soon used again. New
+# memory would take more time, because the kernel must clear new memory.
 export ASAN_OPTIONS=malloc_context_size=1:quarantine_size_mb=8:detect_stack_use_after_return=0:${ASAN_OPTIONS-}
 
 fuzz() {
-    # Disables the entropic schedule of libFuzzer. It takes a quarter of the time, and finds no more
-    # than the other schedule in an equal number of runs.
+    # Disables the entropic schedule of libFuzzer. This schedule takes a quarter of the time. In an
+    # equal number of runs, the entropic schedule finds no more than the other schedule of
+    # libFuzzer.
     local name=$1 dir=$work/$1 options=(-entropic=0 -max_len=4096)
-    # A scenario ends after 64 operations, so mutations of the bytes behind them would have no effect.
+    # A scenario ends after 64 operations, so mutations of later bytes would have no effect.
     [ "$name" != calls ] || options+=(-max_len=512)
     rm -rf "$dir/findings"
     mkdir -p "$dir/corpus" "$dir/findings"

@@ -53,7 +53,7 @@ public:
         return range[below(std::size(range))];
     }
     bool flag() { return below(2) == 1; }
-    // Returns the text before the next `end`, and skips `end` as well.
+    // Returns the text before the next `end`. The rest of the input begins after `end`.
     std::string_view until(char end)
     {
         const auto at = std::min(rest_.find(end), rest_.size());

@@ -46,8 +46,8 @@ bool matches(const record::Timer& record, const Timer& timer)
            record.state == current.state;
 }
 
-// Commits, and returns a duplicate of the journal's descriptor. A copy of the journal is not
-// needed, because opening a valid journal does not change it.
+// Commits the staged records, and returns a duplicate of the journal's descriptor. A copy of the
+// journal is not needed, because opening a valid journal does not change the journal.
 UniqueFd committed_journal(DaemonInstance& instance)
 {
     instance.state_store.commit();

@@ -6,8 +6,8 @@
 //   exist.
 // - Watches: exactly the objects that a wait, a monitor or a timer needs are watched.
 // - Stash: exactly the descriptors of persistent objects and subscriptions are stored.
-// - Journal: another daemon that reads it finds the objects, subscriptions and held tokens of the
-//   registry.
+// - Journal: another daemon that reads the journal finds the objects, subscriptions and held tokens
+//   of the registry.
 #pragma once
 
 #include "tests/fuzz/environment.h"
@@ -16,7 +16,7 @@ namespace evfd::daemon {
 
 // Checks charges, watches and the stash. Fast enough to be called after every operation.
 void check_invariants(DaemonInstance& instance);
-// Reads the journal as another daemon would, and compares it with the registry.
+// Reads the journal as another daemon would, and compares the records with the registry.
 void check_journal_matches(DaemonInstance& instance);
 // Checks that the journal is valid and has no records except the last intent and the reserved ids.
 void check_journal_is_empty(DaemonInstance& instance);

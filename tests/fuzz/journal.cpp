@@ -10,8 +10,8 @@
 //                             m: a monotonic timerfd, r: a realtime timerfd, x: something else
 //     ~40x                    at the end, replace byte 40 after the head by an x
 //     T5                      a token was taken from the event 5 after the last commit
-//     N3                      the last commit has an intent of 3 tokens, of which the progress page
-//                             says that only the first has not been added yet
+//     N3                      the last commit has an intent to add 3 tokens, and the progress page
+//                             says that all but the first were added
 #include "daemon/store/journal.h"
 #include "common/timerfd.h"
 #include "daemon/service/describe.h"
@@ -44,7 +44,7 @@ State state_of(const Journal::Contents& contents)
     return state;
 }
 
-// Opens the journal and writes to it. Returns the records that it must contain afterwards.
+// Opens the journal and writes to it. Returns the records that the journal must contain afterwards.
 State check_journal(const UniqueFd& memfd)
 {
     Journal::Contents contents;
@@ -228,11 +228,12 @@ void check_recovery(const JournalScript& script)
     constexpr DescriptorBudget budget{10'000, 10'000};
     DaemonInstance instance{{}, shared_incrementer(), budget, script.descriptors(), 0ns};
     check_accounting(instance);
-    // Ends the sessions, because their grace time is 0, and polls the timers.
+    // The loop ends the sessions, because their grace time is 0. The loop also polls the timers.
     run_until_idle(instance.loop);
     check_accounting(instance);
 
-    // Checks that the next daemon recovers the objects of this one, and two that are created now.
+    // Checks that a second recovery finds the objects of this daemon, and two objects that are
+    // created now.
     Session session{instance.service.new_session_id(), {0, 0, 1, {}}, {}, {}};
     for (const auto* name : {"new/1", "new/2"})
         (void)instance.service.registry().lifetimes.create({session}, {.name = *Name::parse(name)});

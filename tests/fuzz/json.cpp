@@ -48,8 +48,9 @@ std::string parse(std::string_view text)
 
 void run(std::string_view text)
 {
-    // PlainReader leaves a text that begins with this mark to nlohmann's parser. A text that begins
-    // with two marks is not JSON, so inputs with a mark are skipped.
+    // PlainReader leaves a text that begins with this mark to nlohmann's parser, so run() adds the
+    // mark to select that parser. An input that already has the mark is skipped, because a text
+    // with two marks is not JSON.
     constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
     if (text.starts_with(byte_order_mark))
         return;

@@ -1,4 +1,4 @@
-// The parameters of a call. The next bytes of the input choose each value.
+// The parameters of a random call, as JSON. The next bytes of the input choose each value.
 #pragma once
 
 #include "common/enums.h"
@@ -23,7 +23,7 @@ public:
     Parameters(fuzz::Input& input, const Registry& registry) : input_{input}, registry_{registry} {}
 
     Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
-    // Adds one of the names. For half of the possible inputs, adds an id as well.
+    // Adds one of the names. For half of the possible inputs, also adds an id.
     Parameters& name_and_id()
     {
         const auto chosen = input_.below(2 * names_.size());
@@ -31,8 +31,8 @@ public:
         add("name", quoted(name));
         return chosen < names_.size() ? *this : id(name);
     }
-    // Adds a list of items, and calls `more` to add fields to each item. For half of the possible
-    // inputs, each item has an id as well.
+    // Adds a list of items. Calls `more` for each item, to add fields to the item. For half of the
+    // possible inputs, each item also has an id.
     template <class More>
     Parameters& items(More more)
     {
@@ -54,8 +54,9 @@ public:
     {
         return items([](Parameters&) {});
     }
-    // Adds the number of tokens to set or to wait for. The maximum for a Set, 16,384, is left out:
-    // the daemon would add these tokens one by one, which would take the time of the whole run.
+    // Adds the number of tokens to set or to wait for. The list of numbers does not contain 16,384,
+    // the maximum of a Set. If a client has the eventfd, the daemon adds the tokens one by one. To
+    // add 16,384 tokens would take the time of the whole run.
     Parameters& count()
     {
         constexpr std::array<std::int64_t, 10> counts{omitted, 1,   2,     3,      16,
@@ -113,7 +114,7 @@ private:
     static constexpr std::array<std::string_view, 4> names_{"a", "b", "c", "d/e"};
 
     static std::string quoted(std::string_view text) { return fmt::format(R"("{}")", text); }
-    // Adds the id of the object with that name, the next id, or an id that is out of range.
+    // Adds the id of the object with this name, the id after it, or an id that is out of range.
     Parameters& id(std::string_view name)
     {
         const auto* object = registry_.objects.find(*Name::parse(name));

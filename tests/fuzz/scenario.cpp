@@ -18,8 +18,8 @@ using namespace std::string_view_literals;
 
 namespace {
 
-// Returns the users of the six clients, without pidfds: each pidfd would refer to this process, so
-// an object with the lifetime of its client's process would never be deleted.
+// Returns the users of the six clients. They have no pidfds. A pidfd would refer to this process,
+// which outlives the clients, so an object with the lifetime `process` would never be deleted.
 std::vector<Peer> peers()
 {
     return {{2001, 2001, 0, {}}, {2001, 2001, 0, {}}, {2002, 2002, 0, {2001}},
@@ -87,7 +87,7 @@ void Scenario::run_operation(char code)
     case 'p': return call(client, "SetPermissions", next_parameters().name().permissions());
     case 'i': return call(client, "Status", next_parameters());
     case 'z': return resume(client);
-    case 'O': return client.set_reply_mode(ReplyMode::none); // Sets the mode of the next call.
+    case 'O': return client.set_reply_mode(ReplyMode::none); // The next call demands no reply.
     case 'M': return client.set_reply_mode(ReplyMode::stream);
     case 'J': // Sends one message, which can be a valid call.
         return client.send_bytes(*instance_, std::string{input_.until('\n')} + '\0');
@@ -215,8 +215,8 @@ void Scenario::process_all()
     read_replies();
 }
 
-// Polls all clients at once, and reads from those clients only that have replies. A read(2) for
-// every client would take most of the time.
+// Polls all clients at once, and reads only from the clients that have replies. A read(2) for every
+// client would take most of the time of a run.
 void Scenario::read_replies()
 {
     std::array<pollfd, 6> polled{};

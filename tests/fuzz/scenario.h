@@ -53,7 +53,7 @@ private:
     std::int64_t descriptor_budget_ = 10'000; // How many descriptors the daemon may use.
     std::unique_ptr<DaemonInstance> instance_;
     std::vector<TestClient> clients_;
-    // How many answered calls each session counts.
+    // The number of answered calls of each session, as the clients count them.
     std::array<std::int64_t, sessions.size()> answered_calls_{};
     bool loop_is_paused_ = false;
     // Whether the last recovery gave orphaned sessions a grace time of an hour.

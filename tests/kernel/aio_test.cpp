@@ -1,5 +1,5 @@
-// Facts about io_submit(2) that evfdd relies on: a set that cannot block, and a wait that cannot
-// miss a set.
+// Tests of facts about io_submit(2) that evfdd relies on. By io_submit(2) a program can set an
+// eventfd without blocking, and can wait for an eventfd without missing a set.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -23,7 +23,8 @@ using probe::next_event;
 using probe::poll_now;
 using probe::read_counter;
 
-// Calls io_setup(2) for `completions` requests at a time. Returns 0, or -1 with errno.
+// Creates an AIO context for at least `completions` pending requests. Returns 0, or -1 with errno,
+// as io_setup(2) does.
 long set_up(unsigned completions, aio_context_t& id)
 {
     return ::syscall(SYS_io_setup, completions, &id);
@@ -35,7 +36,8 @@ long submit(aio_context_t id, std::span<iocb*> requests)
     return ::syscall(SYS_io_submit, id, static_cast<long>(requests.size()), requests.data());
 }
 
-// Returns at most `at_most` completions that are available now. Does not wait.
+// Removes the completions that are available now, but at most `at_most`, and returns the removed
+// completions. Does not wait.
 std::vector<io_event> completed(aio_context_t id, std::size_t at_most)
 {
     std::vector<io_event> events(at_most);
@@ -58,8 +60,8 @@ public:
             ::syscall(SYS_io_destroy, id_);
     }
 
-    // Creates an AIO context. Skips the test where AIO is not available; evfdd works without AIO
-    // and reports that.
+    // Creates an AIO context. If this machine has no AIO, skips the test, because evfdd also works
+    // without AIO.
     static Context make(unsigned completions)
     {
         aio_context_t id = 0;
@@ -81,7 +83,8 @@ std::uint32_t number(const UniqueFd& fd)
     return static_cast<std::uint32_t>(fd.get());
 }
 
-// A read of one byte of /dev/null. It completes at once, and its completion adds 1 to the event.
+// An AIO request that adds 1 to an event. The request reads a byte of /dev/null and so completes at
+// once. The completion adds 1 to the event (IOCB_FLAG_RESFD).
 class IncrementRequest {
 public:
     explicit IncrementRequest(const UniqueFd& event)
@@ -125,7 +128,8 @@ TEST_CASE("io_submit with IOCB_FLAG_RESFD makes the kernel add 1 to an event")
 
     REQUIRE(submit(context.id(), requests) == 1);
 
-    // The edge, the increment and the completion exist as soon as io_submit(2) has returned.
+    // When io_submit(2) returns, the request is complete: the event has the increment, and epoll
+    // reports the edge.
     CHECK(next_event(epoll, 0));
     CHECK(read_counter(event) == 1);
     CHECK(completed(context.id(), 1).size() == 1);
@@ -176,8 +180,8 @@ TEST_CASE("io_submit fails with EAGAIN while completions fill the context")
     IncrementRequest increment{event};
     std::vector requests{increment.request()};
 
-    // Submits until the kernel rejects a request, because the kernel rounds the size of a context
-    // up by an unknown amount.
+    // Fills the context: submits requests until the kernel rejects a request. The capacity is not
+    // known in advance, because the kernel rounds up the capacity that a program asks for.
     std::uint64_t added = 0;
     int error = 0;
     while (added < 100'000 && (error = error_of(submit(context.id(), requests))) == 0)
@@ -231,7 +235,8 @@ TEST_CASE("AIO contexts are limited by aio-max-nr")
 {
     unsigned long bound = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> bound;
-    // Above 4 million the kernel rejects the size of the context itself, whatever aio-max-nr is.
+    // If aio-max-nr is above 4 million, the test cannot exceed it, because the kernel rejects a
+    // larger context for another reason.
     if (bound == 0 || bound > 4'000'000)
         skip("fs.aio-max-nr is " + std::to_string(bound));
 

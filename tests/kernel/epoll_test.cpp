@@ -1,4 +1,4 @@
-// Facts about epoll(7) and poll(2) that evfdd relies on.
+// Tests of facts about epoll(7) and poll(2) that evfdd relies on.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -23,8 +23,8 @@ using probe::read_counter;
 
 constexpr std::uint32_t any_change = EPOLLIN | EPOLLOUT | EPOLLET;
 
-// An unset event in an epoll set that reports every change of the event. The edge that its addition
-// to the set has caused is still pending.
+// An unset event in an epoll set. The epoll set reports every change of the event. The first edge
+// is already pending, because the addition of the event to the epoll set causes an edge.
 struct WatchedEvent {
     explicit WatchedEvent(int flags = 0) : event{::eventfd(0, flags | EFD_NONBLOCK | EFD_CLOEXEC)}
     {
@@ -106,8 +106,9 @@ TEST_CASE("an event watched for any change reports a set that was cleared before
         REQUIRE(::eventfd_write(watched.event.get(), 1) == 0);
         REQUIRE(read_counter(watched.event) == 1);
 
-        // The write and the read cause one edge together. epoll_wait(2) polls the event again, so
-        // it reports EPOLLOUT, the room in the counter, and not EPOLLIN, the set.
+        // The write and the read together cause one edge. epoll_wait(2) reports the state that the
+        // event has now: EPOLLOUT, because the counter has room, but not EPOLLIN, because the event
+        // is no longer set.
         const auto edge = next_event(watched.epoll, 0);
         REQUIRE(edge);
         CHECK(edge->events == EPOLLOUT);

@@ -1,4 +1,4 @@
-// Facts about eventfd(2) on which the design of evfdd depends.
+// Tests of facts about eventfd(2) that evfdd relies on.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -136,8 +136,8 @@ TEST_CASE("kcmp distinguishes eventfds and recognizes a duplicate")
     const auto same = compare(one, one_again);
     const int error = error_of(same);
     if (error != 0) {
-        // The kernel has no kcmp(2), or a sandbox forbids it. The field eventfd-id in
-        // /proc/PID/fdinfo still tells two eventfds apart.
+        // The kernel has no kcmp(2), or a sandbox forbids kcmp(2). Without kcmp(2), a program can
+        // still compare eventfds by the field eventfd-id in /proc/PID/fdinfo.
         CHECK((error == ENOSYS || error == EPERM));
         skip("kcmp(2) fails here with errno " + std::to_string(error));
     }

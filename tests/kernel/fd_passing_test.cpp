@@ -1,5 +1,6 @@
-// Facts that the state store relies on. Descriptors in flight can be peeked at and stay alive. The
-// kernel records in shared memory what it adds to an eventfd and what it consumes.
+// Tests of kernel facts that the state store relies on. A program can peek at descriptors in
+// flight, and the files of these descriptors stay open. One system call can both change an eventfd
+// and record the change in shared memory.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -64,7 +65,7 @@ void send(const UniqueFd& end, std::string_view text, const UniqueFd& fd)
 }
 
 struct Received {
-    std::string text; // Empty if there was no message.
+    std::string text; // The text is empty if no message was available.
     UniqueFd fd;
 };
 
@@ -98,8 +99,8 @@ UniqueFd make_event(unsigned initial = 0, int flags = EFD_NONBLOCK)
     return fd;
 }
 
-// The first word of a memfd. The kernel writes to it through a mapping, and the test reads it as
-// another process would.
+// The first 8 bytes of a memfd. System calls write to this word through a mapping. The test reads
+// the word by pread(2), which shows what another process would see.
 class SharedWord {
 public:
     SharedWord() : memfd_{::memfd_create("test", MFD_CLOEXEC)}
@@ -175,7 +176,8 @@ TEST_CASE("receiving a message without room for its descriptors closes them")
     REQUIRE(::recv(pair.out.get(), &byte, 1, 0) == 1);
 
     CHECK((poll_now(reader, POLLIN) & POLLHUP) != 0);
-    CHECK(receive(pair.out, 0).text.empty()); // The rest of the message is lost as well.
+    // The recv(2) has removed the whole message, also the bytes that it did not return.
+    CHECK(receive(pair.out, 0).text.empty());
 }
 
 TEST_CASE("both ends of a socket pair can have descriptors in flight at once")
@@ -241,7 +243,7 @@ TEST_CASE("one AIO read of /dev/zero records in shared memory that it added to a
     const auto [before, blocking, after] = GENERATE(table<std::uint64_t, bool, std::uint64_t>({
         {0, false, 1},
         {7, true, 8},
-        // The kernel adds 1 to the largest count that a program can write, and then no more.
+        // The kernel can add 1 to the largest count that a program can write.
         {max_eventfd_count, false, max_eventfd_count + 1},
         {max_eventfd_count, true, max_eventfd_count + 1},
     }));
@@ -265,7 +267,8 @@ TEST_CASE("one AIO read of /dev/zero records in shared memory that it added to a
 
     CHECK(::syscall(SYS_io_submit, context, 1L, &operations) == 1);
 
-    // The kernel had read a zero byte into the word before io_submit(2) returned.
+    // When io_submit(2) returned, the kernel had already copied a zero byte into the first byte of
+    // the word.
     CHECK(note.read_through_file() == 0x0100);
     CHECK(probe::read_counter(fd) == after);
     ::syscall(SYS_io_destroy, context);

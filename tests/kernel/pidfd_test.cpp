@@ -1,4 +1,5 @@
-// Facts about pidfds that evfdd relies on for objects and holds that end with a process.
+// Tests of facts about pidfds. By a pidfd, evfdd learns that a process has ended, and then ends the
+// objects and the holds of the process.
 #include "common/socket.h"
 #include "tests/support/catch.h"
 #include "tests/support/other_process.h"

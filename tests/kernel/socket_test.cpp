@@ -1,4 +1,4 @@
-// Facts about Unix sockets and descriptors in flight that evfdd relies on.
+// Tests of facts about Unix sockets and descriptors in flight that evfdd relies on.
 #include "common/unique_fd.h"
 #include "daemon/base/kernel_features.h"
 #include "tests/support/catch.h"
@@ -43,7 +43,8 @@ constexpr std::size_t control_bytes = CMSG_SPACE(sizeof(int) * (max_fds_per_mess
 #ifdef SO_PASSRIGHTS
 constexpr int pass_rights = SO_PASSRIGHTS;
 #else
-// The option exists since Linux 6.16. The headers can be older than the kernel.
+// The number of the socket option SO_PASSRIGHTS, which exists since Linux 6.16. The headers of an
+// older kernel do not define the option.
 constexpr int pass_rights = 83;
 #endif
 
@@ -124,8 +125,8 @@ UniqueFd make_event(unsigned count = 0)
     return UniqueFd{::eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC)};
 }
 
-// Returns the number of bytes that were sent through this end and that the other end has not read,
-// as the kernel counts them.
+// Returns the value of SIOCOUTQ: the memory of the messages that were sent through this end of the
+// connection and that the other end has not read yet, in bytes.
 int unread_bytes(const UniqueFd& socket)
 {
     int bytes = -1;
@@ -158,7 +159,8 @@ TEST_CASE("one recvmsg returns the bytes of an earlier message with the descript
     CHECK(first.bytes == "without with ");
     CHECK(first.fds.size() == 1);
 
-    // The bytes that were sent after the descriptors need a recvmsg(2) of their own.
+    // recvmsg(2) stops after a message with descriptors, so the bytes of the next message need
+    // another recvmsg(2).
     const auto second = receive(pair.theirs);
     CHECK(second.bytes == "after");
     CHECK(second.fds.empty());
@@ -303,8 +305,8 @@ TEST_CASE("edge-triggered EPOLLOUT reports that the peer has read a message")
     CHECK_FALSE(next_event(epoll, 0));
 }
 
-// Returns whether descriptors come with the next bytes. Peeks without a control buffer, so that the
-// kernel reports descriptors by MSG_CTRUNC.
+// Returns whether the next message has descriptors. Peeks at the message without a buffer for
+// descriptors, and the kernel then sets MSG_CTRUNC if the message has descriptors.
 bool has_descriptors(const UniqueFd& socket)
 {
     std::array<char, 16> bytes{};
@@ -357,7 +359,7 @@ TEST_CASE(
     const auto test = ::getpid();
     const auto child = ::fork(); // The child inherits all descriptors.
     if (child == 0) {
-        // The child ends with this process, even if a check fails.
+        // The kernel kills the child when this process ends, for example because a check fails.
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
         if (::getppid() != test)
             ::_exit(1);
@@ -381,7 +383,8 @@ TEST_CASE("a listener without SO_PASSRIGHTS (Linux 6.16) refuses descriptors to 
         error_of(::setsockopt(listener.get(), SOL_SOCKET, pass_rights, &off, sizeof off));
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
-    // The kernel chooses the address, so that tests can run side by side.
+    // The kernel chooses a free address (autobind, see unix(7)), so that several runs of this test
+    // do not collide.
     socklen_t length = sizeof address.sun_family;
     auto* const name = reinterpret_cast<sockaddr*>(&address);
     REQUIRE(::bind(listener.get(), name, length) == 0);
@@ -406,16 +409,18 @@ TEST_CASE("a listener without SO_PASSRIGHTS (Linux 6.16) refuses descriptors to 
     REQUIRE(served);
     CHECK(send(client, "accepted", event) == EPERM);
 
-    // A message of bytes alone arrives, and so do descriptors in the other direction.
+    // The client can still send messages without descriptors, and the server can still send
+    // descriptors to the client.
     CHECK(send(client, "bytes") == 0);
     CHECK(receive(served).bytes == "bytes");
     CHECK(send(served, "reply", event) == 0);
     CHECK(receive(client).fds.size() == 1);
 }
 
-// Returns a uid that no other process uses, so that the kernel counts no descriptors of other
-// processes for it. Neither useradd nor systemd assigns the uids 60578 to 61183. Tests that run at
-// the same time get different uids.
+// Returns a uid that no other process uses, because the kernel counts the descriptors in flight of
+// all processes of a uid together. The uid is between 60578 and 61183, which neither useradd nor
+// systemd assigns. It depends on the pid, so that tests that run at the same time use different
+// uids.
 uid_t spare_uid()
 {
     return 60578 + static_cast<uid_t>(::getpid()) % 606;
@@ -424,8 +429,9 @@ uid_t spare_uid()
 constexpr rlim_t fd_limit = 16;
 constexpr int cannot_test = 255;
 
-// Makes this child process subject to the limit on descriptors in flight, from which root's
-// capabilities exempt a process. Returns false if that is not possible.
+// Makes the limit on descriptors in flight apply to this process. Lowers the limit. If this process
+// is root, also changes its user, because root's capabilities exempt a process from the limit.
+// Returns false on failure.
 bool become_bounded(uid_t uid)
 {
     const rlimit limit{.rlim_cur = fd_limit, .rlim_max = fd_limit};
@@ -454,7 +460,8 @@ TEST_CASE("descriptors in flight are counted for the uid of the sender, over all
         skip("this user cannot become one that the bound applies to");
     REQUIRE(hoarder == ETOOMANYREFS);
 
-    // The first process has exited. Its descriptors are still in flight and still counted.
+    // The first child has exited. The descriptors that the first child sent are still in flight,
+    // and the kernel still counts them.
     const auto other = [&] {
         return become_bounded(uid) ? send(pair.ours, "x", event) : cannot_test;
     };
@@ -493,8 +500,8 @@ TEST_CASE("thousands of events in flight in one socket pair arrive intact and in
 {
     constexpr std::size_t batch = 250;
     constexpr std::size_t batches = 32;
-    // This uid can have other descriptors in flight, so the test requires a limit of twice the
-    // number that it sends.
+    // The test requires a limit of twice the number of descriptors that it sends, because other
+    // processes of this user can have descriptors in flight too.
     require_descriptors(2 * batch * batches);
     const SocketPair stash{SOCK_SEQPACKET};
 
@@ -532,8 +539,8 @@ TEST_CASE("messages of one byte and one descriptor fill a socket buffer long bef
     for (; sent < buffer_bytes && error == 0; ++sent)
         error = send(stash.ours, "x", event);
 
-    // The kernel charges each message for the memory that it occupies: some hundreds of bytes, not
-    // the one byte that it carries.
+    // The kernel charges the socket buffer for the memory that a message occupies. A message of one
+    // byte occupies some hundreds of bytes.
     CHECK(error == EAGAIN);
     CHECK(sent < buffer_bytes / 256);
     CHECK(unread_bytes(stash.ours) >= sent * 256);

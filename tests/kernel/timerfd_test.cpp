@@ -1,4 +1,4 @@
-// Facts about timerfd_create(2) that evfdd relies on.
+// Tests of facts about timerfd_create(2) that evfdd relies on.
 #include "common/unique_fd.h"
 #include "tests/support/catch.h"
 #include "tests/support/probe.h"
@@ -34,8 +34,8 @@ int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
     return ::timerfd_settime(fd.get(), flags, &schedule, nullptr);
 }
 
-// Returns an hourly timer whose first expiration was ten and a half hours ago. It has eleven ticks
-// from the start, and the next tick comes in half an hour.
+// Returns a timerfd that ticks every hour and whose first tick was ten and a half hours ago. So the
+// timerfd has eleven ticks at once, and the next tick comes in half an hour.
 UniqueFd make_timer_with_eleven_ticks()
 {
     auto fd = timer(CLOCK_REALTIME);
@@ -44,7 +44,7 @@ UniqueFd make_timer_with_eleven_ticks()
     return fd;
 }
 
-// Returns once this much time of CLOCK_MONOTONIC has passed.
+// Waits until CLOCK_MONOTONIC has advanced by `span`.
 void wait_for_time(std::chrono::nanoseconds span)
 {
     const auto timerfd = timer(CLOCK_MONOTONIC);
@@ -104,8 +104,9 @@ TEST_CASE("timerfd_gettime consumes no ticks")
     CHECK(ticks == 11);
 }
 
-// Between the expiration of a timer and the kernel's interrupt for it, timerfd_gettime(2) reports
-// no time left, as for a disarmed timer. The kernel has not counted the expiration yet.
+// The kernel counts an expiration in an interrupt, which comes shortly after the time of the
+// expiration. Between this time and the interrupt, timerfd_gettime(2) reports no time left, as for
+// a disarmed timer, and the expiration is not counted yet.
 TEST_CASE("timerfd_gettime of a timer that is due reports its interval and no time left")
 {
     constexpr auto interval = 200us;
@@ -132,8 +133,8 @@ TEST_CASE("fdinfo shows the ticks, time left and interval of a timer and consume
     itimerspec left{};
     std::uint64_t ticks = 0;
 
-    // The kernel itself counts only the first tick. A read or timerfd_gettime(2) adds the later
-    // ticks.
+    // Without a call of the program, the kernel counts only the first tick. read(2) and
+    // timerfd_gettime(2) make the kernel count the later ticks.
     CHECK(fdinfo(fd, "ticks") == "1");
     REQUIRE(::timerfd_gettime(fd.get(), &left) == 0);
     CHECK(fdinfo(fd, "ticks") == "11");

@@ -21,16 +21,17 @@ namespace evfd::e2e {
 
 namespace {
 
-constexpr auto image_build_timeout = 280s; // Building the image downloads packages.
+// The time limit for building the image, which includes the download of packages.
+constexpr auto image_build_timeout = 280s;
 
-// Packages that the tests need and that our packages do not depend on. apt installs the
-// dependencies of our packages when the image is built.
+// Packages that only the tests need. The image has these packages and the dependencies of our
+// packages.
 constexpr auto packages = "systemd,systemd-sysv,dbus,python3";
 
-// Boots the container in its own namespaces, whose mounts and processes end with their first
-// process. Changes of files are in memory, in an overlay over the image, so the image itself does
-// not change. The container's init has a cgroup of its own, so that two containers can run at the
-// same time.
+// Boots the container. The script is the first process of a pid namespace and a mount namespace, so
+// all processes and mounts of the container end with it. All changes of files go to an overlay in
+// memory, so the image itself does not change. Each container has its own cgroup, so that two
+// containers can run at the same time.
 constexpr auto boot_script = R"(set -eu
 directory=$1 image=$2 build=$3 group=$4
 for top in /sys/fs/cgroup /sys/fs/cgroup/unified; do
@@ -59,7 +60,7 @@ bool is_installed(const std::string& program)
     return false;
 }
 
-// Returns the first child of a process, or 0. See proc(5).
+// Returns the pid of the first child of a process, or 0 if the process has no child. See proc(5).
 pid_t first_child_of(pid_t process)
 {
     const auto pid = std::to_string(process);
@@ -69,8 +70,9 @@ pid_t first_child_of(pid_t process)
     return first;
 }
 
-// Returns the suite of Debian that runs on this machine, because our programs are linked to its
-// libraries. Returns an empty string on another system.
+// Returns the code name of the Debian release that this machine runs, or an empty string on another
+// system. The container must have this release too, because our programs are linked with the
+// libraries of this machine.
 std::string debian_suite()
 {
     std::istringstream lines{read_file("/etc/os-release")};
@@ -97,7 +99,7 @@ std::string dependencies()
         require(result.status == 0, result.err);
         std::istringstream parts{result.out};
         for (std::string part; std::getline(parts >> std::ws, part, ',');)
-            // Omits our own packages, which depend on each other.
+            // Leaves out dependencies on our own packages.
             if (!part.contains("evfd"))
                 all_dependencies.insert(part.substr(0, part.find('\n')));
     }
@@ -107,7 +109,8 @@ std::string dependencies()
     return list;
 }
 
-// Builds the image, unless an image built by the same command exists. Returns its path.
+// Returns the path of the container's image. Builds the image first, unless an image exists that
+// was built by an equal command.
 std::string make_image()
 {
     const std::filesystem::path directory{EVFDD_BUILD_DIR "/container"};
@@ -145,7 +148,7 @@ UniqueFd bind_notify_socket(const std::string& path)
     return socket;
 }
 
-// Waits until the container has booted. Returns false if it does not become ready in time.
+// Waits until the container has booted. Returns false if no message arrives before the deadline.
 bool await_ready(const UniqueFd& notify_socket)
 {
     while (await_readable(notify_socket.get())) {
@@ -239,7 +242,7 @@ void Container::boot(const std::string& image)
 }
 
 // Kills the first process of the container's pid namespace. The kernel then kills all other
-// processes of the namespace, and the first process's parent reaps it.
+// processes of the namespace. unshare(1), the parent of the first process, reaps it and exits.
 void Container::shut_down()
 {
     if (!unshare_)
@@ -258,7 +261,8 @@ void Container::shut_down()
 Command Container::command(std::vector<std::string> argv) const
 {
     argv.insert(argv.begin(),
-                // nsenter(1) needs --root if this process runs in a chroot.
+                // If this process runs in a chroot, nsenter(1) needs --root to change to the
+                // container's root directory.
                 {"/usr/bin/env", "nsenter", "--target", std::to_string(init_pid_), "--all",
                  "--root", "--wd", "--"});
     return {.argv = std::move(argv),

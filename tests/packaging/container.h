@@ -1,5 +1,6 @@
-// A Debian container with systemd as its init, in which this build's packages are installed. It
-// boots once for a test program and ends with the program, even if the program is killed.
+// A Debian container with systemd as its init, in which this build's packages are installed. The
+// test program boots the container once. The container ends with the test program, even if the
+// program is killed.
 #pragma once
 
 #include "evfd/client.h"
@@ -16,44 +17,45 @@ namespace evfd::e2e {
 
 class Container {
 public:
-    // Returns the reason why no container can boot on this machine, or nothing if one can.
+    // Returns the reason why this machine cannot boot a container, or nothing if it can.
     static std::optional<std::string> unavailable_reason();
 
-    Container(); // Boots the container. Throws if the boot fails.
+    Container(); // Boots the container and installs the packages. Throws an exception on failure.
     Container(const Container&) = delete;
     Container& operator=(const Container&) = delete;
     ~Container();
 
-    // Returns the container that exists.
+    // Returns the only container. Throws an exception if none exists.
     static Container& instance();
 
-    // Returns a command that runs in the container as root. The first word of `argv` is looked up
-    // in the container's PATH.
+    // Returns a command that runs in the container as root. The program `argv[0]` is looked up in
+    // the PATH of the container.
     Command command(std::vector<std::string> argv) const;
     RunResult run(std::vector<std::string> argv) const
     {
         return e2e::run(command(std::move(argv)));
     }
-    // Runs a command in the container and requires success. Returns its output without the last
-    // newline.
+    // Runs a command in the container and requires success. Returns the output of the command
+    // without the last newline.
     std::string run_checked(std::vector<std::string> argv) const;
-    // Installs the packages of a directory of the container. /packages has this build's packages,
-    // and /packages/next has a later version of them.
+    // Installs all packages in a directory of the container. /packages has the packages of this
+    // build. /packages/next has the packages of this build with a higher version number.
     void install(std::string_view directory) const;
     // Runs a command in the container as a user without supplementary groups.
     RunResult run_as(std::string_view user, std::vector<std::string> argv) const;
 
-    // Returns the path by which this process reaches a file of the container.
+    // Returns the path by which this process, outside of the container, can open a file of the
+    // container.
     std::string path(std::string_view path_inside) const;
-    // Returns a client, in this process, of the daemon in the container.
+    // Connects this process to the daemon in the container.
     Client client() const
     {
         return Client{Address::at(path("/run/evfdd/io.evfdd")), default_timeout};
     }
 
-    // Returns a property of a unit, as printed by systemctl show.
+    // Returns a property of a unit, as `systemctl show` prints it.
     std::string property(std::string_view unit, std::string_view name) const;
-    // Writes a unit file into the container and makes systemd read it.
+    // Writes a unit file into the container and makes systemd reload its units.
     void write_unit(std::string_view name, std::string_view text) const;
 
 private:
@@ -62,7 +64,8 @@ private:
 
     TemporaryDirectory directory_;
     std::string cgroup_;
-    // The process of unshare(1). Its end kills the container.
+    // The process of unshare(1), in which the container runs. If this process ends, the container
+    // is killed.
     std::optional<Process> unshare_;
     pid_t nspawn_pid_ = 0;
     pid_t init_pid_ = 0; // The pid of the container's init.

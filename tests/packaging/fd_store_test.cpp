@@ -1,5 +1,5 @@
-// Tests of systemd's fd store: events, subscriptions and connections survive restarts of the
-// service.
+// Tests that events, subscriptions and sessions survive restarts of the service, because systemd's
+// fd store keeps the daemon's descriptors.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -21,8 +21,8 @@ void run_evfdctl(std::vector<std::string> argv)
     Container::instance().run_checked(std::move(argv));
 }
 
-// Returns what the service has logged after the position `cursor`. An empty cursor selects the
-// whole log.
+// Returns the log lines of the service after the position `cursor` of systemd's journal. If
+// `cursor` is empty, returns all log lines of the service.
 std::string journal(const std::string& cursor)
 {
     return Container::instance().run_checked({"journalctl", "--unit", service, "--no-pager",
@@ -43,8 +43,9 @@ bool log_contains(const std::string& cursor, const std::string& text)
 }
 
 // Objects with open descriptors, a waiting command and a connected client. A test restarts the
-// daemon and then calls check_all_work(), which changes the objects through new clients and checks
-// that the old descriptors and the waiting command notice.
+// daemon and then calls check_all_work(). This function changes the objects by evfdctl. It then
+// checks that the descriptors and the waiting command, which are older than the restart, see the
+// changes.
 class LiveObjects {
 public:
     LiveObjects()
@@ -129,7 +130,8 @@ TEST_CASE("an event survives a restart of the service")
     live.check_all_work();
 }
 
-// Replaces the text of the daemon's configuration file while this object lives.
+// While this object lives, the daemon's configuration file has another text. The destructor
+// restores the file and makes the daemon reload it.
 class Configuration {
 public:
     explicit Configuration(std::string_view text) { write(text); }
@@ -162,7 +164,7 @@ TEST_CASE("a reload applies the configuration and replaces neither the process n
     CHECK(poll_until([] { return property("SubState") == "running"; }));
     CHECK(value_or_throw(client.show("declared")).owner_uid ==
           std::stoi(Container::instance().run_checked({"id", "-u", "nobody"})));
-    // Five objects exist already, and the limit is six.
+    // The configuration allows six objects, and five objects exist already.
     CHECK(client.create("sixth"));
     CHECK(client.create("seventh").error().code == ErrorCode::refused);
     value_or_throw(client.delete_object(std::vector{"sixth"s}));
@@ -199,7 +201,8 @@ TEST_CASE(
     CHECK(property("NRestarts") == "0");
     CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 is not valid"s));
     configuration.write("{}");
-    // The socket unit still listens, so this command starts the service again.
+    // The command connects to the socket. The socket unit still listens there, and starts the
+    // service again.
     run_evfdctl({"status"});
     CHECK(property("ActiveState") == "active");
 }
@@ -222,7 +225,8 @@ TEST_CASE("a service with objects keeps them when its configuration has become i
     live.check_all_work();
 }
 
-// Adds a drop-in to the service's unit while this object lives.
+// While this object lives, the unit of the service has a drop-in file (see systemd.unit(5)) with
+// the given text. The constructor and the destructor restart the service.
 class ServiceOverride {
 public:
     explicit ServiceOverride(std::string_view text)
@@ -253,7 +257,8 @@ TEST_CASE("the watchdog replaces a daemon that hangs, and its events survive")
     REQUIRE(value_or_throw(value_or_throw(client.open_timer("kept/pause")).wait(default_timeout)) ==
             1);
     value_or_throw(client.delete_object({{"kept/pause"}}));
-    // The idle daemon has answered its watchdog, so systemd has not replaced it.
+    // The daemon was idle for longer than WatchdogSec. systemd has not replaced the daemon, because
+    // the daemon has sent its keep-alive messages.
     CHECK(main_pid() == pid);
 
     container.run_checked({"systemctl", "kill", "--signal", "STOP", service});
@@ -284,7 +289,7 @@ TEST_CASE("an event survives an upgrade of the packages")
     live.check_all_work();
     CHECK(read_file(own) == "{\"logLevel\": \"debug\"}");
 
-    container.install("/packages"); // Installs the earlier version again.
+    container.install("/packages"); // Installs the packages of this build again, for the next test.
     CHECK_FALSE(version().ends_with("+next"));
     std::filesystem::remove(own);
 }
@@ -299,8 +304,8 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
     const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
     const auto event = value_or_throw(client.open("lost"));
-    // The daemon stores no descriptor, because its state cannot be recovered from fewer than all
-    // four.
+    // The daemon stores none of its four descriptors, because it can recover its state only from
+    // all four.
     CHECK(property("NFileDescriptorStore") == "0");
     CHECK(value_or_throw(client.status()).fd_store == FdStore::none);
     const auto pid = main_pid();
@@ -310,7 +315,7 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
 
     REQUIRE(is_replaced(pid));
     CHECK(client.show("lost").error().code == ErrorCode::no_such_name);
-    CHECK(value_or_throw(event.wait(0ns)) == 1); // An open descriptor keeps working.
+    CHECK(value_or_throw(event.wait(0ns)) == 1); // A descriptor of a lost event still works.
 
     CHECK(client.create("again", {.initial = 1}));
     run_evfdctl({"is-set", "again"});

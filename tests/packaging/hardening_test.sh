@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # usage: hardening_test.sh SOURCES FILE...
 #
-# Checks that each FILE, a program or a library, was compiled and linked with the options of
-# config/cmake/hardening.cmake.
+# Checks that each FILE was compiled and linked with the options of config/cmake/hardening.cmake.
+# FILE is a program or a shared library.
 set -euo pipefail
 sources=$1
 shift
 
 failed=0
 file=
-# Arguments: a pattern, the text that must match it, and the error message if it does not.
+# usage: expect PATTERN TEXT MESSAGE. Prints MESSAGE if TEXT does not match PATTERN.
 expect() {
     grep -qE "$1" <<<"$2" || { echo "$file $3"; failed=1; }
 }
@@ -21,16 +21,18 @@ for file; do
     expect 'GNU_RELRO' "$elf" 'leaves relocated data writable (-z relro)'
     expect 'FLAGS_1.* NOW' "$elf" 'binds symbols lazily (-z now)'
 
-    # The stack protector and the buffer checks call functions of the C library. In a statically linked
-    # program these calls cannot be seen; it consists of the same objects as the dynamic program.
+    # The stack protector and the buffer checks call functions of the C library. A dynamically
+    # linked file shows these calls as undefined symbols. A statically linked program has no
+    # undefined symbols, so this check leaves it out. It has the object files of the dynamic
+    # program, which is checked.
     if grep -q NEEDED <<<"$elf"; then
         symbols=$(nm --dynamic --undefined-only "$file")
         expect ' __stack_chk_fail@' "$symbols" 'does not protect its stack (-fstack-protector-strong)'
         expect ' __[a-z]+_chk@' "$symbols" 'does not check its buffers (-D_FORTIFY_SOURCE)'
     fi
 
-    # Checks the protection of indirect jumps. The dynamic loader enables it for a process if all
-    # libraries of the process support it.
+    # Checks the protection of indirect jumps. The dynamic loader enables this protection only if
+    # all libraries of the process support it.
     if grep -q 'X86-64' <<<"$elf"; then
         [[ ${file##*/} == lib* ]] && begin=evfd_open || begin=main
         code=$(objdump --disassemble="$begin" --no-show-raw-insn "$file")

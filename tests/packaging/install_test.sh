@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: install_test.sh CMAKE BUILD_DIRECTORY SOURCES EVFDD
 #
-# Checks that the installed libraries and headers suffice to build C and C++ programs, with
-# pkg-config and with CMake. The built programs then call a real daemon.
+# Checks that C and C++ programs can be built with only the installed libraries and headers, both by
+# pkg-config and by CMake. Then runs the programs, which call a real daemon.
 set -euo pipefail
 cmake=$1
 build=$2
@@ -11,7 +11,7 @@ evfdd=$4
 
 work=$(mktemp -d)
 export EVFDD_SOCKET=$work/io.evfdd
-# The daemon starts while the programs are built.
+# Starts the daemon now, so that it is ready when the programs have been built.
 "$evfdd" --socket "$EVFDD_SOCKET" --log-level error &
 daemon=$!
 clean_up() {
@@ -24,7 +24,8 @@ trap clean_up EXIT
 for component in libevfd libevfd-dev; do
     "$cmake" --install "$build" --component $component --prefix "$work/first prefix" >/dev/null
 done
-# Moves the installed tree, to check that its files do not depend on the prefix.
+# Moves the installed files to another directory, because they must not depend on the directory in
+# which they were installed.
 mv "$work/first prefix" "$work/prefix"
 prefix=$work/prefix
 pc=$(dirname "$(find "$prefix" -name evfd.pc)")
@@ -74,6 +75,7 @@ end
 for program in all build/by_cmake cpp build/cpp_by_cmake; do
     "$work/$program"
 done
-# The output of ldd(1) is not piped into grep -q, which would kill ldd(1) by SIGPIPE.
+# Stores the output of ldd(1) in a variable. If ldd(1) wrote into a pipe to grep -q, SIGPIPE would
+# kill ldd(1), because grep -q exits at the first match.
 needed=$(ldd "$work/all")
 [[ $needed == *"$lib/libevfd.so.0"* ]] || { echo "the program does not use the installed library: $needed"; exit 1; }

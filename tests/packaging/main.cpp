@@ -1,5 +1,5 @@
-// Boots one container for all tests of systemd and the packages. Exits with a status of its own
-// where no container can boot.
+// Boots one container, in which all tests of the systemd units and the packages run. Exits with
+// status 77 if this machine cannot boot a container.
 #define CATCH_CONFIG_RUNNER
 #ifdef EVFDD_CATCH2_V3
 #include <catch2/catch_session.hpp>
@@ -15,7 +15,7 @@
 
 namespace {
 
-// CTest counts a test with this exit status as skipped (SKIP_RETURN_CODE).
+// The exit status by which CTest recognizes a skipped test. See SKIP_RETURN_CODE in CMakeLists.txt.
 constexpr int exit_skipped = 77;
 
 } // namespace

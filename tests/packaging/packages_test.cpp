@@ -15,8 +15,8 @@ void dpkg(std::string_view action)
         {"sh", "-c", "exec dpkg --" + std::string{action} + " " + std::string{all}});
 }
 
-// Returns the files of the container with evfd in their names, except the packages themselves and
-// the files that dpkg and systemd keep about them.
+// Returns the paths of all files of the container whose names contain evfd. Leaves out the packages
+// themselves, logs, and the files in which dpkg records the installed packages.
 std::string files()
 {
     return Container::instance().run_checked(

@@ -1,5 +1,5 @@
 // Tests of the systemd units: socket activation of the daemon, and the units that wait for an
-// event, set it, or start a service when it is set.
+// event, that set an event, or that start a service when an event is set.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -60,8 +60,8 @@ TEST_CASE("systemd regards the daemon as started when clients can connect")
     container.run_checked({"systemctl", "restart", "evfdd.service"});
     CHECK(container.property("evfdd.service", "Type") == "notify");
     CHECK(container.property("evfdd.service", "SubState") == "running");
-    // The process that sent READY=1, the service's main process, is the process that serves
-    // clients.
+    // systemd accepts READY=1 only from the main process of the service. This process must be the
+    // daemon that serves clients.
     CHECK(Json::parse(run_evfdctl({"status", "--json"}).out)["pid"] ==
           std::stoi(container.property("evfdd.service", "MainPID")));
 }
@@ -146,7 +146,7 @@ TEST_CASE("a unit that needs evfd-wait@ starts once the event is set, and not be
                                         "[Service]\nType=oneshot\nRemainAfterExit=yes\n"
                                         "ExecStart=true\n");
     OutputReader start_command{container.command({"systemctl", "start", "app.service"})};
-    REQUIRE(has_waits("db/ready", 1)); // The event does not exist yet.
+    REQUIRE(has_waits("db/ready", 1)); // The wait is pending although the event does not exist yet.
     CHECK(container.property("app.service", "ActiveState") == "inactive");
     CHECK(container.property("evfd-wait@db-ready.service", "ActiveState") == "activating");
 
@@ -187,7 +187,7 @@ TEST_CASE("evfd-set@ sets an event by its name in systemd's escaping")
     run_evfdctl_checked({"delete", "a/name-with_all:of.it"});
 }
 
-// Returns the text of a unit that adds a token to the event each time that the unit runs.
+// Returns the text of a unit that sets the event each time that the unit runs.
 std::string unit_that_sets(const std::string& event)
 {
     return "[Service]\nType=oneshot\nExecStart=evfdctl --system set " + event + "\n";
@@ -264,13 +264,14 @@ TEST_CASE("evfd-on@ continues when its event is deleted and created again")
     run_evfdctl_checked({"delete", "again", "on/runs"});
 }
 
-// The systemd user manager of the unprivileged user nobody.
+// The systemd user manager (see user@.service(5)) of the user nobody. It runs while this object
+// lives.
 class UserManager {
 public:
     UserManager()
     {
-        // Sets XDG_RUNTIME_DIR for the manager, which systemd's PAM module does on an ordinary
-        // machine.
+        // Sets XDG_RUNTIME_DIR for the user manager. On an ordinary machine, systemd's PAM module
+        // sets this variable.
         container_.write_unit("user@.service.d/place.conf",
                               "[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%i\n");
         container_.run_checked({"systemctl", "start", unit_});
@@ -330,7 +331,7 @@ TEST_CASE("on a terminal, evfdctl reminds a user of the objects of the user's ow
     CHECK_FALSE(typed("evfdctl set both").contains(message));
     CHECK_FALSE(typed("evfdctl --system list").contains(message));
     CHECK_FALSE(typed("evfdctl --user list").contains(message));
-    // Without script(1) the standard error of evfdctl is not a terminal.
+    // This command runs without script(1), so its standard error is not a terminal.
     CHECK_FALSE(user.run({"evfdctl", "list"}).err.contains(message));
     user.run_checked({"evfdctl", "--user", "delete", "own"});
     CHECK_FALSE(typed("evfdctl list").contains(message));

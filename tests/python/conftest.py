@@ -1,4 +1,4 @@
-"""Fixtures: a daemon that the tests of one file share, and private daemons for tests that kill."""
+"""Fixtures for all tests: a daemon that the tests of one file share, and private daemons."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from harness import DaemonProcess
 
 _numbers = itertools.count()
 _forbids_skips = os.environ.get("EVFDD_FORBID_SKIPS") == "1"
-_reasons: set[str] = set()  # The reasons of the tests skipped so far.
+_reasons: set[str] = set()  # The reasons why tests were skipped so far.
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -30,7 +30,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
-    """Print the line by which CTest recognizes a skipped file, unless a test failed."""
+    """Print each reason for a skip in the form by which CTest recognizes a skipped test.
+
+    If a test failed, CTest must count the file as failed, so nothing is printed.
+    If skips are forbidden, print an error message for each reason instead.
+    """
     for reason in sorted(_reasons):
         if _forbids_skips:
             terminalreporter.write_line(f"EVFDD_FORBID_SKIPS is set; a test is skipped: {reason}")
@@ -40,7 +44,10 @@ def pytest_terminal_summary(terminalreporter: Any, exitstatus: int) -> None:
 
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
-    """Return a directory that other users can read, with a path short enough for a socket."""
+    """Return a new directory that other users can read.
+
+    Its path is short, because the path of a Unix socket has at most 107 bytes.
+    """
     path = Path(tempfile.mkdtemp(prefix="evfd-"))
     path.chmod(0o755)
     yield path
@@ -49,7 +56,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running(directory: Path) -> Iterator[DaemonProcess]:
-    """Return the daemon that the tests of one file share, and that no test kills."""
+    """Return the daemon that all tests of one file share. No test may kill it."""
     daemon = DaemonProcess(directory)
     yield daemon
     daemon.stop()
@@ -57,19 +64,19 @@ def running(directory: Path) -> Iterator[DaemonProcess]:
 
 @pytest.fixture(scope="module")
 def shared(running: DaemonProcess) -> evfd.Client:
-    """Return a client of the daemon that the tests of one file share."""
+    """Return a client of the daemon that all tests of one file share."""
     return running.client()
 
 
 @pytest.fixture
 def name() -> str:
-    """Return a name that no other test uses."""
+    """Return a name for an object, which no other test uses."""
     return f"test/{os.getpid()}/{next(_numbers)}"
 
 
 @pytest.fixture
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., DaemonProcess]]:
-    """Return a function that starts private daemons, which are stopped at the end of the test."""
+    """Return a function that starts a daemon for one test. The daemons end with the test."""
     started = []
     directories = []
 
@@ -88,5 +95,5 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., Da
 
 @pytest.fixture
 def supervised(start: Callable[..., DaemonProcess]) -> DaemonProcess:
-    """Return a private daemon whose supervisor restarts it after a kill."""
+    """Start a daemon for one test, with a supervisor that restarts the daemon after a kill."""
     return start("--supervise")

@@ -1,7 +1,7 @@
-"""Daemons, evfdctl, threads and child processes for the tests.
+"""Functions and classes by which the tests use daemons, evfdctl, threads and child processes.
 
-Nothing here sleeps for a fixed time: a test polls a condition or waits on a descriptor, always with
-a deadline.
+No function here sleeps for a fixed time. A function polls a condition or waits for a descriptor,
+and always has a deadline.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import pytest
 
 import evfd
 
-# The time limit, in seconds, of each wait of a test.
+# The longest time, in seconds, that a test waits for one condition.
 TIMEOUT_S = float(os.environ.get("EVFDD_PATIENCE_S", "60"))
 SOURCE = Path(__file__).resolve().parents[2]
 DAEMON = os.environ["EVFDD_DAEMON"]
@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 
 def poll_until(condition: Callable[[], object]) -> bool:
-    """Poll the condition until it holds; return False on timeout."""
+    """Evaluate the condition again and again until it is true. Return False at the deadline."""
     deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         if time.monotonic() > deadline:
@@ -51,8 +51,8 @@ def poll_until(condition: Callable[[], object]) -> bool:
 class DaemonProcess:
     """An evfdd process with its socket in `directory`.
 
-    With the option --supervise, `process` is its supervisor, and the daemon's state survives a
-    kill.
+    With the option --supervise, `process` is the supervisor of the daemon, and the daemon's state
+    survives a kill of the daemon.
     """
 
     def __init__(self, directory: Path, *options: str, path: str | None = None) -> None:
@@ -84,7 +84,7 @@ class DaemonProcess:
         return evfd.Client(self.path, timeout=timeout)
 
     def ctl(self, *words: str) -> str:
-        """Run evfdctl with this daemon's socket, require success and return its output."""
+        """Run evfdctl with this daemon's socket, require success and return the output."""
         completed = subprocess.run(
             [CTL, "--socket", self.path, *words],
             stdout=subprocess.PIPE,
@@ -95,21 +95,24 @@ class DaemonProcess:
         return completed.stdout
 
     def has_waits(self, name: str, count: int) -> bool:
-        """Poll until an existing object has `count` waits by name; return False on timeout."""
+        """Wait until `count` waits by name are pending for an existing object.
+
+        Return False at the deadline.
+        """
         client = self.client()
         return poll_until(lambda: client.show(name).waits == count)
 
     def kill(self) -> None:
-        """Kill `process`, which is the daemon or its supervisor."""
+        """Kill `process`, which is the supervisor if there is one, and the daemon if not."""
         self.process.kill()
         self.process.wait(TIMEOUT_S)
 
     def restart(self) -> None:
-        """Start the daemon, or its supervisor, again after kill()."""
+        """Start `process` again after kill()."""
         self._start()
 
     def kill_supervised(self) -> None:
-        """Kill the daemon of the supervisor, and return when it has exited.
+        """Kill the daemon below the supervisor, and return when the daemon is dead.
 
         The supervisor then starts another daemon.
         """
@@ -130,13 +133,14 @@ class DaemonProcess:
     def begin_next_commit(self) -> None:
         """Stop the supervised daemon and write the first bytes of a commit into its journal.
 
-        This is the state that a kill during a commit leaves.
+        A kill of the daemon during a commit leaves a journal in this state.
         """
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         os.kill(int(children.read_text()), signal.SIGSTOP)
         descriptors = Path(f"/proc/{self.process.pid}/fd").iterdir()
         journal = next(fd for fd in descriptors if "evfdd-journal" in os.readlink(fd))
-        # The head of a frame: magic number, size of the content, sequence number, checksum.
+        # The head of a frame in the journal has a magic number, the size of the content, a sequence
+        # number and a checksum.
         frame = struct.Struct("<4sIQQ")
         with open(journal, "r+b", buffering=0) as file:
             content = file.readall()
@@ -150,7 +154,7 @@ class DaemonProcess:
     def stop(self) -> None:
         """Terminate `process`, unless it was killed.
 
-        It must exit with status 0, and its sanitizers must have reported nothing.
+        A terminated process must exit with status 0. The log must have no report of a sanitizer.
         """
         was_killed = self.process.poll() is not None
         if not was_killed:
@@ -162,7 +166,7 @@ class DaemonProcess:
 
 
 class Worker(threading.Thread, Generic[T]):
-    """A thread that calls `work`; result() returns its result or raises its exception."""
+    """A thread that calls `work`. result() returns the result of `work` or raises its exception."""
 
     def __init__(self, work: Callable[[], T]) -> None:
         super().__init__(daemon=True)
@@ -177,7 +181,7 @@ class Worker(threading.Thread, Generic[T]):
             self._error = error
 
     def result(self) -> T:
-        """Join the thread; return its result or raise its exception."""
+        """Wait for the end of the thread. Return the result of `work` or raise its exception."""
         self.join(TIMEOUT_S)
         assert not self.is_alive(), "the thread does not end"
         if self._error is not None:
@@ -185,8 +189,8 @@ class Worker(threading.Thread, Generic[T]):
         return self._result
 
 
-# The numbers of the system calls in which a thread waits for descriptors: on x86-64, and in
-# _GENERIC on all newer machines.
+# The numbers of the system calls in which a thread waits for a descriptor, for each architecture.
+# _GENERIC has the numbers for all architectures that _WAITING does not list.
 _WAITING = {
     "x86_64": {
         "7": "poll", "208": "io_getevents", "271": "ppoll", "270": "pselect6", "42": "connect",
@@ -196,7 +200,7 @@ _GENERIC = {"73": "ppoll", "4": "io_getevents", "72": "pselect6", "203": "connec
 
 
 def sleeps(thread: int | None) -> bool:
-    """Return whether a thread, of any process, sleeps in a call that waits for descriptors."""
+    """Return whether a thread of any process sleeps in a system call that waits for descriptors."""
     try:
         call = Path(f"/proc/{thread}/syscall").read_text().split()
     except OSError:
@@ -207,18 +211,19 @@ def sleeps(thread: int | None) -> bool:
 def resume_threads_sleep() -> bool:
     """Return whether all resume threads of this process's clients sleep.
 
-    A resume thread that is awake can replace its duplicate of a connection. It wakes when a pulse
-    or a timer is opened, and when a subscription ends.
+    A resume thread that is awake can close and open descriptors, which would disturb a test that
+    counts descriptors. A resume thread wakes when a pulse or a timer is opened, and when a
+    subscription ends.
     """
     threads = (thread for thread in threading.enumerate() if thread.name == "evfd-resume")
     return all(sleeps(thread.native_id) for thread in threads)
 
 
 def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
-    """Send a signal to the main thread until has_effect() is true; return False on timeout.
+    """Send a signal to the main thread again and again until has_effect() returns true.
 
-    One signal is not enough: Python runs a handler between two byte codes, so a signal that comes
-    just before a call blocks stays without effect until another signal interrupts that call.
+    Return False at the deadline. One signal is not enough: if a signal arrives just before a system
+    call blocks, Python runs the signal's handler only after another signal interrupts the call.
     """
 
     def send() -> object:
@@ -229,7 +234,7 @@ def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
 
 
 def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
-    """Poll until all threads are in the event's wait(); return False on timeout."""
+    """Wait until all threads block in a wait for the event. Return False at the deadline."""
     if isinstance(event, threading.Event):
         waiters = event._cond._waiters  # type: ignore[attr-defined]
         return poll_until(lambda: len(waiters) == len(workers))
@@ -237,15 +242,15 @@ def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
 
 
 class Child:
-    """A child of os.fork() that calls `work` and exits."""
+    """A child process, created by os.fork(), that calls `work` and exits."""
 
     def __init__(self, work: Callable[[], object]) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
         self._output, errors = os.pipe()
         with warnings.catch_warnings():
-            # Since Python 3.12, fork() warns if the process has threads. These tests fork with
-            # threads on purpose.
+            # Since Python 3.12, os.fork() warns if the process has several threads. These tests
+            # fork such a process on purpose.
             warnings.simplefilter("ignore", DeprecationWarning)
             self.pid = os.fork()
         if self.pid == 0:
@@ -261,7 +266,7 @@ class Child:
         os.close(errors)
 
     def join(self) -> None:
-        """Wait until the child exits; fail if it raised an exception."""
+        """Wait until the child exits. Fail if `work` raised an exception in the child."""
         pidfd = os.pidfd_open(self.pid)
         try:
             has_exited = select.select([pidfd], [], [], TIMEOUT_S)[0]
@@ -270,7 +275,8 @@ class Child:
         if not has_exited:
             os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
-        # A child of this child can hold the other end open, so read(2) must not block.
+        # The read must not wait for end of file, because a child of this child can still have the
+        # other end of the pipe open.
         os.set_blocking(self._output, False)
         output = ""
         with contextlib.suppress(BlockingIOError):
@@ -282,7 +288,7 @@ class Child:
 
 @contextlib.contextmanager
 def exhausted_descriptors(but: int = 0) -> Iterator[None]:
-    """Let this process open only `but` more descriptors in the body of the with statement."""
+    """Let this process open only `but` more descriptors inside the with statement."""
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     fillers: list[int] = []
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(descriptors()) + 8, limit[1]))
@@ -311,20 +317,21 @@ def require_descriptors(count: int) -> None:
 
 
 def become_unprivileged() -> None:
-    """If this process is root, switch to a uid that no other process has."""
+    """If this process is root, change its user to a uid that no other process has."""
     if os.geteuid() == 0:
         os.setgroups([])
         os.setgid(60_500)
         os.setuid(60_500)
-        # Without this call, a process that has changed its uid cannot read its own files in /proc.
+        # Lets this process read its own files in /proc. The change of the uid has made these files
+        # unreadable.
         assert ctypes.CDLL(None).prctl(_PR_SET_DUMPABLE, 1, 0, 0, 0) == 0
 
 
 def descriptors() -> dict[int, str]:
-    """Return the open descriptors of this process and the files that they refer to."""
+    """Return all open descriptors of this process, each with the name of its file."""
     found = {}
     for number in os.listdir("/proc/self/fd"):
-        # The list contains the descriptor of os.listdir() itself, which is closed by now.
+        # The list contains the descriptor that os.listdir() itself opened, which is already closed.
         with contextlib.suppress(FileNotFoundError):
             found[int(number)] = os.readlink(f"/proc/self/fd/{number}")
     return found

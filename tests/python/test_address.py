@@ -1,4 +1,4 @@
-"""Tests of the daemon's address: the environment, and the user's own daemon, started on demand."""
+"""Tests of how a client finds its daemon, and starts the user's own daemon on demand."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from harness import DAEMON, TIMEOUT_S, DaemonProcess, Worker
 def home(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator[Path]:
     """Set up an empty runtime directory, with evfdd in PATH.
 
-    A daemon started there is not a child of this process: the fixture terminates it at the end.
+    If a test starts a daemon in this directory, the fixture terminates the daemon after the test.
+    The daemon is not a child of this process.
     """
     runtime = directory / name.replace("/", "-")
     runtime.mkdir(mode=0o700)
@@ -32,7 +33,9 @@ def home(directory: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterato
         pid = evfd.Client(str(runtime / "evfdd" / "io.evfdd"), timeout=5).status().pid
     except ConnectionError:
         return
-    supervisor = os.getsid(pid)  # The supervisor is the leader of the session.
+    # The supervisor is the leader of the daemon's process session, so the session id is the
+    # supervisor's pid.
+    supervisor = os.getsid(pid)
     pidfd = os.pidfd_open(supervisor)
     try:
         os.kill(supervisor, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Tests of wait_async(): waits in an asyncio loop, together with the loop's other work."""
+"""Tests of wait_async(), which waits in an asyncio loop while the loop runs other tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def event(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> evf
 
 @pytest.fixture(params=["aio", "the loop itself"])
 def backend(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Select the mechanism that reports readiness: kernel AIO, or the loop's own add_reader()."""
+    """Select how wait_async() learns that an event is set: by kernel AIO, or by add_reader()."""
     if request.param != "aio":
         monkeypatch.setattr(_aio, "acquire_context", lambda operations: None)
     return str(request.param)
@@ -43,7 +43,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 
 
 async def let_begin(tasks: List["asyncio.Task[Any]"]) -> None:
-    """Let all tasks run until they block."""
+    """Let all tasks run until each task waits. Require that no task is done."""
     for _ in range(3):
         await asyncio.sleep(0)
     assert not any(task.done() for task in tasks)

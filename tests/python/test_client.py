@@ -1,4 +1,4 @@
-"""Tests of Client: creating, deleting, listing, showing, monitoring and awaiting by name."""
+"""Tests of the methods of Client that create, delete, list, show, monitor and await by name."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_a_list_has_the_matching_objects_in_the_order_of_their_names(
     assert [shown.name for shown in shared.list(name + "/00?")] == names[:10]
     assert {shown.count for shown in shared.list(name + "/*")} == {7}
     assert set(names) <= {shown.name for shown in shared.list()}
-    # This reads only the first object. The client does not request the rest of the list.
+    # Reads only the first object of the list. The client then does not request the other objects.
     first = next(iter(shared.list()))
     assert isinstance(first, evfd.Object)
     for i in range(0, 300, 100):
@@ -152,7 +152,7 @@ def test_a_monitor_reports_the_state_and_then_each_change(
     event = evfd.Event(name + "/new", client=shared)
     change = next(changes)
     assert (change.change, change.name) == ("created", name + "/new")
-    # This writes to the descriptor, without a call to the daemon.
+    # The library sets the event by write(2), without a call to the daemon.
     event.set()
     change = next(changes)
     assert change.change == "changed"

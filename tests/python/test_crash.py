@@ -1,6 +1,6 @@
 """Tests with a daemon that is killed fifty times while threads set, wait and arm.
 
-No call fails, and no token is lost.
+The tests check that no call fails and that no token is lost.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ KILLS = 50
 
 
 class Ledger:
-    """The tokens that the calls of one thread added and consumed."""
+    """The number of tokens that one thread added, and the number that it consumed."""
 
     def __init__(self) -> None:
         self.added = 0
@@ -27,20 +27,21 @@ class Ledger:
 
 
 class Work:
-    """The calls that threads make until `is_over` is set."""
+    """The functions that the threads of the test run. Each returns when `is_over` is set."""
 
     def __init__(self, daemon: DaemonProcess) -> None:
         self.daemon = daemon
         self.is_over = threading.Event()
         self.client = daemon.client()
-        self.active_threads: set[object] = set()  # The threads that have completed a round.
+        # The threads that have made each of their calls at least once.
+        self.active_threads: set[object] = set()
         self.tokens = evfd.Semaphore("tokens", 0, client=self.client)
 
     def _mark_active(self) -> None:
         self.active_threads.add(threading.current_thread())
 
     def add_and_consume(self, seed: int) -> Ledger:
-        """Add and consume tokens by name, and on a descriptor opened before the first kill."""
+        """Add and consume tokens, both by name and by a descriptor opened before the first kill."""
         random_source = random.Random(seed)
         ledger = Ledger()
         client = self.daemon.client() if seed % 2 else self.client
@@ -65,7 +66,7 @@ class Work:
         return ledger
 
     def create_and_delete(self, number: int) -> int:
-        """Create and delete objects; return how many objects remain."""
+        """Create and delete objects until the end. Return the number of objects that remain."""
         random_source = random.Random(number)
         existing: set[str] = set()
         while not self.is_over.is_set():
@@ -81,7 +82,7 @@ class Work:
         return len(existing)
 
     def pulse(self) -> int:
-        """Set and clear a pulse again and again; return how often."""
+        """Set and clear a pulse again and again. Return the number of sets."""
         pulse = evfd.Pulse("pulse", client=self.client)
         count = 0
         while not self.is_over.is_set():
@@ -92,9 +93,9 @@ class Work:
         return count
 
     def arm(self) -> int:
-        """Arm a timer again and again; return how often.
+        """Arm a timer again and again. Return the number of repetitions.
 
-        Each schedule must reach the timer's open descriptor.
+        Check that each schedule takes effect on the timer's open descriptor.
         """
         timer = evfd.Timer("timer", after=3600, client=self.client)
         count = 0
@@ -108,9 +109,9 @@ class Work:
         return count
 
     def wait_in_asyncio_loop(self) -> int:
-        """Set an event again and again; return how often.
+        """Set an event again and again. Return the number of sets.
 
-        A task of an asyncio loop must see each set and answer it.
+        A task of an asyncio loop waits for the event, and must answer each set by another event.
         """
         event = evfd.Event("event", client=self.client)
         answer = evfd.Event("answer", auto=True, client=self.client)
@@ -146,7 +147,7 @@ def test_fifty_kills_lose_no_token_and_raise_no_error(supervised: DaemonProcess)
     watching = supervised.client()
     for _ in range(KILLS):
         supervised.kill_supervised()
-        # Let each daemon live for a random time, of at most 30 ms, before the next kill.
+        # Lets each daemon run for a random time of at most 30 ms before the next kill.
         until = time.monotonic() + random_source.uniform(0, 0.03)
         while time.monotonic() < until:
             watching.status()

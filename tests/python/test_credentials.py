@@ -1,4 +1,4 @@
-"""Tests of a process that changes its user and then uses its client, events and subscriptions."""
+"""Tests of a process that creates a client, changes its user and then uses the client."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def test_a_wait_by_name_uses_the_current_credentials(reachable: DaemonProcess, n
     def work() -> None:
         client = reachable.client()
         client.create(name, "semaphore", initial=2, permissions=0o600)
-        # This wait runs in a session of its own, which stays open for the next wait.
+        # A wait by name uses a separate session. This session of root stays open, so that the test
+        # sees whether a later wait uses it.
         client.wait(name)
         os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
@@ -107,7 +108,8 @@ def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
         client.delete(name + "/pulse")
         assert client.show(name + "/mine").is_set
         connections = client.status().connections
-        # The session of each user keeps its connection, so the number of connections stays.
+        # The client has one session, with its connection, for each user. A change of the user opens
+        # no other connection.
         for _ in range(3):
             os.seteuid(_OTHER_UID)
             assert client.show(name + "/other").owner_uid == _OTHER_UID
@@ -193,7 +195,8 @@ def test_a_client_keeps_the_handles_of_64_former_users(
             client.status()
         with pytest.raises(evfd.LimitError, match="64 former users"):
             client.wait(name, timeout=0)
-        # This user has a session already, so the call succeeds.
+        # The limit does not affect this user, because the client already has a session for this
+        # user.
         _act_as(_FIRST_USER, client.status)
         opened.pop().close()
         assert poll_until(lambda: client.status().connections == before + most)

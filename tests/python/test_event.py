@@ -1,4 +1,4 @@
-"""Tests of named events: creating and opening them, their modes, and access by other processes."""
+"""Tests of named events: their creation, their modes, and their use by several processes."""
 
 from __future__ import annotations
 

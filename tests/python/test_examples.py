@@ -20,7 +20,7 @@ Run = Callable[..., "subprocess.Popen[str]"]
 
 @pytest.fixture
 def run(running: DaemonProcess) -> Iterator[Run]:
-    """Return a function that starts an example, whose output the test can read."""
+    """Return a function that starts an example program. The test reads the program's output."""
     started = []
 
     def begin(name: str, *arguments: str) -> "subprocess.Popen[str]":
@@ -44,7 +44,7 @@ def run(running: DaemonProcess) -> Iterator[Run]:
 
 
 def read_after(lines: Iterator[str], beginning: str) -> str:
-    """Read lines until one begins with `beginning`; return the rest of that line."""
+    """Read lines until a line begins with `beginning`. Return the rest of that line."""
     for line in lines:
         if line.startswith(beginning):
             return line[len(beginning) :]
@@ -83,7 +83,9 @@ def test_shutdown_from_another_thread_stops_the_server(
 
     for stop in (None, evfd.Event(name, client=shared)):
         with tcp_server.NonPollingServer(("127.0.0.1", 0), tcp_server.InCapitals, stop) as server:
-            for _ in range(3):  # A stopped server can serve again.
+            # Starts and stops the server three times, because a stopped server can be started
+            # again.
+            for _ in range(3):
                 serving = Worker(server.serve_forever)
                 port = server.server_address[1]
                 assert [request(port, b"hello %d\n" % i) for i in range(3)] == [
@@ -103,8 +105,8 @@ def test_the_idle_server_sleeps_without_a_timeout(
         serving = Worker(server.serve_forever)
         assert all_wait(server, [serving])
         call = Path(f"/proc/self/task/{serving.native_id}/syscall").read_text().split()
-        # The timeout of select(2) is a null pointer. The timeout of socketserver.TCPServer is half
-        # a second.
+        # The fifth argument of select(2), the timeout, is a null pointer: the server waits without
+        # a timeout. socketserver.TCPServer would wait for half a second at a time.
         assert call[5] == "0x0"
         server.shutdown()
         serving.result()
@@ -138,8 +140,8 @@ def test_three_timers_and_a_socket_in_one_loop_print_the_output_of_the_howto(
     lines = read_lines(program)
     port = int(read_after(lines, "Listening on port "))
 
-    # In three seconds timer 1 expires 12 times, timer 2 6 times and timer 3 4 times. An iteration
-    # of the program that comes late reads several expirations at once, and counts all of them.
+    # In three seconds timer 1 expires 12 times, timer 2 expires 6 times and timer 3 expires 4
+    # times. If the program is late, it reads several expirations at once, and prints their number.
     counts = {1: 0, 2: 0, 3: 0}
     descriptors: dict[int, str] = {}
     while counts[1] < 12 or counts[2] < 6 or counts[3] < 4:

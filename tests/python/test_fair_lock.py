@@ -1,4 +1,4 @@
-"""Tests of the fair lock of a client: threads acquire it in the order of their arrival."""
+"""Tests of the fair lock of a client, which threads acquire in the order of their arrival."""
 
 from __future__ import annotations
 
@@ -94,8 +94,8 @@ def test_a_waiter_interrupted_by_a_signal_leaves_the_queue() -> None:
     before = signal.signal(signal.SIGALRM, leave)
     try:
         with pytest.raises(Interrupted):
-            # Sends the signal again and again, because a signal that comes just before the lock
-            # blocks interrupts nothing.
+            # Sends the signal every 20 ms, because a signal that arrives just before the thread
+            # blocks in the lock does not interrupt the wait for the lock.
             signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
             with fair_lock, lock:
                 raise AssertionError("the lock was held by another thread")

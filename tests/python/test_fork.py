@@ -1,4 +1,4 @@
-"""Tests of os.fork(): a child gets its own connection, whatever the parent's threads were doing."""
+"""Tests of os.fork(): a child opens its own connection and never uses its parent's connection."""
 
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None
     def work() -> None:
         assert client.status().connections == before + 1
         client.create(name + "/of/child")
-        # The parent calls at the same time. The child must not receive the parent's replies.
+        # The parent makes calls at the same time, and the child must not receive replies to the
+        # parent's calls.
         for _ in range(300):
             assert client.show(name + "/of/child").name == name + "/of/child"
 
@@ -39,7 +40,8 @@ def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None
     for _ in range(300):
         assert client.show(name).name == name
     child.join()
-    # The exit of the child has ended none of the parent's objects.
+    # The object with the lifetime "session" belongs to the parent, so the exit of the child has not
+    # ended it.
     assert client.show(name).lifetime == "session"
     assert not event.is_set()
     assert poll_until(lambda: client.status().connections == before)
@@ -58,12 +60,13 @@ def test_temporary_objects_end_with_the_parent_while_a_child_lives(
     def parent() -> None:
         client = alone.client()
         evfd.Event(name + "/mine", lifetime="session", client=client)
-        # A subscription starts the resume thread, which has a duplicate of the client's connection.
+        # A subscription makes the client start its resume thread, which has a duplicate of the
+        # connection's descriptor.
         pulse = evfd.Pulse(name + "/pulse", client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
         assert poll_until(lambda: watching.status().waits > 0)
-        # The grandchild outlives its parent, the process that calls this function.
+        # The process that runs parent() ends while the grandchild still lives.
         Child(grandchild)
         assert began.wait(TIMEOUT_S)
         assert pulse.wait(0) == 0
@@ -149,7 +152,7 @@ def test_a_child_that_never_calls_the_library_keeps_no_object_of_a_killed_parent
         client = alone.client()
         assert poll_until(lambda: list(client.list(name + "/mine")) == [])
         assert poll_until(lambda: client.status().waits == 0)
-        # The grandchild has been alive all the time.
+        # The grandchild is still alive.
         assert not select.select([ending], [], [], 0)[0]
     finally:
         may_end.set()

@@ -1,4 +1,4 @@
-"""Tests of an interpreter's exit: it leaves nothing behind at the daemon, and prints nothing."""
+"""Tests that an exiting interpreter prints nothing and leaves nothing in the daemon."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ async def work():
 asyncio.run(work())
 """
 
-# A program that waits for an event. It enables SIGINT, because a shell without job control starts
-# background programs with SIGINT ignored.
+# A program that waits for an event. The program enables SIGINT, because SIGINT is ignored if a
+# shell without job control started the tests in the background.
 WAIT = """
 import evfd, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)

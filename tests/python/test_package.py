@@ -1,4 +1,4 @@
-"""Tests that pip installs the complete package, also without a network."""
+"""Tests that pip installs the complete package without a network."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ assert event.wait(0)
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    """Copy the package's sources to a directory that a build can write to."""
+    """Copy the package's sources to a directory, because a build writes to its source directory."""
     return Path(shutil.copytree(PACKAGE, tmp_path / "source"))
 
 

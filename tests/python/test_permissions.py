@@ -1,4 +1,7 @@
-"""Tests of reduced permissions: as another user if the tests run as root, else as the owner."""
+"""Tests of objects that grant the caller only some permissions.
+
+If the tests run as root, the caller is another user. If not, the caller is the owner.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ SET_ONLY = 0o222
 
 @pytest.fixture
 def as_unprivileged(running: DaemonProcess) -> Callable[[Callable[[evfd.Client], None]], Child]:
-    """Return a function that runs its argument in a child process that is not root."""
+    """Return a function that runs a given function in a child process that is not root."""
 
     def begin(work: Callable[[evfd.Client], None]) -> Child:
         def child() -> None:

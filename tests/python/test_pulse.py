@@ -1,4 +1,4 @@
-"""Tests of pulses: every set reaches each current subscriber once and increments its count."""
+"""Tests that every set of a pulse adds 1 to the count of each current subscriber."""
 
 from __future__ import annotations
 
@@ -42,7 +42,8 @@ def test_a_set_releases_all_waiters(running: DaemonProcess, shared: evfd.Client,
 
     def count_to_four(pulse: evfd.Pulse) -> int:
         counted = 0
-        # The daemon can add the four pulses to the counter in several steps.
+        # One wait can return fewer than four pulses, because the daemon can add the pulses to the
+        # counter in several steps.
         while counted < 4:
             counted += pulse.wait(TIMEOUT_S)
         return counted

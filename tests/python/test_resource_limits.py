@@ -1,4 +1,4 @@
-"""Tests of a process without free descriptors: only an operation that needs one fails."""
+"""Tests that without free descriptors only those operations fail that need a descriptor."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from harness import TIMEOUT_S, DaemonProcess, Worker, descriptors, poll_until, e
 def no_resume_thread_of_an_earlier_test() -> None:
     """Wait until the resume threads of earlier tests have ended.
 
-    A descriptor that such a thread closes would be free in the test.
+    If such a thread closed a descriptor during a test, the test would have a free descriptor.
     """
     assert poll_until(
         lambda: all(thread.name != "evfd-resume" for thread in threading.enumerate())
@@ -31,8 +31,7 @@ def no_resume_thread_of_an_earlier_test() -> None:
 def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
     running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Start no resume thread, because such a thread closes and makes duplicates of the connection at
-    # any time.
+    # Prevents the start of a resume thread, which could open and close descriptors during the test.
     monkeypatch.setattr("evfd.client._start_resume_thread", lambda client: None)
     client = running.client()
     client.create(name, lifetime="session")
@@ -89,7 +88,8 @@ def test_the_resume_thread_retries_when_it_has_no_descriptor(
 
     monkeypatch.setattr(Connection, "duplicate", try_to_duplicate)
     with exhausted_descriptors(but=2):
-        # The two free descriptors are for the pulse and for the eventfd of the resume thread.
+        # The pulse and the eventfd of the resume thread need the two free descriptors. So no
+        # descriptor is free for the resume thread's duplicate of the connection.
         pulse = evfd.Pulse("p", client=client)
         assert has_tried.wait(TIMEOUT_S)
     supervised.kill_supervised()

@@ -1,6 +1,6 @@
 """Tests of a daemon that is killed, restarted, missing or hanging.
 
-A caller notices a delay at most.
+If the daemon comes back with its state, the only effect on a caller is a delay.
 """
 
 from __future__ import annotations
@@ -136,7 +136,7 @@ def test_a_wait_on_a_descriptor_is_unaffected_by_a_kill(supervised: DaemonProces
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     supervised.kill_supervised()
-    # The next daemon has the eventfd that the thread waits for.
+    # The next daemon has recovered the eventfd for which the thread waits.
     client.set("e")
     assert waiting.result() is True
 
@@ -185,7 +185,7 @@ def test_a_daemon_that_hangs_is_an_error(start: Start) -> None:
             with pytest.raises(TimeoutError) as raised:
                 call()
             assert isinstance(raised.value, evfd.NoAnswerError)
-        # This writes to the descriptor, without a call to the daemon.
+        # The library adds the token by write(2), without a call to the daemon.
         semaphore.release()
         assert semaphore.acquire(timeout=TIMEOUT_S)
     finally:
@@ -215,7 +215,8 @@ def test_the_reply_to_an_abandoned_wait_reaches_no_other_wait(
 
 
 def test_a_call_that_may_have_been_executed_is_an_error(start: Start) -> None:
-    # No supervisor keeps the state, so the next daemon does not know the call.
+    # The daemon has no supervisor. So its state is lost, and the next daemon does not know whether
+    # the call was executed.
     daemon = start()
     client = daemon.client()
     client.status()
@@ -233,12 +234,15 @@ def test_a_call_that_may_have_been_executed_is_an_error(start: Start) -> None:
 
 
 class Interrupted(Exception):
-    """The exception that the signal handler raises."""
+    """The exception that a signal handler raises to interrupt a call."""
 
 
 @contextlib.contextmanager
 def stopped_and_interrupted(daemon: int) -> Iterator[None]:
-    """Stop the daemon; in the body, a signal handler raises Interrupted once the call blocks."""
+    """Stop the daemon by SIGSTOP, and interrupt the call that the body of the with statement makes.
+
+    A signal handler raises Interrupted when the call blocks.
+    """
 
     def leave(number: int, frame: object) -> None:
         raise Interrupted
@@ -315,7 +319,7 @@ def test_a_call_interrupted_twice_is_executed_once(start: Start) -> None:
     with stopped_and_interrupted(daemon.process.pid):
         client.set("e")
     with stopped_and_interrupted(daemon.process.pid):
-        # The client sends this call only after the daemon has answered the first set.
+        # The client does not send this call before the daemon has answered the first call.
         client.set("e", count=10)
     os.kill(daemon.process.pid, signal.SIGCONT)
     assert client.show("e").count == 1

@@ -1,4 +1,4 @@
-"""Tests that named and private semaphores behave as threading.Semaphore in common operations."""
+"""Tests that in common operations named and private semaphores behave as threading.Semaphore."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Make = Callable[[int], Any]
 
 @pytest.fixture(params=["threading", "private", "named"])
 def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
-    """Return a function that creates a semaphore with a number of tokens."""
+    """Return a function that creates a semaphore with the given number of tokens."""
     if request.param == "threading":
         return threading.Semaphore
     if request.param == "private":
@@ -25,7 +25,7 @@ def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make
 
 
 def all_acquire(semaphore: Any, workers: list[Worker[Any]]) -> bool:
-    """Poll until all workers wait for a token; return False on timeout."""
+    """Wait until all workers block in a wait for a token. Return False at the deadline."""
     if isinstance(semaphore, threading.Semaphore):
         waiters = semaphore._cond._waiters  # type: ignore[attr-defined]
         return poll_until(lambda: len(waiters) == len(workers))

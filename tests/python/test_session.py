@@ -1,4 +1,4 @@
-"""Tests of the session's protocol against a fake daemon: the calls, and invalid replies."""
+"""Tests of a client with a fake daemon: the calls that it sends, and replies that are invalid."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Wire:
 
 
 class FakeDaemon:
-    """A daemon whose replies the test chooses."""
+    """A listening socket that takes the place of a daemon. The test sends the replies."""
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -137,7 +137,8 @@ def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDae
     with (wire := fake_daemon.accept()).connection:
         session = wire.begin()["parameters"]["session"]
         wire.call()
-        # The daemon can have executed the call before it ended, and no other daemon starts in time.
+        # Closes the listening socket, so that the client cannot resume the session before its
+        # timeout ends. The client then cannot know whether the call was executed.
         fake_daemon.close()
     with pytest.raises(evfd.NoDaemonError):
         calling.result()
@@ -164,7 +165,7 @@ def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon)
             event = calling.result()
             assert os.readlink(f"/proc/self/fd/{event.fileno()}").startswith("pipe:")
             assert not os.get_inheritable(event.fileno())
-            # This reply names a descriptor and carries none.
+            # The next reply says that it has a descriptor, but has none.
             calling = Worker(lambda: evfd.Event("e", client=client))
             wire.call()
             wire.reply({"objects": [{**opened, "fileDescriptor": 0}]})
@@ -256,7 +257,7 @@ def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: Lis
             wire.reply(answer)
             with pytest.raises(evfd.SystemFailureError, match="cannot be understood"):
                 waiting.result()
-    # The client does not use the session of an invalid reply again.
+    # After an invalid reply the client uses another session for the next call.
     waiting = Worker(lambda: client.wait("e"))
     with (wire := fake_daemon.accept()).connection:
         wire.begin()
@@ -278,7 +279,8 @@ def test_an_error_reply_proves_that_the_daemon_is_alive(
             main.begin()
             main.call()
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
-            # The client continues to wait and asks whether the daemon is alive.
+            # The client continues to wait, and again calls Status to learn whether the daemon is
+            # alive.
             assert main.call()["method"] == "io.evfdd.Status"
             wire.reply({"fired": [{"name": "e", "count": 1, "index": 0, "id": 7}]})
             main.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
@@ -294,7 +296,7 @@ def test_a_list_read_more_slowly_than_the_timeout_continues(fake_daemon: FakeDae
         wire.call()
         wire.reply({"objects": [{**OBJECT, "name": "a"}]}, continues=True)
         assert reading.result().name == "a"
-        # This pause is longer than the client's timeout.
+        # Waits for longer than the client's timeout.
         assert evfd.Event().wait(2.1) is False
     rest = Worker(lambda: list(listing))
     with (wire := fake_daemon.accept()).connection:

@@ -1,6 +1,6 @@
 """Tests of system calls that fail unexpectedly.
 
-The package raises an evfd.Error with the errno of the call, and repeats no call.
+The package must raise an evfd.Error with the errno of the failed call.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def require_numbers() -> None:
 
 
 def fail(call: str, error: int) -> None:
-    """Make a system call of this thread fail with `error` from here on, by seccomp(2)."""
+    """Make all later system calls `call` of this thread fail with `error`, by seccomp(2)."""
     number = _NUMBERS[os.uname().machine][call]
     program = b"".join(
         struct.pack("=HBBI", operation, if_true, if_false, value)
@@ -82,7 +82,8 @@ def test_a_failing_system_call_raises_an_evfd_error(call: str, use: Callable[[],
         pytest.skip("there is no kernel AIO")
 
     def work() -> None:
-        # The package probes for kernel AIO only once. It does so here, before fail() takes effect.
+        # Makes the package probe for kernel AIO now, before fail() makes system calls fail. The
+        # package probes only once.
         evfd.supports_latched_wait()
         fail(call, errno.ENOMEM)
         check_raises(errno.ENOMEM, use)

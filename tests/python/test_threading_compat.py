@@ -1,7 +1,7 @@
 """Tests of the documented behaviour of threading.Event, and of EventFD of the package eventfd.
 
-Each test runs with private and named events, and with threading.Event if that class
-has the tested feature.
+Each test runs with private events and with named events. If threading.Event has the tested feature,
+the test runs with threading.Event too.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ Make = Callable[[], Any]
 
 @pytest.fixture(params=["threading", "private", "named"])
 def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
-    """Return the constructor of threading.Event, of private events or of named events.
+    """Return a function that creates a threading.Event, a private event or a named event.
 
-    The tests with this fixture state the behaviour of threading.Event.
+    The tests with this fixture check the behaviour that is documented for threading.Event.
     """
     return _maker(request.param, shared, name)
 
 
 @pytest.fixture(params=["private", "named"])
 def make_with_descriptor(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make:
-    """Return the constructor of private events or of named events, which have a descriptor.
+    """Return a function that creates a private event or a named event. Both have a descriptor.
 
-    The tests with this fixture state the behaviour of EventFD.
+    The tests with this fixture check the behaviour that is documented for EventFD.
     """
     return _maker(request.param, shared, name)
 
@@ -381,7 +381,7 @@ def test_a_select_blocks_until_the_event_is_set(selectable: Any) -> None:
     assert all_wait(selectable, [selecting])
     selectable.set()
     assert selecting.result() == [selectable]
-    assert selectable.is_set()  # The call of select() has consumed nothing.
+    assert selectable.is_set()  # select() has not cleared the event.
 
 
 def _by_poll(event: Any) -> bool:
@@ -466,7 +466,7 @@ def test_close_closes_the_descriptor(make_with_descriptor: Make) -> None:
     event.close()
     assert event.closed
     assert descriptors().get(number) != file or number not in descriptors()
-    event.close()  # A second close() has no effect.
+    event.close()  # A second close() is allowed and has no effect.
     for use in (event.set, event.clear, event.is_set, event.wait, event.fileno):
         with pytest.raises(ValueError, match="closed"):
             use()
@@ -482,13 +482,14 @@ def test_the_end_of_a_with_statement_closes_the_descriptor(
 
 
 def test_the_last_reference_closes_the_descriptor(make_with_descriptor: Make) -> None:
-    # The first event connects the client, which opens descriptors of its own.
+    # Creates a first event before counting descriptors, because the client opens descriptors of its
+    # own when it connects.
     kept = make_with_descriptor()
     gc.collect()
     before = descriptors()
     made = [make_with_descriptor() for _ in range(20)]
     assert len(descriptors()) == len(before) + 20
-    # The list refers to itself, so only the garbage collector deletes it.
+    # The list contains itself, so only the garbage collector can delete the list and its events.
     made.append(made)
     del made
     gc.collect()
@@ -512,7 +513,7 @@ def test_the_descriptor_stays_open_during_a_wait(make_with_descriptor: Make) -> 
         os.close(duplicate)
 
 
-# Tests after a fork: the parent and the child share the descriptor.
+# Tests of an event whose descriptor a parent and its child share after a fork.
 
 
 def test_a_child_of_fork_can_set_the_event_for_its_parent(selectable: Any) -> None:
@@ -541,7 +542,7 @@ def test_a_parent_can_set_the_event_for_its_child(selectable: Any) -> None:
 
 def test_threads_of_a_child_of_fork_can_wait(selectable: Any) -> None:
     waiting = [Worker(selectable.wait) for _ in range(4)]
-    # The AIO contexts of these waits do not exist in a child.
+    # These waits use AIO contexts, which a child does not inherit.
     assert all_wait(selectable, waiting)
 
     def use() -> None:

@@ -1,4 +1,4 @@
-"""Tests of times in a time namespace whose clocks have an offset from the daemon's clocks."""
+"""Tests of a client in a time namespace in which a clock is offset from the daemon's clock."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_spans_and_the_wall_clock_are_the_same_in_every_namespace(
     arm_in_namespace(running, name + "/after", "after=9000", "clock='monotonic'")
     arm_in_namespace(running, name + "/wall", "at=4000000000", "clock='realtime'")
     arm_in_namespace(running, name + "/default", "at=4000000000")
-    # The time namespace gives the boot-time clock no offset.
+    # This time namespace has no offset for CLOCK_BOOTTIME.
     arm_in_namespace(running, name + "/boottime", "at=1000000", "clock='boottime'")
     assert len(list(shared.list(name + "/*"))) == 4
     timer = shared.show(name + "/after").timer

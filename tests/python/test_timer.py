@@ -1,4 +1,4 @@
-"""Tests of timers: schedules in seconds and nanoseconds, and the count of each subscriber."""
+"""Tests of timers: schedules in seconds and in nanoseconds, and the subscribers' counts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_a_timer_expires_at_a_time(shared: evfd.Client, name: str) -> None:
     assert shown is not None
     assert (shown.clock, shown.moves_with_wall_clock) == ("realtime", True)
     assert timer.wait(TIMEOUT_S) == 1
-    # This time is in 1970, so the timer expires immediately.
+    # The time is one second after the start of 1970, so the timer expires immediately.
     timer.arm(at=1.0)
     assert timer.wait(TIMEOUT_S) == 1
 
@@ -157,7 +157,8 @@ def test_a_change_of_the_wall_clock_cancels_a_timer_that_asked_for_it(
     shown = shared.show(name).timer
     assert shown is not None and shown.cancel_on_clock_change
 
-    # Raises the error by which read(2) reports a change of the wall clock.
+    # Raises ECANCELED, the error by which a read(2) of a timerfd reports a change of the wall
+    # clock.
     def cancelled(descriptor: object) -> int:
         raise OSError(errno.ECANCELED, os.strerror(errno.ECANCELED))
 

@@ -136,8 +136,8 @@ def test_wait_all_times_out_though_it_has_to_return_tokens(
     running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     link = running.directory / "link"
-    # Through another path to the socket, the library cannot detect that both semaphores are the
-    # same.
+    # The two clients use different paths to one socket, so the library cannot detect that both
+    # objects are the same semaphore.
     link.symlink_to(running.path)
     one = evfd.Semaphore(name, 1, client=shared)
     other = evfd.Semaphore(name, client=evfd.Client(str(link)))

@@ -12,8 +12,8 @@
 
 namespace evfd::e2e {
 
-// Two FIFOs: the command writes to the first when it starts, and reads its exit status from the
-// second.
+// Controls a command by two FIFOs. The command writes to the first FIFO when it starts, and then
+// waits until it can read its exit status from the second FIFO.
 class BlockingCommand {
 public:
     explicit BlockingCommand(const TemporaryDirectory& directory)
@@ -21,12 +21,14 @@ public:
     {
         for (const auto& path : {started_path_, finish_path_})
             require(::mkfifo(path.c_str(), 0600) == 0, path);
-        // The test holds both ends of each FIFO, so no open(2) blocks.
+        // This process opens each FIFO for reading and writing, so that no open(2) of a FIFO
+        // blocks.
         started_fifo_ = UniqueFd{::open(started_path_.c_str(), O_RDWR | O_CLOEXEC)};
         finish_fifo_ = UniqueFd{::open(finish_path_.c_str(), O_RDWR | O_CLOEXEC)};
     }
     // Returns a shell script that prints $EVFD_NAME and $EVFD_COUNT to the first FIFO. The script
-    // exits with the status that finish() sends, or at end of file.
+    // then waits for finish() and exits with the status that finish() sends. The script exits also
+    // if the second FIFO has no writer any more.
     std::string script() const
     {
         return "exec 3< " + finish_path_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + started_path_ +

@@ -1,4 +1,5 @@
-// Configuration files in a temporary directory, for unit tests.
+// Functions for unit tests that write configuration files into a temporary directory and load the
+// files.
 #pragma once
 
 #include "daemon/config/config.h"
@@ -35,8 +36,8 @@ inline Config load_valid_config(std::string_view text)
     return *std::move(config);
 }
 
-// Returns the error of the configuration without its directory, such as "evfdd.json:3:
-// limits.objects: ...". Returns an empty string for a valid configuration.
+// Returns the error message for the configuration, without the path of the directory:
+// "evfdd.json:3: limits.objects: ...". Returns an empty string for a valid configuration.
 inline std::string error_text(const ConfigFiles& files)
 {
     const auto config = files.load();

@@ -45,7 +45,8 @@ public:
     }
 
     // Connects a client with the identity `peer`. Returns the client's end, or an empty descriptor
-    // if the user is at its limit. Throws std::exception.
+    // if the daemon does not admit the client, for example because the user has no quota left.
+    // Throws std::exception.
     UniqueFd connect(const Peer& peer)
     {
         std::array<int, 2> ends{};

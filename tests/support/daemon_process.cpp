@@ -125,7 +125,8 @@ pid_t SupervisedDaemon::kill_daemon() const
     const auto kill_one = [&] {
         now = daemon_pid();
         const auto its = now > 0 ? pidfd_of(now) : UniqueFd{};
-        // A killed daemon keeps its pid, as a zombie, until the supervisor reaps it.
+        // The pid alone does not show that the daemon lives: a killed daemon keeps its pid, as a
+        // zombie, until the supervisor reaps it.
         if (!its || await_readable(its.get(), 0ns) || daemon_pid() != now)
             return false;
         ::syscall(SYS_pidfd_send_signal, its.get(), SIGKILL, nullptr, 0);
@@ -178,7 +179,8 @@ std::string DaemonProcess::checked_ctl(std::vector<std::string> arguments) const
 bool DaemonProcess::has_waits(std::string_view name, std::int64_t count) const
 {
     WireClient client{path_};
-    // If no object has the name, only Status reports the number of waits.
+    // Show reports the number of waits of an existing object. Waits for a name that has no object
+    // appear only in the total that Status reports.
     return poll_until([&] {
         const auto shown = client.request("Show", {{"name", name}});
         const auto waits = shown.contains("error") ? client.request("Status")["parameters"]["waits"]
@@ -246,8 +248,8 @@ std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
     std::vector<std::string> calls;
     std::istringstream lines{read_file(trace)};
     for (std::string line; std::getline(lines, line);)
-        // strace(1) interrupts the system call in which the daemon sleeps, and the daemon then
-        // restarts the call.
+        // Leaves out the system calls in which the daemon sleeps, because strace(1) interrupts
+        // these calls when it attaches, and the calls are then restarted.
         if (!line.contains("epoll_pwait2(") && !line.contains("ppoll(") &&
             !line.contains("restart_syscall(") && !line.contains("--- SIG") &&
             !line.contains("epoll_pwait2 resumed") && !line.contains("ppoll resumed"))

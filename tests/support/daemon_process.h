@@ -1,11 +1,11 @@
 // The real evfdd for one end-to-end test, at a socket in a temporary directory.
 //
 // DaemonProcess starts evfdd and returns once clients can connect, because evfdd then sends READY=1
-// to a socket of the test (sd_notify(3)). A test speaks to it in three ways: with evfdctl (ctl()
-// and checked_ctl()), with the library (client()), and byte by byte (WireClient). kill() and
-// restart() lose all objects, since nothing stores the daemon's descriptors meanwhile.
-// SupervisedDaemon runs the same daemon below `evfdd --supervise`, which keeps the objects over
-// kill_daemon().
+// to a socket of the test (sd_notify(3)). A test communicates with the daemon in three ways: by
+// evfdctl (ctl() and checked_ctl()), by the library (client()), and byte by byte (WireClient).
+// kill() loses all objects, because no fd store keeps the daemon's descriptors. SupervisedDaemon
+// runs the daemon with a supervisor (`evfdd --supervise`), which keeps the objects when
+// kill_daemon() kills the daemon.
 //
 // The log of the daemon is a file in its directory. The destructor prints it if the test fails.
 #pragma once
@@ -24,12 +24,13 @@
 
 namespace evfd::e2e {
 
-// Resources that a process has used so far, from /proc. Two equal values mean that the process was
-// idle between them.
+// The resources that a process has used since its start, according to /proc. If two readings are
+// equal, the process was idle between the two readings.
 struct Usage {
-    std::uint64_t ticks = 0;    // CPU time in clock ticks.
-    std::uint64_t switches = 0; // Context switches: each system call that sleeps causes one.
-    std::uint64_t io_calls = 0; // The number of calls that read or write.
+    std::uint64_t ticks = 0; // The CPU time in clock ticks.
+    // The number of context switches. Each system call that sleeps causes a context switch.
+    std::uint64_t switches = 0;
+    std::uint64_t io_calls = 0; // The number of system calls that read or write.
     std::string blocked_in;     // The system call in which the process sleeps, with its arguments.
     friend bool operator==(const Usage&, const Usage&) = default;
 };
@@ -37,8 +38,8 @@ std::ostream& operator<<(std::ostream& out, const Usage& usage);
 
 class DaemonProcess {
 public:
-    // Starts evfdd and returns once clients can connect. `command` has the environment and the user
-    // of the daemon.
+    // Starts evfdd and returns once clients can connect. `options` are options of evfdd. `command`
+    // gives the daemon's environment, user and limits; its argv is replaced.
     explicit DaemonProcess(std::vector<std::string> options = {}, Command command = {});
     ~DaemonProcess();
 
@@ -85,24 +86,27 @@ public:
 
     // Returns the pid of the current daemon, or 0 while no daemon runs.
     pid_t daemon_pid() const;
-    // Waits for a daemon other than `previous`, and returns its pid. A dead daemon counts as a
-    // child of the supervisor until the supervisor reaps it.
+    // Waits for a daemon other than `previous`, and returns its pid. The test must name the
+    // previous daemon, because a dead daemon remains a child of the supervisor until the supervisor
+    // reaps it.
     pid_t await_daemon_after(pid_t previous) const;
     // Sends SIGKILL to the daemon, and returns its pid once it is dead.
     pid_t kill_daemon() const;
-    // Stops the daemon by SIGSTOP until it is killed.
+    // Stops the daemon by SIGSTOP. The daemon stays stopped until it is killed.
     void stop_daemon() const;
 };
 
-// The next functions inspect processes that are not children of the test, by their pid.
-pid_t child_of(pid_t process); // Returns the first child, or 0.
+// The next three functions inspect any process by its pid, even if the process is not a child of
+// the test.
+pid_t child_of(pid_t process); // Returns the pid of the first child, or 0.
 UniqueFd pidfd_of(pid_t process);
 std::size_t descriptors_of(pid_t process);
 
 // Starts evfdd and returns once it has sent READY=1, which means that clients can connect.
 Process start_daemon(const TemporaryDirectory& directory, Command command);
 
-// Skips the test unless it runs as root. `capability` says for what the test needs root.
+// Skips the test unless this process is root. `capability` names the action for which the test must
+// be root. The reason for the skip contains `capability`.
 void skip_unless_root(std::string_view capability = "become another user");
 void skip_unless_strace();
 // Returns the system calls that the daemon makes during `action`, as lines of strace(1).

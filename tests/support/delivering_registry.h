@@ -1,9 +1,10 @@
 // A registry for unit tests whose functions deliver the changes that they make, as the service does
 // in the daemon.
 //
-// A function of Registry that changes objects can demand a Delivered, the proof that all earlier
-// changes were delivered. The functions of this class obtain the proof themselves, and they deliver
-// their own changes before they return. So a test only lists its calls.
+// Some functions of Registry require a Delivered as an argument. A Delivered is the proof that all
+// earlier changes were delivered. The functions of DeliveringRegistry obtain this proof themselves,
+// and deliver the changes that they make before they return. So a test needs no code for the
+// delivery.
 #pragma once
 
 #include "daemon/objects/registry.h"
@@ -17,8 +18,8 @@ namespace evfd::daemon {
 
 class DeliveringRegistry : public Registry {
 public:
-    // `apply` delivers the changes to their receivers. `deliver` goes to the constructor of
-    // Registry.
+    // `apply` delivers the recorded changes to the waits and monitors. `deliver` is passed to the
+    // constructor of Registry.
     DeliveringRegistry(EventLoop& loop, Quota& quota, StateStore& store,
                        EventfdIncrementer incrementer, std::int64_t budget,
                        EdgeWatcher::Deliver deliver, std::function<void()> apply)

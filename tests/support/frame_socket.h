@@ -12,14 +12,14 @@
 
 namespace evfd {
 
-// One end of a connection. It is the base of the clients and of the scripted daemon, which differ
-// in how they wait for a message and how they report that none arrives.
+// One end of a connection. The test clients and the scripted daemon build on this class. Each of
+// them waits for a message, and reports a missing message, in its own way.
 class FrameSocket {
 public:
     explicit FrameSocket(UniqueFd connected) : socket{std::move(connected)} {}
 
-    // Calls recvmsg(2) once, without blocking. Returns the number of bytes, 0 at end of file or
-    // after a fault, and nothing if no byte has arrived.
+    // Calls recvmsg(2) once, without blocking. Returns the number of received bytes. Returns 0 at
+    // end of file or on an error, and nothing if no byte was available.
     std::optional<std::size_t> receive_some(std::size_t at_most = 1 << 16)
     {
         std::string bytes(at_most, '\0');
@@ -31,7 +31,8 @@ public:
         unread_.append(bytes, 0, (*received)->bytes);
         return (*received)->bytes;
     }
-    // Removes the first received message and returns it without its zero byte.
+    // Removes the oldest complete message and returns it without its terminating zero byte. Returns
+    // nothing if no message is complete.
     std::optional<std::string> next_frame()
     {
         const auto end = unread_.find('\0');
@@ -41,11 +42,12 @@ public:
         unread_.erase(0, end + 1);
         return frame;
     }
-    // Removes all received bytes and returns them.
+    // Returns all bytes that were received and that no earlier call returned.
     std::string take_unread() { return std::exchange(unread_, {}); }
 
     UniqueFd socket;
-    std::deque<UniqueFd> descriptors; // Descriptors that were received and not yet taken.
+    // The descriptors that were received and that the test has not removed yet.
+    std::deque<UniqueFd> descriptors;
 
 private:
     std::string unread_;

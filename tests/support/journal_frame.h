@@ -1,4 +1,5 @@
-// Makes a copy of a journal with numbers of commits that no real daemon reaches.
+// Makes a copy of a journal with other commit numbers, for example numbers that are too high for a
+// real daemon to reach.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -17,7 +18,8 @@
 
 namespace evfd::daemon {
 
-// Returns a copy of `journal` in which the first commit has the number `first`.
+// Returns a copy of `journal` in which the first commit has the number `first`, and each later
+// commit the next number.
 inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
 {
     constexpr std::size_t page = 4096; // The first frame begins after this page.
@@ -36,7 +38,8 @@ inline UniqueFd renumbered(const Journal& journal, std::uint64_t first)
         std::memcpy(&bytes[at], &head, sizeof head);
         at += sizeof head + head.size;
     }
-    constexpr std::size_t whole = 16; // The offset of the number of the last complete commit.
+    // At this offset the first page has the number of the last complete commit.
+    constexpr std::size_t whole = 16;
     --first;
     std::memcpy(&bytes[whole], &first, sizeof first);
     UniqueFd memfd{::memfd_create("test", MFD_CLOEXEC)};

@@ -11,12 +11,13 @@
 
 namespace evfd::e2e {
 
-// The options that disable SO_PASSRIGHTS, which exists since Linux 6.16.
+// The options that make the daemon behave as if the kernel had no SO_PASSRIGHTS. Linux has
+// SO_PASSRIGHTS since version 6.16.
 inline const std::vector<std::string> without_pass_rights{"--without-kernel-feature",
                                                           "pass-rights"};
 
-// Returns whether the kernel rejects descriptors that a client sends to a daemon with these
-// options.
+// Returns whether the kernel rejects descriptors that a client sends to a daemon that was started
+// with `options`.
 inline bool are_descriptors_refused(const std::vector<std::string>& options)
 {
     const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};

@@ -1,4 +1,4 @@
-// A descriptor whose last close blocks longer than any test waits.
+// A socket whose close(2) blocks for longer than any test runs.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -11,8 +11,9 @@
 
 namespace evfd {
 
-// A TCP socket with SO_LINGER and unsent data, since its peer does not read. While this object
-// lives, the last close of the socket blocks. socket(7)
+// A TCP socket with the option SO_LINGER (see socket(7)) and with data that cannot be sent, because
+// the peer does not read. While this object lives, a close(2) of the socket's last descriptor
+// blocks.
 class LingeringSocket {
 public:
     static constexpr int seconds = 600;
@@ -37,14 +38,15 @@ public:
     LingeringSocket& operator=(LingeringSocket&&) = delete;
     ~LingeringSocket()
     {
-        // Disables SO_LINGER, because the destructor of sender_ would block.
+        // Disables SO_LINGER. With SO_LINGER the destructor of sender_ would block.
         if (sender_)
             linger(0);
     }
 
     const UniqueFd& fd() const { return sender_; }
-    // Closes this descriptor of the socket. Call it while the socket is in flight: the reference in
-    // flight is then the last.
+    // Closes the test's descriptor of the socket. The test must have sent a duplicate in a message
+    // that nobody has received yet. This duplicate is then the last reference to the socket, and
+    // close_sender() does not block.
     void close_sender() { sender_ = {}; }
 
 private:

@@ -36,7 +36,7 @@ inline Pattern operator""_pattern(const char* text, std::size_t size)
     return *std::move(pattern);
 }
 
-// Returns a duplicate of the descriptor, as the receiver of the message gets it.
+// Returns a duplicate of the descriptor. The receiver of a message also gets a duplicate.
 inline UniqueFd received_copy(const PassedFd& passed)
 {
     return UniqueFd{::fcntl(passed.number(), F_DUPFD_CLOEXEC, 0)};
@@ -78,7 +78,8 @@ std::string wrong_field(std::string_view text)
     return message ? "(none)" : message.error().name;
 }
 
-// Checks that the message is encoded as `text` and decoded from it.
+// Checks that `message` is encoded as `text`, and that decoding and encoding `text` gives `text`
+// again.
 template <Message T>
 void check_round_trip(T message, std::string_view text)
 {

@@ -1,8 +1,8 @@
 // A registry whose changes a test checks one by one.
 //
-// An ObservedRegistry records each change as text, "created e; edge e", until take_recorded()
-// returns and forgets it. watch() keeps an object watched until unwatch(). With `monitors_timers`,
-// each new timer is monitored.
+// An ObservedRegistry records its changes as text, such as "created e; edge e". take_recorded()
+// returns the text and starts a new record. watch() keeps an object watched until unwatch() is
+// called. If `monitors_timers` is true, each new timer is monitored.
 #pragma once
 
 #include "tests/support/registry_fixture.h"
@@ -96,7 +96,7 @@ private:
         recorded +=
             (recorded.empty() ? "" : "; ") + std::string{to_text(change.kind)} + " " + name.text();
         auto* changed = registry.objects.find(change.object);
-        // The registry still finds the object of every change but a deletion.
+        // The object of a change must still exist, unless the change is the deletion of the object.
         CHECK((changed == nullptr) == (change.kind == Kind::deleted));
         if (change.kind != Kind::created)
             return;

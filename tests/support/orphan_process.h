@@ -1,4 +1,5 @@
-// A process that was killed while its child lives, for tests of what the process leaves behind.
+// A process that was killed while a child of the process still lives. With an OrphanProcess, tests
+// check what a killed process leaves behind.
 #pragma once
 
 #include "tests/support/process.h"

@@ -70,7 +70,8 @@ OtherProcess::~OtherProcess()
     reap();
 }
 
-// Makes only system calls, because the parent can have had other threads at fork(2).
+// Uses only async-signal-safe functions, because the parent can have had several threads at
+// fork(2).
 void OtherProcess::run(const UniqueFd& control)
 {
     char command = 0;
@@ -87,7 +88,8 @@ void OtherProcess::run(const UniqueFd& control)
         (void)evfd::send(control, "x", ends);
         ::close(ends[0]);
         ::close(ends[1]);
-        // Tells the receiver that this process has closed its copies of the socketpair's ends.
+        // This message tells the parent that this process has closed both of its descriptors of the
+        // socketpair.
         (void)evfd::send(control, "y");
     }
     ::_exit(0);
@@ -110,7 +112,7 @@ void OtherProcess::execute() const
 {
     if (::write(control_.get(), &to_execute, 1) != 1)
         fail("write(2)");
-    // Waits for an echo, which only the executed program, cat(1), sends.
+    // Waits until the process sends a byte back. Only the executed program, cat(1), does so.
     char echo = 0;
     if (::write(control_.get(), "x", 1) != 1 || !is_readable(control_) ||
         ::read(control_.get(), &echo, 1) != 1 || echo != 'x')

@@ -18,12 +18,12 @@ public:
 
     pid_t pid() const { return pid_; }
     const UniqueFd& pidfd() const { return pidfd_; }
-    // Returns both ends of a socketpair(2) that the process created, so that the kernel reports the
-    // process as their peer.
+    // Makes the process create a socketpair(2), and returns both ends. For each end, the kernel
+    // reports the process as the peer.
     std::pair<UniqueFd, UniqueFd> connection() const;
     // Makes the process execute another program. The process then creates no more connections.
     void execute() const;
-    // Kills the process. On return it is dead and not yet reaped.
+    // Kills the process. When kill() returns, the process is a zombie.
     void kill();
     // Reaps the process. The kernel can then reuse its pid.
     void reap();

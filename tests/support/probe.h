@@ -1,8 +1,8 @@
 // System calls as short expressions, for the tests of the kernel and of the code that calls the
 // kernel directly.
 //
-// Each function makes one call, or waits for one event. No function retries a call or hides an
-// errno, since the tests state what the kernel does.
+// Each function makes one system call, or waits for one event. No function retries a failed call or
+// changes errno, because the tests check the behaviour of the kernel itself.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -27,8 +27,8 @@
 
 namespace evfd::probe {
 
-// The time limit of a wait, in milliseconds. It ends a test that would hang, and is longer than any
-// busy machine needs.
+// The time limit of a wait, in milliseconds. Only a test that hangs reaches the limit: it is long
+// enough for a busy machine.
 inline constexpr int deadline_ms = 20'000;
 
 // Returns 0, or the errno of the call that returned `result`. Call it before any assertion, which
@@ -38,7 +38,8 @@ inline int error_of(std::int64_t result)
     return result < 0 ? errno : 0;
 }
 
-// Polls without waiting. Returns those of `events`, POLLERR and POLLHUP that hold now.
+// Polls without waiting. Returns the bits of `events`, POLLERR and POLLHUP that poll(2) reports
+// now, or POLLNVAL if poll(2) fails.
 inline short poll_now(const UniqueFd& fd, short events)
 {
     pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
@@ -52,8 +53,8 @@ inline bool await_events(const UniqueFd& fd, short events)
     return ::poll(&polled, 1, deadline_ms) == 1 && (polled.revents & events) != 0;
 }
 
-// Reads the counter of an eventfd. Returns nothing if the read failed, with the reason in errno.
-// Never blocks, even on a blocking descriptor.
+// Reads the counter of an eventfd. Returns nothing if the read fails; errno then has the reason.
+// The read never blocks, even if the descriptor is in blocking mode.
 inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
 {
     std::uint64_t value = 0;
@@ -63,8 +64,8 @@ inline std::optional<std::uint64_t> read_counter(const UniqueFd& fd)
     return value;
 }
 
-// Reads a non-blocking timerfd by read(2), because preadv2(2) with RWF_NOWAIT reads a timerfd only
-// since Linux 6.10.
+// Reads the number of expirations of a non-blocking timerfd. Uses read(2), because preadv2(2) with
+// RWF_NOWAIT can read a timerfd only since Linux 6.10.
 inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
 {
     std::uint64_t ticks = 0;
@@ -73,7 +74,8 @@ inline std::optional<std::uint64_t> read_expirations(const UniqueFd& timer)
     return ticks;
 }
 
-// Returns a second descriptor of the same open file, such as a client gets by the call Open.
+// Returns a second descriptor of the open file to which `fd` refers. A client gets such a
+// descriptor by the call Open.
 inline UniqueFd duplicate(const UniqueFd& fd)
 {
     return UniqueFd{::dup(fd.get())};
@@ -87,13 +89,15 @@ inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
     return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event);
 }
 
-// An epoll_event that is not packed, so that references can bind to its members.
+// The content of an epoll_event. References can bind to the members of this structure, but not to
+// those of epoll_event, which is packed.
 struct EpollEvent {
     std::uint32_t events;
     std::uint64_t token;
 };
 
-// Returns the next event of an epoll, or nothing after the timeout. A timeout of 0 polls.
+// Returns the next event of an epoll, or nothing after the timeout. With a timeout of 0 the
+// function does not wait.
 inline std::optional<EpollEvent> next_event(const UniqueFd& epoll, int timeout_ms)
 {
     epoll_event event{};
@@ -102,7 +106,8 @@ inline std::optional<EpollEvent> next_event(const UniqueFd& epoll, int timeout_m
     return EpollEvent{.events = event.events, .token = event.data.u64};
 }
 
-// Returns the value of `key` in /proc/self/fdinfo without leading blanks, or an empty string.
+// Returns the value of the field `key` in the descriptor's file in /proc/self/fdinfo, without
+// leading blanks. Returns an empty string if the file has no such field.
 inline std::string fdinfo(const UniqueFd& fd, std::string_view key)
 {
     std::ifstream lines{"/proc/self/fdinfo/" + std::to_string(fd.get())};
@@ -129,7 +134,7 @@ inline timespec to_timespec(std::chrono::nanoseconds time)
     return {.tv_sec = seconds.count(), .tv_nsec = (time - seconds).count()};
 }
 
-// Returns the soft limit of open files of this process, at most a million.
+// Returns this process's soft limit of open files, or a million if the limit is higher.
 inline std::size_t descriptor_limit()
 {
     rlimit limit{};
@@ -137,8 +142,8 @@ inline std::size_t descriptor_limit()
     return static_cast<std::size_t>(std::min<rlim_t>(limit.rlim_cur, 1'000'000));
 }
 
-// Calls `function` in a child process and returns its result, 0 or an errno. Returns -1 if the
-// child fails before it has a result.
+// Calls `function` in a child process and returns the result of `function`, which is 0 or an errno.
+// Returns -1 if no child can be created or the child is killed.
 template <class Function>
 int in_child(Function function)
 {

@@ -38,8 +38,8 @@ std::pair<UniqueFd, UniqueFd> make_worker_sockets()
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-// Returns the environment of this process with the variables of `added`, which replace those of the
-// same name. NAME= removes a variable.
+// Returns the environment of this process, changed by the entries of `added`. NAME=value sets a
+// variable, and NAME= removes a variable.
 std::vector<std::string> environment_with(const std::vector<std::string>& added)
 {
     std::vector<std::string> all;
@@ -66,7 +66,8 @@ std::vector<char*> pointers(std::vector<std::string>& texts)
     return all;
 }
 
-// Makes the kernel kill this child when the thread that started it ends.
+// Makes the kernel kill this process when the thread that forked this process ends. `parent` is the
+// pid of the process that forked this process.
 void die_with_parent(pid_t parent)
 {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -86,8 +87,6 @@ void require(bool holds, std::string_view what)
     if (!holds)
         throw std::runtime_error{std::string{what}};
 }
-
-// Functions for files and pipes.
 
 std::string read_file(const std::string& path)
 {
@@ -123,8 +122,6 @@ bool await_readable(int fd, nanoseconds timeout)
             fail("ppoll(2)");
     }
 }
-
-// Functions that start programs and wait for them.
 
 Process::Process(pid_t child)
     : pid_{child}, pidfd_{static_cast<int>(::syscall(SYS_pidfd_open, child, 0))}
@@ -179,7 +176,8 @@ void switch_user(const User& user)
         ::setresgid(user.gid, user.gid, user.gid) < 0 ||
         ::setresuid(user.uid, user.uid, user.uid) < 0)
         fail("setresuid(2)");
-    // Requests the kill again, because the change of user has cleared the request.
+    // Requests again that the kernel kills this process when its parent ends, because the change of
+    // user has cleared the earlier request.
     die_with_parent(parent);
 }
 
@@ -204,7 +202,7 @@ std::string path_for_any_user(const std::string& program)
     if (is_reachable_by_all(original_path))
         return program;
     static const TemporaryDirectory copies;
-    // Copies evfdd as well, because evfdctl can start evfdd.
+    // Copies also evfdd, because evfdctl can start the evfdd in its own directory.
     for (const auto& name : {original_path.filename().string(), "evfdd"s}) {
         const auto original = original_path.parent_path() / name;
         if (std::filesystem::exists(original))
@@ -222,7 +220,7 @@ Process start(const Command& command)
     auto variables = environment_with(command.environment);
     if (!command.inherited_fds.empty())
         variables.push_back("LISTEN_FDS=" + std::to_string(command.inherited_fds.size()));
-    // Reserves space for the pid, which the child fills in.
+    // Reserves space for the pid of the child, because only the child can fill in its pid.
     variables.emplace_back("LISTEN_PID=          ");
     const auto arguments = pointers(argv);
     auto environment = pointers(variables);
@@ -263,7 +261,8 @@ Process start(const Command& command)
             ::_exit(could_not_execute);
         }
     }
-    // Restores the default actions, because a shell ignores these signals for a background job.
+    // Restores the default actions of these signals. If a shell started the test as a background
+    // job, the signals are ignored.
     for (const int number : {SIGHUP, SIGINT, SIGQUIT})
         ::signal(number, SIG_DFL);
     if (command.in_child)
@@ -327,8 +326,6 @@ std::string OutputReader::read_to_end()
     return std::exchange(unread_, {});
 }
 
-// Functions for worker processes.
-
 void WorkerSocket::send(std::uint64_t number) const
 {
     if (::send(socket_.get(), &number, sizeof number, MSG_NOSIGNAL) < 0)
@@ -361,8 +358,8 @@ Worker::Worker(std::pair<UniqueFd, UniqueFd> ends,
           if (child > 0)
               return child;
           die_with_parent(parent);
-          // Closes the parent's end of the socket in the worker. While the worker has that end
-          // open, it sees no end of file when its parent ends.
+          // Closes the parent's end of the socket in the worker. If the worker kept the parent's
+          // end open, the worker would see no end of file when the parent ends.
           ::close(socket_.fd().get());
           int status = EXIT_FAILURE;
           try {

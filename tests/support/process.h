@@ -7,11 +7,11 @@
 //
 // Three rules hold for all of them:
 // - Nothing sleeps. A test waits for a descriptor, or polls a condition that has none, and every
-//   wait ends at default_timeout with an exception that says what did not happen.
+//   wait has a deadline.
 // - No process outlives its test. The destructor of Process kills and reaps it, and the kernel
 //   kills a child whose parent dies (PR_SET_PDEATHSIG).
-// - Catch2 is not used here, since its assertions do not work in a forked child. Failures are
-//   exceptions, which end a test case as well.
+// - Nothing here uses Catch2, because the assertions of Catch2 do not work in a forked child. A
+//   failure throws an exception, which ends a test case like a failed assertion.
 #pragma once
 
 #include "common/clock.h"
@@ -39,14 +39,15 @@ namespace evfd::e2e {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-// The deadline of every wait in a test. It ends a test that would hang.
+// The longest time that a test waits for one condition. A test that would hang ends after this
+// time.
 inline constexpr nanoseconds default_timeout = 30s;
 
-// Throws an exception with the message `what`, and with the text of errno if errno is set.
+// Throws an exception with the message `what`. If errno is not 0, the text of errno follows.
 [[noreturn]] void fail(const std::string& what);
 
-// Returns the value of `result` or throws its error. Set-up code and workers use it, because they
-// cannot use Catch2's assertions.
+// Returns the value of `result` or throws its error. Workers and fixtures use value_or_throw(),
+// because they cannot use the assertions of Catch2.
 template <class T, class E>
 T value_or_throw(std::expected<T, E> result)
 {
@@ -60,21 +61,22 @@ T value_or_throw(std::expected<T, E> result)
         return *std::move(result);
 }
 
-// Throws an exception with the message `what` unless `holds`.
+// Throws an exception with the message `what` if `holds` is false.
 void require(bool holds, std::string_view what);
 
-// Benchmarks name the class with the namespace evfd::e2e.
+// Benchmarks name this class evfd::e2e::TemporaryDirectory.
 using evfd::TemporaryDirectory;
 
-// Returns an empty string for a missing file.
+// Returns the contents of the file, or an empty string if the file does not exist.
 std::string read_file(const std::string& path);
 void write_file(const std::string& path, std::string_view text);
 
-std::pair<UniqueFd, UniqueFd> make_pipe(); // Returns the read end and the write end.
+std::pair<UniqueFd, UniqueFd> make_pipe(); // Returns the read end, then the write end.
 
 // Waits until the descriptor is readable. Returns false at the deadline.
 bool await_readable(int fd, nanoseconds timeout = default_timeout);
-// Polls a condition that has no descriptor to wait for. Returns false at the deadline.
+// Evaluates the condition again and again until it is true. Returns false at the deadline. A test
+// uses poll_until() if it has no descriptor to wait for.
 template <class Condition>
 bool poll_until(Condition condition)
 {
@@ -112,7 +114,7 @@ private:
     UniqueFd pidfd_;
 };
 
-// The user and the groups of a child process. The gid is by default the number of the uid.
+// The user and the groups of a child process. By default the gid has the same number as the uid.
 struct User {
     uid_t uid;
     gid_t gid = uid;
@@ -127,19 +129,23 @@ struct Command {
     std::vector<std::string> environment = {};
     // The limit of open files (RLIMIT_NOFILE) of the process.
     std::optional<rlim_t> descriptor_limit = {};
-    // The user of the process. Only root can set it. See path_for_any_user().
+    // The user of the process. If a user is given, this process must be root. The process then runs
+    // the program that path_for_any_user() returns.
     std::optional<User> user = {};
-    // Descriptors for the standard output and the standard error. -1 means /dev/null.
+    // The descriptors that become the standard output and the standard error of the process. -1
+    // means /dev/null.
     int standard_output = -1;
     int standard_error = -1;
-    // Descriptors that the process gets from number 3 on, with LISTEN_FDS in its environment.
+    // The descriptors that the process inherits as numbers 3, 4 and so on. If the list is not
+    // empty, LISTEN_FDS and LISTEN_PID are in the environment. See sd_listen_fds(3).
     std::vector<int> inherited_fds = {};
     std::function<void()> in_child = {};
 };
 Process start(const Command& command);
 
-// Returns the program itself if every user can enter the directories above it. Otherwise returns a
-// copy that every user can run, beside a copy of evfdd. The copies are removed at exit.
+// Returns `program` if every user can enter the directories above the program. If not, copies the
+// program and evfdd to a directory that every user can enter, and returns the path of the copied
+// program. The copies are removed at exit.
 std::string path_for_any_user(const std::string& program);
 
 struct RunResult {
@@ -158,7 +164,7 @@ public:
     std::optional<std::string> read_line();
     // Returns the output up to end of file.
     std::string read_to_end();
-    // Closes the read end of the pipe while the program still writes, as head(1) does.
+    // Closes the read end of the pipe through which the program writes its output, as head(1) does.
     void close_output() { output_ = {}; }
     Process& process() { return *process_; }
     Status wait() { return process_->wait(); }
@@ -204,8 +210,8 @@ private:
     Process process_;
 };
 
-// Returns the number and arguments of the system call in which the thread sleeps, in the format of
-// /proc/PID/syscall (proc(5)), or "running".
+// Returns the contents of the thread's file `syscall` in /proc: the number and the arguments of the
+// system call in which the thread sleeps, or "running". See proc(5).
 std::string system_call_of(pid_t process, pid_t thread);
 bool is_blocked_in(pid_t process, pid_t thread, long system_call);
 
@@ -213,8 +219,7 @@ bool is_blocked_in(pid_t process, pid_t thread, long system_call);
 // own uid, so that two runs do not share files in /tmp.
 inline const uid_t unprivileged_uid = 60'600 + 2 * (static_cast<uid_t>(::getpid()) % 200);
 bool is_root();
-// Changes the user of this process from root to the unprivileged user. Has no effect for other
-// users.
+// If this process is root, changes its user to `unprivileged_uid`. If not, does nothing.
 void become_unprivileged();
 
 } // namespace evfd::e2e

@@ -21,8 +21,8 @@ inline std::string read_process_file(pid_t process, std::string_view name)
     return {std::istreambuf_iterator<char>{file}, {}};
 }
 
-// Returns the number that follows "key:" in a file of the process, `status` or `io`. Throws if
-// there is no such line.
+// Returns the number after "key:" in /proc/PID/`file`, for example in `status` or `io`. Throws if
+// the file has no such line.
 inline std::uint64_t process_number(pid_t process, std::string_view file, std::string_view key,
                                     int base = 10)
 {
@@ -38,7 +38,7 @@ inline std::uint64_t process_number(pid_t process, std::string_view file, std::s
 inline std::uint64_t cpu_ticks(pid_t process)
 {
     const auto stat = read_process_file(process, "stat");
-    // The fields after the name begin with state and ppid; utime and stime are the 12th and 13th.
+    // After the name in parentheses, utime and stime are the 12th and the 13th field.
     std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
     std::string skipped;
     for (int i = 0; i < 11; ++i)

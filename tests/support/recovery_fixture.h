@@ -69,8 +69,6 @@ inline void arm(RegistryFixture& fixture, protocol::Arm request)
     REQUIRE(fixture.registry.arm(fixture.owner, request));
 }
 
-// Functions that make records of objects.
-
 // Returns the record of an event that belongs to no session.
 inline record::Object event_record(std::string_view name, Mode mode, uid_t owner = alice)
 {

@@ -1,12 +1,12 @@
 // A registry for unit tests, with the waits and monitors that get its changes.
 //
-// A fixture has an event loop that the test runs by hand, so nothing happens between two statements
-// of a test. Users are alice, who owns the objects of RegistryFixture, and bob. Descriptors come
-// from the kernel as they do in the daemon.
+// A fixture has an event loop that runs only when the test calls it, so nothing happens between two
+// statements of a test. The users are alice, who owns the objects of RegistryFixture, and bob.
+// Descriptors come from the kernel as they do in the daemon.
 //
 // crash() ends a fixture the way SIGKILL ends the daemon: no destructor runs, and only the
-// descriptors of the state store survive, as they do in an fd store. A successor that is built from
-// them must recover everything that was committed.
+// descriptors of the state store survive, as in an fd store. A second fixture that is built from
+// these descriptors must recover everything that was committed.
 #pragma once
 
 #include "common/eventfd.h"
@@ -36,7 +36,8 @@ using namespace std::string_literals;
 
 inline constexpr uid_t alice = 2001;
 inline constexpr uid_t bob = 2002;
-inline constexpr std::int64_t ample_budget = 10'000; // The number of descriptors.
+// A budget of this many descriptors is enough for any test that does not test the budget.
+inline constexpr std::int64_t ample_budget = 10'000;
 
 inline Peer make_peer(uid_t uid)
 {
@@ -68,7 +69,7 @@ inline Items<protocol::SetItem> set_items(std::initializer_list<std::string_view
     return items;
 }
 
-// Returns items that wait for `count` from each object.
+// Returns items that wait for `count` tokens of each object.
 inline Items<protocol::WaitItem> wait_items(std::initializer_list<std::string_view> list,
                                             std::int64_t count = 1, bool existing = false)
 {
@@ -79,7 +80,8 @@ inline Items<protocol::WaitItem> wait_items(std::initializer_list<std::string_vi
     return items;
 }
 
-// Returns the charge for a descriptor in a test that has no registry.
+// Returns a charge for one descriptor, for tests that have no registry. The pool behind the charge
+// is never exhausted in a test.
 inline SharedPool::Charge ample_descriptor()
 {
     static SharedPool pool{ample_budget};
@@ -105,8 +107,8 @@ inline void run_iterations(EventLoop& loop, int iterations)
         REQUIRE(loop.run_once(0ns));
 }
 
-// Runs the loop until it has nothing left to do, and at least until the pause between two
-// deliveries of edges has passed.
+// Runs the loop until the loop has no deferred task left, and at least for twice the pause that the
+// daemon makes between two deliveries of edges.
 inline void run_until_idle(EventLoop& loop)
 {
     const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});
@@ -128,7 +130,7 @@ inline std::string error_name(const Refusal& refusal)
                       refusal.reason());
 }
 
-// Returns "ok", or the name of the error.
+// Returns "ok" for a success, and the name of the error for a refusal.
 template <class T>
 std::string verdict(const Outcome<T>& outcome)
 {
@@ -217,13 +219,13 @@ struct RegistryFixture final {
     Waits waits{loop, registry, monitors, [this](Wait& wait) { delivery.time_out(wait); }};
     Delivery delivery{loop, registry, waits, monitors};
     Session owner{1, make_peer(alice), {}, {}};
-    std::vector<std::string> warnings; // The warnings of the recovery.
+    std::vector<std::string> warnings; // The warnings that the recovery reported.
     std::vector<Session> sessions;     // The sessions that were recovered.
     std::vector<std::unique_ptr<Wait>> started_waits;
 };
 
-// Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns the descriptors that an fd
-// store would then have.
+// Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns duplicates of the state
+// store's descriptors, which an fd store would have.
 template <class Fixture>
 StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
 {
@@ -234,7 +236,7 @@ StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
     return stored;
 }
 
-// Crashes a fixture and returns its successor, which recovers the state.
+// Crashes a fixture and returns a new fixture that has recovered the state of the crashed fixture.
 template <class Fixture>
 std::unique_ptr<Fixture> crash_and_restart(std::unique_ptr<Fixture> fixture)
 {

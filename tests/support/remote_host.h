@@ -1,5 +1,5 @@
-// A remote host that is this host. A script replaces ssh and runs the command in a shell, as sshd
-// does.
+// Lets tests of `evfdctl --host` use this machine as the remote host. A script takes the place of
+// ssh and runs the command in a shell of this machine, as sshd does on a remote host.
 #pragma once
 
 #include "tests/paths.h"
@@ -25,7 +25,8 @@ inline void write_script(const std::string& path, const std::string& text)
 
 class FakeRemoteHost {
 public:
-    // `environment` has further variables of the remote host, as NAME=VALUE words for the shell.
+    // `environment` has variables for the environment of the remote command, as NAME=VALUE words of
+    // a shell.
     explicit FakeRemoteHost(const DaemonProcess& daemon, const std::string& environment = "")
         : directory_{daemon.directory()}
     {

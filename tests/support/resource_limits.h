@@ -34,8 +34,8 @@ inline void require_descriptors(rlim_t minimum)
         skip("the hard limit of open files (RLIMIT_NOFILE) is below " + std::to_string(minimum));
 }
 
-// Prevents descriptors with the number `first` or above while this object lives. Open descriptors
-// stay open.
+// While this object lives, this process can open no descriptor whose number is `first` or higher.
+// Descriptors that are already open stay open.
 class DescriptorLimit {
 public:
     explicit DescriptorLimit(rlim_t first)
@@ -52,7 +52,7 @@ private:
     rlimit before_{};
 };
 
-// Limits the size of files and memfds in bytes while this object lives.
+// While this object lives, this process cannot make a file or a memfd longer than `bytes`.
 class FileLimit {
 public:
     explicit FileLimit(rlim_t bytes)
@@ -75,12 +75,14 @@ private:
     sighandler_t handler_ = SIG_DFL;
 };
 
-// Makes the kernel refuse each new watch in an epoll set, for this process and its children, as if
-// fs.epoll.max_user_watches were used up. Returns whether the filter was installed. See seccomp(2).
+// Makes every EPOLL_CTL_ADD of this process and its children fail with ENOSPC, as if the limit
+// fs.epoll.max_user_watches were reached. Installs a filter by seccomp(2), and returns whether that
+// succeeded.
 inline bool exhaust_epoll_watches()
 {
     constexpr auto number = offsetof(seccomp_data, nr);
-    // Selects the low half of the second argument, which comes first on a little-endian machine.
+    // The offset of the low 32 bits of the system call's second argument. A little-endian machine
+    // stores the low half of a 64-bit number first.
     constexpr auto operation = offsetof(seccomp_data, args) + sizeof(__u64);
     std::array<sock_filter, 6> filter{{
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, number),

@@ -16,7 +16,7 @@ inline protocol::Object event(Name name)
             .id = {7},
             .kind = Kind::event,
             .mode = Mode::manual,
-            .owner_uid = 4'000'000'000, // A uid without a user.
+            .owner_uid = 4'000'000'000, // No user has this uid.
             .group_gid = 7,
             .creator_pid = 42,
             .created_at = {},
@@ -31,7 +31,7 @@ inline protocol::Object event(Name name)
             .timer = {}};
 }
 
-// Returns a timer that is armed with the time `left`, or an expired timer if `left` is empty.
+// Returns a timer that expires in the time `left`, or an expired timer if `left` is empty.
 inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
 {
     auto object = event(std::move(name));
@@ -57,7 +57,8 @@ inline protocol::Monitor::Reply monitor_reply(Change change, const protocol::Obj
     return {1, change, object.name, object};
 }
 
-// Fills a table with objects, as if they were reported at second 1000 of the monotonic clock.
+// Fills a table with objects, as if a monitor had reported the objects when the monotonic clock
+// showed 1000 seconds.
 inline void fill_table(top::Table& table, std::initializer_list<protocol::Object> objects)
 {
     const top::Now now{MonotonicTime{std::chrono::seconds{1000}},

@@ -61,7 +61,8 @@ public:
         listener_ = {};
         ::unlink(address().path.c_str());
     }
-    // Returns whether a client has connected, even if it has closed the connection again.
+    // Returns whether a connection waits to be accepted. A connection that the client has already
+    // closed counts too.
     bool has_pending_connection() const
     {
         pollfd polled{listener_.get(), POLLIN, 0};

@@ -1,7 +1,8 @@
-// A service for unit tests, with clients at socketpairs.
+// A service for unit tests. Socketpairs connect the clients of a test to the service.
 //
-// The test runs the loop by hand: a call is sent, run_until_idle() lets the service serve it, and
-// reply() returns what has arrived by then. Nothing blocks, so a missing reply is an empty string.
+// The event loop runs only when the test calls run_until_idle(). So a test first sends a call, then
+// calls run_until_idle() to let the service execute the call, and then calls reply(). No function
+// blocks: if no reply has arrived, reply() returns an empty string.
 #pragma once
 
 #include "common/envelope.h"
@@ -24,7 +25,7 @@ inline std::string framed(std::string_view text)
     return std::string{text} + '\0';
 }
 
-// The client's end of a connection, which never blocks.
+// The client's end of a connection. No function of a TestClient blocks.
 class TestClient : public FrameSocket {
 public:
     using FrameSocket::FrameSocket;
@@ -41,7 +42,8 @@ public:
                     more ? ReplyMode::stream : ReplyMode::one);
         send(bytes);
     }
-    // Returns the next received reply as text, or an empty string.
+    // Returns the oldest received reply as text, or an empty string if no complete reply has
+    // arrived.
     std::string reply()
     {
         while (true) {
@@ -74,7 +76,7 @@ public:
         REQUIRE(client.socket);
         return client;
     }
-    // Calls a method, runs the loop and returns the reply.
+    // Sends a call, runs the loop until it is idle and returns the reply.
     std::string request(TestClient& client, std::string_view method,
                         std::string_view parameters = "{}", bool more = false)
     {

@@ -1,6 +1,6 @@
 #include "tests/support/skip.h"
 
-#define CATCH_CONFIG_EXTERNAL_INTERFACES // Catch2 requires this for an event listener.
+#define CATCH_CONFIG_EXTERNAL_INTERFACES // Makes the header of Catch2 2 declare event listeners.
 #include "tests/support/catch.h"
 
 #include <cstdio>
@@ -20,8 +20,8 @@ using ListenerBase = Catch::EventListenerBase;
 using ListenerBase = Catch::TestEventListenerBase;
 #endif
 
-// Prints the reasons at the end of the program, unless a test failed. CTest counts a test with such
-// a line as skipped even if its program failed.
+// Prints the reasons of all skips at the end of the program. Prints nothing if a test failed,
+// because CTest counts a program that prints a reason as skipped, even if the program failed.
 class SkipListener : public ListenerBase {
 public:
     using ListenerBase::ListenerBase;
@@ -54,8 +54,8 @@ void skip(const std::string& reason)
 void skip_in_chroot(const std::string& reason)
 {
     reasons.insert(reason);
-    // Catch2 2 has no SKIP(). In both versions a test case that ends by this exception without a
-    // failed check passes.
+    // SKIP() exists only in Catch2 3. In Catch2 2 and 3 a test case that ends by this exception
+    // passes, if no check has failed before.
     throw Catch::TestFailureException{};
 }
 

@@ -1,9 +1,9 @@
 // Skips tests that this machine cannot run.
 //
-// A skipped test must not look like a passed one. Catch2 2 has no such result, so a skipped case
-// passes and the program prints "SKIPPED: reason" at its end. CTest then counts the test as skipped
-// (SKIP_REGULAR_EXPRESSION), and skipped.sh lists the reasons. CI forbids skips where all tests can
-// run.
+// A skipped test must not look like a passed test. But Catch2 2 has no result "skipped". Therefore
+// a skipped test case passes in Catch2, and the program prints "SKIPPED: reason" at its end. CTest
+// then counts the test as skipped (SKIP_REGULAR_EXPRESSION), and skipped.sh lists the reasons. In
+// CI, jobs whose machine can run all tests set EVFDD_FORBID_SKIPS=1, so that a skip is a failure.
 #pragma once
 
 #include <string>
@@ -14,8 +14,8 @@ namespace evfd {
 // end unless a check failed, and CTest recognizes a skipped test by that line. With
 // EVFDD_FORBID_SKIPS=1 in the environment the test case fails instead.
 [[noreturn]] void skip(const std::string& reason);
-// Like skip(), for operations that the kernel allows in no chroot. Such a test may be skipped in
-// spite of EVFDD_FORBID_SKIPS=1, since CI also runs it outside of a chroot. See user_namespaces(7).
+// Skips a test of an operation that the kernel does not allow in a chroot (see user_namespaces(7)).
+// Does so even with EVFDD_FORBID_SKIPS=1, because CI also runs the test outside of a chroot.
 [[noreturn]] void skip_in_chroot(const std::string& reason);
 // Returns whether EVFDD_FORBID_SKIPS=1 is in the environment.
 bool forbids_skips();

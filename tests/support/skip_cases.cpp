@@ -1,4 +1,5 @@
-// Test cases for skip_test.sh. Some are skipped as a whole or in part, and one of these also fails.
+// Test cases for skip_test.sh. One test case is skipped completely. Two are skipped in some of
+// their runs, and one of these two also fails.
 #include "tests/support/catch.h"
 #include "tests/support/skip.h"
 

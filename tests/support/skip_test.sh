@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # usage: skip_test.sh SKIP_CASES SKIPPED_SH
 #
-# Checks how a skipped test shows in CTest: by the exit status of its program, by its line
-# "SKIPPED: ", and in the list that skipped.sh prints.
+# Checks the three signs of a skipped test: the exit status of the test's program, the line that
+# begins with "SKIPPED: ", and the list that skipped.sh prints.
 set -uo pipefail
 cases=$1
 skipped=$2
@@ -17,8 +17,8 @@ check() {
     echo "$1: '$3', not '$2'"
     failures=$((failures + 1))
 }
-# Prints the lines by which CTest recognizes that the test case is skipped. The caller must not
-# print these lines unchanged, because this test itself is not skipped.
+# Prints the lines by which CTest recognizes that the test case $1 was skipped. The caller must
+# change these lines before printing them. If not, CTest would count skip_test.sh as skipped.
 lines_of() { "$cases" "$1" 2>&1 | grep '^SKIPPED: '; }
 fails() { if "$cases" "$1" >"$directory/output" 2>&1; then echo no; else echo yes; fi; }
 
@@ -43,7 +43,8 @@ unset EVFDD_FORBID_SKIPS
 
 log=$directory/Testing/Temporary/LastTest.log
 mkdir -p "${log%/*}"
-write_log() { # Arguments: a name and an output for each test.
+# Writes a log of CTest. The arguments are pairs: the name of a test, and the output of that test.
+write_log() {
     : >"$log"
     while (($#)); do
         printf '%s\n' "1/9 Testing: $1" "1/9 Test: $1" "Command: x" "Output:" "$2" \

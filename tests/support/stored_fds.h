@@ -9,7 +9,7 @@
 
 namespace evfd::daemon {
 
-// Returns duplicates of the state store's descriptors, such as an fd store holds.
+// Returns duplicates of the state store's descriptors, as an fd store would have them.
 inline StateStore::Descriptors stored_fds_of(const StateStore& state_store)
 {
     StateStore::Descriptors stored;

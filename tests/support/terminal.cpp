@@ -81,7 +81,7 @@ void Terminal::resize(int lines, int columns)
         fail("TIOCSWINSZ");
 }
 
-// Reads the output that is available. Returns false if there is none.
+// Reads the output that is available. Returns false if no output is available.
 bool Terminal::read()
 {
     std::array<char, 4096> buffer;
@@ -162,7 +162,7 @@ bool Terminal::is_coloured(std::string_view wanted, int offset) const
 
 Status Terminal::wait()
 {
-    // Reads output while waiting, because a program can block until its output is read.
+    // Reads output during the wait, because the program blocks while the terminal's buffer is full.
     require(poll_until([&] {
                 read();
                 return await_readable(process_->pidfd().get(), 1ms);

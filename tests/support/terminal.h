@@ -22,8 +22,8 @@ public:
 
     void type(std::string_view keys) const;
     void resize(int lines, int columns);
-    // Reads output until the condition holds. At the deadline, throws with the contents of the
-    // screen.
+    // Reads output until the condition holds. At the deadline, throws an exception whose message
+    // has the contents of the screen.
     void await(const std::function<bool()>& condition);
     void await(std::string_view text)
     {
@@ -36,7 +36,8 @@ public:
     std::string line_of(std::string_view word) const;
     // Returns the first word of each of `count` lines of the screen, from line `first` on.
     std::vector<std::string> words(int first, int count) const;
-    // Returns whether the cell `offset` columns after the start of the text has a colour.
+    // Finds the text on the screen. Returns whether the cell `offset` columns after the start of
+    // the text has another foreground colour than the default.
     bool is_coloured(std::string_view text, int offset) const;
     // Waits for the end of the program and returns its status.
     Status wait();
@@ -61,7 +62,8 @@ private:
     bool is_other_screen_ = false;
     bool has_cursor_ = true;
     UniqueFd ptm_;
-    UniqueFd pts_; // This descriptor keeps the pty open when the program ends.
+    // This descriptor keeps the terminal side of the pty open after the program has ended.
+    UniqueFd pts_;
     termios before_{};
     std::optional<Process> process_;
 };

@@ -15,7 +15,7 @@ using probe::await_events;
 
 inline constexpr nanoseconds end_of_clock = nanoseconds::max();
 
-// Returns once the clock shows at least `when`.
+// Waits until the clock shows `when` or a later time.
 inline void wait_until(Clock clock, nanoseconds when)
 {
     const auto timerfd = make_timerfd(clock);

@@ -10,7 +10,7 @@
 
 namespace evfd::e2e {
 
-// The times at which a periodic timer expires, without end.
+// The times at which a periodic timer expires: `first`, and then after each `interval`.
 struct Grid {
     nanoseconds first;
     nanoseconds interval;
@@ -23,8 +23,8 @@ struct Grid {
     }
 };
 
-// Returns the times at which an armed timer expires. They are exact on every clock, except for a
-// timer that was armed with a relative time on the wall clock.
+// Returns the times at which an armed timer expires. The result is exact, except for a timer that
+// was armed with a relative time on the wall clock.
 inline Grid grid_of(const Client& client, std::string_view name)
 {
     const auto timer = value_or_throw(client.show(name)).timer;
@@ -37,7 +37,7 @@ inline Json show_json(const DaemonProcess& daemon, const std::string& name)
     return Json::parse(daemon.checked_ctl({"show", name, "--json"}));
 }
 
-// Returns once CLOCK_MONOTONIC has advanced by `span`.
+// Waits until CLOCK_MONOTONIC has advanced by `span`.
 inline void wait_for_duration(nanoseconds span)
 {
     const auto timerfd = value_or_throw(make_timerfd(Clock::monotonic));
@@ -46,8 +46,8 @@ inline void wait_for_duration(nanoseconds span)
     require(await_readable(timerfd.get(), span + default_timeout), "the timerfd does not expire");
 }
 
-// The count that a read of a timerfd returned, and the times before and after the read. A
-// successful read counts all expirations up to the moment of the read.
+// The count that a read of a timerfd returned, with the times just before and just after the read.
+// The count includes every expiration up to the moment of the read.
 struct TimerRead {
     nanoseconds before;
     std::int64_t count;

@@ -1,4 +1,4 @@
-// Functions that make journals like those of a daemon that was killed during a commit.
+// Functions that make the journals which a daemon leaves if it is killed during a commit.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -19,8 +19,7 @@
 
 namespace evfd {
 
-// The positions and numbers of the frames of a journal. The number of each frame is that of the
-// previous frame plus 1.
+// The positions and numbers of the frames of a journal. The frames have consecutive numbers.
 struct Frames {
     static constexpr std::size_t page = 4096; // The first frame begins after this page.
     struct Frame {
@@ -66,14 +65,14 @@ inline UniqueFd memfd_of(std::string_view bytes)
     return memfd;
 }
 
-// Writes `number` to the first page, as the number of the last complete commit.
+// Sets the journal's number of the last complete commit, which is in the first page.
 inline void mark_complete(std::string& bytes, std::uint64_t number)
 {
     std::memcpy(&bytes[16], &number, sizeof number);
 }
 
-// Keeps only the first bytes of the last frame. The commit before that frame becomes the last
-// complete commit.
+// Replaces the last frame by zeros, except for its first `bytes_kept` bytes. Then records the
+// previous commit as the last complete commit.
 inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kept)
 {
     const auto last = Frames{bytes}.all.back();
@@ -83,8 +82,8 @@ inline std::string truncate_last_commit(std::string bytes, std::size_t bytes_kep
     return bytes;
 }
 
-// Replaces the first bytes of the last frame by zeros, as if the end of the frame had been written
-// first.
+// Replaces the first `missing` bytes of the last frame by zeros. A journal looks like this if the
+// end of the frame was written before its beginning.
 inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
 {
     const auto last = Frames{bytes}.all.back();
@@ -93,8 +92,8 @@ inline std::string tail_of_last_commit(std::string bytes, std::size_t missing)
     return bytes;
 }
 
-// Writes the first bytes of another commit to the end of a process's journal, as if the process had
-// begun the commit.
+// Appends the first bytes of a commit to the journal of a process. The journal then looks as if the
+// process had begun the commit.
 inline void begin_next_commit(pid_t process)
 {
     UniqueFd journal;

@@ -46,8 +46,8 @@ bool is_label(std::string_view text)
            std::ranges::all_of(text, [](char c) { return is_alphanumeric(c) || c == '-'; });
 }
 
-// Returns whether the text is two or more labels that are joined by dots, and the first label
-// begins with a letter.
+// Returns whether the text consists of two or more labels with dots between the labels, and begins
+// with a letter.
 bool is_interface_name(std::string_view text)
 {
     if (text.empty() || !is_letter(text.front()) || !text.contains('.'))
@@ -62,7 +62,8 @@ bool is_interface_name(std::string_view text)
     }
 }
 
-// Returns the type that is an array, a dictionary or an optional of `inner`.
+// Returns a type that is an array of `inner`, a dictionary of `inner` or an optional `inner`, as
+// `kind` says.
 Type wrap(Type::Kind kind, Type inner)
 {
     Type outer{kind};
@@ -70,7 +71,7 @@ Type wrap(Type::Kind kind, Type inner)
     return outer;
 }
 
-// Parses an interface definition in one pass and throws the first error.
+// Parses an interface definition in one pass. Throws an exception at the first error.
 class Parser {
 public:
     explicit Parser(std::string_view text) : text_{text} {}
@@ -125,8 +126,8 @@ private:
             ;
         return at_ != from;
     }
-    // Skips blanks, line ends and comments. Stores the lines of the last comment in `comment_`. An
-    // empty line ends a comment.
+    // Skips blanks, line ends and comments. Stores the lines of the last comment in `comment_`,
+    // unless an empty line follows the comment.
     void skip_space()
     {
         comment_.clear();
@@ -153,12 +154,13 @@ private:
     {
         skip_blanks();
         if (is_next("#"))
-            return; // skip_space() consumes the comment and its line end.
+            return; // The next call of skip_space() consumes the comment and the end of the line.
         if (!consume("\n") && !consume("\r\n") && !at_end())
             fail("no end of line");
     }
 
-    // Consumes a run of letters, digits, underscores and `extra_characters`.
+    // Consumes and returns all following letters, digits, underscores and characters of
+    // `extra_characters`.
     std::string word(std::string_view extra_characters = {})
     {
         const auto from = at_;
@@ -245,7 +247,7 @@ private:
         }
     }
 
-    // Parses a type. The grammar has no optional of an optional.
+    // Parses a type. An optional of an optional is an error in Varlink.
     Type type()
     {
         const bool optional = consume("?");
@@ -280,9 +282,9 @@ private:
 
     std::string_view text_;
     std::size_t at_ = 0;
-    std::vector<std::string> comment_; // The comment right above the next member.
-    std::set<std::string> members_;    // The names of all members so far.
-    std::set<std::string> needed_;     // The names of the types that were referenced.
+    std::vector<std::string> comment_; // The lines of the comment directly above the next member.
+    std::set<std::string> members_;    // The names of all members that were parsed so far.
+    std::set<std::string> needed_;     // The names of all types to which a member refers.
 };
 
 } // namespace

@@ -1,5 +1,5 @@
-// A strict parser of Varlink interface definitions. Tests check with it that the published texts
-// conform to https://varlink.org/Interface-Definition.
+// A strict parser of Varlink interface definitions. With this parser, tests check that the daemon's
+// interface definitions conform to https://varlink.org/Interface-Definition.
 #pragma once
 
 #include <cstddef>
@@ -48,8 +48,9 @@ struct Member {
     enum class Kind { type, method, error };
     Kind kind;
     std::string name;
-    std::vector<std::string> comment; // The lines right above the member, without "# ".
-    // The structure or enumeration that a type names, or the input of a method.
+    // The lines of the comment directly above the member, without "# ".
+    std::vector<std::string> comment;
+    // For a type, its structure or enumeration. For a method, the structure of its input.
     Type shape;
     std::optional<Type> output = {}; // The output of a method.
 };
@@ -65,8 +66,8 @@ struct SyntaxError {
     std::string message;
 };
 
-// Parses an interface definition. A repeated member or field name and an undefined type are errors
-// as well.
+// Parses an interface definition. It is an error if two members or two fields have the same name,
+// or if a type is not defined.
 std::expected<Interface, SyntaxError> parse_interface(std::string_view text);
 
 } // namespace evfd::varlink

@@ -1,8 +1,9 @@
-// Functions for tests that set the wall clock, by at most a millisecond, and for tests that rely on
-// it.
+// Functions for tests that set the wall clock by at most a millisecond, and for tests that fail if
+// another test sets the wall clock.
 //
-// The clock belongs to the whole machine, and CTest runs several tests at once. A test that sets
-// the clock, or expects that no other test sets it, holds a WallClockLock meanwhile.
+// The clock belongs to the whole machine, and CTest runs several tests at once. Therefore every
+// test that sets the clock, and every test that fails if another test sets the clock, must hold a
+// WallClockLock.
 #pragma once
 
 #include "common/clock.h"
@@ -32,11 +33,12 @@ inline bool move_wall_clock(nanoseconds by)
     return ::adjtimex(&change) >= 0;
 }
 
-// Excludes other tests that set the wall clock or rely on it, while this object lives.
+// A lock for the wall clock. While a test has this object, every other test that creates a
+// WallClockLock waits.
 class WallClockLock {
 public:
     WallClockLock()
-        // All tests lock this file.
+        // All tests lock this file, which exists on every machine.
         : lock_{::open("/dev/null", O_RDONLY | O_CLOEXEC)}
     {
         int result = -1;
@@ -49,8 +51,8 @@ public:
     WallClockLock(const WallClockLock&) = delete;
     WallClockLock& operator=(const WallClockLock&) = delete;
 
-    // Sets the clock forward or back, by at most a millisecond in total. Skips the test without
-    // CAP_SYS_TIME.
+    // Sets the wall clock forward or back. The sum of all shifts must be at most a millisecond.
+    // Skips the test if this process is not allowed to set the clock (CAP_SYS_TIME).
     void shift(nanoseconds by)
     {
         REQUIRE(std::chrono::abs(shifted_ + by) <= 1ms);
@@ -78,7 +80,7 @@ using namespace std::chrono_literals;
 
 inline constexpr nanoseconds shift = 1ms;
 
-// Sets the wall clock a millisecond ahead while this object lives.
+// While this object lives, the wall clock is a millisecond ahead.
 class Ahead {
 public:
     Ahead() : is_moved_{move_wall_clock(shift)} {}
@@ -100,7 +102,7 @@ inline void skip_unless_wall_clock_can_be_set()
         skip("this process may not set the wall clock");
 }
 
-// Moves the wall clock forward and back.
+// Sets the wall clock forward by a millisecond and then back.
 inline void set_wall_clock_and_back()
 {
     const Ahead ahead;

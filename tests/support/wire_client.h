@@ -20,7 +20,7 @@ using Json = nlohmann::json;
 // Returns the value without the ids of objects, because the ids differ from daemon to daemon.
 Json without_ids(Json value);
 
-// Returns a list with one item for each name. Each item also has all members of `more`.
+// Returns a list with one item for each name. Each item has the members of `more` and the name.
 inline Json items(const std::vector<std::string>& names, const Json& more = Json::object())
 {
     auto list = Json::array();
@@ -39,8 +39,8 @@ class WireClient {
 public:
     explicit WireClient(const std::string& path) : connection_{connect_to_path(path)} {}
 
-    // Sends all bytes. Throws if the daemon does not read. A closed connection is not an error
-    // here, because reply() reports it.
+    // Sends all bytes. Throws if the daemon does not read. Does not throw if the daemon has closed
+    // the connection, because the next reply() then throws.
     void send(std::string_view bytes) const;
     // Sends the bytes that the socket accepts without blocking, and returns their number.
     std::size_t send_some(std::string_view bytes) const;

@@ -23,8 +23,8 @@ _evfdctl_values() {
     "$@" --help 2>/dev/null | sed -nE "s/^  $option [A-Z]+:\{([^}]*)\}.*/\1/p" | tr ',' '\n'
 }
 
-# Stores the words up to the cursor in $words. bash has split them at each colon and at sign, which
-# names can contain.
+# Stores the words up to the cursor in $words. bash splits a word at ":" and "@", which names can
+# contain, so this function joins the parts of each word.
 _evfdctl_join_words() {
     local rest=$COMP_LINE word gap i
     words=()
@@ -41,8 +41,8 @@ _evfdctl_join_words() {
     done
 }
 
-# Removes from each completion the part up to the last colon or at sign of the current word, because
-# bash keeps that part on the line.
+# Removes from each completion the beginning of the current word, up to the last ":" or "@". bash
+# keeps this beginning on the line, so a whole completion would repeat it.
 _evfdctl_trim_answers() {
     local kept=${1%"${1##*[:@]}"} i
     for i in "${!COMPREPLY[@]}"; do

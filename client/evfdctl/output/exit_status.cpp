@@ -47,8 +47,9 @@ std::string_view default_hint(ErrorCode code)
                : "";
 }
 
-// Replaces the underscores in the clocks of the daemon's message by dashes, as the options of
-// evfdctl spell clocks. The replaced text contains spaces, so the name of an object never matches.
+// Spells the names of clocks in the daemon's message with dashes instead of underscores, as the
+// options of evfdctl do. Searches for "the clock NAME", which has spaces, so that the name of an
+// object is never changed.
 std::string with_dashed_clocks(std::string text)
 {
     for (const auto& [clock, word] : enum_names(Clock{})) {
@@ -67,7 +68,7 @@ void print_error(const std::string& text)
     (void)std::fputs(text.c_str(), stderr);
 }
 
-// Prints one line even if the message quotes text with line breaks. Ignores a failure to print it.
+// Prints one line even if the message quotes text with line breaks. Ignores a failed write.
 Exit report_error(const Error& error, std::string_view hint)
 {
     if (hint.empty())

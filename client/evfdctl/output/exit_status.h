@@ -24,10 +24,11 @@ enum Exit : int {
 
 extern const char* const exit_status_help; // The paragraph about exit statuses in --help.
 
-// Prints the text on standard error. Ignores a failure to print it.
+// Prints the text on standard error. Ignores a failed write.
 void print_error(const std::string& text);
-// Prints an error on standard error as one line, and returns its exit status. The error's message
-// comes from the daemon or the library and names no option of evfdctl; `hint` adds what to type.
+// Prints the error on standard error as one line. Returns the exit status of evfdctl for this
+// error. The message comes from the daemon or the library, which do not know the options of
+// evfdctl. So `hint` says which option or verb the user can try.
 Exit report_error(const Error& error, std::string_view hint = {});
 Error usage_error(std::string message);
 

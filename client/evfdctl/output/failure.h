@@ -6,7 +6,7 @@
 
 namespace evfd {
 
-// Returns the error for a failed call and the present value of errno.
+// Returns the error for the failed system call `call`. The reason is the present value of errno.
 inline Error system_call_error(const char* call)
 {
     return {ErrorCode::system, Fault::last(call).message()};

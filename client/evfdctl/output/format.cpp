@@ -24,7 +24,8 @@ std::string plural(std::int64_t count, std::string_view what)
 
 namespace {
 
-// Rounds a remaining time down to the precision that a person needs.
+// Rounds a remaining time down to seconds, milliseconds or microseconds, which is precise enough
+// for a person.
 nanoseconds rounded(nanoseconds left)
 {
     using namespace std::chrono;
@@ -188,8 +189,8 @@ std::string status(const protocol::Status::Reply& status)
 
 namespace {
 
-// Returns the style of a line of `evfdctl monitor`. The initial list of objects and its end are
-// less prominent than changes.
+// Returns the style of a line of `evfdctl monitor`. A change has a colour. The initial list of
+// objects, and the line that ends the list, are faint.
 fmt::text_style style_of(Change change)
 {
     switch (change) {
@@ -203,7 +204,7 @@ fmt::text_style style_of(Change change)
     std::abort();
 }
 
-// Highlights an object on which a wait would return immediately.
+// Returns the style of an object's state: green if a wait for the object would return immediately.
 fmt::text_style style_of(const protocol::Object& object)
 {
     return object.is_set.value_or(false) ? fg(fmt::terminal_color::green) : fmt::text_style{};

@@ -28,7 +28,7 @@ std::string json(T& message)
 // "realtime-alarm".
 std::string dashed(std::string_view word);
 
-// Returns "1 token" or "2 tokens".
+// Returns the count and the noun, for example "1 token" or "2 tokens".
 std::string plural(std::int64_t count, std::string_view what);
 
 enum class Colour { none, some };
@@ -36,8 +36,8 @@ enum class Colour { none, some };
 // $TERM.
 Colour terminal_colour();
 
-// Returns the state of an object: "set", "clear", "3 tokens", "2 subscribers" or "in 1m30s", or "-"
-// if the caller has no permission to wait.
+// Returns the state of an object, for example "set", "3 tokens", "2 subscribers" or "in 1m30s".
+// Returns "-" if the caller has no permission to wait for the object.
 std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
@@ -56,7 +56,8 @@ std::vector<Row> rows(const protocol::Quotas::User& user);
 
 bool is_for_terminal(); // Returns whether standard output is a terminal.
 
-// Formats rows: tab-separated, or for a terminal in columns below a heading.
+// Formats rows as text. For a terminal, the text has columns below a heading. For any other output,
+// a tab separates the cells of a row.
 class Table {
 public:
     Table(Row heading, bool is_for_terminal)
@@ -66,7 +67,7 @@ public:
     // Adds a row and returns the output that can be printed now: the row, or nothing on a terminal,
     // where the widths of the columns depend on all rows.
     std::string add(Row cells);
-    // Returns the output that is still to be printed after the last row.
+    // Called after the last row. Returns the output that is still to be printed.
     std::string end() const;
 
 private:

@@ -8,7 +8,8 @@ namespace {
 
 using std::chrono::seconds;
 
-// Returns the next time after `now` at which local clocks show this time of day: today or tomorrow.
+// Returns the next time after `now`, today or tomorrow, at which local clocks show this time of
+// day.
 std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
 {
     const auto now_seconds = std::chrono::system_clock::to_time_t(

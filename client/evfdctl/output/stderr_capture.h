@@ -1,5 +1,5 @@
-// Redirects standard error into a pipe while `evfdctl top` draws on the screen, which messages of
-// ssh would garble.
+// Redirects standard error into a pipe while `evfdctl top` draws on the screen, because messages of
+// ssh would garble the screen.
 #pragma once
 
 #include "common/unique_fd.h"

@@ -7,7 +7,8 @@
 #include <cstdio>
 #include <string_view>
 
-#define NCURSES_NOMACROS 1 // The macros of curses.h have common words as names.
+// Without NCURSES_NOMACROS, curses.h defines macros with common names, such as clear().
+#define NCURSES_NOMACROS 1
 #include <ncursesw/curses.h>
 
 namespace evfd::top {
@@ -15,7 +16,8 @@ namespace evfd::top {
 namespace {
 
 constexpr int escape = 27;
-// The longest time between two bytes of the escape sequence of one key, even over a network.
+// How long ncurses waits after an ESC byte for the rest of the escape sequence of a key. The time
+// is long enough for a terminal that is connected over a network.
 constexpr int escape_delay_ms = 100;
 
 constexpr int control(char letter)
@@ -64,7 +66,8 @@ Expected<Screen> Screen::open(report::Colour colour)
     if (!terminal)
         return std::unexpected(terminal_error(", and $TERM names an unknown one"));
     Screen screen{terminal, colour};
-    // Rejects a terminal whose cursor cannot be moved. ncurses would draw even there.
+    // Rejects a terminal whose cursor cannot be moved. ncurses itself would not reject the
+    // terminal.
     if (!::tigetstr("cup"))
         return std::unexpected(
             terminal_error(" whose cursor can be moved, and $TERM names another"));

@@ -1,4 +1,4 @@
-// Screen: draws on the terminal by means of ncurses. Its destructor restores the terminal. Only one
+// Screen: draws on the terminal by means of ncurses. The destructor restores the terminal. Only one
 // Screen may exist at a time.
 #pragma once
 
@@ -10,7 +10,7 @@
 #include <optional>
 #include <vector>
 
-struct screen; // A type of ncurses.
+struct screen; // Declared in the header of ncurses.
 
 namespace evfd::top {
 

@@ -30,7 +30,8 @@ constexpr int status_not_found = 127;
 
 constexpr int first_inherited_fd = 3; // The value of SD_LISTEN_FDS_START.
 
-// Returns whether a signal asks a process to end. SIGUSR1 and SIGUSR2 are mere messages.
+// Returns whether the signal asks a process to end. SIGUSR1 and SIGUSR2 do not: a command can use
+// them for a purpose of its own.
 bool is_fatal(int number)
 {
     return number != SIGUSR1 && number != SIGUSR2;
@@ -56,8 +57,9 @@ std::vector<std::string> environment_with(std::vector<std::string> added)
     return added;
 }
 
-// Writes each colon of a name as "%3A", because colons separate the names in $LISTEN_FDNAMES. Not
-// every reader of this variable understands a backslash. No name contains a percent sign.
+// Writes each colon of a name as "%3A", because colons separate the names in $LISTEN_FDNAMES. A
+// backslash before the colon would not do, because some programs do not understand a backslash in
+// this variable. "%3A" is unambiguous, because no name contains a percent sign.
 std::string listen_name(std::string_view name)
 {
     std::string text;
@@ -67,8 +69,8 @@ std::string listen_name(std::string_view name)
 }
 
 // Prepares before fork(2) everything that the child needs until execve(2). evfdctl can have other
-// threads at fork(2), so the child must only make system calls. An exception is the command's
-// before_exec, which requires a single thread.
+// threads at fork(2), so the child must only make system calls. Only the function before_exec of a
+// command can do more, because it requires that evfdctl has a single thread.
 class Launch {
 public:
     static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);
@@ -91,12 +93,13 @@ private:
     sigset_t mask_;
     std::function<void()> before_exec_;
     std::vector<UniqueFd> inherited_fds_;
-    // The read end of a pipe that delivers the errno value of a failed start, or end of file.
+    // The read end of a pipe. If the child cannot execute the command, the child writes errno to
+    // the pipe. A successful execve(2) closes the pipe.
     UniqueFd start_error_reader_;
     UniqueFd start_error_writer_;
     std::vector<char*> arguments_;
     std::vector<char*> environment_;
-    char* listen_pid_text_ = nullptr; // Where the child writes its pid into LISTEN_PID.
+    char* listen_pid_text_ = nullptr; // The value of LISTEN_PID. The child writes its pid there.
 };
 
 Launch::Launch(const Command& command, const sigset_t& mask)
@@ -201,7 +204,8 @@ std::unexpected<CommandResult> not_started(int error)
 
 } // namespace
 
-// Does not block signals that are ignored, because signalfd(2) would deliver them.
+// Does not block a signal that is ignored. If an ignored signal were blocked, signalfd(2) would
+// deliver the signal.
 Expected<TerminationSignals> TerminationSignals::block()
 {
     sigset_t set;
@@ -245,7 +249,8 @@ void TerminationSignals::reraise(int number)
     sigaddset(&one, number);
     ::raise(number);
     ::sigprocmask(SIG_UNBLOCK, &one, nullptr);
-    // Only reached as PID 1 of a container, which the default action of a signal does not end.
+    // Only PID 1 of a container reaches this line, because the default action of a signal does not
+    // end PID 1.
     ::_exit(signal_status_base + number);
 }
 
@@ -319,7 +324,8 @@ CommandResult Child::terminate(nanoseconds grace)
 {
     send(SIGTERM);
     await_exit(monotonic_deadline(grace));
-    if (leads_group_) // The group exists, and its number is not reused, until its leader is reaped.
+    // The leader of the group is not reaped yet, so the kernel has not reused the group's number.
+    if (leads_group_)
         send(SIGKILL);
     return result();
 }
@@ -345,7 +351,9 @@ void Child::await_exit(std::optional<MonotonicTime> deadline)
             deadline.reset();
             continue;
         }
-        forward_signal(); // Also takes a signal that arrived just before the child's exit.
+        // Called even if the child has exited, to record a signal that arrived just before the
+        // exit.
+        forward_signal();
         if (polled[0].revents != 0)
             return;
     }

@@ -16,13 +16,14 @@
 
 namespace evfd {
 
-// Blocks the signals that ask a process to end, and SIGUSR1 and SIGUSR2, and delivers them through
-// a descriptor. Signals that the parent of evfdctl had set to be ignored stay ignored.
+// Blocks SIGUSR1, SIGUSR2 and the signals that ask a process to end. Delivers the blocked signals
+// through a descriptor. A signal that the parent of evfdctl had set to be ignored stays ignored.
 class TerminationSignals {
 public:
     struct Signal {
         int number;
-        // Whether the terminal sent the signal, to the whole foreground process group.
+        // Whether the terminal sent the signal. A terminal sends a signal to the whole foreground
+        // process group.
         bool is_from_terminal;
     };
 
@@ -56,10 +57,11 @@ struct InheritedFd {
 
 struct Command {
     std::vector<std::string> arguments;
-    // Strings NAME=value, which are added to the environment of evfdctl.
+    // Strings of the form NAME=value. The command gets these variables in addition to the
+    // environment of evfdctl.
     std::vector<std::string> variables = {};
-    // The command gets these descriptors with the numbers from 3 on, as sd_listen_fds_with_names(3)
-    // expects.
+    // The command gets these descriptors as the numbers 3, 4 and so on, as
+    // sd_listen_fds_with_names(3) expects.
     std::vector<InheritedFd> inherited_fds = {};
     // Whether the command runs in its own process group. All signals are sent to that whole group.
     bool leads_group = false;
@@ -68,17 +70,18 @@ struct Command {
     std::function<void()> before_exec = {};
 };
 
-// If a signal killed a command, its exit status is this number plus the number of the signal, as in
-// a shell.
+// If a signal killed a command, the exit status of the command is this number plus the number of
+// the signal, as in a shell.
 inline constexpr int signal_status_base = 128;
 
 struct CommandResult {
     // The exit status as a shell reports it: 126 or 127 if the command could not be started.
     int status;
-    std::string description; // A sentence without its subject, such as "exited with status 1".
+    // The sentence about the command, without the subject: "exited with status 1".
+    std::string description;
     bool was_started = true;
-    // The last signal that asked evfdctl to end while the command ran, and by which evfdctl must
-    // end.
+    // The last signal that asked evfdctl to end while the command ran. After the command, evfdctl
+    // must kill itself by this signal.
     std::optional<int> termination_signal = {};
 };
 
@@ -88,8 +91,8 @@ public:
     // Starts a command, or returns why it could not be started. `signals` must outlive the Child.
     static std::expected<Child, CommandResult> start(const Command& command,
                                                      const TerminationSignals& signals);
-    // Forks a child and returns before its execve(2), so that evfdctl can communicate with
-    // before_exec. `signals` must outlive the Child.
+    // Forks a child. Returns before the child's execve(2), so that evfdctl can exchange messages
+    // with the function before_exec in the child. `signals` must outlive the Child.
     static std::expected<Child, CommandResult> fork(const Command& command,
                                                     const TerminationSignals& signals);
     // Waits for the child's execve(2). If execve(2) fails, reaps the child and returns why.
@@ -103,8 +106,8 @@ public:
     std::optional<int> termination_signal() const { return termination_signal_; }
     // Waits for the command's exit, and forwards signals meanwhile.
     CommandResult wait();
-    // Sends SIGTERM, and SIGKILL if the command has not exited after `grace`. If the command leads
-    // a process group, finally kills what remains of that group.
+    // Sends SIGTERM. If the command has not exited after `grace`, sends SIGKILL. If the command
+    // leads a process group, kills the remaining processes of that group after the exit.
     CommandResult terminate(nanoseconds grace);
 
 private:
@@ -121,7 +124,9 @@ private:
 
     pid_t pid_;
     UniqueFd fd_;
-    UniqueFd start_error_fd_; // Delivers the errno value of a failed start, or end of file.
+    // The read end of a pipe. If the child cannot execute the command, the child writes errno to
+    // the pipe. A successful execve(2) closes the pipe.
+    UniqueFd start_error_fd_;
     bool leads_group_;
     const TerminationSignals* signals_;
     std::optional<int> termination_signal_;

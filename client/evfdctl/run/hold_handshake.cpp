@@ -18,7 +18,8 @@ Expected<HoldHandshake> HoldHandshake::create()
     return HoldHandshake{UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-// Ignores an error, which means that the other process has exited. receive() reports this.
+// Ignores an error of send(2). The error means that the other process has exited, which receive()
+// reports.
 void HoldHandshake::send(std::string_view text) const
 {
     (void)::send(own_end_.get(), text.data(), text.size(), MSG_NOSIGNAL);
@@ -26,7 +27,7 @@ void HoldHandshake::send(std::string_view text) const
 
 std::string HoldHandshake::receive() const
 {
-    constexpr std::size_t max_bytes = 64; // Longer than the identifier of a hold.
+    constexpr std::size_t max_bytes = 64; // More than the length of a hold's identifier.
     std::string text(max_bytes, '\0');
     ssize_t got = 0;
     while ((got = ::read(own_end_.get(), text.data(), text.size())) < 0 && errno == EINTR) {

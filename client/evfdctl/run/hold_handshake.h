@@ -1,6 +1,6 @@
 // The handshake between `evfdctl hold` and the child that becomes its command. The child sends the
-// identifier of its hold; evfdctl joins that hold and confirms it. Each process has one end of a
-// socket pair, and receives "" if the other process has exited.
+// identifier of its hold; evfdctl joins that hold and sends a confirmation. Each process has one
+// end of a socket pair, and receives "" if the other process has exited.
 #pragma once
 
 #include "common/unique_fd.h"

@@ -24,9 +24,9 @@ Expected<RegisteredWait> RegisteredWait::begin(const Client& client,
     return RegisteredWait{client, *std::move(wait_request), deadline};
 }
 
-// Waits for the reply, or for one of `others`. Returns Wakeup::timeout if the reply is overdue, or,
-// for a wait without a deadline, after the keepalive interval. A running daemon replies at the
-// deadline at the latest.
+// Waits until the reply arrives or one of `others` is readable. A running daemon replies at the
+// deadline of the wait at the latest. So Wakeup::timeout means that the reply is overdue. For a
+// wait without a deadline, Wakeup::timeout means that the keepalive interval has passed.
 Expected<RegisteredWait::Wakeup> RegisteredWait::await_wakeup(std::span<const int> others) const
 {
     if (request_.has_reply())
@@ -63,7 +63,7 @@ Expected<std::optional<RegisteredWait::Fired>> RegisteredWait::next(std::span<co
             return std::unexpected(wakeup.error());
         if (*wakeup == Wakeup::other)
             return std::nullopt;
-        if (*wakeup == Wakeup::timeout) { // Detects a daemon that does not answer.
+        if (*wakeup == Wakeup::timeout) { // Checks that the daemon still answers.
             if (const auto alive = check_daemon_alive(); !alive)
                 return std::unexpected(alive.error());
             continue;

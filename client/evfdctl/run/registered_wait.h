@@ -1,17 +1,18 @@
 // RegisteredWait: a wait that the daemon has confirmed before the caller continues.
 //
 // `evfdctl wait NAME -- COMMAND` starts COMMAND only after the daemon has registered the wait, so
-// that a set by COMMAND is never missed. begin() sends Wait with `more`: the first reply confirms
-// the registration, and the second one is the result. The caller then watches the wait together
-// with its signals and its child: next() returns when the wait is complete, or when one of the
-// caller's own descriptors becomes readable.
+// that a set by COMMAND is never missed. begin() sends the call Wait with the flag `more`, which
+// asks for several replies. The first reply confirms the registration, and the second reply is the
+// result. The caller watches the wait together with other descriptors, such as those for signals
+// and for a child: next() returns when the wait is complete, or when one of the caller's
+// descriptors becomes readable.
 //
 // If the connection is lost, next() resumes the session and sends the call again; the daemon keeps
 // the wait's result meanwhile.
 //
 // What must hold:
-//   - A wait that is destroyed or cancelled before its end consumes nothing. If it is complete at
-//     that moment, cancel() returns its result.
+//   - A wait that is destroyed or cancelled before its end consumes nothing. If the wait is already
+//     complete, cancel() returns the result of the wait.
 //   - A daemon that does not answer is detected: at the deadline of the wait, or by a call at every
 //     keepalive interval.
 #pragma once
@@ -31,7 +32,7 @@ class RegisteredWait {
 public:
     using Fired = WaitRequest::Fired;
 
-    // Begins a wait. Returns after the daemon has confirmed it.
+    // Begins a wait. Returns after the daemon has confirmed the wait.
     static Expected<RegisteredWait> begin(const Client& client, std::span<const std::string> names,
                                           const WaitOptions& options);
 

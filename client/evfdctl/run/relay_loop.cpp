@@ -23,8 +23,9 @@ bool is_transient(int error)
     return error == EINTR || error == EAGAIN || error == EWOULDBLOCK;
 }
 
-// Returns an entry that poll(2) skips if no event is wanted. poll(2) reports a hangup even for an
-// entry without events, so it would return immediately again and again.
+// Returns an entry for poll(2). If no event is wanted, the entry has the descriptor -1, which
+// poll(2) skips. With the real descriptor, poll(2) would report a hangup again and again, because
+// poll(2) reports a hangup even if no event is wanted.
 pollfd poll_entry(int fd, bool for_input, bool for_output)
 {
     const int events = (for_input ? POLLIN : 0) | (for_output ? POLLOUT : 0);
@@ -33,8 +34,8 @@ pollfd poll_entry(int fd, bool for_input, bool for_output)
 
 } // namespace
 
-// Does not make standard input and output nonblocking, because other processes can share their open
-// file descriptions. So every read or write that can block follows a poll(2).
+// Does not make standard input and output nonblocking, because other processes can share the open
+// file descriptions. So poll(2) is called before every read or write that can block.
 Expected<void> RelayLoop::run()
 {
     while (!from_daemon_.has_ended || !from_daemon_.is_empty()) {

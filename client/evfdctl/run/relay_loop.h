@@ -1,5 +1,6 @@
-// Copies bytes between standard input and output and a daemon's socket. Descriptors cannot be
-// relayed: the loop ends if the daemon sends one, because the client would wait for it forever.
+// Copies bytes from standard input to the socket of a daemon, and from that socket to standard
+// output. Descriptors cannot be relayed. The loop ends if the daemon sends a descriptor, because
+// the client would wait for the descriptor forever.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -12,8 +13,8 @@
 namespace evfd {
 
 // The meaning of end of file on the input. calls_done: the caller sends no more calls, but still
-// reads the replies. caller_gone: the caller has exited, so the daemon should stop its calls. In
-// each case, replies that the daemon has already sent are relayed.
+// reads the replies. caller_gone: the caller has exited, so the daemon should cancel the calls of
+// the caller. For either value, replies that the daemon has already sent are relayed.
 enum class InputEnd { calls_done, caller_gone };
 
 class RelayLoop {

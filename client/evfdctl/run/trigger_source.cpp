@@ -29,8 +29,8 @@ bool is_any_readable(std::span<const int> descriptors)
 
 } // namespace
 
-// Determines the mode of an event on another machine. Refuses a pulse or a timer, because its
-// occurrences are counted in a private descriptor, which cannot be received from another machine.
+// Determines the mode of an event on another machine. Refuses a pulse or a timer: the occurrences
+// are counted in a private descriptor, and a descriptor cannot be received from another machine.
 Expected<void> TriggerSource::identify_remote()
 {
     const auto object = client_.show(name_.text());
@@ -46,8 +46,8 @@ Expected<void> TriggerSource::identify_remote()
     return {};
 }
 
-// Checks the permission to clear a manual event, because evfdctl clears it before each run of the
-// command. For events of other modes the daemon itself requires this permission.
+// Checks the permission to clear a manual event, because evfdctl clears the event before each run
+// of the command. For events of other modes the daemon itself requires this permission.
 Expected<void> TriggerSource::check_may_clear(const Event& event) const
 {
     if (event.access().set || event.mode() != Mode::manual)
@@ -59,8 +59,8 @@ Expected<void> TriggerSource::check_may_clear(const Event& event) const
                           name_.text())});
 }
 
-// Determines the kind of the object. Opens a pulse or a timer, whose private descriptor counts from
-// here on.
+// Determines the kind of the object. Opens the object if it is a pulse or a timer: the private
+// descriptor counts the occurrences from now on.
 Expected<void> TriggerSource::identify()
 {
     if (client_.address().remote)
@@ -83,7 +83,7 @@ Expected<void> TriggerSource::identify()
 
 // Checks that the event still has the mode that was found first. While no wait was registered, the
 // event could be deleted and created again with another mode. If the event became manual, evfdctl
-// would not clear it and would run the command again and again.
+// would not clear the event and would run the command again and again.
 Expected<void> TriggerSource::check_mode() const
 {
     const auto object = client_.show(name_.text());
@@ -96,8 +96,9 @@ Expected<void> TriggerSource::check_mode() const
               fmt::format("'{}' was deleted, and another object has the name now", name_.text())});
 }
 
-// Registers a wait. For a pulse or a timer, the private descriptor reports the occurrences. The
-// wait then demands a count that is never reached, and ends only when the object is deleted.
+// Registers a wait. For a pulse or a timer, the private descriptor reports the occurrences, and the
+// wait only reports that the object was deleted. So this wait demands a count that is never
+// reached.
 Expected<void> TriggerSource::begin_wait()
 {
     if (mode_ && !has_private_fd())
@@ -123,7 +124,7 @@ Expected<TriggerSource::Wakeup> TriggerSource::await_wakeup(std::span<const int>
 {
     const int private_fd = pulse_   ? pulse_->fd()
                            : timer_ ? timer_->fd()
-                                    : -1; // poll(2) ignores -1.
+                                    : -1; // poll(2) ignores the descriptor -1.
     std::vector<pollfd> polled{{private_fd, POLLIN, 0}, {wait_->fd(), POLLIN, 0}};
     for (const int other : others)
         polled.push_back({other, POLLIN, 0});
@@ -139,21 +140,23 @@ Expected<TriggerSource::Wakeup> TriggerSource::await_wakeup(std::span<const int>
 }
 
 // Consumes more tokens of a semaphore, up to a limit, until none is left or one of `others` is
-// readable. Returns `consumed` plus the number of these tokens.
+// readable. Returns `consumed` plus the number of tokens that this function has consumed.
 std::int64_t TriggerSource::consume_remaining(std::int64_t consumed,
                                               std::span<const int> others) const
 {
     const WaitOptions options{.timeout = nanoseconds{0}, .existing = true};
     while (consumed < max_tokens_per_set && !is_any_readable(others)) {
-        if (!client_.wait(texts(), options)) // On any error, returns the tokens consumed so far.
+        // On any error, returns the number of tokens that were consumed before the error.
+        if (!client_.wait(texts(), options))
             break;
         ++consumed;
     }
     return consumed;
 }
 
-// Returns the count from the reply to the wait. Returns 0 if the connection was lost, or if the
-// private descriptor of a pulse or a timer has the count.
+// Handles the reply to the wait. Returns the number of tokens, pulses or expirations in the reply.
+// Returns 0 if the connection was lost, or if the private descriptor of a pulse or a timer has the
+// number.
 Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {
     auto fired = wait_->finish();
@@ -237,7 +240,7 @@ Expected<std::optional<std::int64_t>> TriggerSource::next(std::span<const int> o
         case Wakeup::other: return std::nullopt;
         case Wakeup::private_fd: count = consume_private(); break;
         case Wakeup::reply: count = handle_reply(others); break;
-        case Wakeup::timeout: // Detects a daemon that does not answer.
+        case Wakeup::timeout: // Checks that the daemon still answers.
             if (const auto alive = client_.status(); !alive)
                 return deleted_error(alive.error());
             break;

@@ -35,10 +35,11 @@ public:
     // first, returns nothing and consumes nothing, and the next call continues the wait. Fails with
     // ErrorCode::deleted if the object was deleted.
     Expected<std::optional<std::int64_t>> next(std::span<const int> others);
-    // Sets the event again by the count that next() returned. Called if no command has run for that
-    // count. Does nothing for a pulse or a timer.
+    // Gives the consumed tokens back by setting the event again. `count` is the return value of
+    // next(). Called if no command has run for these tokens. Does nothing for a pulse or a timer.
     Expected<void> restore(std::int64_t count);
-    // Ends the wait. If the wait consumed a token at the last moment, sets the event again.
+    // Ends the wait. If the wait consumed a token before the daemon could cancel the wait, sets the
+    // event again.
     Expected<void> finish();
 
 private:
@@ -60,7 +61,8 @@ private:
     Name name_;
     Tokens tokens_;
     std::optional<Mode> mode_; // The mode of the event, once the event is known to exist.
-    // The private descriptor of a pulse or a timer, which also counts while no wait is registered.
+    // The object, if the object is a pulse or a timer. The private descriptor counts occurrences
+    // even while no wait is registered.
     std::optional<Event> pulse_;
     std::optional<Timer> timer_;
     // The wait that the daemon has registered. For a pulse or a timer, this wait only reports that

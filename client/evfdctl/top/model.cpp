@@ -16,8 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Returns the precision with which a duration is displayed. The text can change after each whole
-// unit of this length.
+// Returns the unit in which a duration is displayed: a second, a minute or an hour. The displayed
+// text changes at most once in each unit.
 nanoseconds unit_of(nanoseconds span)
 {
     if (span < 1min)
@@ -131,7 +131,8 @@ std::optional<MonotonicTime> Row::next_change(const Now& now) const
     }
     if (expires && *expires - now.monotonic >= 1s) {
         const auto left = *expires - now.monotonic;
-        // The text changes when less than a whole number of units is left.
+        // The displayed number is rounded down, so the text changes just after the moment at which
+        // a whole number of units is left.
         in(left % unit_of(left) + 1ns);
     }
     return first;
@@ -173,7 +174,7 @@ std::vector<const Row*> Table::rows(std::string_view part, Order order) const
         const auto by = compare(*a, *b, order.column);
         if (by != 0)
             return order.is_reversed ? by > 0 : by < 0;
-        // Equal rows keep the order of their names in both directions.
+        // Rows that are equal in this column are sorted by name, even if the order is reversed.
         return a->object.name < b->object.name;
     });
     return chosen;

@@ -45,15 +45,16 @@ struct Row {
     std::optional<MonotonicTime> expires;
 
     std::string cell(Column column, const Now& now) const;
-    // Returns the next time at which the text of a cell changes merely because time passes, if
-    // there is one.
+    // Returns when the text of a cell changes next because time passes, for example from "5s" to
+    // "6s". Returns nothing if no cell changes with time.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 };
 
 struct Order {
     Column column = Column::name;
-    // Whether the usual order of the column is reversed: alphabetical, or largest, latest or
-    // soonest first.
+    // Whether the usual order of the column is reversed. The usual order of texts is alphabetical.
+    // The usual order of numbers has the largest number first. The latest set and the soonest
+    // expiration come first.
     bool is_reversed = false;
 };
 

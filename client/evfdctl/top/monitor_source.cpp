@@ -34,7 +34,8 @@ MonitorSource::Attempt::Attempt(const Address& address, const std::string& patte
         return;
     }
     shared_->done = *std::move(done_fd);
-    // Blocks all signals in the new thread, so that they are delivered to the thread that draws.
+    // Blocks all signals in the new thread, so that the kernel delivers signals to the thread that
+    // draws.
     sigset_t all;
     sigset_t previous;
     ::sigfillset(&all);

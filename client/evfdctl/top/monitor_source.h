@@ -23,11 +23,12 @@ public:
     {
     }
 
-    // Returns a descriptor that polls readable when read_into() must be called, or -1.
+    // Returns a descriptor that polls readable when read_into() must be called. Returns -1 before
+    // the next attempt to connect begins.
     int fd() const;
-    // Returns the time at which read_into() must be called even if fd() is not readable, if there
-    // is one. The time is in the past if events are already buffered, for which fd() does not
-    // become readable.
+    // Returns the time at which read_into() must be called even if fd() is not readable, or nothing
+    // if no such call is needed. The time is in the past if events are already buffered, because
+    // fd() does not become readable for buffered events.
     std::optional<MonotonicTime> next_timeout() const;
     // Applies events to the view, a limited number per call. Returns whether the view has changed.
     bool read_into(View& view, const Now& now);
@@ -58,8 +59,8 @@ private:
     std::optional<Monitor> monitor_;
     std::optional<Attempt> attempt_;
     MonotonicTime next_attempt_{};
-    // Whether the monitor can have buffered more events. Initially true, because the read of the
-    // initial list can have buffered later events, too.
+    // Whether the monitor can have buffered events that read_into() has not applied yet. Initially
+    // true, because the read of the initial list can have buffered later events.
     bool may_have_more_ = true;
 };
 

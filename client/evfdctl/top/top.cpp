@@ -144,8 +144,8 @@ private:
         is_dirty_ = true;
     }
 
-    // Handles all keys in the input. Quits if the terminal has hung up, because it has no user any
-    // more.
+    // Handles all keys in the input. Quits if the terminal has hung up, because nobody uses the
+    // terminal any more.
     View::Next handle_keys(short events)
     {
         bool any_key = false;
@@ -201,7 +201,8 @@ public:
             return report_error(possible.error());
         const auto& address = client.address();
         View view{address.remote ? address.remote->host : address.path, {.column = column()}};
-        // Captures the messages of ssh, which runs as long as the connection.
+        // Captures the messages of ssh. ssh runs as long as the connection exists, and can print
+        // messages at any time.
         std::optional<StderrCapture> captured;
         if (address.remote)
             if (auto capture = StderrCapture::begin())
@@ -260,8 +261,8 @@ private:
         return monitor;
     }
 
-    // Runs the display. Returns the signal that ended it, or nothing if the user quit. The terminal
-    // is restored before this function returns.
+    // Runs the display. Returns the signal that ended the display, or nothing if the user quit. The
+    // terminal is restored before this function returns.
     Expected<std::optional<int>> show(View& view, MonitorSource& source,
                                       const TerminationSignals& signals,
                                       const ResizeSignal& resizes,

@@ -14,7 +14,7 @@ namespace evfd::top {
 
 namespace {
 
-constexpr std::size_t reserved_lines = 3; // The title, the heading and the footer.
+constexpr std::size_t reserved_lines = 3; // Lines for the title, heading and footer.
 constexpr std::size_t min_name_width = 12;
 constexpr std::string_view gap = "  ";
 
@@ -45,7 +45,8 @@ Cells cells_of(const Row& row, const Now& now)
     return cells;
 }
 
-// Returns the widths of the columns. Long names are cut to leave room for the other columns.
+// Returns the widths of the columns on a screen of `all` characters. If the screen is too narrow,
+// long names are cut to leave room for the other columns.
 Widths widths_for(const std::vector<Cells>& rows, std::size_t all)
 {
     Widths widths{};
@@ -82,7 +83,8 @@ Line cut(Line line, std::size_t width)
     return line;
 }
 
-// Returns a line with one piece for each column, padded to the width of that column.
+// Returns a line with one piece of text for each column. Each piece is padded to the width of the
+// column.
 template <class Cell>
 Line line_of(const Widths& widths, Style between, Cell cell)
 {

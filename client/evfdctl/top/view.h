@@ -26,7 +26,7 @@ enum class Key {
     reverse,
     pause,
     erase, // Deletes the last character of the filter.
-    clear, // Clears the filter, or quits if it is empty.
+    clear, // Clears the filter, or quits if the filter is empty.
 };
 using Pressed = std::variant<Key, char>; // A pressed character is added to the filter.
 
@@ -44,21 +44,22 @@ struct Size {
 
 class View {
 public:
-    // `title` names the daemon.
+    // `title` is the host of the daemon, or the path of the daemon's socket on this machine.
     View(std::string title, Order order) : title_{std::move(title)}, order_{order} {}
 
     Table& table() { return table_; }
     // Shows why no events arrive, or shows no error if `why` is empty.
     void set_error(std::optional<std::string> why);
-    // Shows a message of ssh for as long as an error is shown.
+    // Sets the message of ssh that is shown as long as an error is shown.
     void set_remote_message(std::string_view line);
     void resize(Size size) { size_ = size; }
     enum class Next { stay, quit };
     [[nodiscard]] Next press(Pressed pressed, const Now& now);
 
-    // Returns the lines of the screen, cut to its size.
+    // Returns the lines to draw, cut to the size of the screen.
     std::vector<Line> render(const Now& now) const;
-    // Returns the next time at which the text changes merely because time passes, if there is one.
+    // Returns when the text changes next because time passes, or nothing if no text changes with
+    // time.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:
@@ -83,7 +84,8 @@ private:
     std::string remote_message_;
     std::string filter_;
     Order order_;
-    // The index of the top row. A value beyond the last screenful of rows shows that screenful.
+    // The index of the row at the top of the screen. If too few rows follow to fill the screen, the
+    // last rows are shown.
     std::size_t first_ = 0;
     Size size_{24, 80};
 };

@@ -12,8 +12,8 @@ namespace evfd::control {
 
 namespace {
 
-// The client resumes its session by itself after a restart of the daemon, so the command's
-// descriptors keep working.
+// The verb "exec". After a restart of the daemon, the client in this process resumes its session,
+// so that the descriptors of the command keep working.
 class Exec : public CommandVerb {
 public:
     static constexpr auto name = "exec";
@@ -31,7 +31,7 @@ public:
     {
         if (const auto valid = check_arguments(); !valid)
             return report_error(valid.error());
-        // Signals are not blocked yet, so a signal during this call ends evfdctl.
+        // Signals are blocked only after this call, so a signal during the call ends evfdctl.
         const auto opened = client.open_each(names());
         if (!opened)
             return report_error(opened.error());

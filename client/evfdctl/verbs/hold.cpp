@@ -56,7 +56,7 @@ private:
     // does not know the command's process, which therefore cannot be the holder.
     Exit run_with_session_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
-        // Signals are not blocked yet, so a signal during this call ends evfdctl.
+        // Signals are blocked only after this call, so a signal during the call ends evfdctl.
         auto hold = client.hold(object_name(), timeout);
         if (!hold)
             return report_error(hold.error());
@@ -78,7 +78,7 @@ private:
         if (!signals)
             return report_error(signals.error());
         auto holder = to_run();
-        std::optional<Hold> child_hold; // Only set in the child, where no destructor runs.
+        std::optional<Hold> child_hold; // Set only in the child, where no destructor runs.
         holder.before_exec = [&, parent = ::getpid()] {
             child_hold.emplace(acquire_in_child(client, timeout, *handshake, parent));
         };
@@ -100,8 +100,8 @@ private:
         return finish_hold(*hold, started ? child->wait() : started.error());
     }
 
-    // Acquires the hold; runs in the child. Until the child executes the command, the kernel kills
-    // the child when evfdctl exits.
+    // Acquires the hold. Called in the child. If evfdctl exits before the child executes the
+    // command, the kernel kills the child.
     Hold acquire_in_child(const Client& client, std::optional<nanoseconds> timeout,
                           HoldHandshake& handshake, pid_t parent) const
     {

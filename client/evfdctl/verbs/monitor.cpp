@@ -47,8 +47,8 @@ public:
     }
 
 private:
-    // How long evfdctl reconnects without receiving any change, for a daemon that exits each time
-    // that a monitor begins.
+    // How long evfdctl tries to reconnect without receiving a change. Without this limit, evfdctl
+    // would reconnect forever to a daemon that exits each time that a monitor begins.
     static constexpr nanoseconds reconnect_timeout = std::chrono::seconds{10};
 
     // Calls `print` with every change, until nobody reads the output any more.

@@ -1,4 +1,4 @@
-// evfdctl on: runs a command for each set of an event or expiry of a timer.
+// evfdctl on: runs a command each time that an event is set or a timer expires.
 #include "client/core/validation.h"
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
@@ -22,7 +22,8 @@ std::string with_name(std::string word, std::string_view name)
     return word;
 }
 
-// The verb "on". A command that fails is reported, and evfdctl continues with the next occurrence.
+// The verb "on". A command that fails is reported, and evfdctl continues with the next set or
+// expiration.
 class On : public CommandVerb {
 public:
     static constexpr auto name = "on";
@@ -58,7 +59,7 @@ public:
         using Tokens = TriggerSource::Tokens;
         TriggerSource source{client, *std::move(trigger_name),
                              is_merging_ || is_restarting_ ? Tokens::all : Tokens::one};
-        // Signals are not blocked yet, so a signal during this call ends evfdctl.
+        // Signals are blocked only after this call, so a signal during the call ends evfdctl.
         if (const auto identified = source.identify_if_exists(); !identified)
             return report_error(identified.error());
         const auto signals = TerminationSignals::block();
@@ -113,7 +114,7 @@ private:
     }
 
     // Runs the command until it exits by itself. With --restart, restarts the command at each
-    // further occurrence. Fails only if the trigger source fails.
+    // further set or expiration. Fails only if the trigger source fails.
     Expected<CommandResult> run_for(std::int64_t count, TriggerSource& source, nanoseconds grace,
                                     const TerminationSignals& signals) const
     {
@@ -128,7 +129,9 @@ private:
                 return more || ended.termination_signal ? Expected<CommandResult>{std::move(ended)}
                                                         : std::unexpected(more.error());
             }
-            count += **more; // The ended command did not finish its work, so its count is added.
+            // The command is restarted before it has finished, so the next run gets the sum of the
+            // counts.
+            count += **more;
             auto ended = child->terminate(grace);
             if (ended.termination_signal) {
                 done_or_report(source.restore(count));
@@ -137,8 +140,8 @@ private:
         }
     }
 
-    // Waits for the next occurrence while the command runs. Returns nothing if the command has
-    // exited or a signal asks the command to end.
+    // Waits for the next set or expiration while the command runs. Returns nothing if the command
+    // has exited or a signal asks the command to end.
     static Expected<std::optional<std::int64_t>> next_during(Child& child, TriggerSource& source,
                                                              const TerminationSignals& signals)
     {

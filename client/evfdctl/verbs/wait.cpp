@@ -68,7 +68,8 @@ public:
 private:
     using Fired = RegisteredWait::Fired;
 
-    // Replaces the message if the daemon refused --count, which no wait for a semaphore accepts.
+    // Prints the error. If the daemon refused a --count above 1, explains that a wait for a
+    // semaphore can consume only one token.
     Exit report_wait_error(Error error) const
     {
         if (error.code == ErrorCode::invalid && count_ > 1)
@@ -77,8 +78,8 @@ private:
         return report_error(error);
     }
 
-    // Waits like client.wait(), but reports names that do not exist after a second, because a
-    // person at a terminal can have mistyped them.
+    // Waits like client.wait(). After a second, reports the names that do not exist, because a
+    // person at a terminal can have mistyped a name.
     Expected<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
     {
         auto wait = RegisteredWait::begin(client, names(), options);
@@ -115,7 +116,7 @@ private:
 
     Exit run_registered(const Client& client, const WaitOptions& options, nanoseconds grace) const
     {
-        // Signals are not blocked yet, so a signal during this call ends evfdctl.
+        // Signals are blocked only after this call, so a signal during the call ends evfdctl.
         auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
             return report_wait_error(std::move(wait.error()));
@@ -128,8 +129,8 @@ private:
         return wait_for_both(*wait, *child, *signals, grace);
     }
 
-    // Waits until the command has exited and the wait is complete. If the command or the wait
-    // fails, ends the other one.
+    // Waits until the command has exited and the wait is complete. If the wait fails, terminates
+    // the command. If the command fails, cancels the wait.
     Exit wait_for_both(RegisteredWait& wait, Child& child, const TerminationSignals& signals,
                        nanoseconds grace) const
     {
@@ -153,7 +154,8 @@ private:
             if (!child.has_exited() && !child.termination_signal())
                 continue;
             if (child.termination_signal())
-                wait.cancel(); // A wait that continues could consume while the command shuts down.
+                // Without this call, the wait could consume a token while the command shuts down.
+                wait.cancel();
             const auto ended = await_command(child);
             if (ended.status == 0)
                 return finish_wait(wait, signals);
@@ -207,7 +209,7 @@ private:
     TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;
-    bool is_all_ = false; // Never read, because --all is the default.
+    bool is_all_ = false; // Never read: to wait for all names is the default.
     bool is_existing_ = false;
     std::int64_t count_ = 1;
 };

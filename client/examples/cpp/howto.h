@@ -40,7 +40,7 @@ public:
     bool is_active() const { return is_active_; }
     int listener() const { return listener_.get(); }
     int connection() const { return connection_.get(); } // Returns -1 without a connection.
-    // Accepts a connection request.
+    // Accepts a connection and closes the previous connection.
     void accept();
     // Reads a command from the connection, or closes the connection if the peer has closed it.
     void read();

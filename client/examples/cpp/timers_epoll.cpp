@@ -56,7 +56,7 @@ int main(int argc, char** argv)
                 if (server.connection() >= 0)
                     watch(epoll, server.connection());
             } else if (fd == server.connection()) {
-                server.read(); // The kernel removes a closed descriptor from the epoll.
+                server.read(); // close(2) also removes the descriptor from the epoll set.
             } else if (!howto::read_timer(timers, fd)) {
                 fmt::print("Unknown file descriptor {}\n", fd);
             }

@@ -37,7 +37,10 @@ def arm_timers() -> list[evfd.Timer]:
 
 
 def read_timer(timers: list[evfd.Timer], fd: int) -> bool:
-    """Read from the timer with the descriptor `fd`; return False if no timer has it."""
+    """Read from the timer with the descriptor `fd`.
+
+    Return False if no timer has that descriptor.
+    """
     for number, timer in enumerate(timers, start=1):
         if timer.fileno() == fd:
             print(f"Reading timer {fd}")

@@ -1,4 +1,4 @@
-"""A socketserver.TCPServer that does not poll: it selects on an event beside its socket.
+"""A socketserver.TCPServer that does not poll: select waits for its socket and for an event.
 
     tcp_server.py [PORT [NAME]]
 

@@ -28,7 +28,7 @@ def main() -> None:
                     if server.connection is not None:
                         epoll.register(server.connection, select.EPOLLIN)
                 elif server.connection is not None and fd == server.connection.fileno():
-                    server.read()  # The kernel removes a closed descriptor from the epoll set.
+                    server.read()  # close(2) also removes the descriptor from the set.
                 elif not howto.read_timer(timers, fd):
                     print(f"Unknown file descriptor {fd}")
             sys.stdout.flush()

@@ -40,13 +40,14 @@ class Monitor;
 
 struct CreateOptions {
     Mode mode = Mode::manual;
-    // Number of tokens at the start. Any value above 0 starts a manual or auto event as set.
+    // The number of tokens at the start. A manual or auto event starts as set if the value is above
+    // 0.
     std::int64_t initial = 0;
     // Permissions of the new event. Default: 0666 without the bits of the caller's umask(2).
     std::optional<Permissions> permissions = {};
     Lifetime lifetime = Lifetime::permanent;
-    // Create the event only if the name is free. If an event of this mode exists, succeed and leave
-    // that event unchanged.
+    // If true, create() also succeeds if an event of this mode exists, and leaves that event
+    // unchanged. If false, create() fails if the name is taken.
     bool if_missing = false;
 };
 
@@ -67,12 +68,13 @@ struct Made {
 
 struct WaitOptions {
     Require require = Require::all;
-    // Longest time to wait. By default there is no limit. A timeout of 0 checks once.
+    // The maximum time to wait. By default there is no limit. A timeout of 0 checks once and does
+    // not block.
     std::optional<nanoseconds> timeout = {};
-    // Fail with no_such_name if a name does not exist. By default the wait continues until the name
-    // exists.
+    // If true, the wait fails with no_such_name if a name does not exist. If false, the wait
+    // continues until the name exists and is set.
     bool existing = false;
-    // Number of expirations or pulses to consume. Values above 1 are valid only for timers and
+    // The number of expirations or pulses to consume. Values above 1 are valid only for timers and
     // pulses.
     std::int64_t count = 1;
 };
@@ -85,8 +87,8 @@ struct WaitOptions {
 // name is malformed. ErrorCode (error.h) describes the other errors.
 class Client {
 public:
-    // The constructor does not connect. `timeout` limits how long one call waits for the daemon to
-    // answer, or to restart.
+    // The constructor does not connect. `timeout` is the maximum time that one call waits for the
+    // daemon to answer, or to restart.
     explicit Client(Address address, nanoseconds timeout = std::chrono::seconds{10});
 
     const Address& address() const; // Returns the address of the daemon.
@@ -116,7 +118,7 @@ public:
     // Sets all of 1 to 253 events, or none of them. Adds `count` tokens to semaphores, and drops
     // the tokens that do not fit. Delivers `count` pulses to the subscribers of pulses.
     Expected<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
-    // Resets 1 to 253 events. Consumes the tokens that semaphores have now, one by one. Has no
+    // Resets 1 to 253 events. Consumes the tokens that a semaphore has now, one by one. Has no
     // effect on a pulse.
     Expected<void> clear(std::span<const std::string> names) const;
     // Deletes all of 1 to 253 objects, or none of them. The waiters of a deleted object get
@@ -146,13 +148,13 @@ public:
     Expected<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                                 const WaitOptions& options = {}) const;
     // Consumes a token of a semaphore, or an auto event as a lock, and holds it until the Hold is
-    // released. The holder is this process. If the daemon runs on another machine, which does not
-    // know this process, the holder is a session.
+    // released. The holder is this process. If the daemon runs on another machine, it does not know
+    // this process, so the holder is a session.
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout,
                         Holder holder) const;
     // Adds this process to the holders of the hold whose Hold::id() is `id`. Another process of the
-    // same user must be a holder of it now.
+    // same user must be a holder of the hold at this moment.
     Expected<Hold> join(std::string id) const;
     // Calls `each` with the state of every object that matches `pattern`, and then with every
     // change. Returns when `each` returns false. Fails with interrupted if the connection to the
@@ -162,7 +164,8 @@ public:
 
     // Like monitor(), for a caller with an event loop of its own: see client/core/monitor.h.
     Expected<Monitor> changes(std::string_view pattern) const;
-    // Like changes(), but the monitor also reports waiters and subscribers as they come and go.
+    // Like changes(), but the monitor also reports when an object gets or loses a waiter or a
+    // subscriber.
     Expected<Monitor> changes_with_waiters(std::string_view pattern) const;
 
 private:
@@ -180,8 +183,8 @@ private:
     template <class Request, class Each>
     Expected<void> stream(const Request& request, std::optional<nanoseconds> timeout,
                           const Each& each) const;
-    // Like stream(), but sends the request again if the daemon is restarted. The replies to the
-    // request must come to an end.
+    // Like stream(), but sends the request again if the daemon is restarted. Only for a request
+    // that has a last reply.
     template <class Request, class Each>
     Expected<void> stream_with_retry(const Request& request, const Each& each) const;
 

@@ -12,7 +12,7 @@
 
 namespace evfd {
 
-// Client::open() returns an Event. Most operations are system calls on the descriptor; only these
+// Client::open() returns an Event. Most operations are system calls on the descriptor. Only these
 // operations go through the daemon: set() of a pulse, and set() and clear() by a caller that has no
 // permission to wait.
 //
@@ -47,9 +47,9 @@ private:
     Event(std::shared_ptr<ConnectionPool> pool, Name name, Mode mode, Access access, UniqueFd fd,
           std::string subscription);
 
-    // Returns whether fd_ is an eventfd: the private one of this subscriber for a pulse, the one
-    // that all callers share for other events. A caller that may wait but not set has a wait-only
-    // descriptor instead.
+    // Returns whether fd_ is an eventfd. For a pulse, this subscriber has a private eventfd. For
+    // other events, all callers that are allowed to set share an eventfd. A caller that is only
+    // allowed to wait has a wait-only descriptor instead.
     bool has_eventfd() const { return fd_ && (mode_ == Mode::pulse || access_.set); }
     Expected<void> clear_semaphore() const;
     Expected<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;

@@ -13,10 +13,11 @@ class ConnectionPool;
 
 // A hold survives a restart of the daemon.
 //
-// A hold of a process lasts until release(), or until the process exits, however it exits and
-// whatever happens to the connection. The hold survives execve(2), and child processes do not
-// inherit it. A hold of a session also ends with this process. It is lost if this process is
-// stopped while the daemon is restarted, and therefore does not resume the session in time.
+// A hold of a process lasts until release(), or until the process exits or is killed. The end of
+// the connection does not end the hold. The hold survives execve(2), and child processes do not
+// inherit it. A hold of a session also ends with this process. After a restart of the daemon, this
+// process must resume its session in time. If the process is stopped and therefore does not resume
+// the session, the hold is lost.
 class Hold {
 public:
     Hold(Hold&&) noexcept;

@@ -17,22 +17,23 @@ namespace evfd {
 //     Schedule{.after = 1s}                                     // once, in a second
 //     Schedule{.at = when.time_since_epoch(), .interval = 24h}  // daily, from `when` on
 struct Schedule {
-    // Time from now to the first expiry. Setting the wall clock does not move it.
+    // The time from now to the first expiry. Setting the wall clock does not change when the timer
+    // expires.
     std::optional<nanoseconds> after = {};
-    // Time of the first expiry, since the clock's zero (1970 for the wall clock). A time in the
-    // past expires immediately.
+    // The time of the first expiry, counted from the zero of the timer's clock (1970 for the wall
+    // clock). If the time is in the past, the timer expires immediately.
     std::optional<nanoseconds> at = {};
-    // Time between expirations; 0: the timer expires once. With `sets`, the interval is at least 1
-    // ms.
+    // The time between expirations. 0 means that the timer expires once. With `sets`, the minimum
+    // is 1 ms.
     nanoseconds interval{0};
-    // Clock of the schedule. By default an existing timer keeps its clock. The default of a new
+    // The clock of the schedule. By default an existing timer keeps its clock. The default of a new
     // timer is realtime with `at`, and monotonic without `at`. The alarm clocks wake the machine
     // from suspend.
     std::optional<Clock> clock = {};
-    // Setting the wall clock disarms the timer, and waiters get ErrorCode::cancelled. Valid only
-    // with `at` on realtime or realtime_alarm.
+    // If true, setting the wall clock disarms the timer, and waiters get ErrorCode::cancelled.
+    // Valid only with `at` on realtime or realtime_alarm.
     bool cancel_on_clock_change = false;
-    std::string sets = {}; // Name of an event that each expiry sets.
+    std::string sets = {}; // The name of an event that each expiry sets. Empty: none.
 };
 
 } // namespace evfd

@@ -1,4 +1,5 @@
-// Timer: an open timer, as a private timerfd that follows the timer's schedule.
+// Timer: an open timer. The caller has a private timerfd, to which the daemon gives each new
+// schedule of the timer.
 #pragma once
 
 #include "common/clock.h"
@@ -12,9 +13,9 @@
 namespace evfd {
 
 // Client::open_timer() returns a Timer. fd() is a timerfd(2) that belongs to this subscriber alone:
-// nobody else consumes its expirations, and it keeps expiring while the daemon is down. The daemon
-// reprograms it when the timer is armed again or disarmed. Several threads may use a Timer at the
-// same time; the threads share the count of expirations.
+// nobody else consumes its expirations, and the timerfd expires even while the daemon is down. The
+// daemon reprograms the timerfd when the timer is armed again or disarmed. Several threads may use
+// a Timer at the same time; the threads share the count of expirations.
 class Timer final : public Waitable {
 public:
     // Arms the timer. Before the function returns, the descriptors of all subscribers have the new

@@ -1,4 +1,4 @@
-// Waitable: the part that Event and Timer have in common, and waits for several of them.
+// Waitable: the base class of Event and Timer. Also the functions that wait for several of them.
 #pragma once
 
 #include "common/clock.h"
@@ -47,11 +47,11 @@ protected:
     Waitable(Waitable&&) noexcept;
     Waitable& operator=(Waitable&&) noexcept;
 
-    // Checks that the caller may wait. A wait that consumes shared tokens requires both
-    // permissions.
+    // Checks that the caller may wait. A wait that consumes shared tokens requires the permissions
+    // to wait and to set.
     Expected<void> check_wait() const;
-    // Waits on the descriptor until there is something to consume, and consumes it. Returns the
-    // amount, or 0 if the deadline passed first.
+    // Waits until the object is set or has expired, and consumes. Returns the amount consumed, or 0
+    // if the deadline passed first.
     Expected<std::int64_t> wait_and_consume(std::optional<MonotonicTime> deadline) const;
     Error not_permitted(Permission permission) const;
 
@@ -59,7 +59,7 @@ protected:
     Name name_;
     Access access_;
     UniqueFd fd_;
-    // The token by which the daemon knows the private descriptor of this subscriber.
+    // The identifier by which the daemon knows this subscriber's private descriptor.
     std::string subscription_;
 
 private:
@@ -86,7 +86,8 @@ Expected<std::optional<WaitResult>> wait_any(std::span<const Waitable* const> al
                                              std::optional<nanoseconds> timeout = {});
 // Waits for all of 1 to 253 different objects. Returns false if the timeout passed first. Consumes
 // from all auto events and semaphores, or from none of them. A manual event, a pulse or a timer
-// counts if it was set or expired at any time during the wait.
+// need not be set at the end of the wait: it is enough that it was set or expired at any time
+// during the wait.
 Expected<bool> wait_all(std::span<const Waitable* const> all,
                         std::optional<nanoseconds> timeout = {});
 

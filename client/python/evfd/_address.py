@@ -25,7 +25,7 @@ _START_PAUSE_NS = 10 * NS_PER_MS
 _CONNECT_TIMEOUT_S = 5
 _ALREADY_RUNNING = 75  # The exit status of evfdd if another evfdd listens at the socket.
 _DAEMON = "evfdd"
-# Directories that are searched after those in PATH.
+# The directories in which evfdd is searched after the directories in PATH.
 _FALLBACK_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin")
 
 
@@ -41,15 +41,15 @@ class Address:
 
     @staticmethod
     def system() -> Address:
-        """Return the address of the machine's daemon."""
+        """Return the address of the system daemon."""
         return Address(f"/run/evfdd/{_SOCKET}")
 
     @staticmethod
     def user() -> Address:
         """Return the address of the user's own daemon, which is started on demand.
 
-        The daemon's socket is in $XDG_RUNTIME_DIR, or else in /tmp.  Raise NoDaemonError if other
-        users have access to the directory.
+        The daemon's socket is in $XDG_RUNTIME_DIR, or in /tmp if that variable is not set.  Raise
+        NoDaemonError if other users have access to the directory.
         """
         runtime = os.environ.get("XDG_RUNTIME_DIR", "")
         directory = f"{runtime}/evfdd" if runtime.startswith("/") else f"/tmp/evfdd-{os.geteuid()}"
@@ -60,7 +60,8 @@ class Address:
     def usual() -> Address:
         """Return the default address.
 
-        The default is $EVFDD_SOCKET, or else system() if that socket exists, or else user().
+        The default is $EVFDD_SOCKET if that is set.  Else it is system() if the system daemon's
+        socket exists, and user() if not.
         """
         path = os.environ.get("EVFDD_SOCKET")
         if path:
@@ -107,7 +108,10 @@ def _find_daemon() -> str:
 
 
 def _open_null() -> int:
-    """Open /dev/null, or if it is missing, a descriptor that can neither be read nor written."""
+    """Open /dev/null.
+
+    If /dev/null is missing, return a descriptor that can neither be read nor written.
+    """
     try:
         return os.open(os.devnull, os.O_RDWR)
     except FileNotFoundError:
@@ -117,7 +121,7 @@ def _open_null() -> int:
 def _start_daemon(path: str) -> None:
     """Start a daemon and return when clients can connect.
 
-    Also succeed if another process has started a daemon first.
+    Succeed even if another process has started a daemon first.
     """
     program = _find_daemon()
     command = [program, "--socket", path, "--idle-exit", _IDLE_EXIT, "--supervise", "--background"]
@@ -137,10 +141,10 @@ def _start_daemon(path: str) -> None:
 
 
 class CloseOnForkSocket(socket.socket):
-    """A socket that closes in a child of fork(2), even if a thread was about to connect it.
+    """A socket that is closed in a child of fork(2), even if the fork happens during connect(2).
 
-    It also closes with the last reference, without Python's ResourceWarning, as all descriptors of
-    this package do.
+    Like all descriptors of this package, the socket is also closed when the last reference to it is
+    deleted, and Python issues no ResourceWarning for that.
     """
 
     def __init__(self) -> None:
@@ -155,11 +159,11 @@ class CloseOnForkSocket(socket.socket):
 def _try_connect(path: str) -> CloseOnForkSocket:
     client_socket = CloseOnForkSocket()
     try:
-        # Limits the sleep in connect(2), which sleeps while the listener's queue is full:
-        # indefinitely, if the daemon has stopped accepting connections.
+        # connect(2) sleeps while the listener's queue is full. The timeout ends this sleep if the
+        # daemon has stopped accepting connections.
         timeout = struct.pack("@ll", _CONNECT_TIMEOUT_S, 0)
         client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
-        # Overrides a default timeout that the program has perhaps set.
+        # Overrides the default timeout for sockets, which the program has perhaps set.
         client_socket.setblocking(True)
         client_socket.connect(path)
         client_socket.setblocking(False)
@@ -185,7 +189,7 @@ def _connect_error(path: str, error: OSError) -> errors.Error:
 def connect_to(address: Address) -> CloseOnForkSocket:
     """Return a connected, non-blocking socket.
 
-    Raise NoDaemonError if no daemon answers, and SystemFailureError if no descriptor is left.
+    Raise NoDaemonError if no daemon answers, and SystemFailureError if no descriptor is free.
     """
     give_up = deadline_after_ns(_START_TIMEOUT_NS)
     was_started = False
@@ -197,7 +201,7 @@ def connect_to(address: Address) -> CloseOnForkSocket:
             is_over = was_started and time.monotonic_ns() > give_up
             if not is_absent or not address.starts_on_demand or is_over:
                 raise _connect_error(address.path, error) from None
-        if was_started:  # Another daemon is starting or exiting, which takes a moment.
+        if was_started:  # Another daemon is starting or exiting; this takes a moment.
             time.sleep(_START_PAUSE_NS / NS_PER_SECOND)
         _start_daemon(address.path)
         was_started = True
@@ -207,8 +211,8 @@ _sockets: weakref.WeakSet[CloseOnForkSocket] = weakref.WeakSet()
 
 
 # If a child kept its parent's connections open, the parent's subscriptions and temporary objects
-# would not end with the parent. The child closes them here, because it does not have the threads
-# that would free their sockets.
+# would not end with the parent. So the child closes all sockets here. The child cannot leave this
+# to the threads that use the sockets, because those threads do not exist in the child.
 def _close_in_child() -> None:
     for client_socket in list(_sockets):
         client_socket.close()

@@ -1,8 +1,8 @@
 """Kernel AIO, used for one purpose: to learn that a descriptor *became* readable.
 
-The wake-up itself completes an operation IOCB_CMD_POLL.  poll(2), select(2) and epoll(7) look at
-the descriptor again once the thread runs, and miss an event that was set and cleared at once.  See
-io_submit(2).
+The kernel completes an operation IOCB_CMD_POLL during the wake-up itself. poll(2), select(2) and
+epoll(7) check the descriptor again when the thread runs, and miss an event that was set and at once
+cleared.  See io_submit(2).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _syscall.argtypes = [ctypes.c_long] * 6
 
 
 class Operation(ctypes.Structure):
-    """A struct iocb, little-endian.  It must stay at its address until the operation completes."""
+    """A little-endian struct iocb, which must stay at its address until the operation completes."""
 
     _fields_ = [
         ("data", ctypes.c_uint64),
@@ -96,7 +96,11 @@ class Context:
         return result
 
     def begin_poll(self, fd: int, data: int, eventfd: int | None = None) -> Operation:
-        """Submit an operation that adds 1 to `eventfd` and completes when `fd` is readable."""
+        """Submit an operation that completes when `fd` is readable.
+
+        reap() returns `data` for the completed operation.  The completion also adds 1 to `eventfd`,
+        if an eventfd is given.
+        """
         operation = Operation(data=data, opcode=_IOCB_CMD_POLL, descriptor=fd, buffer=select.POLLIN)
         if eventfd is not None:
             operation.flags = _IOCB_FLAG_RESFD
@@ -152,16 +156,19 @@ def _syscall_numbers() -> tuple[int, int, int, int, int] | None:
 
 _numbers = _syscall_numbers()
 
-# The two sizes of contexts. Most waits need a context for one operation, which counts as one
-# against the limit fs.aio-max-nr; the other waits need a large context. Idle contexts are kept in
-# _free, because io_destroy(2) takes tens of milliseconds.
+# The two sizes of AIO contexts, as numbers of operations. A context for one operation suffices for
+# most waits, and uses little of the machine's limit fs.aio-max-nr. All other waits get a context of
+# the size MANY. _free keeps the idle contexts, because io_destroy(2) takes tens of milliseconds.
 ONE = 1
 MANY = 256
 _free: dict[int, list[Context]] = {ONE: [], MANY: []}
 
 
 def acquire_context(operations: int) -> Optional[Context]:
-    """Return a context for exclusive use until release_context(), or None without kernel AIO."""
+    """Return a context for exclusive use until release_context().
+
+    Return None if kernel AIO is not available.
+    """
     if _numbers is None:
         return None
     size = ONE if operations <= ONE else MANY
@@ -180,7 +187,7 @@ def acquire_context(operations: int) -> Optional[Context]:
 
 
 def release_context(context: Context) -> None:
-    """Keep a context for reuse; it must have no operation in progress."""
+    """Keep a context for reuse; the context must have no operation in progress."""
     _free[context.operations].append(context)
 
 
@@ -206,8 +213,8 @@ def _can_poll(context: Context) -> bool:
     return _poll_supported is not False
 
 
-# A child of fork(2) drops the contexts, because they do not survive the fork: at their addresses
-# the child would find no context, or a different context.
+# A child of fork(2) drops the inherited contexts, because AIO contexts do not survive a fork. In
+# the child, the address that identifies a context belongs to no context, or to another context.
 def _reset_after_fork() -> None:
     global _probe_lock
     _probe_lock = threading.Lock()

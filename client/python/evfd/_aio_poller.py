@@ -1,4 +1,4 @@
-"""Lets a thread wait for several descriptors.  Each descriptor is reported once for each arm().
+"""Lets a thread wait for several descriptors. wait() reports a descriptor once per arm().
 
 With kernel AIO a descriptor that became readable is reported even if it is no longer readable (see
 :mod:`evfd._aio`).  Without kernel AIO, poll(2) is used.
@@ -43,7 +43,7 @@ class Poller:
         context, self._context = self._context, None
         if context is None:
             return
-        # If a signal handler raised, it is unknown which operations are in progress.
+        # If a signal handler raised an exception, it is unknown which operations are in progress.
         if kind is not None:
             context.destroy()
             return
@@ -53,7 +53,7 @@ class Poller:
             while self._operations:
                 self._reap(context, None)
         finally:
-            if self._operations:  # A signal handler raised before all operations completed.
+            if self._operations:  # A signal handler has interrupted the loop.
                 context.destroy()
             else:
                 _aio.release_context(context)
@@ -93,10 +93,10 @@ class Poller:
 
 
 def supports_latched_wait() -> bool:
-    """Return whether a set that is cleared at once wakes every waiter.
+    """Return whether an event wakes every waiter even if it is set and at once cleared.
 
-    This needs kernel AIO.  Where it is not available (fs.aio-max-nr is used up, or AIO is
-    forbidden), waits use poll(2), which can miss such a set.
+    This needs kernel AIO. Where it is not available (fs.aio-max-nr is used up, or AIO is
+    forbidden), waits use poll(2), which can miss such an event.
     """
     context = _aio.acquire_context(_aio.ONE)
     if context is None:

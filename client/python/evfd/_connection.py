@@ -1,7 +1,7 @@
 """One connection to the daemon, which sends calls and receives their replies in order.
 
-Only one thread at a time is allowed to use a connection.  If a signal handler raises in any method,
-has_sent() and `has_reply` tell how far the call has come.
+Only one thread at a time is allowed to use a connection.  If a signal handler raises an exception
+in any method, has_sent() and `has_reply` tell how far the call has come.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from evfd._poll import poll
 from evfd._time import Deadline
 
 _MAX_REPLY_BYTES = 256 * 1024
-_MAX_DESCRIPTORS = 253  # The most descriptors in one message. unix(7)
+_MAX_DESCRIPTORS = 253  # The most descriptors in one message. See unix(7).
 _CONTROL_BYTES = socket.CMSG_SPACE(_MAX_DESCRIPTORS * array.array("i").itemsize)
 _CHUNK_BYTES = 16 * 1024
 _RECEIVING = (_CHUNK_BYTES,), (_CONTROL_BYTES,), (int(socket.MSG_CMSG_CLOEXEC),)
@@ -67,11 +67,12 @@ class Connection:
         self._descriptors: collections.deque[Descriptor] = collections.deque()
         self._lost_descriptors = False  # Whether the kernel has truncated a control message.
         self._sending = b""
-        self._sent: list[int] = []  # The byte counts that send(2) accepted of `_sending`.
+        # The number of bytes of `_sending` that each send(2) accepted.
+        self._sent: list[int] = []
         # The unprocessed results of recvmsg(2).
         self._received: list[tuple[bytes, list[tuple[int, int, bytes]], int, Any]] = []
-        self._has_failed = False  # Whether recvmsg(2) has failed since data arrived last.
-        # Whether received descriptors can be lost if a signal handler raises now.
+        self._has_failed = False  # Whether recvmsg(2) has failed since data last arrived.
+        # Whether received descriptors can be lost if a signal handler raises an exception now.
         self._is_collecting = False
         #: Whether a reply was read since the last call was sent.
         self.has_reply = False
@@ -87,7 +88,8 @@ class Connection:
     def duplicate(self) -> Descriptor:
         """Duplicate the descriptor for a thread that watches it.
 
-        A call can close the original, whose number can be reused.
+        The thread needs its own descriptor: a call can close the original, and the kernel can give
+        the number to another file.
         """
         copy = Descriptor(os.dup(self._socket.fileno()))
         _duplicates.add(copy)
@@ -100,8 +102,8 @@ class Connection:
     def send(self, frame: bytes, deadline: Deadline) -> None:
         """Send a call.
 
-        If the daemon has closed the connection, this method raises no error.  receive() raises it,
-        because the daemon has perhaps sent the reason.
+        If the daemon has closed the connection, this method raises no error, because the daemon has
+        perhaps sent the reason before. receive() raises the error.
         """
         self._sent = []
         self.has_reply = False
@@ -109,7 +111,8 @@ class Connection:
         rest = memoryview(frame)
         while rest:
             try:
-                # map() runs send(2) and the append without a signal handler between them.
+                # map() appends the result of send(2) before a signal handler can run, so no result
+                # is lost.
                 self._sent.extend(map(self._socket.send, (rest,), (socket.MSG_NOSIGNAL,)))
                 rest = rest[self._sent[-1] :]
             except BlockingIOError:
@@ -120,18 +123,21 @@ class Connection:
                 raise self._transport_error("send(2)", error) from error
 
     def has_sent(self, frame: bytes) -> Optional[bool]:
-        """Return whether the frame was sent; None if only part was, or descriptors can be lost."""
+        """Return whether the frame was sent.
+
+        Return None if only a part of the frame was sent, or if received descriptors can be lost.
+        """
         sent = sum(self._sent) if self._sending is frame else 0
         if self._is_collecting or 0 < sent < len(frame):
             return None
         return sent > 0
 
     def receive(self, deadline: Deadline) -> Reply:
-        """Return the next reply; raise the Error that an error reply stands for.
+        """Return the next reply; raise an Error if it is an error reply.
 
-        The connection stays usable after an error reply, and if this process had no room for the
-        descriptors of a reply.  It becomes unusable with LostDaemonError, and with NoAnswerError,
-        because the reply can still arrive.
+        The connection stays usable after an error reply, and also if this process had no free
+        descriptor for the descriptors of a reply.  LostDaemonError makes the connection unusable.
+        So does NoAnswerError, because the reply can still arrive.
         """
         frame = self._next_frame(deadline)
         try:
@@ -192,7 +198,8 @@ class Connection:
     def _fill(self, deadline: Deadline) -> None:
         while not self._received:
             try:
-                # map() runs recvmsg(2) and the append without a signal handler between them.
+                # map() appends the result of recvmsg(2) before a signal handler can run, so no
+                # result is lost.
                 self._received.extend(map(self._socket.recvmsg, *_RECEIVING))
             except BlockingIOError:
                 self._wait_for(select.POLLIN, deadline)
@@ -260,7 +267,7 @@ class _StrictDict(dict[str, Any]):
 
 
 def _count_descriptors(value: Any) -> int:
-    """Return the number of descriptors that a reply names."""
+    """Return the number of descriptors to which the parameters of a reply refer."""
     if isinstance(value, dict):
         return sum(
             1 if key.lower().endswith("filedescriptor") else _count_descriptors(inner)

@@ -13,5 +13,5 @@ Credentials = tuple[int, int, tuple[int, ...]]
 
 
 def credentials_now() -> Credentials:
-    """Return the credentials that a connection made now would have."""
+    """Return the credentials that the kernel would record for a connection made now."""
     return os.geteuid(), os.getegid(), tuple(os.getgroups())

@@ -18,8 +18,8 @@ from evfd._time import Deadline
 
 _COUNTER = struct.Struct("=Q")
 _EFD_SEMAPHORE = 1
-_MAX_COUNT = 2**64 - 2  # The largest counter of an eventfd. eventfd(2)
-# Read by getattr(), because older typesheds lack os.eventfd.
+_MAX_COUNT = 2**64 - 2  # The largest counter of an eventfd. See eventfd(2).
+# getattr() satisfies type checkers, whose older stubs (typeshed) lack os.eventfd.
 _eventfd: Callable[[int, int], int] = getattr(os, "eventfd")
 
 
@@ -33,13 +33,14 @@ class Descriptor:
 
     # The default argument keeps os.close reachable while the interpreter shuts down.
     def close(self, close: Callable[[int], None] = os.close) -> None:
-        """Close the descriptor now.  No other thread must be working on it."""
+        """Close the descriptor now.  No other thread is allowed to be using the descriptor."""
         number, self.number = self.number, -1
         try:
             if number >= 0:
                 close(number)
         except OSError:
-            # The program itself closed the number, and there is no caller to whom to report that.
+            # The program itself has closed the descriptor. The error is ignored, because close()
+            # often runs in __del__(), which has no caller to whom to report the error.
             pass
 
     def __del__(self) -> None:
@@ -60,7 +61,7 @@ def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
 
 
 def add(eventfd: Descriptor, count: int) -> bool:
-    """Add to the counter; return False if the sum would exceed its maximum."""
+    """Add to the counter; return False if the counter would exceed its maximum."""
     if count > _MAX_COUNT:
         return False
     try:
@@ -73,11 +74,14 @@ def add(eventfd: Descriptor, count: int) -> bool:
 
 
 def consume(eventfd: Descriptor) -> int:
-    """Read and reset the counter, or consume one token of a semaphore; return 0 if it is 0."""
+    """Read and reset the counter, or consume one token of a semaphore.
+
+    Return the consumed count, or 0 if the counter was 0.
+    """
     into = bytearray(_COUNTER.size)
     try:
-        # RWF_NOWAIT prevents a sleep even if another process has switched O_NONBLOCK off.
-        # preadv2(2)
+        # RWF_NOWAIT prevents a sleep even if another process has switched O_NONBLOCK off. See
+        # preadv2(2).
         os.preadv(eventfd.number, [into], -1, os.RWF_NOWAIT)
     except BlockingIOError:
         return 0
@@ -87,7 +91,10 @@ def consume(eventfd: Descriptor) -> int:
 
 
 def read_counter(descriptor: Descriptor) -> int:
-    """Like consume(), for a timerfd with a single reader."""
+    """Read and reset the expiration count of a timerfd; return 0 if it has not expired.
+
+    The timerfd must have no other reader.
+    """
     try:
         return int(_COUNTER.unpack(os.read(descriptor.number, _COUNTER.size))[0])
     except BlockingIOError:
@@ -97,7 +104,10 @@ def read_counter(descriptor: Descriptor) -> int:
 
 
 def peek_counter(eventfd: Descriptor) -> int:
-    """Return the counter without consuming it, or its maximum if /proc is not available."""
+    """Return the counter without consuming it.
+
+    If /proc is not available, return the maximum that a counter can have.
+    """
     try:
         with open(f"/proc/self/fdinfo/{eventfd.number}", encoding="ascii") as info:
             for line in info:

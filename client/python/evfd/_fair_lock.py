@@ -14,16 +14,16 @@ _CHECK_INTERVAL_S = 0.1  # How often a waiter checks whether any thread holds th
 
 
 class FairLock:
-    """The queue, used as ``with fair_lock, lock:``.
+    """A queue in front of `lock`, used as ``with fair_lock, lock:``.
 
-    Only `lock` provides exclusion: a signal handler that raises out of the statement cannot leave
-    `lock` locked.  The queue is plain Python and can be left in an inconsistent state by such a
-    handler; in that case, threads are out of order for a moment.
+    Only `lock` excludes other threads.  If a signal handler raises an exception inside the
+    statement, `lock` is unlocked in any case.  But the exception can leave the queue, which is
+    plain Python, in an inconsistent state.  After that, threads are out of order for a moment.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
         self._lock = lock
-        self._queue_lock = threading.Lock()  # Guards the fields below; never held for long.
+        self._queue_lock = threading.Lock()  # Guards the fields below. No thread holds it for long.
         self._is_taken = False
         self._waiters: collections.deque[threading.Lock] = collections.deque()
 
@@ -56,7 +56,11 @@ class FairLock:
                 self._is_taken = False
 
     def _enter_if_abandoned(self, waiter: threading.Lock) -> bool:
-        """Enter if a signal handler interrupted the thread that had to release this waiter."""
+        """Leave the queue if no thread holds the lock; return whether this thread can enter.
+
+        The lock is free while this thread still waits if a signal handler interrupted the thread
+        that had to release this waiter.
+        """
         if self._lock.locked():
             return False
         with self._queue_lock:
@@ -69,5 +73,5 @@ class FairLock:
             is_waiting = waiter in self._waiters
             if is_waiting:
                 self._waiters.remove(waiter)
-        if not is_waiting:  # The lock was passed to this thread already, which passes it on.
+        if not is_waiting:  # This waiter was released already, so it releases the next waiter.
             self.__exit__(None, None, None)

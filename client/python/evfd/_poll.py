@@ -1,4 +1,4 @@
-"""Calls poll(2) with a deadline, which can be at any distance."""
+"""Calls poll(2) with a deadline, which can exceed the longest timeout of poll(2)."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Mapping
 from evfd import errors
 from evfd._time import NS_PER_MS, Deadline, time_until
 
-_MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000  # The longest timeout of one poll(2), which takes an int.
+_MAX_TIMEOUT_MS = 24 * 60 * 60 * 1000  # The longest timeout of one poll(2): its argument is an int.
 
 
 def poll(events_by_fd: Mapping[int, int], deadline: Deadline) -> list[tuple[int, int]]:
-    """Wait for events on descriptors and return (descriptor, events) pairs; none on timeout.
+    """Wait for events on descriptors; return pairs (descriptor, events), or [] on timeout.
 
-    A deadline that has passed polls once; None waits indefinitely.
+    If the deadline has already passed, poll once.  A deadline of None waits indefinitely.
     """
     polled = select.poll()
     for number, events in events_by_fd.items():

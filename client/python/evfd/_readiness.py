@@ -1,8 +1,9 @@
-"""Tells a task of an asyncio loop that a descriptor became readable, even if it no longer is.
+"""Tells a task of an asyncio loop that a descriptor became readable, even if only for a moment.
 
-An asyncio loop polls descriptors with epoll(7), which looks at them only when the loop runs, and
-misses an event that was set and cleared at once.  Here each awaited descriptor has an operation of
-kernel AIO instead (see :mod:`evfd._aio`), which the wake-up itself completes.
+An asyncio loop polls descriptors with epoll(7), which checks the descriptors only when the loop
+runs, and misses an event that was set and at once cleared.  So this module submits an operation of
+kernel AIO for each awaited descriptor (see :mod:`evfd._aio`).  The kernel completes the operation
+during the wake-up itself.
 
 Each loop has one AIO context and one eventfd (:class:`_LoopPoller`).  The kernel sets the eventfd
 when an operation completes; the loop then reaps all completions and resolves their futures.  The
@@ -10,10 +11,10 @@ loop reads the eventfd only while an operation is in progress.
 
 What must hold:
 
-- A poller refers to no loop and a pending operation only weakly to its future, so a loop that the
-  program drops is collected, and its poller with it.
-- An operation exists until it completes, also if its wait was cancelled: the kernel has its
-  address.
+- A poller has no reference to its loop, and a pending operation has only a weak reference to its
+  future.  So a loop that the program drops is collected, and its poller with it.
+- An operation object exists until the operation completes, even if the wait was cancelled, because
+  the kernel has the object's address.
 - A child of fork(2) must not touch its parent's contexts, and must not wait for their operations.
 
 Without kernel AIO, or when the context is full, the loop watches a duplicate of the descriptor.
@@ -39,8 +40,8 @@ class _LoopPoller:
         self._context = context
         self._eventfd = eventfd
         self._next_key = 0
-        # The references are weak, because a future refers to its loop. A future exists while a task
-        # awaits it.
+        # The references to futures are weak, because a future refers to its loop. A task that
+        # awaits a future keeps the future alive.
         self._pending: dict[int, tuple[_aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
 
     def arm(self, loop: asyncio.AbstractEventLoop, fd: int, future: asyncio.Future[bool]) -> int:
@@ -96,7 +97,7 @@ def _poller_for(loop: asyncio.AbstractEventLoop) -> Optional[_LoopPoller]:
     if poller is None:
         try:
             eventfd = make_eventfd()
-        except OSError:  # This process has no descriptor left.
+        except OSError:  # This process has no free descriptor.
             return None
         context = _aio.acquire_context(_aio.MANY)
         if context is None:
@@ -119,7 +120,7 @@ async def wait_readable(descriptor: HasFileno, deadline: Deadline) -> bool:
     poller = _poller_for(loop)
     try:
         key = None if poller is None else poller.arm(loop, descriptor.fileno(), future)
-    except OSError:  # The context is full.
+    except OSError:  # The AIO context is full.
         key = None
     try:
         if poller is not None and key is not None:
@@ -151,12 +152,14 @@ async def _await_reader(
         return await future
     finally:
         loop.remove_reader(duplicate.number)
-        # Not left to __del__, because a traceback can keep this frame alive for a while.
+        # Closes the duplicate here and not in its __del__(), because a traceback can keep this
+        # frame, and with it the duplicate, alive for a while.
         duplicate.close()
 
 
-# In a child of fork(2), the contexts of the pollers are the parent's. The child keeps the pollers,
-# so that no __del__ waits for the parent's operations.
+# In a child of fork(2), the inherited pollers still refer to the AIO contexts of the parent. The
+# child never deletes these pollers, because their __del__() would wait for operations of the
+# parent.
 def _keep_inherited() -> None:
     _inherited.extend(_pollers.values())
     _pollers.clear()

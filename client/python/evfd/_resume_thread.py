@@ -22,13 +22,14 @@ from evfd._time import Deadline
 
 _ERROR_PAUSE_S = 1  # The pause after an exception, in seconds.
 
-#: The result of a step: the connection whose end requires the next step, or None; the deadline of
-#: the next step if nothing happens; and whether the thread continues.
+#: The result of a step. The first item is the connection to watch, or None; the end of that
+#: connection causes the next step. The second item is the latest time of the next step. The third
+#: item tells whether the thread continues.
 Step = tuple[Optional[Descriptor], Deadline, bool]
 
 
 class ResumeThread:
-    """Calls `step` at its start, when the watched connection ends, and after each wake()."""
+    """A thread that calls `step` at its start, at the end of the connection, and after wake()."""
 
     _wakeup = Descriptor(-1)  # A placeholder until __init__() has made the eventfd.
 
@@ -61,13 +62,14 @@ class ResumeThread:
 
 def _run(wakeup: Descriptor, step: Callable[[], Step]) -> None:
     while True:
-        # Ignores an exception, for example if no memory or no descriptor is free: a later step can
-        # succeed.
+        # Ignores every exception, because a later step can succeed. For example, no memory or no
+        # descriptor was free.
         with contextlib.suppress(Exception):
             if not _run_once(wakeup, step):
                 return
             continue
-        # The sleep is outside of the handler, where a traceback would keep objects alive.
+        # Sleeps after the exception was handled. During the handling, the traceback would keep
+        # objects alive.
         time.sleep(_ERROR_PAUSE_S)
 
 
@@ -76,7 +78,7 @@ def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:
     if continues:
         events = {wakeup.number: select.POLLIN}
         if connection is not None:
-            events[connection.number] = 0  # poll(2) always reports POLLHUP.
+            events[connection.number] = 0  # poll(2) reports POLLHUP without a request.
         poll(events, deadline)
         consume(wakeup)
     return continues

@@ -46,7 +46,7 @@ def _find_error(
 
 
 def _has_own_zero(clock: str) -> bool:
-    """Return whether this process's time namespace offsets the clock.  time_namespaces(7)
+    """Return whether this process's time namespace offsets the clock.  See time_namespaces(7).
 
     A time on an offset clock means another instant to other processes.  The wall clock has no
     offset.

@@ -1,11 +1,12 @@
 """A session: a client's conversation with the daemon, which outlives the daemon's crashes.
 
-A session runs over one connection at a time.  The client names it by a random token (the call
-Resume), and both ends count the calls that change something.  When the connection is lost, the
-client connects again, resumes the session and sends the call in progress again.  The daemon
-compares the client's sequence number with its own: it executes the call, or it only repeats the
-cached reply.  So each call is executed exactly once, however often the daemon is killed.  The
-session's subscriptions and temporary objects continue.
+A session runs over one connection at a time.  The client identifies the session by a random token
+(the call Resume), and both ends count the calls that change something.  When the connection is
+lost, the client connects again, resumes the session and sends the call in progress again.  The
+daemon compares the client's sequence number with its own.  If the daemon has already executed the
+call, it only sends the cached reply again.  Else it executes the call.  So each call is executed
+exactly once, however often the daemon is killed.  The session's subscriptions and temporary objects
+continue.
 
 A daemon that lost its state does not know the session.  In that case the client starts a new
 session.  A call that has possibly been executed and is not idempotent fails with LostDaemonError.
@@ -13,11 +14,11 @@ session.  A call that has possibly been executed and is not idempotent fails wit
 What must hold:
 
 - Every counted call that was sent either gets a reply, which is counted (count_reply()), or ends
-  the session.  If neither happened, the next call would receive the cached reply of the earlier
+  the session.  Without this rule, the next call would receive the cached reply to the unanswered
   call.
-- A signal handler can raise out of any call.  If it is known how far the call came, the call is
-  remembered (_AbandonedCall) and finished before the next call.  If that is not known, the session
-  ends.
+- A signal handler can raise an exception during any call.  If it is known how far the call has
+  come, the call is remembered (_AbandonedCall) and finished before the next call.  If the progress
+  of the call is unknown, the session ends.
 - One-way calls are kept until the next reply proves that the daemon has read them.
 - Only one thread at a time uses a session.
 """
@@ -58,7 +59,7 @@ class _Attempt:
     """The attempts to execute one call."""
 
     def __init__(self, was_sent: bool = False) -> None:
-        self.was_sent = was_sent  # Whether the frame was sent, or can be sent at any moment.
+        self.was_sent = was_sent  # True once the call was possibly sent.
         self._first_interruption = 0
         self._last_interruption = 0
 
@@ -66,9 +67,10 @@ class _Attempt:
         return self._last_interruption > 0
 
     def has_failed_too_long(self, timeout_ns: int) -> bool:
-        """Record an interruption; return whether they have recurred for longer than `timeout_ns`.
+        """Record an interruption of the call.
 
-        Interruptions recur if the daemon crashes again and again before it can answer.
+        Return True if interruptions have recurred for longer than `timeout_ns`, for example because
+        the daemon crashes again and again before it can answer.
         """
         now = time.monotonic_ns()
         if now - self._last_interruption > timeout_ns:
@@ -94,8 +96,8 @@ class Session:
     """A resumable session.
 
     `timeout_ns` is the longest time for the daemon to answer, or to restart.  `was_connected` tells
-    whether a daemon has run at the address: if so, the first attempt to connect waits for its
-    restart.
+    whether a daemon has run at the address.  If so, the first attempt to connect waits for the
+    daemon to restart.
     """
 
     def __init__(self, address: Address, timeout_ns: int, was_connected: bool = False) -> None:
@@ -103,11 +105,11 @@ class Session:
         self._timeout_ns = timeout_ns
         self.was_connected = was_connected
         self._connection: Optional[Connection] = None
-        self._token = ""  # The token of the session; empty without a session.
+        self._token = ""  # The token of the session; empty if there is no session.
         self._sequence = 0  # The number of counted calls that were answered.
         # The credentials of the process when the session began.
         self._credentials: Optional[Credentials] = None
-        #: The session's temporary objects and subscriptions; empty after its end.
+        #: The session's temporary objects and subscriptions; empty after the session's end.
         self.handles = SessionHandles()
         self._abandoned: Optional[_AbandonedCall] = None
         # The one-way calls since the last reply. It is unknown whether the daemon has read them.
@@ -120,7 +122,7 @@ class Session:
         return self._connection is not None and self._connection.is_usable
 
     def exists(self) -> bool:
-        """Return whether a session has begun; without a session there are no handles."""
+        """Return whether a session exists; without a session there are no handles."""
         return bool(self._token)
 
     def belongs_to(self, credentials: Credentials) -> bool:
@@ -143,12 +145,13 @@ class Session:
     def resume_if_lost(self) -> bool:
         """Resume a session that lost its connection, if the daemon runs now.
 
-        Neither wait for the daemon nor start it.  Return False if the session still has no
-        connection.
+        Do not wait for the daemon, and do not start a daemon.  Return False if the session still
+        has no connection.
         """
         if not self._token or (self.is_connected() and not self.connection.is_closed()):
             return True
-        # The session is kept, because the process can change its user back before the session ends.
+        # The session is kept, because the process can change back to the session's user before the
+        # session ends.
         if not self.belongs_to(credentials_now()):
             return False
         try:
@@ -167,7 +170,10 @@ class Session:
         return True
 
     def call(self, method: str, parameters: Parameters) -> Reply:
-        """Execute a call of io.evfdd, again if the daemon crashes meanwhile; return its reply."""
+        """Execute a call of io.evfdd and return the reply.
+
+        Repeat the call if the daemon crashes before it replies.
+        """
         frame = encode_call(full_name(method), parameters)
 
         self._finish_abandoned()
@@ -183,7 +189,11 @@ class Session:
         make_frame: Callable[[], bytes],
         wait_for_reply: Callable[[Connection], Reply],
     ) -> Reply:
-        """Execute a call whose frame depends on the time; `wait_for_reply` awaits its reply."""
+        """Execute a call whose frame depends on the time, and return the reply.
+
+        `make_frame()` returns the frame for one attempt.  `wait_for_reply(connection)` waits for
+        the reply and returns it.
+        """
         self._finish_abandoned()
         return self._exchange(method, make_frame, wait_for_reply)
 
@@ -251,7 +261,8 @@ class Session:
             if attempt.was_sent:
                 self._abandon(method, finishable, attempt, is_sent)
             elif self._connection is not initial_connection:
-                # It is unknown whether the daemon has resumed the session on the new connection.
+                # Closes the new connection, because it is unknown whether the daemon has resumed
+                # the session on this connection.
                 self._disconnect()
             raise
 
@@ -261,7 +272,7 @@ class Session:
         """Remember an interrupted call if its progress is known; else end the session."""
         connection = self._connection
         if frame is None:
-            self.end()  # The reply to this call would be taken for the reply to the next call.
+            self.end()  # The next call in this session would get the reply to this call.
         elif connection is None or not connection.is_usable:
             self._abandoned = _AbandonedCall(method, frame, connection)
         elif connection.has_reply:
@@ -283,9 +294,10 @@ class Session:
         """Send calls that have no reply.
 
         The calls reach the daemon as soon as the session is connected.  If the session ends first,
-        the calls are dropped, because all that they could be about has ended with the session.
+        the calls are dropped, because the subscriptions that the calls name have ended with the
+        session.
         """
-        # Without a session, the daemon has nothing that the calls could be about.
+        # Without a session, the daemon has no subscription that the calls could name.
         if not self._token:
             return
         self._unacknowledged.extend(frames)
@@ -305,8 +317,8 @@ class Session:
     def end(self) -> None:
         """End the session; the next call starts another one."""
         if self._connection is not None:
-            # Closing is not enough, because a duplicate of the socket would keep the connection
-            # open.
+            # Closing the socket is not enough, because a duplicate of the socket would keep the
+            # connection open.
             self._connection.shut_down()
             self._connection.close()
         self._connection = None
@@ -326,7 +338,11 @@ class Session:
             self._connection = None
 
     def _connect_with_retry(self) -> CloseOnForkSocket:
-        """Connect; try again until the timeout if the daemon ran before and can be restarting."""
+        """Connect to the daemon.
+
+        A daemon that ran before is possibly restarting.  So try again until the timeout in that
+        case.
+        """
         deadline = deadline_after_ns(self._timeout_ns)
         while True:
             try:
@@ -350,9 +366,10 @@ class Session:
             raise
 
     def _ensure_connected(self, attempt: _Attempt, is_repeatable: bool) -> None:
-        # Checks the connection before the call is sent: later it would not be certain that a daemon
-        # that has exited did not execute the call. The loop is needed because the listening socket
-        # of a killed daemon can still take a connection until the kernel closes the socket.
+        # Checks before the call is sent whether the daemon has exited. After the call was sent, it
+        # would be unknown whether that daemon executed the call. The loop is needed because the
+        # listening socket of a killed daemon can still take a connection until the kernel closes
+        # the socket.
         deadline = deadline_after_ns(self._timeout_ns)
         if self.is_connected() and self.connection.is_closed():
             self._disconnect()

@@ -9,8 +9,8 @@ from typing import Any, Mapping
 
 from evfd._connection import Parameters
 
-# The most objects that are recorded. A limit is needed because an object stays in the set if
-# another client deletes the object.
+# The maximum number of recorded objects. A limit is needed because an object that another client
+# deletes stays in the set.
 _MAX_OBJECTS = 1024
 
 

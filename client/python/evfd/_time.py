@@ -27,7 +27,7 @@ def deadline_after_ns(span: int) -> int:
 
 
 def deadline_after(timeout: float | None) -> Deadline:
-    """Return the deadline of a timeout in seconds, which means the same as in :mod:`threading`.
+    """Return the deadline for a timeout in seconds, by the rules of :mod:`threading`.
 
     A timeout of 0 or less has passed already.  A timeout above threading.TIMEOUT_MAX raises
     OverflowError.

@@ -7,7 +7,7 @@ from typing import Sequence
 
 from evfd import errors
 
-# The most names in one call, equal to the number of descriptors that one message can carry. unix(7)
+# The most names in one call: one message cannot carry more descriptors than this. See unix(7).
 MAX_NAMES = 253
 MAX_BYTES = 255
 
@@ -21,7 +21,7 @@ def _is_name(text: str) -> bool:
 
 
 def check_name(name: str) -> str:
-    """Return the name; raise InvalidError if it is malformed."""
+    """Return the name; raise InvalidError if the name is malformed."""
     if not isinstance(name, str):
         raise TypeError(f"a name is a str, not {type(name).__name__}")
     if not _is_name(name):

@@ -3,21 +3,21 @@
 The caller's thread waits on the descriptors themselves; the daemon is not involved, and the objects
 can belong to several daemons.
 
-wait_any() polls all descriptors and consumes from the first one that is ready.  If another waiter
-was faster, the descriptor is polled again.
+wait_any() polls all descriptors and consumes from the first descriptor that is ready.  If another
+waiter was faster, the descriptor is polled again.
 
 wait_all() polls until each descriptor was ready once, so a manual event only needs to have been set
-at some time during the wait (see supports_latched_wait()).  Then it consumes from all objects:
-first from auto events and semaphores, for which other waiters compete, then from the private
-descriptors of pulses and timers.  If one of the shared objects is empty, the tokens consumed so far
-are returned, and the wait continues with that object.
+at some time during the wait (see supports_latched_wait()).  After that, wait_all() consumes from
+all objects: first from auto events and semaphores, for which other waiters compete, then from the
+private descriptors of pulses and timers.  If an auto event or a semaphore is empty, wait_all()
+gives the tokens consumed so far back to their objects, and continues to wait for the empty object.
 
 What must hold:
 
-- wait_all() consumes from all objects or from none, also if a signal handler raises.
+- wait_all() consumes from all objects or from none, even if a signal handler raises an exception.
 - No object occurs twice in wait_all(), because a single token would be needed twice.
-- The set keeps a reference to each descriptor, so that another thread's close() cannot make a
-  number refer to another file during the wait.
+- The set keeps a reference to each descriptor, so that another thread cannot close a descriptor
+  during the wait and the number cannot be given to another file.
 """
 
 from __future__ import annotations
@@ -132,9 +132,14 @@ class _WaitSet:
         return True
 
     def _consume_all(self) -> Optional[int]:
-        """Consume from all objects, or from none and return the index of an empty object."""
+        """Consume from all objects and return None.
+
+        If an auto event or a semaphore is empty because another waiter was faster, give the
+        consumed tokens back to their objects and return the index of the empty object.
+        """
         consumed: list[tuple[int, int]] = []
-        # No other waiter competes for the counts of private descriptors, so they come last.
+        # Private counts come last: no other waiter can consume them, so they are certain to be
+        # there.
         kinds: tuple[Consumption, ...] = ("shared", "exclusive")
         try:
             for kind in kinds:

@@ -23,8 +23,9 @@ _W = TypeVar("_W", bound="Waitable")
 class Waitable(abc.ABC):
     """An Event, a Semaphore, a Pulse or a Timer.  Several threads can use it.
 
-    close() closes the descriptor, and so does the end of the last reference.  After os.fork()
-    parent and child share the event; each has its own connection to the daemon.
+    close() closes the descriptor.  The descriptor also closes when the last reference to the object
+    is deleted.  After os.fork(), parent and child share the event, but each process has its own
+    connection to the daemon.
     """
 
     def __init__(self, name: str | None, client: Client | None, opened: Opened) -> None:
@@ -41,7 +42,7 @@ class Waitable(abc.ABC):
     def may_wait(self) -> bool:
         """Whether the permissions allow is_set(), polling, and waits that consume no shared token.
 
-        A wait for an auto event or a semaphore needs `may_set` as well.
+        A wait for an auto event or a semaphore also needs `may_set`.
         """
         return self._handle().may_wait
 
@@ -65,7 +66,7 @@ class Waitable(abc.ABC):
     def fileno(self) -> int:
         """Return the descriptor, which polls readable whenever a wait would succeed immediately.
 
-        The descriptor still belongs to this object.
+        This object continues to own the descriptor.
         """
         return self._require_readable()[1].number
 
@@ -95,10 +96,13 @@ class Waitable(abc.ABC):
 
     @abc.abstractmethod
     def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
-        """Consume without blocking; return the consumed count, or 0 if there was none."""
+        """Consume without blocking; return the consumed count, or 0 if nothing was consumed."""
 
     def _restore(self, descriptor: Descriptor, count: int) -> None:
-        """Return tokens that a wait consumed.  Called only for shared consumption."""
+        """Give `count` tokens, which a wait consumed, back to the event or the semaphore.
+
+        Called only if the consumption is shared.
+        """
         raise NotImplementedError
 
     def _handle(self) -> Opened:
@@ -140,7 +144,8 @@ class Waitable(abc.ABC):
         )
 
     def _require_client(self) -> Client:
-        # Only a private object has no client, and it has all permissions.
+        # Only a private object has no client. A private object has all permissions and a
+        # descriptor, so no operation on it needs a client.
         assert self._client is not None
         return self._client
 
@@ -151,7 +156,10 @@ class Waitable(abc.ABC):
         return self._consume(opened, descriptor)
 
     def _wait(self, timeout: float | None) -> int:
-        """Wait; return the consumed count, 1 for a wait that consumes nothing, 0 on timeout."""
+        """Wait until the object is set; return 0 on timeout.
+
+        If the wait was successful, return the consumed count, or 1 if the wait consumes nothing.
+        """
         opened, descriptor = self._require_consumable()
         if count := self._try_wait(opened, descriptor):
             return count
@@ -160,7 +168,7 @@ class Waitable(abc.ABC):
             with Poller(1) as poller:
                 poller.arm(0, descriptor)
                 return len(poller.wait(deadline))
-        # Sleeps in poll(2), which cannot miss a token, because it stays until a wait consumes it.
+        # A token stays until a wait consumes the token, so a sleep in poll(2) cannot miss it.
         while is_readable(descriptor, deadline):
             if count := self._consume(opened, descriptor):
                 return count
@@ -231,7 +239,7 @@ _DESCRIPTIONS = {
 
 
 def check_kind(name: str, opened: Opened, *kinds: str) -> None:
-    """Raise WrongKindError unless the object is one of `kinds`: a mode of events, or timer."""
+    """Raise WrongKindError unless the object is of one of `kinds`: an event mode, or timer."""
     actual = opened.mode if opened.kind == "event" and opened.mode is not None else opened.kind
     if actual not in kinds:
         raise errors.WrongKindError(

@@ -16,8 +16,8 @@ What must hold:
 
 - `_lock` guards every field.  Threads acquire it through `_fair_lock`, in the order of their
   arrival.
-- A finalizer (Subscription.__del__) can run in any thread at any point, also inside a call: it only
-  appends to `_unsent`, and never blocks.
+- A finalizer (Subscription.__del__) can run in any thread at any point, even inside a call.  So the
+  finalizer only appends to `_unsent`, and never blocks.
 - A child of fork(2) starts with new sessions, and closes its copies of its parent's connections.
 - If a reply can still arrive after its caller has given up, the session ends and is never used for
   another call.
@@ -57,13 +57,16 @@ Mode = Literal["manual", "auto", "semaphore", "pulse"]
 Lifetime = Literal["permanent", "session", "process"]
 
 _MAX_IDLE_SESSIONS = 4
-# The most sessions that are kept for former users of the process. Each has a connection.
+# The maximum number of former sessions, which belong to users as whom the process ran earlier. Each
+# former session keeps a connection open.
 _MAX_FORMER_SESSIONS = 64
 _MAX_TOKENS = 16_384  # The most tokens that one set adds.
 _MAX_INITIAL = 2**32 - 1  # The largest initial count: eventfd(2) takes an unsigned int.
-# The time between Status calls during a wait without a timeout.
+# The time between two Status calls during a wait without a timeout. The calls check that the daemon
+# still answers.
 _KEEPALIVE_INTERVAL_NS = 30 * NS_PER_SECOND
-# How long the resume thread pauses between attempts to reach a daemon.
+# The pauses of the resume thread between two attempts to reach a daemon. The slow pause is for a
+# daemon that has been down for longer than the client's timeout.
 _FAST_PAUSE_NS = 5 * NS_PER_MS
 _SLOW_PAUSE_NS = NS_PER_SECOND
 
@@ -96,14 +99,14 @@ class Subscription:
         self._client._send_oneway("Acknowledge", {"subscription": self._token})
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        # At the exit of the interpreter nothing is sent: modules are possibly gone already, and the
-        # connection closes anyway.
+        # At the exit of the interpreter, nothing is sent, because Python modules are possibly
+        # deleted already. The connection closes then, which ends the subscription.
         if not is_finalizing():
             self._client._send_oneway("Unsubscribe", {"subscription": self._token})
 
 
 class Client:
-    """A client of one daemon: connects when needed, and reconnects after the daemon was restarted.
+    """A client of one daemon, which connects when needed and reconnects after a restart.
 
     `address` is a path, an Address, or None for Address.usual().  `timeout` is the longest time for
     the daemon to answer, or to restart, in seconds.
@@ -131,7 +134,7 @@ class Client:
         self._idle: list[Session] = []
         # The main sessions that still have handles and began when the process had another user.
         self._former: list[Session] = []
-        # The one-way calls that are sent before the next call.
+        # One-way calls that will be sent before the next call.
         self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
         self._resume_thread: Optional[ResumeThread] = None
         self._fast_retry_until = 0
@@ -151,7 +154,11 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Disconnect: subscriptions and objects of this session end.  The next call reconnects."""
+        """Disconnect, and end the subscriptions of this client.
+
+        Objects that this client created with the lifetime session end as well.  The next call
+        connects again.
+        """
         with self._fair_lock, self._lock:
             self._main.end()
             for session in (*self._idle, *self._former):
@@ -171,17 +178,18 @@ class Client:
         lifetime: Lifetime = "permanent",
         exist_ok: bool = False,
     ) -> bool:
-        """Create an event; return False if one with this mode existed and `exist_ok` is true.
+        """Create an event; return False if `exist_ok` is true and the event existed with this mode.
 
         `initial`: the number of tokens; 1 creates an event that is set.
 
-        `permissions`: as for os.chmod(), None means 0o666 minus the umask.  r allows to show, to
-        poll, and to wait if the wait consumes nothing; w allows to set and clear; a wait that
-        consumes (auto, semaphore) needs both.
+        `permissions`: as for os.chmod(); None means 0o666 minus the umask.  `r` allows a user to
+        show and poll the event, and to wait if the wait consumes nothing.  `w` allows a user to set
+        and clear the event.  A wait that consumes (modes auto and semaphore) needs r and w.
 
-        `lifetime`: permanent objects exist until they are deleted; process: until this process has
-        ended (execve(2) does not end it; its children do not count); session: until this client's
-        session ends.
+        `lifetime`: a permanent event exists until it is deleted.  An event with the lifetime
+        process ends when this process ends, even if children of the process still run; execve(2)
+        does not end the process.  An event with the lifetime session ends with this client's
+        session.
 
         Raise NameTakenError if the name exists, and `exist_ok` is false or the mode differs.
         """
@@ -243,18 +251,20 @@ class Client:
     ) -> bool:
         """Create the timer if it does not exist, and arm it; return whether it was created.
 
-        The new schedule applies to every process that has the timer open before this method
-        returns.  Times are in nanoseconds.
+        When this method returns, the new schedule already applies in every process that has the
+        timer open.  Times are in nanoseconds.
 
-        `after`, `at`: the first expiry, as a span from now or as a time on the timer's clock
-        (realtime counts from 1970); without both, one interval from now.  `interval`: the time
-        between further expirations; 0: expire once.
+        `after`: the time from now until the first expiry.  `at`: the first expiry, as a time on the
+        timer's clock (realtime counts from 1970).  Without `after` and `at`, the first expiry is
+        one interval from now.  `interval`: the time between further expirations, or 0 to expire
+        once.
 
-        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm.  None: the clock
-        of the existing timer; for a new timer realtime if `at` is given, otherwise monotonic.
+        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm.  With None, an
+        existing timer keeps its clock, and a new timer gets realtime if `at` is given, else
+        monotonic.
 
         `cancel_on_clock_change`: disarm the timer when the wall clock is set.  `sets`: an event
-        that each expiry sets.  `permissions` and `lifetime`: of a new timer, see create().
+        that each expiry sets.  For `permissions` and `lifetime` of a new timer, see create().
         """
         request = _schedule.arm_parameters(
             _validation.check_name(name),
@@ -277,7 +287,7 @@ class Client:
         self._call("Disarm", {"items": make_items(timers)})
 
     def set(self, *events: str, count: int = 1) -> None:
-        """Set events: add `count` tokens to a semaphore, or count a pulse `count` times."""
+        """Set events; a semaphore gets `count` tokens, and a pulse is counted `count` times."""
         check_tokens(count)
         self._call("Set", {"items": make_items(events, count=count)})
 
@@ -342,7 +352,7 @@ class Client:
             except errors.LostDaemonError:
                 pass
             finally:
-                session.end()  # The end of the session ends the stream as well.
+                session.end()  # The end of the session also ends the stream.
             yield types.Change("resync")
 
     def wait(
@@ -355,12 +365,13 @@ class Client:
     ) -> Sequence[types.Fired]:
         """Wait through the daemon for names, which need not exist yet.
 
-        Waiters are served in the order of their arrival.  Return the name that completed a wait for
-        any, or all names, in the order of the arguments.
+        Waiters are served in the order of their arrival.  A wait for any name returns the name that
+        completed the wait.  A wait for all names returns all of them, in the order of the
+        arguments.
 
         `timeout` is in seconds: raise TimedOutError once it has passed; a timeout of 0 does not
         block.  If `existing` is true, raise NoSuchNameError if a name does not exist.  `count` is
-        the number of expirations or pulses to wait for.
+        the number of expirations or pulses for which to wait.
         """
         if count < 1:
             raise errors.InvalidError("wait for at least one expiry")
@@ -418,14 +429,17 @@ class Client:
                 )
             )
         except errors.SystemFailureError:
-            session.end()  # The session ends, because its later replies would be as unreliable.
+            session.end()  # After this error, later replies in the session are not reliable.
             raise
         finally:
             self._release_session(session)
 
     def _switch_user(self, credentials: Credentials) -> None:
-        """Replace a main session with other credentials; keep the old session if it has handles."""
-        # This call comes first, because it can end the last handle of a session.
+        """Replace the main session if it does not have these credentials.
+
+        Keep the replaced session in `_former` if it has handles.
+        """
+        # One-way calls are sent first, because they can end the last handle of a session.
         self._flush_oneway()
         if not all(session.belongs_to(credentials) for session in self._idle):
             self._idle = [session for session in self._idle if session.belongs_to(credentials)]
@@ -444,8 +458,8 @@ class Client:
         self._former = sessions
         self._main = known or Session(self.address, self._timeout_ns, previous.was_connected)
 
-    # Must not block, because __del__ calls it too, possibly while the thread is inside another
-    # call.
+    # This method must not block, because __del__() calls it, possibly while the same thread is
+    # inside another method of this client.
     def _send_oneway(self, method: str, parameters: Parameters) -> None:
         self._unsent.append((method, parameters))
         thread = self._resume_thread
@@ -467,7 +481,7 @@ class Client:
             self._forget_handles(method, parameters)
 
     def _forget_handles(self, method: str, parameters: Parameters) -> None:
-        """Forget the handles that a call ended; end former sessions that have none left."""
+        """Forget the handles that a call ended, and end the former sessions without handles."""
         for session in (self._main, *self._former):
             session.handles.remove(method, parameters)
         needless = [session for session in self._former if not session.handles]
@@ -500,12 +514,13 @@ class Client:
     def _stream(
         self, method: str, parameters: Parameters, field: str, key: str
     ) -> Iterator[Mapping[str, Any]]:
-        """Yield the entries of `field` of all replies, which are ordered by `key`.
+        """Yield the entries in `field` of all replies; the daemon orders the entries by `key`.
 
         After a restart of the daemon the call is repeated and the entries already yielded are
         skipped.
         """
-        # When to give up; set when the daemon is lost, and reset by each new entry.
+        # The time at which to give up. It is set when the connection is lost, and reset by each new
+        # entry.
         retry_until: Deadline = None
         last: Any = None
         while True:
@@ -534,8 +549,8 @@ class Client:
                 continues = reply.continues
                 yield reply
         except BaseException:
-            # The caller can also drop the generator, which raises GeneratorExit here. This code
-            # must not block in that case, so it ends the session.
+            # Ends the session instead of reading the replies that are left. A caller that drops the
+            # generator causes GeneratorExit here, and this code must not block in that case.
             session.end()
             raise
         self._release_session(session)
@@ -568,7 +583,7 @@ class Client:
                 raise errors.no_answer()
             self._call("Status", {})
         except (errors.NoDaemonError, errors.LostDaemonError):
-            waiting.is_usable = False  # The reply can still arrive, after its caller has given up.
+            waiting.is_usable = False  # The reply can still arrive later.
             raise
         except errors.Error:  # An error reply proves that the daemon is alive.
             pass
@@ -590,8 +605,8 @@ class Client:
             if not self._main.exists():
                 return None, None, True
             if is_up and self._main.is_connected():
-                # The thread gets a duplicate: a call can reconnect, and the number of the original
-                # would refer to another file.
+                # The thread gets a duplicate of the socket: a call can reconnect and close the
+                # original socket, whose number can then be given to another file.
                 self._fast_retry_until = deadline_after_ns(self._timeout_ns)
                 return self._main.connection.duplicate(), None, True
             is_urgent = time.monotonic_ns() < self._fast_retry_until

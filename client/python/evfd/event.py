@@ -17,9 +17,9 @@ class Event(ClosingMixin):
     exist; False only opens it, or raises NoSuchNameError; True only creates it, or raises
     NameTakenError.  If `client` is None, default_client() is used.
 
-    `auto` true: each wait consumes the set, so each set releases one waiter.  `auto` None: accept
-    an existing event of both kinds, or create a manual event.  `initial`: whether a new event is
-    set.  For `permissions` and `lifetime` of a new event, see Client.create().
+    `auto`: if true, each wait clears the event, so each set releases one waiter.  If None, an
+    existing event can have the mode manual or auto, and a new event is manual.  `initial`: whether
+    a new event is set.  For `permissions` and `lifetime` of a new event, see Client.create().
 
     Where the permissions allow it, all operations work on the descriptor, without the daemon.
     """
@@ -57,7 +57,7 @@ class Event(ClosingMixin):
 
     @property
     def auto(self) -> bool:
-        """Whether a wait consumes the set."""
+        """Whether the event is an auto event: a wait clears it, so each set releases one waiter."""
         return self._handle().mode == "auto"
 
     def set(self) -> None:

@@ -39,7 +39,7 @@ class Pulse(ClosingMixin):
         self._require_client().set(self._name or "", count=count)
 
     def clear(self) -> None:
-        """Discard the pulses that this object has received and not waited for."""
+        """Discard the pulses that this object has received and that no wait has consumed."""
         consume(self._require_consumable()[1])
 
     def wait(self, timeout: float | None = None) -> int:

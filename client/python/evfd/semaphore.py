@@ -9,9 +9,10 @@ from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counte
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 from evfd.client import Client, Lifetime, Opened
 
-# The number of tokens that clear() consumes before it reads the counter.
+# clear() first consumes up to this many tokens. It reads the counter only if tokens are left.
 _TOKENS_BEFORE_COUNT = 1_000
-# A limit of clear(), because each read(2) consumes only one token.
+# The most tokens that clear() consumes. There is a limit because each read(2) consumes only one
+# token.
 _MAX_TOKENS_PER_CLEAR = 2**32 - 1
 
 
@@ -60,7 +61,7 @@ class Semaphore(Waitable):
         super().__init__(name, client, opened)
 
     def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Consume a token; return False if there was none within `timeout` seconds."""
+        """Consume a token; return False if there was no token within `timeout` seconds."""
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
         return self._wait(timeout if blocking else 0) > 0
@@ -90,8 +91,8 @@ class Semaphore(Waitable):
             return
         if _drain(opened.descriptor, _TOKENS_BEFORE_COUNT):
             return
-        # Consumes only the current count, because another process can add tokens as fast as
-        # _drain() consumes them.
+        # Consumes only as many tokens as exist now, because another process can add tokens as fast
+        # as _drain() consumes them.
         left = peek_counter(opened.descriptor)
         if left > _MAX_TOKENS_PER_CLEAR:
             raise errors.LimitError(

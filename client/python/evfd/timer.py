@@ -29,13 +29,14 @@ _libc = ctypes.CDLL(None, use_errno=True)
 class Timer(ClosingMixin):
     """A subscription to the timer with this name.
 
-    Its descriptor is a private timerfd: its count belongs to this object, and it continues to
-    expire while the daemon is down.  The daemon programs it again when the timer is armed or
-    disarmed.
+    The descriptor is a private timerfd, whose count belongs to this object.  The timerfd continues
+    to expire while the daemon is down.  The daemon programs the timerfd again when the timer is
+    armed or disarmed.
 
-    With a schedule (`after`, `at` or `interval`, in seconds; see Client.arm_ns()) the timer is
-    created if it does not exist, with `permissions` and `lifetime`, and armed.  Without a schedule,
-    the timer must exist.  If `client` is None, default_client() is used.
+    A schedule consists of `after`, `at` or `interval`, in seconds; see Client.arm_ns().  With a
+    schedule, the timer is armed.  If the timer does not exist, it is created before, with
+    `permissions` and `lifetime`.  Without a schedule, the timer must exist.  If `client` is None,
+    default_client() is used.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class Timer(ClosingMixin):
     ) -> None:
         """Arm the timer with a new schedule, in seconds.
 
-        The schedule applies to every process that has the timer open before this method returns.
-        See Client.arm_ns().
+        When this method returns, the schedule already applies in every process that has the timer
+        open.  See Client.arm_ns().
         """
         self._require_settable()
         self._require_client().arm(

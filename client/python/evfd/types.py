@@ -70,7 +70,8 @@ class LastSet(_WireValue):
 class Object(_WireValue):
     """A snapshot of an event or a timer.
 
-    Its state (`is_set`, `count`, `timer` and so on) is None without permission to wait for it.
+    The state of the object (`is_set`, `count`, `timer` and so on) is None if the caller has no
+    permission to wait for the object.
 
     `id`: the daemon never gives an id twice, so an object that is created again under the same
     name has another id.  `kind`: event or timer.  `mode`: manual, auto, semaphore or pulse.
@@ -114,8 +115,8 @@ class Object(_WireValue):
 class Fired(_WireValue):
     """An object that completed a wait.
 
-    `count`: the pulses or expirations since the wait began; 1 for all other events.  `index`: the
-    position of its name in the call, from 0.  `id`: the object's id, see Object.
+    `count`: the pulses or expirations since the wait began; 1 for every other event.  `index`: the
+    position of the object's name in the call, from 0.  `id`: the object's id, see Object.
     """
 
     name: str
@@ -128,9 +129,9 @@ class Fired(_WireValue):
 class Change(_WireValue):
     """One report of a monitor.
 
-    `change`: first ``present`` for each existing object, then ``ready``, then ``created``,
-    ``changed`` and ``deleted``.  ``resync`` voids all earlier reports; ``present`` and ``ready``
-    follow again.
+    `change`: the kind of the report.  A monitor first reports ``present`` for each existing object,
+    and ``ready`` once.  After that it reports ``created``, ``changed`` and ``deleted``.  ``resync``
+    means that all earlier reports are void; ``present`` and ``ready`` follow again.
     """
 
     change: str

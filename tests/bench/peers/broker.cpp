@@ -40,8 +40,8 @@ UniqueFd listen_at(const std::string& path)
 
 // The D-Bus type signature of a policy. The policy in listen() allows all users to connect, to own
 // any name, and to send and receive any message. A rule has a verdict, a priority and a pattern of
-// what it matches. The policy has one rule of each kind for all users, and no rule for single
-// users.
+// the names or messages to which the rule applies. The policy has one rule of each kind for all
+// users, and no rule for single users.
 constexpr auto policy = "(a(u(bta(btbs)a(btssssuutt)a(btssssuutt)))"
                         "a(buu(bta(btbs)a(btssssuutt)a(btssssuutt)))"
                         "a(ss)bs)";

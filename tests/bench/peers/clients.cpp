@@ -98,7 +98,8 @@ void SemaphoreEndpoint::wait() const
 FifoEndpoint::FifoEndpoint(const std::string& path)
 {
     e2e::require(::mkfifo(path.c_str(), 0600) == 0 || errno == EEXIST, path);
-    // Linux allows a process to open both ends of a FIFO at once.
+    // With O_RDWR, this process opens both ends of the FIFO at once, which Linux allows. So open(2)
+    // does not wait for another process.
     fd_ = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
     e2e::require(static_cast<bool>(fd_), path);
 }

@@ -29,7 +29,7 @@ private:
     std::unique_ptr<redisContext, Deleter> context_;
 };
 
-// Sets by the redis command LPUSH, and waits by BLPOP.
+// set() sends the redis command LPUSH, and wait() sends BLPOP.
 class RedisEndpoint {
 public:
     RedisEndpoint(const std::string& path, std::string key) : redis_{path}, key_{std::move(key)} {}
@@ -47,8 +47,8 @@ struct CloseBus {
 };
 using Bus = std::unique_ptr<sd_bus, CloseBus>;
 
-// Sets by emitting a D-Bus signal, and waits by receiving it. Only the peer's own endpoint
-// subscribes to the signal.
+// set() emits a D-Bus signal, and wait() receives the signal. An endpoint on which no process waits
+// does not subscribe to the signal.
 class DbusEndpoint {
 public:
     DbusEndpoint(const std::string& path, std::string member, bool is_own);
@@ -64,7 +64,7 @@ private:
     Bus bus_;
 };
 
-// Sets a named POSIX semaphore by sem_post(3), and waits by sem_wait(3).
+// A named POSIX semaphore: set() calls sem_post(3), and wait() calls sem_wait(3).
 class SemaphoreEndpoint {
 public:
     explicit SemaphoreEndpoint(const std::string& name);
@@ -73,10 +73,10 @@ public:
     void clear() const {}
 
 private:
-    sem_t* semaphore_; // Mapped until the process exits.
+    sem_t* semaphore_; // Stays mapped until the process exits.
 };
 
-// Sets by writing a byte to a FIFO, and waits by reading a byte from it.
+// A FIFO: set() writes a byte, and wait() reads a byte.
 class FifoEndpoint {
 public:
     explicit FifoEndpoint(const std::string& path);

@@ -1,4 +1,4 @@
-// evfdd-bench-peers: compares evfdd with its alternatives.
+// evfdd-bench-peers: compares the speed of evfdd with the speed of alternative programs.
 #include "tests/bench/peers/broker.h"
 #include "tests/bench/peers/clients.h"
 #include "tests/bench/peers/fdholder.h"
@@ -199,7 +199,7 @@ Comparison publish(int pairs)
                    }));
 }
 
-// Compares a set from the shell, as a whole process, with other commands.
+// Compares a whole process of `evfdctl set` with a process of redis-cli, tmux, s6 or flock.
 std::vector<Comparison> shell(int pairs)
 {
     constexpr int runs = 10;

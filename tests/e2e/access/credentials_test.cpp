@@ -32,7 +32,8 @@ TEST_CASE("a call is made with the user of the process at the time of the call")
         value_or_throw(client.create(
             "roots",
             {.mode = Mode::semaphore, .initial = 2, .permissions = Permissions::parse("0600")}));
-        // A wait uses a second connection, which the client keeps for its next wait.
+        // Makes the client open its second connection. The client uses this connection for waits,
+        // and keeps it open.
         value_or_throw(client.wait(single_name("roots")));
         become_unprivileged();
         require_refused(client.delete_object(single_name("roots")));
@@ -101,8 +102,8 @@ TEST_CASE("a client has one connection for each user of its process, for as long
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 0; }));
 }
 
-// The first of the effective uids that a root process takes, one after the other, in the tests
-// below.
+// The first of several consecutive uids. A root process takes them as its effective uid, one after
+// the other.
 constexpr uid_t first_user = 1'500'000'000;
 
 void act_as(uid_t user, const auto& work)
@@ -168,7 +169,7 @@ TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
         };
         require(is_refused(status) && is_refused(waited), "the call was not refused");
         act_as(first_user,
-               // The client has a session of the first user already, so it does not refuse the
+               // The client already has a session of the first user, so it does not refuse this
                // call.
                [&] { value_or_throw(client.status()); });
         opened.pop_back();

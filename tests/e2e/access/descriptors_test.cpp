@@ -9,9 +9,9 @@ namespace evfd::e2e {
 namespace {
 
 constexpr rlim_t descriptor_limit = 128;
-// The daemon reserves descriptors for clients and for itself. With so low a limit it uses half of
-// the other descriptors for objects. The rest is free for a daemon that recovers, which has up to
-// twice as many descriptors open for a moment.
+// The daemon reserves descriptors for clients and for itself. With a limit as low as this, the
+// daemon uses half of the other descriptors for objects. The other half stays free for the recovery
+// of the daemon, during which each object can have two open descriptors for a moment.
 constexpr rlim_t max_objects =
     (descriptor_limit - rlim_t{daemon::reserved_daemon_fds + daemon::reserved_client_fds}) / 2;
 

@@ -30,7 +30,7 @@ TEST_CASE("no id is given twice if the daemon is killed and names are created ag
             REQUIRE_FALSE(wire.request("Delete", {{"items", items({"again"}, {{"id", id}})}})
                               .contains("error"));
         }
-        // This object ends with its session, and is not in the journal.
+        // This timer ends with its session, so the daemon does not write it to the journal.
         const auto id = id_of(wire.request(
             "Arm", {{"name", "brief"}, {"afterNSec", 3'600'000'000'000}, {"lifetime", "session"}}));
         CHECK(ids.insert(id).second);
@@ -46,7 +46,7 @@ TEST_CASE("no id is given twice if the daemon is killed while clients create and
     const SupervisedDaemon supervised;
     constexpr int clients = 3;
     std::vector<std::vector<std::int64_t>> ids_of_clients(clients);
-    // The destructor of each thread requests its stop and joins it.
+    // The destructor of each std::jthread asks the thread to stop and joins it.
     std::vector<std::jthread> threads;
     for (int i = 0; i < clients; ++i)
         threads.emplace_back([&, i](const std::stop_token& stop) {

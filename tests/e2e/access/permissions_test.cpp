@@ -9,7 +9,7 @@ namespace {
 
 const gid_t group = unprivileged_uid + 1;
 
-// Runs evfdctl as an unprivileged user whose only group is its own.
+// Runs evfdctl as an unprivileged user. The user's only group is its primary group.
 RunResult as_unprivileged(const DaemonProcess& daemon, std::vector<std::string> words)
 {
     auto command = daemon.ctl_command(std::move(words));
@@ -31,7 +31,7 @@ Expected<void> without_value(const auto& tried)
     return tried ? Expected<void>{} : std::unexpected(tried.error());
 }
 
-// Returns "ok", "refused", or the message of another error.
+// Returns the result of a call: "ok", "refused", or the message of another error.
 std::string verdict(const Expected<void>& tried)
 {
     if (tried)
@@ -64,7 +64,7 @@ TEST_CASE("permissions decide which calls another user may make by name")
                     "refused",
                 "permissions");
         // A caller with permission to set sees that the event exists. Only a caller with permission
-        // to wait sees its state.
+        // to wait sees the state of the event.
         const bool sees = waits == "ok" || sets == "ok";
         const auto object = worker_client.show("e");
         require(verdict(without_value(object)) == (sees ? "ok" : "refused"), "show");

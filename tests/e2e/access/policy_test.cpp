@@ -1,5 +1,5 @@
-// Tests of a policy for names, with programs of several users. Only root can run programs as all of
-// them.
+// Tests of the policy, which says which user may do what with which names. The tests run programs
+// as several users, so they need root.
 #include "tests/paths.h"
 #include "tests/support/configured_daemon.h"
 
@@ -33,8 +33,8 @@ bool is_policy_refusal(std::string_view output)
            output.contains("ask the administrator");
 }
 
-// Returns a policy that denies operations such as "wait" to the unprivileged user and has no rule
-// for other users.
+// Returns a policy that denies the operations in `verbs` to the unprivileged user, for names that
+// begin with `prefix`. The policy has no rule for other users.
 std::string deny_rule(std::string_view prefix, std::string_view verbs)
 {
     return fmt::format(
@@ -61,7 +61,8 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
         {"delete", {"chmod", "db/own", "0600"}},
     }));
     const auto is_denied = GENERATE(true, false);
-    std::string others; // All operations except `verb`, for a rule of the policy.
+    // The list of all operations except `verb`, as the "deny" of a rule of the policy.
+    std::string others;
     for (const auto* one : {"create", "wait", "set", "delete"})
         if (one != verb)
             others += fmt::format("{}\"{}\"", others.empty() ? "" : ", ", one);
@@ -168,8 +169,8 @@ TEST_CASE("a policy rule for a group applies to members, whether primary or supp
         {{unprivileged_uid, group}, true},
         {{unprivileged_uid, unprivileged_uid, {4, group, 5}}, true},
         {{unprivileged_uid, unprivileged_uid, {4, 5}}, false},
-        // The number of the group is the uid of this user, and none of its groups, so the rule does
-        // not match.
+        // The gid in the rule equals the uid of this user. The user is in no group with that gid,
+        // so the rule does not match.
         {{group, unprivileged_uid}, false},
         {{0, 0}, true},
     }));
@@ -232,8 +233,8 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    // No object has the name "never", so has_waits() counts the waits for all names: four commands
-    // with two names each.
+    // No object has the name "never", so has_waits() counts the waits for all names. There are four
+    // commands with two names each.
     REQUIRE(daemon.has_waits("never", 8));
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
@@ -354,7 +355,8 @@ TEST_CASE("a monitor reports when a reload of the policy hides or shows an objec
     worker.receive();
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);
     worker.receive();
-    // The user of the monitor may not see this change, so the monitor does not report it.
+    // The policy now forbids the user of the monitor to wait for "db/e". The monitor therefore does
+    // not report this set.
     daemon.checked_ctl({"set", "db/e"});
     configured.reload("{}", reload_succeeded);
     worker.receive();

@@ -1,5 +1,5 @@
-// Tests of a daemon in a user namespace. The kernel shows all users that the namespace does not map
-// as one uid.
+// Tests of a daemon in a user namespace. The namespace maps only some users. The kernel shows all
+// other users as one uid, the overflow uid.
 #include "tests/support/daemon_process.h"
 #include "tests/support/skip.h"
 
@@ -20,7 +20,8 @@ bool write_text(const char* path, std::string_view text)
            ::write(file.get(), text.data(), text.size()) == static_cast<ssize_t>(text.size());
 }
 
-// Enters a user namespace that maps only root, to itself. Returns whether that succeeded.
+// Enters a user namespace that maps root to root and no other user. Returns whether the process is
+// now in the namespace.
 bool enter_namespace()
 {
     return ::unshare(CLONE_NEWUSER) == 0 && write_text("/proc/self/setgroups", "deny") &&

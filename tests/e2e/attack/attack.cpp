@@ -15,13 +15,13 @@ namespace evfd::e2e {
 
 namespace {
 
-// How long the daemon can take until it has the resources that it had before an attack: it still
-// executes the calls that exited clients have sent.
+// The maximum time after an attack until the daemon has the resources that it had before. The
+// daemon needs this time to execute the calls that clients sent before they exited.
 constexpr nanoseconds max_cleanup_time = 30s;
 constexpr nanoseconds pause_between_rounds = 1ms;
 constexpr nanoseconds baseline_time = is_sanitized ? 300ms : 600ms;
 
-// The memory that an allocator can keep after a free(3). A sanitizer keeps freed memory on purpose.
+// The amount of freed memory that the allocator can keep. A sanitizer keeps more, on purpose.
 constexpr std::int64_t slack_kib = is_sanitized ? 300'000 : 4'096;
 
 void raise_descriptor_limit()
@@ -49,7 +49,7 @@ Client connected_client(const DaemonProcess& daemon)
 {
     auto client = daemon.client();
     value_or_throw(client.status());
-    // Makes the connection that the client uses for waits.
+    // Makes the client open the connection that it uses for waits.
     require(!client.wait(std::vector{"never"s}, {.timeout = 0ns}),
             "a wait for a missing name ended");
     return client;
@@ -166,7 +166,7 @@ public:
         value_or_throw(event.clear());
         check(name, false, 0);
 
-        // Measures the time from the set until the reply to a blocked wait.
+        // Measures the time from a set until the reply to the wait that the set ends.
         wire_.call("Wait", {{"items", items(names)}});
         require(poll_until([&] { return show(name).waits == 1; }), "a wait is not shown");
         timed([&] {
@@ -178,7 +178,7 @@ public:
         });
         check(name, mode == Mode::manual, mode == Mode::manual ? 1 : 0);
 
-        if (number % 4 == 0) // In every fourth round, measures a call on a new connection too.
+        if (number % 4 == 0) // In every fourth round, also measures a call on a new connection.
             timed([&] {
                 WireClient other{daemon_.path()};
                 require(other.request("Show", {{"name", name}})["parameters"]["object"]["name"] ==
@@ -254,14 +254,14 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
 {
     const auto client = daemon.client();
     const auto pidfd = pidfd_of(daemon.pid());
-    // Makes the daemon allocate now what it allocates only once: the connection of this client and
-    // the timerfd of the daemon.
+    // Arms a timer, so that the daemon allocates its timerfd and the connection of this client now,
+    // and not during the measurement.
     value_or_throw(client.arm("first", {.interval = 1h}));
     value_or_throw(client.delete_object(std::vector{"first"s}));
     WellBehavedClient well_behaved{daemon};
     const auto measure_for = [&](nanoseconds span) {
         well_behaved.begin();
-        // Lets time pass. The pidfd does not become readable, because the daemon does not exit.
+        // Waits for `span`. The pidfd does not become readable, because the daemon does not exit.
         await_readable(pidfd.get(), span);
         return well_behaved.pause();
     };
@@ -274,7 +274,7 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
         well_behaved.begin();
         attack();
         during.add(well_behaved.pause());
-        // The daemon notices after a while that connections are closed.
+        // The daemon notices only after a while that its clients have closed their connections.
         const auto deadline = monotonic_deadline(max_cleanup_time);
         while (resource_usage(client) != usage_before && monotonic_now() < deadline) {
         }

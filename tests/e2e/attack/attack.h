@@ -2,13 +2,14 @@
 //
 // An attack runs as a hostile process of an unprivileged user. Meanwhile a well-behaved client of
 // another user makes calls by name and checks every reply. check_withstands() runs the attack twice
-// and compares the daemon before and after it. What must hold:
+// and compares the daemon before and after each run. What must hold:
 //
 // - Every call of the well-behaved client succeeds with the right reply. The latencies of the calls
 //   are printed and not checked.
-// - After the attack the daemon has the objects, connections, waits, monitors, subscriptions and
-//   descriptors that it had before.
-// - The second attack does not increase the daemon's memory, except for the slack of the allocator.
+// - After the attack the daemon has as many objects, connections, waits, monitors, subscriptions
+//   and descriptors as before the attack.
+// - The second attack does not increase the daemon's memory, except for freed memory that the
+//   allocator keeps.
 #pragma once
 
 #include "tests/support/daemon_process.h"
@@ -28,7 +29,7 @@ inline constexpr bool is_sanitized = true;
 inline constexpr bool is_sanitized = false;
 #endif
 
-// Returns a smaller number of rounds for builds with sanitizers, which are slower.
+// Returns `rounds`, or a smaller number for a build with sanitizers, which is slower.
 constexpr int scale_rounds(int rounds)
 {
     return is_sanitized ? (rounds + 3) / 4 : rounds;
@@ -36,15 +37,15 @@ constexpr int scale_rounds(int rounds)
 
 inline const uid_t other_uid = unprivileged_uid + 1;
 
-// Starts a hostile process with the highest descriptor limit that root allows. The process exits
-// after its work, or is killed when the Worker is destroyed.
+// Starts a hostile process that runs `work` with the highest descriptor limit that root allows. The
+// process exits after `work`, or is killed when the Worker is destroyed.
 Worker start_attacker(const std::function<void(const WorkerSocket&)>& work);
 
-// Returns a client that has made all of its connections, so that it connects no more during an
+// Returns a client that has already opened all of its connections, so that it opens none during an
 // attack.
 Client connected_client(const DaemonProcess& daemon);
 
-// The resources that the daemon has in use.
+// The number of each resource that the daemon has in use.
 struct ResourceUsage {
     std::int64_t objects;
     std::int64_t connections;
@@ -74,8 +75,9 @@ private:
     mutable std::vector<nanoseconds> all_;
 };
 
-// A well-behaved client of another user, in a process of its own. After begin() it creates, sets,
-// waits, shows, opens, clears and deletes by name, at a modest rate, and checks each reply.
+// A well-behaved client of another user, in a process of its own. After begin() the client works at
+// a modest rate: it creates, sets, waits for, shows, opens, clears and deletes events by name. It
+// checks each reply.
 class WellBehavedClient {
 public:
     explicit WellBehavedClient(const DaemonProcess& daemon);
@@ -88,15 +90,15 @@ private:
     Worker worker_;
 };
 
-// Runs `attack` twice while a well-behaved client makes calls. During the first run the daemon
-// allocates memory that it then keeps. Checks that all replies to the client were right, that the
-// daemon uses the same resources after each run as before the attack, and that the second run has
-// not increased its memory. Prints how the latencies compare with those without an attack. `attack`
+// Runs `attack` twice while a well-behaved client makes calls. Checks that all replies to the
+// client are right, and that the daemon uses as many resources after each run as before. Checks
+// that the second run does not increase the daemon's memory. The first run can increase it, because
+// the daemon keeps some memory for later. Prints the latencies with and without an attack. `attack`
 // must not return before all processes that it started have ended.
 void check_withstands(const DaemonProcess& daemon, std::string_view title,
                       const std::function<void()>& attack);
 
-// Prints one line for a human reader.
+// Prints one line for the person who runs the tests.
 void report(const std::string& line);
 
 // Returns the Varlink text of a call of io.evfdd, with its terminating zero byte.

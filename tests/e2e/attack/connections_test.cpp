@@ -39,7 +39,7 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
     return true;
 }
 
-// Lets time pass: waits for a message of the test, which sends none.
+// Waits for `span`. The function polls the socket to the test, which sends nothing.
 void pause_for(const WorkerSocket& parent, nanoseconds span)
 {
     await_readable(parent.fd().get(), span);
@@ -62,7 +62,7 @@ TEST_CASE("a thousand connections that send one byte a second do not disturb ano
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // Each connection sends one byte of a call a second.
+    // Each connection sends a call slowly, with one byte per second.
     check_withstands(daemon, "a thousand connections with a byte a second", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const auto slow = connect_many(daemon, connection_count);
@@ -84,7 +84,7 @@ TEST_CASE("frames of nothing but brackets do not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // The daemon disconnects the sender of such a frame, and the attacker connects again.
+    // The daemon disconnects a client that sends nested brackets. The attacker then connects again.
     check_withstands(daemon, "64 KiB frames of nested brackets", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             const std::string frame = std::string(65'535, '[') + '\0';
@@ -103,9 +103,9 @@ TEST_CASE("a gibibyte of zero bytes does not disturb another client")
 {
     skip_unless_root();
     const DaemonProcess daemon;
-    // A zero byte ends a message, and an empty message is not a call, so the daemon disconnects its
-    // sender. The attacker connects and sends as fast as it can, until it has sent a gibibyte or
-    // its time is over.
+    // Each zero byte ends a message, so the attacker sends empty messages. An empty message is not
+    // a call, so the daemon disconnects the attacker, which connects again. The attack ends after a
+    // gibibyte, or when its time is over.
     check_withstands(daemon, "a gibibyte of zero bytes", [&] {
         Worker worker = start_attacker([&](const WorkerSocket& parent) {
             const std::string zeros(1 << 18, '\0');
@@ -133,9 +133,8 @@ TEST_CASE("a gibibyte of zero bytes does not disturb another client")
     });
 }
 
-// The attacks below send descriptors with calls.
-
-// Sends the bytes with the descriptors. Returns false if the kernel refuses the descriptors.
+// Sends the bytes with the descriptors. Returns false if the kernel refuses to send the
+// descriptors.
 bool send_with_descriptors(const UniqueFd& socket, std::string_view bytes,
                            const std::vector<int>& descriptors)
 {
@@ -164,7 +163,8 @@ TEST_CASE("descriptors of any kind sent with calls do not disturb another client
     skip_unless_root();
     const TemporaryDirectory directory;
     const auto path = directory / "listener";
-    // The daemon inherits this listening socket, and the attacker has a descriptor of it as well.
+    // The daemon inherits this listening socket, and the attacker sends a descriptor of it to the
+    // daemon.
     const auto listener = listen_at(path);
     const auto options = GENERATE(values<std::vector<std::string>>({{}, without_pass_rights}));
     CAPTURE(options);

@@ -1,5 +1,5 @@
 // Tests with a hostile daemon at $EVFDD_SOCKET or behind --host. evfdctl replaces each control
-// character in the text of that daemon by a question mark.
+// character in the replies by a question mark, so that the daemon cannot control the terminal.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/scripted_daemon.h"
@@ -9,7 +9,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Control characters, escaped as in JSON.
+// A text with control characters, which are escaped as in JSON.
 const auto hostile_text = R"(\u001b]0;title\u0007\u001b[31mred\u009b2J)"s;
 constexpr auto clean_text = "?]0;title??[31mred?2J";
 
@@ -26,7 +26,7 @@ RunResult run_with_reply(std::vector<std::string> words, const std::string& repl
                           .standard_error = errors_into.get()});
     {
         auto connection = daemon.accept();
-        // The daemon does not reply to Resume.
+        // The first call is Resume, to which this daemon does not reply.
         REQUIRE(connection.receive_call().contains("Resume"));
         connection.receive_call();
         connection.send_reply(reply);
@@ -34,7 +34,7 @@ RunResult run_with_reply(std::vector<std::string> words, const std::string& repl
     }
     const auto text_in = [](const UniqueFd& pipe) {
         std::string text(1 << 16, '\0');
-        // The text is empty if evfdctl printed nothing.
+        // Does not read if evfdctl has printed nothing, because read(2) would block.
         const auto length =
             await_readable(pipe.get(), 0ns) ? ::read(pipe.get(), text.data(), text.size()) : 0;
         text.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));

@@ -24,8 +24,8 @@ UniqueFd open_fd(WireClient& wire, const std::string& name)
     return fd;
 }
 
-// Clears O_NONBLOCK. The flag belongs to the open file description, so a plain read(2) or write(2)
-// by the daemon would block as well.
+// Clears O_NONBLOCK. The flag belongs to the open file description, which this process shares with
+// the daemon. A read(2) or write(2) by the daemon could therefore block too.
 void make_blocking(const UniqueFd& fd)
 {
     if (::fcntl(fd.get(), F_SETFL, 0) < 0)
@@ -34,8 +34,8 @@ void make_blocking(const UniqueFd& fd)
 
 enum class Misuse { saturate, drain };
 
-// Starts a process that fills or drains the event again and again. It runs until it is killed,
-// because its reads and writes block.
+// Starts a process that fills or drains the event again and again. The process runs until it is
+// killed, because its reads and writes block.
 Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse misuse)
 {
     return start_attacker([&](const WorkerSocket& parent) {
@@ -62,8 +62,8 @@ std::string error_of(const Json& reply)
     return reply.value("error", "none");
 }
 
-// Sets, waits for and clears an event whose counter a holder keeps full. The counter is lower only
-// for a moment after a clear.
+// Sets, waits for and clears an event whose counter another process keeps full. Only for a moment
+// after a clear is the counter not full.
 void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is_semaphore,
                    int rounds)
 {
@@ -74,21 +74,21 @@ void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is
         REQUIRE(error_of(wire.request("Set", names)) == "none");
         REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
         REQUIRE(error_of(wire.request("Wait", at_once)) == "none");
-        // A clear of a semaphore fails, because it cannot consume as many tokens in one call.
+        // A clear of a full semaphore fails, because one call cannot consume so many tokens.
         REQUIRE(error_of(wire.request("Clear", names)) ==
                 (is_semaphore ? "io.evfdd.TooManyTokens" : "none"));
     }
 }
 
-// Sets, clears and shows an event that a holder drains as soon as it is set.
+// Sets, clears and shows an event. Another process drains the event as soon as it is set.
 void use_drained(const DaemonProcess& daemon, const std::string& name, Mode mode, int rounds)
 {
     WireClient wire{daemon.path()};
     WireClient waiting{daemon.path()};
     const Json names{{"items", items({name})}};
     for (int i = 0; i < rounds; ++i) {
-        // A wait for a manual event consumes nothing, so a set releases the waiters although the
-        // holder drains the event.
+        // A set of a manual event releases all waiters, although the holder drains the event at
+        // once.
         if (mode == Mode::manual) {
             waiting.call("Wait", names);
             REQUIRE(daemon.has_waits(name, 1));
@@ -240,8 +240,8 @@ TEST_CASE("a holder that writes at full speed to a watched event does not distur
     const auto what = "a direct writer at full speed"s + (with_reader ? " and a reader" : "");
 
     check_withstands(daemon, what, [&] {
-        // The wait for all stays pending, because nobody creates the event "never". The daemon
-        // therefore keeps watching "busy".
+        // The worker's wait for "never" and "busy" stays pending, because nobody creates "never".
+        // The daemon therefore keeps watching "busy".
         value_or_throw(client.create("busy", {.permissions = Permissions::parse("0666")}));
         Worker watcher = start_attacker([&](const WorkerSocket& parent) {
             WireClient waiting{daemon.path()};

@@ -1,4 +1,5 @@
-// Tests of calls with descriptors whose close(2) sleeps for as long as their sender likes.
+// Tests of calls with descriptors that make the daemon's close(2) sleep: TCP sockets with
+// SO_LINGER. The sender decides how long close(2) sleeps.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/kernel_calls.h"
@@ -15,8 +16,9 @@ namespace {
 
 const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
 
-// Sends the bytes together with a descriptor whose close(2) sleeps while the returned object lives.
-// The receiver must not receive the message before this function returns.
+// Sends the bytes together with a TCP socket. The close(2) of the socket sleeps while the returned
+// object lives. Before the function returns, it closes its own descriptor of the socket. The
+// receiver must not receive the message earlier.
 [[nodiscard]] LingeringSocket send_lingering(const UniqueFd& socket, std::string_view bytes,
                                              int flags = 0)
 {
@@ -40,8 +42,9 @@ const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
     return lingering;
 }
 
-// Waits until the daemon has as many connections and descriptors as before an attack. A child
-// process of the daemon closes some descriptors, which takes a little longer.
+// Waits until the daemon has as many connections and descriptors as the arguments say. Returns
+// false if that takes too long. The daemon closes some descriptors in a child process, which takes
+// a while.
 bool returns_to(WireClient& wire, std::int64_t connections, std::int64_t descriptors)
 {
     return poll_until([&] {

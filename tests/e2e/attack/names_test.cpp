@@ -50,12 +50,12 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     require(error_of(wire.request("CreateEvent",
                                                   {{"name", "reborn"}, {"mode", mode}})) == "none",
                             "the create failed");
-                    // A pending wait makes the daemon watch the event, so that a watched event is
-                    // deleted.
+                    // A pending wait makes the daemon watch the event. The attacker deletes the
+                    // event while it is watched.
                     waiting.call("Wait", {{"items", items({"reborn"})}});
                     wire.request("Open", {{"items", items({"reborn"})}});
-                    // Writes to descriptors of deleted events, which must not affect the present
-                    // event.
+                    // These descriptors belong to deleted events. Writes to them must not affect
+                    // the new event, which has the name of the deleted ones.
                     if (rounds % 100 == 99)
                         write_to_all(held);
                     else if (!held.empty())
@@ -67,14 +67,14 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     wire.descriptors().pop_front();
                     if (held.size() > max_held)
                         held.pop_front();
-                    // The daemon has possibly not read the wait yet. In that case the wait is for
-                    // the next event with this name.
+                    // If the daemon reads the delete before the wait, the wait is for the next
+                    // event with this name.
                     require(error_of(wire.request("Delete", {{"items", items({"reborn"})}})) ==
                                 "none",
                             "the delete failed");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
-                        // Either the daemon read the wait after the delete, or the reply is still
-                        // unread. A set of a new event ends the wait in the first case.
+                        // The wait is still pending if the daemon read it after the delete. A new
+                        // event that is set ends the wait.
                         wire.request("CreateEvent",
                                      {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
                         const auto ended = error_of(waiting.reply());
@@ -86,7 +86,7 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                         require(ended == "io.evfdd.Deleted", "ended by " + ended);
                     }
                 }
-                // The events of the held descriptors are deleted, so these writes must not wake the
+                // The writes below go to descriptors of deleted events, so they must not wake the
                 // daemon.
                 parent.send(rounds);
                 parent.receive();
@@ -151,8 +151,8 @@ TEST_CASE(
                             "the open failed");
                     auto& opened = wire.descriptors();
                     require(opened.size() == 2, "the open did not return two descriptors");
-                    // The set and the expiration must reach the subscribers of the present objects,
-                    // and no subscriber of a deleted object.
+                    // The set and the expiration must reach the subscribers of the new pulse and
+                    // timer, but no subscriber of the deleted ones.
                     wire.request("Set", {{"items", items({"pulse"})}});
                     wire.request("Arm",
                                  {{"name", "timer"}, {"firstNSec", 1}, {"clock", "monotonic"}});

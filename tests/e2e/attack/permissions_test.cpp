@@ -8,7 +8,8 @@
 namespace evfd::e2e {
 namespace {
 
-// The owner of all objects. The actors are this user, members of its group, and others.
+// The uid of the owner of all objects. The tests call as the owner, as root, as members of the
+// owner's group, and as other users.
 const uid_t owner = unprivileged_uid;
 const gid_t group = unprivileged_uid;
 
@@ -17,8 +18,9 @@ struct Actor {
     uid_t uid;
     gid_t gid;
     std::vector<gid_t> others;
-    // The index of the permission digit that applies to the actor: 1 (owner), 2 (group) or 3
-    // (others). 0 means root, who is allowed everything.
+    // The index of the permission digit that applies to the actor, in a string such as "0640": 1
+    // for the owner, 2 for the group, 3 for others. The value 0 stands for root, which is allowed
+    // everything.
     int digit;
     bool owns;
 };
@@ -36,8 +38,8 @@ std::vector<Actor> all_actors()
 
 const std::vector<std::string> kinds{"manual", "auto", "semaphore", "pulse", "timer"};
 
-// Returns permissions in which each digit has all of its values, while the other digits allow
-// nothing or everything.
+// Returns octal permissions such as "0640". One digit is 0, 2, 4 or 6, and each other digit is 0
+// (nothing) or 6 (everything).
 std::vector<std::string> all_permissions()
 {
     std::set<std::string> all;
@@ -53,8 +55,8 @@ std::vector<std::string> all_permissions()
     return {all.begin(), all.end()};
 }
 
-// The actions that an actor is allowed. Only the digit of the class of the actor counts, as with
-// files, even if another digit grants more.
+// Says which actions the permissions allow an actor. Only one digit counts, as with files: the
+// digit of the owner, of the group or of the others. Another digit that allows more has no effect.
 struct Allowed {
     bool wait;
     bool set;
@@ -88,10 +90,8 @@ struct Target {
     std::string permissions;
 
     bool is_timer() const { return kind == "timer"; }
-    bool is_consumed() const
-    {
-        return kind == "auto" || kind == "semaphore";
-    } // A wait for these kinds consumes tokens.
+    // Returns whether a wait for an object of this kind consumes a token.
+    bool is_consumed() const { return kind == "auto" || kind == "semaphore"; }
 };
 
 std::string visibility(const Json& object, const Target& target)
@@ -134,7 +134,7 @@ Json names_of(const Target& target)
     return {{"items", items({target.name})}};
 }
 
-// The calls that each actor tries. Delete comes last, because no object is left after it.
+// The calls that each actor tries. Delete comes last, because the other calls need the object.
 const std::vector<Verb> verbs{
     {"Show",
      [](WireClient& wire, const DaemonProcess&, const Target& target) {
@@ -272,8 +272,8 @@ const std::vector<Verb> verbs{
      [](const Allowed& may, const Target&) { return may.own ? "done"s : "no right to own"s; }},
 };
 
-// Returns the objects for one actor. Each actor tries its calls on other objects, so that no actor
-// finds the changes of another actor.
+// Returns the objects that one actor uses. No two actors use the same object, so no actor finds the
+// changes of another actor.
 std::vector<Target> targets_of(const Actor& actor)
 {
     std::vector<Target> all;
@@ -300,8 +300,8 @@ void create_all(const DaemonProcess& daemon, const Actor& actor)
     }
 }
 
-// Tries all calls as the actor. Returns the number of attempts. Throws at the first result that the
-// permissions do not explain.
+// Tries all calls as the actor. Returns the number of attempts. Throws if a result is not the one
+// that the permissions require.
 std::uint64_t try_all(const DaemonProcess& daemon, const Actor& actor)
 {
     WireClient wire{daemon.path()};
@@ -346,7 +346,7 @@ TEST_CASE("every call on another user's object ends as its permissions say")
             if (object.owner_uid == owner)
                 left.push_back(object.name.text());
         }));
-        // The three actors that are neither root nor the owner could not delete their objects.
+        // Three actors are neither root nor the owner, so they could not delete their objects.
         CHECK(left.size() == 3 * kinds.size() * all_permissions().size());
         for (const auto& name : left)
             value_or_throw(client.delete_object(std::vector{name}));
@@ -375,7 +375,8 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             parent.send(std::stoull(token.substr(0, 16), nullptr, 16));
             parent.send(std::stoull(token.substr(16), nullptr, 16));
             parent.receive();
-            // The owner still has its session and its subscription.
+            // The other user has not ended the owner's session or subscription, so the owner can
+            // still set the pulse and receives it.
             require(verdict(wire.request("Set", {{"items", items({"pulse"})}})) == "done",
                     "the event is not set");
             require(await_readable(wire.descriptors().front().get()), "the subscription ended");

@@ -1,4 +1,4 @@
-// Tests of a user that acquires as much as possible of every limited resource.
+// Tests of a hostile user that acquires each limited resource up to the user's quota.
 #include "tests/e2e/attack/attack.h"
 
 #include <fmt/format.h>
@@ -9,7 +9,7 @@ namespace {
 
 constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3,
               ticks = 3'000, unread_descriptors = 6, cached_replies = 7;
-// The reply of a Set that a session caches for a replay.
+// The reply to Set. A session caches it, to send it again if the client repeats the call.
 constexpr std::string_view cached_reply = R"({"parameters":{}})";
 constexpr int unread_bytes = cached_replies * static_cast<int>(cached_reply.size());
 
@@ -22,8 +22,8 @@ std::string write_low_limits(const TemporaryDirectory& directory)
                       {"monitors", monitors},
                       {"ticksPerSecond", ticks},
                       {"unreadDescriptors", unread_descriptors}};
-    // This low limit applies to the hostile user only, because the well-behaved client can have
-    // more bytes of unread replies.
+    // Only the hostile user gets the low limit of "unreadBytes", because the well-behaved client
+    // can need more bytes for its unread replies.
     const Json user_limits =
         Json::array({{{"user", unprivileged_uid}, {"unreadBytes", unread_bytes}}});
     write_file(directory / "evfdd.json",
@@ -39,7 +39,8 @@ struct GreedyUser {
 
     const DaemonProcess& daemon;
     WireClient wire;
-    // One connection for each acquired resource that needs a connection of its own.
+    // Further connections. Some resources, for example a pending wait, need one connection per
+    // unit.
     std::vector<WireClient> others;
     std::vector<std::string> names;
     int number = 0;
@@ -49,7 +50,8 @@ struct GreedyUser {
 
 const Json no_error{{"parameters", Json::object()}};
 
-// Acquires one more unit of a resource. Returns the reply, which can be a refusal.
+// A function that acquires one more unit of a resource. It returns the reply, which can be a
+// refusal.
 using Acquire = Json (*)(GreedyUser&);
 using Release = void (*)(GreedyUser&);
 
@@ -118,8 +120,8 @@ std::int64_t wait_count(GreedyUser& user)
     return shown["parameters"]["object"]["waits"].get<std::int64_t>();
 }
 
-// Sends a wait. Returns success once the wait is pending, because a pending wait has no reply, or
-// else the refusal.
+// Sends a wait. Returns the refusal if there is one. Returns success once the wait is pending,
+// because a pending wait gets no reply.
 Json acquire_wait(GreedyUser& user)
 {
     const auto before = wait_count(user);
@@ -150,14 +152,15 @@ Json acquire_monitor(GreedyUser& user)
     return reply;
 }
 
-// Arms a timer that sets an event a thousand times a second.
+// Arms a timer that sets an event a thousand times a second, which uses 1,000 of the quota
+// "ticksPerSecond".
 Json acquire_ticks(GreedyUser& user)
 {
     return acquire_object(user, "Arm", {{"intervalNSec", 1'000'000}, {"sets", "waited-for"}});
 }
 
-// Opens an event and only peeks at the reply, so that the reply and its descriptor stay in the
-// socket.
+// Opens an event and reads the reply with MSG_PEEK, so that the reply and its descriptor stay in
+// the socket.
 Json acquire_unread_descriptor(GreedyUser& user)
 {
     WireClient connection{user.daemon.path()};
@@ -173,8 +176,8 @@ Json acquire_unread_descriptor(GreedyUser& user)
     return reply;
 }
 
-// Makes a session cache a reply: the daemon keeps the last reply of a session, in case the client
-// did not receive it.
+// Makes the daemon cache a reply. The daemon keeps the last reply of each session, in case the
+// client did not receive it.
 Json acquire_cached_reply(GreedyUser& user)
 {
     WireClient connection{user.daemon.path()};
@@ -197,8 +200,8 @@ struct ResourceCase {
     int unit;   // The amount of the resource that one acquisition uses.
     int in_use; // The amount in use by the greedy user before it acquires anything.
     Acquire acquire;
-    // Null if the resource is released by closing its connection, which the daemon notices after a
-    // while.
+    // The function that releases one unit. Null if closing the connection releases the unit, which
+    // the daemon notices only after a while.
     Release release;
 };
 
@@ -248,7 +251,7 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
     value_or_throw(
         client.arm("timer", {.interval = 1h}, {.permissions = Permissions::parse("0666")}));
     value_or_throw(client.create("waited-for", {.permissions = Permissions::parse("0666")}));
-    // Each row of `resources` says how a unit of one resource is acquired and released.
+    // The test runs once for each row of `resources`.
     const auto& resource = GENERATE(from_range(std::begin(resources), std::end(resources)));
 
     check_withstands(daemon, "as many "s + resource.title + " as allowed", [&] {
@@ -259,7 +262,8 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
                         "a call within the limit was refused");
             for (int i = 0; i < scale_rounds(200); ++i)
                 require_refusal(resource.acquire(user), resource);
-            // The limit applies to the user, over all connections and processes.
+            // The limit applies to all processes of the user together, so a second process gets
+            // nothing.
             Worker second{[&](const WorkerSocket&) {
                 GreedyUser another{daemon};
                 require_refusal(resource.acquire(another), resource);

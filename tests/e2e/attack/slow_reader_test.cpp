@@ -39,7 +39,7 @@ std::int64_t objects_in_list(WireClient& wire)
 }
 
 #ifdef EVFDD_SANITIZED
-constexpr std::uint64_t max_growth_kib = 300'000; // A sanitizer keeps freed memory for a while.
+constexpr std::uint64_t max_growth_kib = 300'000; // A sanitizer delays the reuse of freed memory.
 #else
 constexpr std::uint64_t max_growth_kib = 30'000;
 #endif
@@ -57,7 +57,8 @@ TEST_CASE("clients that never read their long lists use little memory and delay 
     }
     // The sockets are full, and the daemon waits until the clients read.
     REQUIRE(daemon.is_idle());
-    // The memory must grow little, although the replies of all lists together have 5 GB.
+    // The memory of the daemon must grow little, although the replies to all lists together have 5
+    // GB.
     CHECK(resident_kib(daemon) < before + max_growth_kib);
 
     CHECK(daemon.ctl({"set", "n/7"}).status == 0);
@@ -67,7 +68,7 @@ TEST_CASE("clients that never read their long lists use little memory and delay 
     const auto idle = daemon.usage();
     CHECK(daemon.usage() == idle);
 
-    // A client that reads late gets all replies in order.
+    // A client that reads late still gets all replies, in order.
     for (int j = 0; j < 2; ++j)
         CHECK(objects_in_list(not_reading.front()) == pulse_count);
     not_reading.clear();
@@ -85,8 +86,8 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     }
     constexpr int calls = 300;
     WireClient not_reading{daemon.path()};
-    // The daemon reads no further call while it cannot send a reply. It is therefore possible that
-    // the socket does not take all calls at once.
+    // The daemon reads no further call while it cannot send a reply, so the socket can be full
+    // before all calls are sent. The loop below sends the rest.
     std::string bytes;
     for (int i = 0; i < calls; ++i)
         bytes +=
@@ -95,8 +96,8 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     auto sent_bytes = not_reading.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
-    // Other clients can still open events. The daemon holds descriptors for at most 70 of the 300
-    // replies, of which each has 100 descriptors.
+    // Other clients can still open events. Each of the 300 replies has 100 descriptors, and the
+    // daemon holds the descriptors of at most 70 replies.
     CHECK(client.open("e/7"));
     const auto status = value_or_throw(client.status());
     CHECK(status.descriptors < 100 + 100 * 70);

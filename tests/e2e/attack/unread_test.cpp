@@ -45,8 +45,8 @@ void delete_all(WireClient& wire, const Json& names)
     }
 }
 
-// Returns a command that runs the daemon as an unprivileged user, because the kernel limits the
-// number of descriptors in flight for other users than root.
+// Returns a command that runs the daemon as an unprivileged user. The kernel limits the number of
+// descriptors in unread messages for every user except root.
 Command unprivileged()
 {
     return {.argv = {}, .user = User{unprivileged_uid + 1'000}};
@@ -56,8 +56,8 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
 {
     skip_unless_root();
     const DaemonProcess daemon{{}, unprivileged()};
-    // For each connection, the descriptors of one reply are in flight, and the daemon holds those
-    // of the next reply until the client reads.
+    // For each connection, the descriptors of one reply are in the socket. The daemon also holds
+    // the descriptors of the next reply until the client reads.
     constexpr int not_reading = 60;
     const auto names = numbered_names("e/", 0, 253);
     {
@@ -73,8 +73,8 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
             std::uint64_t calls = 0;
             const auto end = monotonic_deadline(is_sanitized ? 400ms : 1s);
             while (monotonic_now() < end)
-                // If only a part of a call fits, it is the last call of its connection, so the
-                // daemon waits for the rest.
+                // If only a part of a call fits into the socket, the attacker never sends the rest
+                // of the call, and the daemon waits for the rest.
                 for (auto& wire : wires)
                     calls += wire.send_some(call) == call.size() ? 1u : 0u;
             parent.send(calls);
@@ -85,11 +85,11 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
     });
 }
 
-// The state of the objects as one monitor reported it.
+// The state of the objects according to the replies of one monitor.
 class MonitorModel {
 public:
     // Applies one reply of the monitor. Returns false once the monitor is ready and has reported
-    // the object `last`, and with it all objects before it.
+    // the object `last`. By then the monitor has reported all objects with earlier names.
     bool apply(const Json& reply, const std::string& last)
     {
         const auto& update = reply["parameters"];
@@ -138,12 +138,12 @@ TEST_CASE("monitors that never read use little memory and report the current sta
                 wires.back().call("Monitor", Json::object(), "more");
             }
             parent.send(0);
-            parent.receive(); // The message of the test tells the attacker to start reading.
+            parent.receive(); // Waits until the test tells the attacker to start reading.
             MonitorModel reported;
             while (reported.apply(wires.front().reply(), "zzz")) {
             }
-            // Events that the monitor reported first can have changed since then. The monitor
-            // reports these changes before it reports the marker.
+            // Some events can have changed after the monitor reported them. The monitor reports the
+            // changes before it reports the marker "zzzz", which is created last.
             WireClient marker{daemon.path()};
             require(!marker.request("CreateEvent", {{"name", "zzzz"}}).contains("error"),
                     "the marker was not created");
@@ -177,8 +177,8 @@ TEST_CASE("monitors that never read use little memory and report the current sta
         const auto growth = resident_kib(daemon) - before;
         report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
                            changes, seconds, growth, monitors));
-        // The bound covers the output queue and the unreported changes of each monitor. The socket
-        // buffers are memory of the kernel.
+        // This bound allows the daemon an output queue and a list of unreported changes for each
+        // monitor. Socket buffers do not count, because they are memory of the kernel.
         CHECK(growth < (is_sanitized ? 300'000 : 40'000));
 
         std::map<std::string, bool> truth;
@@ -215,8 +215,8 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
     Json others = Json::array(); // The names of the objects that the attacker creates and deletes.
     for (int i = 10'000; i < 10'000 + coming; ++i)
         others.push_back(prefix + 'b' + std::to_string(i));
-    // These patterns are slow for a backtracking matcher: it finds that a name does not match only
-    // at the end of the name, after it has tried every way to match the stars.
+    // These patterns are slow for a backtracking matcher. Only at the end of a name does the
+    // matcher find that the name does not match, and it tries every way to match the stars.
     std::string all_match;
     while (all_match.size() < 250)
         all_match += "*a";
@@ -247,9 +247,8 @@ TEST_CASE("unread monitors of slow patterns over many changing objects delay nob
     delete_all(wire, names);
 }
 
-// The attacks below stop clients in the middle of a call.
-
-// Begins the call in which the client is then stopped, and leaves the call unfinished.
+// A function that begins a call and leaves the call unfinished. The test stops the client at this
+// point.
 using BeginCall = void (*)(const DaemonProcess& daemon, WireClient& wire);
 struct Interruption {
     const char* title;
@@ -339,7 +338,8 @@ TEST_CASE("clients stopped in the middle of any call and then killed do not dist
                 stopped.back().receive();
                 stopped.back().process().signal(SIGSTOP);
             }
-        // The waits of the stopped clients complete, and many events are reported to them.
+        // These calls complete the waits of the stopped clients and change the events that the
+        // stopped clients monitor.
         for (int round = 0; round < scale_rounds(20); ++round) {
             const auto number = std::to_string(round);
             const std::vector names{"auto"s, "pulse"s, "there/" + number, "there/1" + number};
@@ -350,7 +350,7 @@ TEST_CASE("clients stopped in the middle of any call and then killed do not dist
         for (const auto& one : stopped)
             one.process().signal(SIGKILL);
         stopped.clear();
-        // A token that the daemon consumed for a killed client returns to the event, because the
+        // If the daemon consumed a token for a killed client, it returns the token, because the
         // client has not read the reply.
         value_or_throw(client.set(std::vector{"auto"s}));
         REQUIRE(poll_until([&] { return value_or_throw(client.show("auto")).waits == 0; }));
@@ -381,11 +381,11 @@ TEST_CASE("clients stopped and killed at any instant do not disturb another clie
                     for (const auto& middle : interruptions) {
                         WireClient wire{daemon.path()};
                         middle.begin(daemon, wire);
-                        wire.send_some("x"); // This byte turns a partial call into an invalid one.
+                        wire.send_some("x"); // This byte makes a partial call invalid.
                     }
             }));
             stopped.back().receive();
-            // From here on the worker can be in any of its calls when it is stopped.
+            // Waits up to 6 ms, so that SIGSTOP stops the worker in a different call each time.
             await_readable(stopped.back().process().pidfd().get(), nanoseconds{1ms} * (round % 7));
             stopped.back().process().signal(SIGSTOP);
             if (round % 5 == 4)

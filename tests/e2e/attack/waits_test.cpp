@@ -12,11 +12,12 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
     skip_unless_root();
     const DaemonProcess daemon;
     constexpr int events = 253;
-    constexpr int waits = 8'192 / events; // One user can have 8,192 waits for one name each.
+    // The quota of a user is 8,192 waits, and a wait for several names counts once for each name.
+    constexpr int waits = 8'192 / events;
     struct Case {
         std::string what;
-        // The number of events that are set and cleared in turn. All other events except the last
-        // are set.
+        // The number of events that the attacker sets and clears in turn. All other events are set,
+        // except the last one.
         int toggled;
         bool is_last_toggled;
     };
@@ -61,8 +62,8 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
             for (; monotonic_now() < end; ++rounds) {
                 value_or_throw(take(one));
                 value_or_throw(add(other, 1));
-                // This call makes the daemon deliver the edges of the two operations above, one
-                // after the other.
+                // This call makes the daemon deliver the edges of take() and add(), one edge after
+                // the other.
                 how_many();
                 value_or_throw(take(other));
                 value_or_throw(add(one, 1));

@@ -30,8 +30,7 @@ UniqueFd open_fd(WireClient& wire, const std::string& name)
     return fd;
 }
 
-// Adds the event to nested epoll sets until the kernel refuses another path from an epoll set to
-// the event.
+// Adds the event to nested epoll sets until the kernel refuses to add another path to the event.
 void use_up_paths(const UniqueFd& event)
 {
     UniqueFd outer{::epoll_create1(EPOLL_CLOEXEC)};
@@ -45,7 +44,7 @@ void use_up_paths(const UniqueFd& event)
     } while (::epoll_ctl(outer.get(), EPOLL_CTL_ADD, inner.back().get(), &wanted) == 0);
     require(errno == EINVAL, "the epoll set does not accept a nested one");
     for (auto& one : inner)
-        (void)one.release(); // The epoll sets stay open until the process exits.
+        (void)one.release(); // Leaves the descriptor open until the process exits.
     (void)outer.release();
 }
 
@@ -80,7 +79,8 @@ TEST_CASE("an event is watched whatever epoll sets its holders build")
     }
 }
 
-// The watches of the user are used up before the daemon starts.
+// The test uses up the epoll watches of the user (fs.epoll.max_user_watches) before the daemon
+// starts.
 TEST_CASE("a daemon without room in its epoll sets refuses only waits for events that others hold")
 {
     Worker worker{[](const WorkerSocket& parent) {
@@ -176,7 +176,7 @@ TEST_CASE("Status and Metrics open nothing, however many objects exist")
         wire.request("CreateEvent", {{"name", std::to_string(i)}});
     for (const auto* method : {"Status", "Metrics"})
         CHECK(calls_for(method) == 0);
-    // The status counts all descriptors of the daemon.
+    // The count in the reply to Status includes all descriptors of the daemon.
     CHECK(wire.request("Status")["parameters"]["descriptors"] == descriptors_of(daemon.pid()));
 }
 

@@ -1,5 +1,5 @@
-// Tests of the command line of evfdctl. Each word means what was typed, even if the parser could
-// read it in another way.
+// Tests of the command line of evfdctl. evfdctl takes each argument literally, even where the
+// parser could interpret it, for example as a list.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/terminal.h"
@@ -12,7 +12,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// The words of a command, some of which the parser could take for lists or for the absence of a
+// A command line with unusual words. The parser could take some of them for lists, or for a missing
 // value.
 const Words unusual_words{
     "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
@@ -116,8 +116,8 @@ TEST_CASE("the name of a verb is a valid name of an object")
     CHECK(daemon.checked_ctl({"is-set", "list"}).empty());
     CHECK(daemon.ctl({"conjure", "list"}).status == 2);
     CHECK(daemon.ctl({"list", "list"}).out.starts_with("list\t"));
-    // A command can have the same name as a verb of evfdctl. Status 127 means that there is no such
-    // program.
+    // The command to execute is "list", which is also a verb of evfdctl. Status 127 means that no
+    // program has this name.
     CHECK(daemon.ctl({"exec", "list", "--", "list"}).status == 127);
 }
 
@@ -203,7 +203,7 @@ TEST_CASE("evfdctl ends with the right status when its error cannot be written")
         {{"--version"}, 8},
     }));
     CAPTURE(words);
-    daemon.ctl({"create", "e"}); // The event is there for the verb list to print.
+    daemon.ctl({"create", "e"}); // Gives the verb "list" an event to print.
     auto command = daemon.ctl_command(words);
     command.standard_output = full.get();
     command.standard_error = full.get();
@@ -220,7 +220,7 @@ TEST_CASE("evfdctl writes nothing to the daemon's socket when an output is close
         {{"set", "e"}, STDIN_FILENO, 0},
         {{"wait", "e", "--", "test", "-e", "/proc/self/fd/0"},
          STDIN_FILENO,
-         1}, // The command inherits the standard input, which is closed.
+         1}, // The command inherits the closed standard input, so test(1) finds no descriptor 0.
     }));
     CAPTURE(words);
     auto command = daemon.ctl_command(words);

@@ -45,7 +45,8 @@ TEST_CASE("create makes an event with the given options")
     if (is_root() || permissions != "0000") {
         CHECK(object["count"] == count);
         CHECK(object["isSet"] == (count > 0));
-    } else { // The permissions 0000 hide the state from the owner as well.
+    } else {
+        // The permissions 0000 hide the state from every user except root, even from the owner.
         CHECK_FALSE(object.contains("count"));
         CHECK_FALSE(object.contains("isSet"));
     }
@@ -246,7 +247,7 @@ TEST_CASE("status --json reports the number of resources of each kind")
 
     CHECK(status["pid"] == daemon.pid());
     CHECK(status["objects"] == 2);
-    // The count includes the connection of the command "status" itself.
+    // The count includes the connection of evfdctl status itself.
     CHECK(status["connections"] == 4);
     CHECK(status["waits"] == 1);
     CHECK(status["monitors"] == 1);

@@ -1,4 +1,4 @@
-// Tests of evfdctl exec, which runs a command with the descriptors of names.
+// Tests of evfdctl exec, which runs a command that inherits the descriptors of named objects.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 
@@ -12,8 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// A Python program that lists the descriptors that sd_listen_fds(3) reports: a line with number,
-// name and type for each, and a last line with all open descriptors.
+// A Python program that prints one line for each descriptor that sd_listen_fds(3) reports, with its
+// number, name and type. The last line has the numbers of all open descriptors.
 constexpr auto listening_program = R"(
 import ctypes, os
 def target(fd):
@@ -49,11 +49,11 @@ std::int64_t subscription_count(const DaemonProcess& daemon, const std::string& 
     return Json::parse(daemon.checked_ctl({"show", name, "--json"})).value("subscribers", 0);
 }
 
-// Shell code that sets and reads the eventfd of descriptor 3. It works on little-endian machines,
-// the only ones for which evfdd is built.
+// Shell code that sets and reads the eventfd at descriptor 3. The code needs a little-endian
+// machine, and evfdd is built only for such machines.
 constexpr auto set_3 = R"(printf '\1\0\0\0\0\0\0\0' >&3; )";
 constexpr auto read_3 = R"(od -An -tu8 -N8 <&3 | tr -d ' '; )";
-// Polls descriptor 3 until it is readable, which a shell cannot do.
+// Waits until descriptor 3 is readable. A shell cannot poll, so the code is in Python.
 constexpr auto await_3 = R"(python3 -c 'import select; select.select([3], [], [])'; )";
 
 TEST_CASE("exec passes the descriptors in the order of the names, and no other descriptor")
@@ -65,7 +65,7 @@ TEST_CASE("exec passes the descriptors in the order of the names, and no other d
     auto command =
         daemon.ctl_command(exec_command({"t", "e", "x:y/z"}, {"python3", "-c", listening_program}));
     command.environment = {"LISTEN_FDS=7", "LISTEN_FDNAMES=other", "LISTEN_PID=1"};
-    // Closes the descriptors that the parent of the test left open.
+    // Closes the descriptors that the test itself has inherited.
     command.in_child = [] { ::close_range(3, ~0U, 0); };
     const auto ran = run(std::move(command));
     INFO(ran.err);
@@ -143,7 +143,7 @@ TEST_CASE(
     daemon.checked_ctl(update);
     CHECK(command.read_line() == (is_pulse ? "2" : "1"));
     CHECK(command.wait() == 0);
-    // The subscriptions end when the command exits.
+    // The subscriptions of the command end when the command exits.
     CHECK(poll_until([&] { return subscription_count(daemon, name) == 0; }));
 }
 
@@ -222,8 +222,9 @@ TEST_CASE("evfdctl dies of a forwarded signal that killed its command")
     OutputReader command{daemon.ctl_command(std::move(all))};
     CHECK(command.read_line() == "here");
     command.process().signal(number);
-    // If SIGTERM or SIGINT killed the command, evfdctl dies of that signal too. Death by SIGUSR1
-    // becomes an exit status, because only the command knows what SIGUSR1 means.
+    // If SIGTERM or SIGINT killed the command, evfdctl kills itself with the same signal. If
+    // SIGUSR1 killed the command, evfdctl exits with a status, because only the command knows what
+    // SIGUSR1 means.
     CHECK(command.wait() == (number == SIGUSR1 ? 128 + SIGUSR1 : -number));
 }
 

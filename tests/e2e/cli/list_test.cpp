@@ -1,4 +1,4 @@
-// Tests of lists of many names.
+// Tests of listing many objects.
 #include "tests/support/daemon_process.h"
 
 #include <algorithm>

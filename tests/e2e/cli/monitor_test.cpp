@@ -15,8 +15,8 @@ Json next_event(OutputReader& monitor)
     return Json::parse(*line);
 }
 
-// Reads events until one has the kind `change` and satisfies `holds`, and returns that event.
-// Checks that the sequence numbers have no gap.
+// Reads reports of the monitor until a report is of the kind `change` and satisfies `holds`.
+// Returns that report. Checks that the sequence numbers have no gap.
 Json await_change(
     OutputReader& monitor, std::int64_t& sequence, const std::string& change,
     const std::function<bool(const Json&)>& holds = [](const Json&) { return true; })

@@ -1,5 +1,5 @@
-// Tests of the options of evfdctl on, which say what its command gets and what happens to sets
-// during a run of the command.
+// Tests of the options of evfdctl on. These options say which information the command gets, and
+// what happens if the event is set while the command runs.
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
 
@@ -61,8 +61,8 @@ TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes
     OutputReader runner{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
-    // The wait has consumed one token. A lower count shows that evfdctl has consumed further
-    // tokens.
+    // evfdctl first consumes one token and then further ones. This loop waits until evfdctl has
+    // consumed at least two.
     REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; }));
     runner.process().signal(SIGTERM);
     CHECK(runner.wait() == -SIGTERM);
@@ -104,11 +104,12 @@ TEST_CASE("on --restart ends a running command, and the next run gets both sets"
     CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
     CHECK(blocking.await_start() == "e 2");
-    blocking.finish(); // Lets the second command exit.
+    blocking.finish(); // Lets the second run of the command exit.
     REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
     CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    // The next run gets a count of 1, because completed runs have used up the earlier sets.
+    // The next run gets a count of 1: the earlier sets do not count, because their runs are
+    // complete.
     CHECK(blocking.await_start() == "e 1");
     CHECK(runner.errors().empty());
 }
@@ -137,7 +138,7 @@ TEST_CASE("on --restart loses no token, however fast they are added")
         if (i % 50 == 0)
             blocking.await_start();
     }
-    // Each restart ended a command before it completed, so the last command gets all 200 tokens.
+    // No earlier run was complete, so the last run gets all 200 tokens.
     std::string output;
     do {
         output = blocking.await_start();
@@ -150,8 +151,8 @@ TEST_CASE("on --restart ends the children of a shell as well")
     const DaemonProcess daemon;
     BlockingCommand blocking{daemon.directory()};
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
-    // Only the child process of the shell blocks. It gets the signal only if evfdctl sends the
-    // signal to the whole process group.
+    // The shell catches SIGTERM and continues, while its child process blocks. The child gets
+    // SIGTERM only if evfdctl sends it to the whole process group.
     OutputReader runner{daemon.ctl_command(
         on_command({"s", "--restart", "--grace", "1h"}, blocking,
                    "trap : TERM; /bin/sh -c '" + blocking.script() + "'; exit; "))};
@@ -204,12 +205,13 @@ TEST_CASE("on --restart returns the tokens that it consumed for a run that a sig
     daemon.checked_ctl({"set", "e"});
     CHECK(blocking.await_start() == "e 1");
     daemon.checked_ctl({"set", "e"});
-    // evfdctl has consumed the second set.
+    // Waits until evfdctl has consumed the token of the second set.
     REQUIRE(poll_until([&] { return count_of(daemon, "e") == 0; }));
     runner.process().signal(SIGTERM);
     blocking.finish();
     CHECK(runner.wait() == -SIGTERM);
-    // No run was completed, so evfdctl returns the tokens of both sets.
+    // No run is complete, so evfdctl returns the tokens of the two sets. An auto event has at most
+    // one token.
     CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1));
 }
 

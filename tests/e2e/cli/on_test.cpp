@@ -1,5 +1,5 @@
-// Tests of evfdctl on, which runs a command for each set and misses no set that is made during a
-// run.
+// Tests of evfdctl on, which runs a command each time that an event is set. evfdctl misses no set,
+// even while the command runs.
 #include "tests/support/blocking_command.h"
 #include "tests/support/daemon_process.h"
 
@@ -27,7 +27,7 @@ TEST_CASE("on runs the command once for each token, one after the other")
     OutputReader runner{daemon.ctl_command(on_command("jobs/s", blocking))};
 
     CHECK(blocking.await_start() == "jobs/s 1");
-    // This set is made while the command is running.
+    // Sets the semaphore while the command is running.
     daemon.checked_ctl({"set", "jobs/s"});
     CHECK(blocking.has_not_started());
     for (int i = 0; i < 2; ++i) {
@@ -68,7 +68,8 @@ TEST_CASE("on consumes the set of an auto event that was made during the run")
     daemon.checked_ctl({"set", "a"});
     CHECK(blocking.await_start() == "a 1");
     daemon.checked_ctl({"set", "a"});
-    // An auto event that is set twice before a wait consumes it counts as set once.
+    // If an auto event is set again before a wait consumes the first set, the second set has no
+    // effect.
     daemon.checked_ctl({"set", "a"});
     blocking.finish();
     CHECK(blocking.await_start() == "a 1");
@@ -276,7 +277,7 @@ TEST_CASE("on forwards SIGTERM to its command and dies of it after the command e
     CHECK_FALSE(runner.read_line());
     CHECK(runner.wait() == -SIGTERM);
     CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] ==
-          // The first token was consumed for the run, and the second token is left.
+          // The run has consumed the first token, and the second token is left.
           1);
 }
 
@@ -311,7 +312,7 @@ TEST_CASE("on ignores signals that its parent ignored")
     const auto number = GENERATE(SIGHUP, SIGINT);
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     auto command = daemon.ctl_command(on_command("s", blocking));
-    // The command starts with an ignored signal, as with nohup(1).
+    // evfdctl starts with this signal ignored, as under nohup(1).
     command.in_child = [number] { ::signal(number, SIG_IGN); };
     OutputReader runner{std::move(command)};
     REQUIRE(daemon.has_waits("s", 1));

@@ -1,5 +1,5 @@
-// Tests of evfdctl --host, for a daemon on another machine. In these tests the other machine is
-// this machine: a script instead of ssh(1) runs the remote command with a shell, as sshd(8) does.
+// Tests of evfdctl --host, for a daemon on another machine. The tests need no other machine: in the
+// place of ssh(1), a script runs the remote command in a shell on this machine, as sshd(8) does.
 #include "tests/paths.h"
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
@@ -106,7 +106,7 @@ TEST_CASE("the option --socket selects a remote daemon, whatever characters its 
     CHECK(remote_host.ctl({"status"}).status == 5);
     CHECK(remote_host.ctl({"--socket", unusual_path, "status"}).status == 0);
     CHECK(remote_host.ctl({"--system", "relay", "--hang-up"}).status ==
-          // The command fails, because it does not connect to the local daemon.
+          // The relay fails: with --system it does not connect to the daemon of this test.
           5);
 }
 
@@ -149,8 +149,8 @@ TEST_CASE("a wait continues over another relay after its relay was killed")
     for (int i = 0; i < 3; ++i) {
         const auto before = remote_host.calls();
         ::kill(before.back().relay, SIGKILL);
-        // It is possible that evfdctl starts more than one relay, because the daemon notices the
-        // death of the last relay only after a while.
+        // evfdctl can start more than one new relay, because the daemon notices the death of the
+        // old relay only after a while.
         REQUIRE(poll_until([&] { return remote_host.calls().size() > before.size(); }));
         REQUIRE(daemon.has_waits("s", 1));
     }
@@ -246,9 +246,7 @@ TEST_CASE("the library refuses to open an object on another machine")
     CHECK(opened.error().message.contains("run this on 'far'"));
 }
 
-// The tests below run evfdctl relay itself, and not through evfdctl --host.
-
-// evfdctl relay, with an input that the test writes.
+// A process of evfdctl relay, whose standard input the test writes. No evfdctl --host is involved.
 class FedRelay {
 public:
     explicit FedRelay(const DaemonProcess& daemon, std::vector<std::string> options = {})
@@ -348,13 +346,13 @@ TEST_CASE("relay --again waits for a daemon that is being restarted")
     CHECK(daemon.has_waits("s", 1));
 }
 
-// Runs a real ssh(1) and sshd(8). sshd serves one connection as the ProxyCommand of the client, so
-// no port is needed.
+// Prepares a real ssh(1) and sshd(8). ssh starts sshd as its ProxyCommand, so the connection needs
+// no TCP port.
 class Sshd {
 public:
     explicit Sshd(const DaemonProcess& daemon) : directory_{daemon.directory()}
     {
-        // An sshd that runs as root needs this directory for its chroot(2).
+        // If sshd runs as root, it needs this directory for its chroot(2).
         ::mkdir("/run/sshd", 0755);
         for (const auto* key : {"host", "user"})
             require(run({.argv = {"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",

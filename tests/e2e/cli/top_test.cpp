@@ -17,7 +17,8 @@ constexpr auto escape = "\x1b";
 constexpr auto page_down = "\x1b[6~";
 constexpr auto arrow_up = "\x1bOA";
 constexpr auto erase = "\x7f";
-// This text is in the last line of the screen. When it is there, top has drawn the whole screen.
+// A part of the last line of the screen. top draws this line last, so the screen is complete when
+// the text appears.
 constexpr auto help = "Esc leave";
 
 using Words = std::vector<std::string>;
@@ -102,7 +103,7 @@ TEST_CASE("top sorts by the chosen column in either direction")
     top.await(help);
     CHECK(top.line(0).ends_with("by state"));
     CHECK(top.words(2, 3) == Words{"b", "c", "a"});
-    // Waits for the title and for the rows, because top draws the title first.
+    // Waits for the title and also for the rows, because top draws the title before the rows.
     const auto await = [&](const std::string& title, const Words& rows) {
         top.await([&] { return top.line(0).ends_with(title) && top.words(2, 3) == rows; });
     };
@@ -153,7 +154,7 @@ TEST_CASE("top keeps its contents during a pause and shows the current state aft
     top.await("paused");
     daemon.checked_ctl({"create", "f"});
     daemon.checked_ctl({"delete", "e"});
-    // When top shows the filter, it has drawn the two changes before.
+    // When top shows the filter, it has already handled the create and the delete above.
     top.type("e");
     top.await("filter: e");
     CHECK(top.words(2, 2) == Words{"e", ""});
@@ -172,10 +173,10 @@ TEST_CASE("top shows all objects that were created at once")
     WireClient wire{daemon.path()};
     for (int count = many; count <= 4 * many; count += many) {
         top.process().signal(SIGSTOP);
-        // After a pause of 100 ms, top draws as soon as it has read changes, without reading
-        // further changes first.
+        // Waits 100 ms. After such a pause, top draws as soon as it has read some changes, and does
+        // not first read the rest.
         REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
-        // The calls are written together, so their changes are reported together.
+        // Sends all calls before it reads a reply, so that the daemon reports all changes at once.
         for (int i = count - many; i < count; ++i)
             wire.call("CreateEvent", {{"name", "n/" + std::to_string(i)}, {"mode", "pulse"}});
         for (int i = 0; i < many; ++i)
@@ -192,8 +193,8 @@ TEST_CASE("top continues after a kill of the daemon")
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     daemon.kill_daemon();
-    // The supervisor can restart the daemon before top shows that it is gone. The test therefore
-    // checks only that top continues.
+    // The test does not wait until top shows that the daemon is gone, because the supervisor can
+    // restart the daemon before that.
     daemon.checked_ctl({"set", "e"});
     top.await([&] { return top.line_of("e").contains("set") && !top.shows("gone"); });
 }
@@ -241,7 +242,8 @@ TEST_CASE("top sleeps without a timeout while nothing changes")
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
     const auto pid = top.process().pid();
-    // The third argument of ppoll(2) is the timeout, and null means that there is no timeout.
+    // Returns whether top is in ppoll(2) without a timeout: the third argument is the timeout, and
+    // null means no timeout.
     const auto sleeps_for_ever = [&] {
         std::istringstream call{system_call_of(pid, pid)};
         std::string number, descriptors, count, timeout;

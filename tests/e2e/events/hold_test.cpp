@@ -1,5 +1,5 @@
-// Tests of evfdctl hold, which consumes a token for the life of a command. The token is returned
-// however the processes end.
+// Tests of evfdctl hold, which consumes a token and runs a command. The token is returned when
+// evfdctl and the command have ended, even if they were killed.
 #include "tests/support/daemon_process.h"
 #include "tests/support/remote_host.h"
 
@@ -48,7 +48,7 @@ void open_fifo(const std::string& fifo)
     require(poll_until(is_open), fifo);
 }
 
-// Runs evfdctl hold with a command that runs until finish() is called.
+// A process of evfdctl hold. Its command runs until finish() is called.
 class HoldingCommand {
 public:
     explicit HoldingCommand(const DaemonProcess& daemon, Command command = {})
@@ -169,9 +169,9 @@ TEST_CASE("a command inherits no socket and no anonymous descriptor of evfdctl")
     const DaemonProcess daemon;
     create_event(daemon);
     const auto ran = daemon.ctl({"hold", "s", "--", "/bin/sh", "-c",
-                                 // The script prints the descriptors above 2 that have none of the
-                                 // file types below. An eventfd (an anonymous inode without a file
-                                 // type) and a socket have none of these types.
+                                 // The script prints each descriptor above 2 except regular files,
+                                 // directories, character devices and pipes. It would therefore
+                                 // print a socket, or an eventfd, which has no file type.
                                  "for fd in /proc/$$/fd/*; do test ${fd##*/} -le 2 || ! test -e "
                                  "$fd || test -f $fd || test -d $fd || "
                                  "test -c $fd || test -p $fd || echo $fd; done; echo ran"});
@@ -362,7 +362,7 @@ TEST_CASE("a joined hold is returned when both holders have exited")
         write_file(id_file, hold.id());
         parent.send(1);
         parent.receive();
-        ::_exit(0); // _exit(2) runs no destructor, so the hold is not released by the library.
+        ::_exit(0); // _exit(2) runs no destructor, so the library does not release the hold.
     };
     Worker first{[&](const WorkerSocket& parent) {
         report_and_wait(parent, value_or_throw(client.hold("s")));
@@ -429,8 +429,6 @@ TEST_CASE("a hold over --host belongs to evfdctl's session and ends with it")
     open_fifo(fifo);
 }
 
-// The tests below kill the daemon while tokens are held.
-
 TEST_CASE("a held token stays held over kills of the daemon and is returned once")
 {
     const SupervisedDaemon supervised;
@@ -461,7 +459,8 @@ TEST_CASE("a held token is returned when its holder is killed together with the 
     HoldingCommand holder{supervised};
     SECTION("evfdctl and its command after the daemon")
     {
-        // The holders are stopped, so they send nothing when the daemon is killed.
+        // Stops the command and evfdctl, which hold the token, so that they cannot send anything
+        // when the daemon is killed.
         REQUIRE(::kill(holder.command(), SIGSTOP) == 0);
         holder.control().process().signal(SIGSTOP);
         supervised.kill_daemon();
@@ -517,7 +516,8 @@ TEST_CASE("twenty holders of a lock never overlap while the daemon is killed rep
         const auto text = read_file(records);
         return std::ranges::count(text, '\n');
     };
-    // Kills the daemon after every fourth record, so that the kills are spread over the run.
+    // Kills the daemon after every fourth line in the file `records`, so that the kills are spread
+    // over the run.
     for (int i = 1; i < 8; ++i) {
         REQUIRE(poll_until([&] { return written() >= i * 4; }));
         supervised.kill_daemon();

@@ -91,7 +91,7 @@ TEST_CASE("the option --check-socket names the daemon that listens there and the
                                supervised.path()));
     CHECK(refused.err.contains("kill " + supervisor));
 
-    // The message advises to end the supervisor with this signal.
+    // The message advises to end the supervisor with kill(1), which sends SIGTERM.
     REQUIRE(::kill(supervised.pid(), SIGTERM) == 0);
     REQUIRE(await_readable(pidfd_of(supervised.pid()).get()));
     const auto free = check();
@@ -113,7 +113,8 @@ TEST_CASE("the option --check-socket does not name a listener whose process it c
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    // connect(2) fails: evfdd uses SOCK_STREAM, and the socket is of type SOCK_SEQPACKET.
+    // The connect(2) of evfdd to this socket fails: evfdd uses SOCK_STREAM, and the socket is of
+    // type SOCK_SEQPACKET.
     const auto other = listen_at(path, SOCK_SEQPACKET);
     const auto refused = run({.argv = {EVFDD_DAEMON, "--check-socket", path}});
     CHECK(refused.status == 75);
@@ -204,7 +205,8 @@ TEST_CASE("a daemon warns of a passed socket with wider permissions than configu
     const auto daemon =
         start_daemon(directory, {.argv = {EVFDD_DAEMON, "--config", directory / "c.json"},
                                  .inherited_fds = {socket.get()}});
-    // The daemon is ready now, and it writes the warning before it is ready.
+    // start_daemon() returns when the daemon is ready. The daemon has written the warning before
+    // that.
     CHECK(read_file(directory / "log").contains("admits more users") == warns);
 }
 
@@ -302,7 +304,8 @@ TEST_CASE("evfdd --background returns once clients can connect")
     CHECK(run({.argv = words}).status == 75);
 
     const auto pid = status["pid"].get<pid_t>();
-    // The daemon leads a session of its own, so the hangup of a terminal does not reach it.
+    // The daemon is the leader of its own session (setsid(2)), so it gets no SIGHUP from the
+    // terminal.
     CHECK(::getsid(pid) == pid);
     REQUIRE(::kill(pid, SIGTERM) == 0);
     CHECK(poll_until([&] { return !exists(path); }));

@@ -1,4 +1,4 @@
-// Tests of objects that have the lifetime of a process and were created with the library.
+// Tests of objects that a program creates with the library and that end with the process.
 #include "tests/support/daemon_process.h"
 
 #include <fmt/format.h>

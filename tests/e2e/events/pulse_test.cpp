@@ -55,8 +55,9 @@ TEST_CASE("each subscriber of a pulse counts in its own descriptor")
     REQUIRE(other.set());
 
     CHECK(value_or_throw(one.wait(default_timeout)) == 4);
-    CHECK(value_or_throw(one.wait(0ns)) == 0); // This subscriber has consumed all its pulses.
-    CHECK(value_or_throw(other.is_set()));     // The other subscriber still has its pulses.
+    // The wait above has consumed all pulses of this subscriber.
+    CHECK(value_or_throw(one.wait(0ns)) == 0);
+    CHECK(value_or_throw(other.is_set())); // The other subscriber still has its pulses.
     REQUIRE(other.clear());
     CHECK_FALSE(value_or_throw(other.is_set()));
     REQUIRE(one.set());
@@ -67,7 +68,7 @@ TEST_CASE("a wait for a pulse through the daemon counts the pulses since its beg
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"create", "tick", "--mode", "pulse"});
-    // The pulse is sent before the wait, so the wait does not receive it.
+    // A wait does not receive a pulse that was sent before the wait began.
     daemon.checked_ctl({"set", "tick"});
     CHECK(daemon.ctl({"wait", "tick", "--timeout", "0"}).status == 124);
     OutputReader waiting{daemon.ctl_command({"wait", "tick", "--json"})};
@@ -115,8 +116,8 @@ TEST_CASE("a pulse adds the given count, up to the tokens that one call may add"
     const auto other = value_or_throw(client.open("tick"));
     CHECK(one.set(max_tokens_per_set / 2));
     CHECK(value_or_throw(other.wait(0ns)) == max_tokens_per_set / 2);
-    // The limit applies to the pulses of all subscribers together, and the two subscribers would
-    // receive more than max_tokens_per_set.
+    // A set can deliver at most max_tokens_per_set pulses, summed over all subscribers. With two
+    // subscribers, this count is too high.
     const auto too_many = one.set(max_tokens_per_set / 2 + 1);
     REQUIRE_FALSE(too_many);
     CHECK(too_many.error().code == ErrorCode::refused);

@@ -9,7 +9,7 @@
 namespace evfd::e2e {
 namespace {
 
-// Returns shell words that run evfdctl with the daemon of the test.
+// Returns the beginning of a shell command that runs evfdctl with the daemon of the test.
 std::string control_command(const DaemonProcess& daemon)
 {
     return EVFDD_CTL " --socket " + daemon.path();
@@ -96,7 +96,7 @@ TEST_CASE("a finished wait waits for its command and ends with the command's sta
     OutputReader waiting{daemon.ctl_command(
         wait_and_run({"--any", "b"}, control_command(daemon) + " wait go; echo gone; exit 4"))};
     REQUIRE(daemon.has_waits("go", 1));
-    // The wait has consumed the token of "b", although its command still runs.
+    // evfdctl has consumed the token of "b", although its command still runs.
     CHECK(count_of(daemon, "b") == 0);
     daemon.checked_ctl({"create", "go", "--initial", "1"});
     CHECK(waiting.read_line() == "gone");
@@ -160,8 +160,8 @@ TEST_CASE("a wait forwards a signal to its command and then dies of it")
     CHECK(daemon.has_waits("e", 0));
 }
 
-// Shell code for the beginning of a script. On SIGTERM the script prints "tidying", and exits when
-// the test lets it.
+// Shell code that makes a script print "tidying" on SIGTERM. The script then exits as soon as it
+// can read a line from descriptor 3.
 constexpr auto delayed_exit = "trap 'echo tidying; read -r answer <&3; exit 0' TERM; ";
 
 TEST_CASE("a wait ended by a signal consumes nothing while its command exits")

@@ -34,9 +34,8 @@ struct Eventfd {
     UniqueFd fd;
 };
 
-// Runs ten threads. In each round, every thread reports to `arrivals` that it begins to wait, waits
-// for the event, and reports its release to `releases`. Only the test, which leads the rounds, sets
-// the event.
+// Runs ten threads. In each round, every thread adds 1 to `arrivals`, waits for the event, and adds
+// 1 to `releases`. The test starts each round and sets the event.
 void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& parent,
                      const Eventfd& arrivals, const Eventfd& releases)
 {
@@ -74,9 +73,9 @@ void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& parent,
     require(failures == 0, "waiters were not released");
 }
 
-// Waits until all threads block in io_getevents(2), the system call of a wait. A thread that sleeps
-// in another system call could be between two waits, or in a wait that could miss a set; in that
-// case the function throws.
+// Waits until all threads block in io_getevents(2), the system call of a wait that misses no set.
+// Throws if a thread stays in another system call, because that thread does not wait, or its wait
+// could miss a set.
 void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
                        const std::vector<std::vector<pid_t>>& threads)
 {
@@ -92,15 +91,15 @@ void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
 TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,000 times")
 {
     REQUIRE(supports_latched_wait());
-    // With permissions 0666 the waiters have the eventfd itself. With 0644 they have a wait-only
-    // descriptor.
+    // With 0666 the waiters are allowed to set, so they have the eventfd itself. With 0644 they are
+    // only allowed to wait, so they have a wait-only descriptor.
     const auto permissions = GENERATE("0666"s, "0644"s);
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
     const auto event = value_or_throw(client.open("pass"));
-    // Revokes the write permission of the owner too, because the owner can be the unprivileged
-    // user.
+    // The permissions are 0444 and not 0644, because the owner can be the unprivileged user that
+    // waits.
     if (permissions != "0666")
         REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};
@@ -149,7 +148,9 @@ TEST_CASE("set and clear back to back release all waiters through the daemon eac
         for (const auto& wire : waiting)
             wire.call("Wait", {{"items", items({"pass"})}});
         REQUIRE(daemon.has_waits("pass", waiters));
-        if (is_remote) { // The caller sends the set and the clear before it reads a reply.
+        // Sends the clear before it reads the reply to the set, so that the two calls arrive
+        // together.
+        if (is_remote) {
             caller.call("Set", {{"items", items({"pass"})}});
             caller.call("Clear", {{"items", items({"pass"})}});
             REQUIRE_FALSE(caller.reply().contains("error"));

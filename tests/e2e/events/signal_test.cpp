@@ -10,8 +10,8 @@ namespace {
 
 constexpr std::size_t waiter_count = 100;
 
-// Starts processes that open the event, send 0 to the test, wait with the library, and send the
-// result of the wait.
+// Starts processes that wait for the event with the library. Each process sends 0 to the test
+// before the wait, and the result after the wait.
 std::vector<std::unique_ptr<Worker>> start_waiters(const DaemonProcess& daemon, std::string name,
                                                    std::size_t count)
 {
@@ -21,14 +21,14 @@ std::vector<std::unique_ptr<Worker>> start_waiters(const DaemonProcess& daemon, 
             const auto event = value_or_throw(daemon.client().open(name));
             parent.send(0);
             parent.send(static_cast<std::uint64_t>(value_or_throw(event.wait(default_timeout))));
-            parent.receive(); // Keeps the descriptor open until the test ends this process.
+            parent.receive(); // Keeps the event open until the test ends this process.
         }));
     for (const auto& waiter : waiters)
         waiter->receive();
     return waiters;
 }
 
-// Starts processes that wait through the daemon.
+// Starts processes that wait for the event by name, through the daemon.
 std::vector<std::unique_ptr<Worker>> start_remote_waiters(const DaemonProcess& daemon,
                                                           std::string name, std::size_t count)
 {
@@ -61,8 +61,8 @@ std::size_t count_released(const std::vector<std::unique_ptr<Worker>>& waiters, 
                 ++received;
             }
     }
-    // Adds the waiters that are readable at this moment, in case more waiters were released than
-    // expected.
+    // Also counts waiters beyond `count` whose result has arrived: more waiters were released than
+    // the test expects.
     return received + static_cast<std::size_t>(::poll(wanted.data(), wanted.size(), 0));
 }
 
@@ -73,7 +73,7 @@ TEST_CASE("a wait begins before its name is created and before it is set")
     REQUIRE(daemon.has_waits("db/ready", 1));
 
     CHECK(daemon.checked_ctl({"create", "db/ready"}).empty());
-    // The wait continues, because the event is created and not set.
+    // The wait continues, because the event now exists but is not set.
     REQUIRE(daemon.has_waits("db/ready", 1));
     CHECK(Json::parse(daemon.checked_ctl({"show", "db/ready", "--json"}))["waits"] == 1);
     daemon.checked_ctl({"set", "db/ready"});
@@ -146,7 +146,8 @@ TEST_CASE("one set of an auto event releases exactly one of 100 waiters")
     if (is_remote)
         CHECK(daemon.has_waits("turn", 99));
     const auto shown = Json::parse(daemon.checked_ctl({"show", "turn", "--json"}));
-    CHECK(shown["count"] == 0); // The one token was consumed, so it cannot release another waiter.
+    // The waiter has consumed the token, so no other waiter can be released.
+    CHECK(shown["count"] == 0);
     CHECK(count_released(waiters, 0) == 0);
 }
 
@@ -191,8 +192,8 @@ TEST_CASE("consuming waits through the daemon are served in order of arrival")
         REQUIRE(daemon.has_waits("queue", i + 1));
     }
 
-    // Half of the sets come from a holder of the descriptor. These sets release the waiters of the
-    // queue in the same order.
+    // The test sets the event by name and through its descriptor in turn. Each of these sets must
+    // release the first waiter in the queue.
     const auto holder = value_or_throw(daemon.client().open("queue"));
     for (std::size_t i = 0; i < waiting.size(); ++i) {
         if (i % 2 == 0)

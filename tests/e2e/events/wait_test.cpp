@@ -1,5 +1,5 @@
-// Tests of waits through the daemon: for any or all names, with a timeout, and for names that are
-// deleted.
+// Tests of waits through the daemon: for any name or for all names, with a timeout, and for objects
+// that are deleted during the wait.
 #include "client/core/connection_pool.h"
 #include "tests/support/daemon_process.h"
 
@@ -26,17 +26,19 @@ TEST_CASE("a wait for all consumes from all or from none")
     daemon.checked_ctl({"set", "a"});
     daemon.checked_ctl({"set", "s", "--count", "2"});
     daemon.checked_ctl({"set", "m"});
-    // The wait for all consumes nothing until it can consume from all.
+    // The wait for all objects consumes nothing until it can consume from all of them.
     CHECK(count_of(daemon, "a") == 1);
     CHECK(count_of(daemon, "s") == 2);
     daemon.checked_ctl({"create", "later", "--mode", "auto"});
-    // Another waiter can consume a token for which a wait for all has not ended.
+    // Another waiter can consume the token of "a", because the wait for all objects has not
+    // consumed it.
     daemon.checked_ctl({"wait", "a"});
     daemon.checked_ctl({"set", "later"});
     CHECK(count_of(daemon, "s") == 2);
     CHECK(count_of(daemon, "later") == 1);
     CHECK(daemon.has_waits("a", 1));
-    // For the wait for all it is enough that the manual event was set during the wait.
+    // Clears the manual event "m". The wait for all objects still ends, because "m" was set during
+    // the wait.
     daemon.checked_ctl({"clear", "m"});
     daemon.checked_ctl({"set", "a"});
 
@@ -165,13 +167,14 @@ TEST_CASE("a temporary object lives until the last descriptor of its connection 
                       .contains("error"));
     CHECK(Json::parse(daemon.checked_ctl({"show", "mine", "--json"}))["lifetime"] == "session");
 
-    // sleep(1) knows nothing of evfdd, and inherits the connection through execve(2).
+    // Passes the owner's connection to sleep(1), which keeps the descriptor open but does not use
+    // it.
     auto heir = start({.argv = {"/bin/sleep", "1000"}, .inherited_fds = {owner->socket().get()}});
     REQUIRE(poll_until(
         [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
     owner.reset();
-    // The daemon reads the end of a connection before it replies to a later call. The object still
-    // exists, so the connection has another descriptor.
+    // If the connection had ended, the daemon would have noticed that before this call, and deleted
+    // "mine". The connection continues, because sleep(1) has a descriptor of it.
     CHECK(daemon.ctl({"show", "mine"}).status == 0);
     CHECK(daemon.has_waits("mine", 1));
     heir.signal(SIGKILL);
@@ -199,7 +202,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         parent.send(fired.size());
     }};
-    // Neither "x" nor "y" exists, so has_waits() counts the waits for all names.
+    // Neither "x" nor "y" exists, so has_waits() counts the waits for all names. The one client
+    // waits for two names.
     REQUIRE(daemon.has_waits("x", 2));
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));
@@ -209,8 +213,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
     CHECK(count_of(daemon, "y") == 0);
 }
 
-// The stopped daemon replies to the abandoned wait only after SIGCONT, when the client is in its
-// next wait.
+// The client waits for "one" while the daemon is stopped, and gives up. After SIGCONT the daemon
+// replies to that wait, while the client already waits again.
 TEST_CASE("the late reply to an abandoned wait does not reach the next wait")
 {
     const DaemonProcess daemon;

@@ -17,8 +17,8 @@
 namespace evfd::e2e {
 namespace {
 
-// A second client, which makes valid calls before, during and after the invalid input of the first
-// client.
+// A second client of the daemon. It makes valid calls before, during and after the invalid input of
+// the first client.
 class OtherClient {
 public:
     explicit OtherClient(const DaemonProcess& daemon) : daemon_{daemon}, wire_{daemon.path()}
@@ -27,8 +27,8 @@ public:
         waiting_.emplace(daemon.path()).call("Wait", {{"items", items({"later"})}});
         require(daemon.has_waits("later", 1), "the wait is not pending");
     }
-    // Returns whether the first connection of this client still works and its pending wait can
-    // complete.
+    // Returns whether this client's first connection still works, and whether the wait on its
+    // second connection completes.
     bool is_unaffected()
     {
         const auto object = wire_.request("Show", {{"name", "mine"}})["parameters"]["object"];
@@ -101,7 +101,8 @@ TEST_CASE(
         WireClient wire{daemon.path()};
         wire.send(valid_call + frame_case.bytes + valid_call);
         CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-        // The daemon sends nothing more: it ignores the bytes after the invalid frame.
+        // The daemon disconnects after the invalid frame, so it does not reply to the valid call
+        // behind that frame.
         CHECK(wire.read_to_end().empty());
     }
     CHECK(other_client.is_unaffected());
@@ -119,7 +120,8 @@ TEST_CASE("a call of exactly the size limit is answered, and one more byte ends 
     WireClient wire{daemon.path()};
     wire.send(frame(padded(max_call_bytes)));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    // The daemon refuses the long call before the end of the call arrives.
+    // The call is one byte too long and has no end. The daemon disconnects without waiting for the
+    // end.
     wire.send(valid_call + padded(max_call_bytes + 1));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
     CHECK(wire.read_to_end().empty());
@@ -286,7 +288,7 @@ TEST_CASE("clients that stop in the middle of a message delay nobody")
         CHECK(silent.back().reply()["parameters"]["pid"] == daemon.pid());
     }
     CHECK(other_client.is_unaffected());
-    // The daemon still accepts the rest of each incomplete message.
+    // Sends the rest of some of the incomplete calls, to which the daemon must still reply.
     for (std::size_t i = 0; i < silent.size(); i += 10) {
         silent[i].send(valid_call.substr(i % valid_call.size()));
         CHECK(silent[i].reply()["parameters"]["pid"] == daemon.pid());
@@ -300,7 +302,8 @@ TEST_CASE("calls sent byte by byte and many calls sent at once are answered in o
     for (const char byte : valid_call)
         wire.send({&byte, 1});
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    constexpr int many = 200; // The daemon has room for 200 unread replies.
+    // The daemon has room for 200 unread replies, so the test can send all calls before it reads.
+    constexpr int many = 200;
     for (int i = 0; i < many; ++i)
         wire.call("Show", {{"name", "n/" + std::to_string(i)}});
     for (int i = 0; i < many; ++i)

@@ -70,7 +70,7 @@ TEST_CASE("an independent parser accepts both interfaces")
         CHECK(code.contains("GetInterfaceDescription"));
 
     write_file(path, description(wire, interface) + "\nmethod wrong -> ()\n");
-    // The code generator must reject the interface after a line that is not valid.
+    // The interface now ends with an invalid line, so the code generator must reject it.
     CHECK(run({.argv = {generator, path}}).status != 0);
 }
 

@@ -1,12 +1,12 @@
 // Twenty client processes work at full speed while the daemon is killed 300 times at random
 // instants.
 //
-// Each worker records in a ledger every change that was acknowledged to it: tokens added and
-// consumed, objects created and deleted, ticks and pulses counted. After the last kill the ledgers
-// are compared with the state of the daemon. What must hold:
+// Each worker records in a ledger every change that the daemon has acknowledged: tokens added and
+// consumed, objects created and deleted, ticks and pulses counted. After the last kill the test
+// compares the ledgers with the state of the daemon. What must hold:
 //
-// - No call of a worker fails, and no acknowledged change is lost or done twice, to the last token
-//   and tick.
+// - No call of a worker fails. No acknowledged change is lost or done twice, not even one token or
+//   one tick.
 // - Descriptors that were opened before the first kill still belong to their names.
 // - After the workers have exited, the daemon and its supervisor have no more connections,
 //   subscriptions and descriptors than before.
@@ -26,7 +26,7 @@ namespace evfd::e2e {
 namespace {
 
 constexpr int kills = 300;
-// The average life of a daemon is half of the maximum.
+// The maximum time until kill_repeatedly() kills a daemon. The average is half of this time.
 constexpr nanoseconds max_daemon_life = 40ms;
 
 constexpr int signallers = 8;
@@ -38,7 +38,7 @@ constexpr int pulsers = 1;
 static_assert(signallers + owners + tick_subscribers + pulse_subscribers + rearmers + pulsers ==
               20);
 
-// Returns false if the test has told this worker to stop.
+// Returns false if the test has sent this worker a message, which tells it to stop.
 bool should_continue(const WorkerSocket& parent)
 {
     if (!is_readable(parent.fd()))
@@ -47,7 +47,8 @@ bool should_continue(const WorkerSocket& parent)
     return false;
 }
 
-// Reports to the test that this worker has opened its objects, and waits until all workers start.
+// Reports to the test that this worker has opened its objects. Waits until the test starts all
+// workers.
 void await_start(const WorkerSocket& parent)
 {
     parent.send(0);
@@ -61,7 +62,8 @@ public:
     bool chance_of_one_in(int n) { return up_to(n) == 1; }
 
 private:
-    // The seed is fixed, so runs of the test differ only in the instants of the kills.
+    // A random engine with a fixed seed, so that two runs of the test differ only in the instants
+    // of the kills.
     std::mt19937_64 engine_;
 };
 
@@ -98,8 +100,8 @@ void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
     parent.send(consumed);
 }
 
-// An object that a worker has created and not deleted. At the end it must exist with these
-// properties.
+// An object that a worker has created and not deleted. The test checks at the end that the object
+// exists with these properties.
 struct Owned {
     bool is_timer;
     std::uint64_t mode;
@@ -162,7 +164,8 @@ void own_objects(const Client& client, const WorkerSocket& parent, int number)
     }
 }
 
-// Counts every tick of a timer that was opened before the first kill.
+// Counts the ticks of the timer "tick" by a descriptor that was opened before the first kill. Fails
+// if a tick is lost or counted twice.
 void count_ticks(const Client& client, const WorkerSocket& parent)
 {
     const auto clock = Clock::monotonic;
@@ -181,14 +184,15 @@ void count_ticks(const Client& client, const WorkerSocket& parent)
         require(count > 0, "no tick arrived");
         ticks += count;
     }
-    // The last read counted all expirations up to an instant between `before` and `after`.
+    // The last read took place between `before` and `after`, so `ticks` counts the expirations up
+    // to some instant between these two times.
     require(ticks >= grid.expirations_by(before) - grid.expirations_by(opened), "a tick was lost");
     require(ticks <= grid.expirations_by(after) - grid.expirations_by(opening),
             "a tick was counted twice");
     parent.send(static_cast<std::uint64_t>(ticks));
 }
 
-// Arms the timer "rearmed" of this worker again and again. The descriptor of the timer must expire
+// Arms the timer "rearmed" again and again. The open descriptor of the timer must expire exactly
 // once each time.
 void rearm(const Client& client, const WorkerSocket& parent)
 {
@@ -219,8 +223,8 @@ void set_pulses(const Client& client, const WorkerSocket& parent, int seed)
     parent.send(pulses);
 }
 
-// Counts the pulses of a subscriber. It only reads its descriptor, so it must not notice the kills
-// of the daemon.
+// Counts the pulses that one subscriber receives. The subscriber only reads its descriptor, so the
+// kills of the daemon must not affect it.
 void count_pulses(const Client& client, const WorkerSocket& parent)
 {
     const auto event = value_or_throw(client.open("pulse"));
@@ -232,14 +236,15 @@ void count_pulses(const Client& client, const WorkerSocket& parent)
     while (should_continue(parent))
         take();
     parent.send(0);
-    parent.receive(); // The message of the test says that no worker sets the pulse any more.
+    parent.receive(); // Waits until the test says that no worker sets the pulse any more.
     take();
     parent.send(pulses);
 }
 
-// Kills the supervisor's child again and again. Half of the kills come at a random instant of the
-// daemon's start or soon after it, the others at a random instant after its first reply, however
-// slow the machine is.
+// Kills the daemon again and again, at a random instant within max_daemon_life. In half of the
+// cases the time counts from the start of the daemon's process, so that the kill can come during
+// the start. In the other half it counts from the daemon's first reply, so that the kill comes
+// later even on a slow machine.
 void kill_repeatedly(const Client& client, const SupervisedDaemon& supervised)
 {
     std::random_device chance;
@@ -273,10 +278,10 @@ struct ChaosFixture {
         value_or_throw(client.create("manual"));
         manual.emplace(value_or_throw(client.open("manual")));
         tokens.emplace(value_or_throw(client.open("tokens")));
-        // Kills the daemon once, so that the figures below are those of a daemon that has
-        // recovered, as the last daemon has.
+        // Kills the daemon once, so that the numbers recorded below are those of a daemon that has
+        // recovered. The daemon at the end of the test has recovered too.
         REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0);
-        // Makes all connections of the client before the figures below are taken.
+        // Makes the client open all of its connections before the numbers below are recorded.
         value_or_throw(client.list("", [](protocol::Object&) {}));
         supervisor_descriptors = descriptors_of(daemon.pid());
         status_before = value_or_throw(client.status());
@@ -294,7 +299,7 @@ struct ChaosFixture {
 };
 
 // Starts the twenty workers, in the order in which take_ledger() reads from them. Returns after all
-// workers have started.
+// workers have opened their objects.
 std::vector<Worker> start_workers(const ChaosFixture& setup)
 {
     std::vector<Worker> workers;
@@ -366,7 +371,7 @@ Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
         CHECK(worker->receive() == ledger.pulses);
     }
     for (auto& each : workers)
-        CHECK(each.wait() == 0); // A worker exits with 0 if all of its checks succeeded.
+        CHECK(each.wait() == 0); // The worker exits with 0 if all of its checks have succeeded.
     return ledger;
 }
 
@@ -385,7 +390,8 @@ void audit_owned(const Client& client, const std::string& name, const Owned& obj
         CHECK(shown.count == static_cast<std::int64_t>(object.tokens));
 }
 
-// Checks that the daemon's state is exactly that of the ledger.
+// Checks that the daemon has exactly the objects and tokens of the ledger, and no other connections
+// or descriptors than before.
 void audit(const ChaosFixture& setup, const Ledger& ledger)
 {
     const auto& client = setup.client;
@@ -410,7 +416,7 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
         return count == before &&
                before == setup.maker_grid.expirations_by(now_on(Clock::monotonic));
     }));
-    // Descriptors opened before the first kill still belong to their names.
+    // Checks that the descriptors from before the first kill still belong to their names.
     CHECK(setup.manual->set());
     CHECK(value_or_throw(client.show("manual")).is_set == true);
     CHECK(client.clear(std::vector{"manual"s}));
@@ -419,8 +425,8 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
     CHECK(value_or_throw(setup.manual->is_set()) == true);
     CHECK(value_or_throw(setup.tokens->is_set()) == (ledger.added > ledger.consumed));
 
-    // Nothing of the workers remains in the daemon and its supervisor, except the objects that they
-    // created.
+    // The daemon and its supervisor must keep nothing of the workers except the objects that the
+    // workers created.
     CHECK(poll_until([&] { return value_or_throw(client.status()).subscriptions == 0; }));
     CHECK(poll_until([&] { return value_or_throw(client.status()).orphaned_sessions == 0; }));
     CHECK(poll_until([&] {
@@ -441,7 +447,8 @@ TEST_CASE("no acknowledged change is lost while the daemon is killed 300 times")
     const auto ledger = take_ledger(setup.client, workers);
     audit(setup, ledger);
 
-    // The workers made at least one change for each kill, so the kills came during changes.
+    // Checks that the workers made at least one change of each kind per kill, so that the kills
+    // came during changes.
     INFO(ledger.added << " tokens, " << ledger.ticks << " ticks, " << ledger.rounds << " rounds, "
                       << ledger.pulses << " pulses");
     CHECK(std::min({ledger.added, ledger.ticks, ledger.rounds, ledger.pulses}) >=

@@ -12,14 +12,16 @@
 namespace evfd::e2e {
 namespace {
 
-// Returns the process of the supervisor, which leads the session of its daemon.
+// Returns the pid of the daemon's supervisor. The supervisor is the session leader (setsid(2)), so
+// its pid is the session id.
 pid_t supervisor_of(pid_t daemon)
 {
     return ::getsid(daemon);
 }
 
-// The runtime directory of a user. A daemon that is started there on demand is not a child process
-// of the test, so the destructor gets the pid of the daemon from its status and ends it.
+// The runtime directory of a user, in which evfdctl starts a daemon on demand. That daemon is not a
+// child process of the test. The destructor therefore asks for the pid with evfdctl status, and
+// ends the daemon.
 class UserSession {
 public:
     ~UserSession()
@@ -99,7 +101,8 @@ TEST_CASE("a killed daemon that was started on demand is replaced")
     const auto pidfd = pidfd_of(victim);
     REQUIRE(::kill(victim, SIGKILL) == 0);
     REQUIRE(await_readable(pidfd.get()));
-    // The daemon continues without its supervisor, and nothing would restart it after another kill.
+    // The daemon continues without its supervisor. The test ends here, because nothing would
+    // restart the daemon after another kill.
     if (kills_supervisor) {
         CHECK(pid() == first);
         return;
@@ -109,7 +112,8 @@ TEST_CASE("a killed daemon that was started on demand is replaced")
     CHECK(home.ctl({"show", "e"}).status == 0);
 }
 
-// Checks that evfdctl refuses the directory of the socket for the reason `why`.
+// Checks that evfdctl refuses to use the directory of the socket, and that the message contains
+// `why`.
 void check_refused(const UserSession& home, std::string_view why)
 {
     const auto ran = home.ctl({"status"});
@@ -144,8 +148,8 @@ TEST_CASE("a socket directory that belongs to another user is refused")
 
 TEST_CASE("the user's own daemon has pidfd socket in /tmp without XDG_RUNTIME_DIR")
 {
-    // Runs as an unprivileged user, who has no such directory in /tmp yet, so that the test can
-    // remove the directory afterwards.
+    // Runs evfdctl as an unprivileged user, who does not yet have the directory in /tmp. The test
+    // can therefore remove the directory afterwards.
     skip_unless_root();
     const auto place = "/tmp/evfdd-" + std::to_string(unprivileged_uid);
     const TemporaryDirectory directory;

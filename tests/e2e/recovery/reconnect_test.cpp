@@ -117,7 +117,7 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
     DaemonProcess daemon;
     const auto client = daemon.client();
     value_or_throw(client.status());
-    // The call arrives at the socket of the stopped daemon, which never reads the call.
+    // Stops the daemon, so that the call below arrives at its socket but is never read.
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     const bool is_repeatable = GENERATE(true, false);
     Expected<void> answer = std::unexpected(Error{});
@@ -143,8 +143,9 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
     if (is_repeatable) {
         INFO((answer ? "" : answer.error().message));
         CHECK(answer);
-        // The library reports the failure, because it cannot know whether the call was executed.
     } else {
+        // The library reports a failed create, because it cannot know whether the daemon executed
+        // the call.
         REQUIRE_FALSE(answer);
         CHECK(answer.error().code == ErrorCode::interrupted);
         CHECK(value_or_throw(client.status()).objects == 0);
@@ -161,7 +162,7 @@ TEST_CASE("a monitor fails when the daemon is killed")
         });
         require(!ended && ended.error().code == ErrorCode::interrupted, "the monitor did not end");
     }};
-    monitor.receive(); // The message of the worker says that the monitor is ready.
+    monitor.receive(); // Waits until the worker says that its monitor is ready.
     daemon.kill();
     CHECK(monitor.wait() == 0);
 }
@@ -179,8 +180,8 @@ TEST_CASE("a child of fork uses a connection of its own")
         require(value_or_throw(client.create("from/child")).created, "the create failed");
         value_or_throw(event.set());
         parent.send(0);
-        // These calls run at the same time as the calls of the parent. Neither process must get a
-        // reply of the other.
+        // The parent makes its calls at the same time. Neither process must get a reply to a call
+        // of the other process.
         for (int i = 0; i < 500; ++i)
             require(value_or_throw(client.show("from/child")).name.text() == "from/child",
                     "the reply belongs to another call");

@@ -19,13 +19,14 @@ Json status_of(const DaemonProcess& daemon)
     return Json::parse(daemon.checked_ctl({"status", "--json"}));
 }
 
-// Waits until every session has been resumed or has ended.
+// Waits until every session has been resumed or has ended. Returns false if that takes too long.
 bool are_all_resumed(const DaemonProcess& daemon)
 {
     return poll_until([&] { return status_of(daemon)["orphanedSessions"] == 0; });
 }
 
-// A supervised daemon that waits only one second for sessions to be resumed.
+// A supervised daemon that waits only one second after its restart for clients to resume their
+// sessions.
 struct ShortGrace {
     static std::string write(const std::string& file)
     {
@@ -169,8 +170,8 @@ TEST_CASE("calls from several threads succeed while the daemon is killed")
     for (int kill = 0; kill < 60; ++kill) {
         const auto before = calls.load();
         supervised.kill_daemon();
-        // In every third round, waits for a call before the next kill. In the other rounds the kill
-        // comes during the recovery of the daemon.
+        // In every third round, waits until a call is complete before the next kill. In the other
+        // rounds the next kill comes during the recovery of the daemon.
         if (kill % 3 == 0)
             poll_until([&] {
                 return calls > before || std::ranges::any_of(errors, [](const auto& error) {
@@ -206,7 +207,8 @@ TEST_CASE("temporary objects survive a kill if their creator lives and are delet
     other.wait();
     supervised.kill_daemon();
 
-    // The object of the dead client still exists if the grace time is not over.
+    // The object of the killed client exists until the grace time of one second is over. Exit
+    // statuses 0 and 3 are both right, because this command can run before or after that moment.
     const auto shown = supervised.ctl({"show", "dead"});
     CHECK((shown.status == 0 || shown.status == 3));
     CHECK(poll_until([&] { return supervised.ctl({"show", "dead"}).status == 3; }));
@@ -309,13 +311,11 @@ TEST_CASE("evfdctl monitor fails when the daemon exits for good")
 {
     DaemonProcess daemon;
     OutputReader monitor{daemon.ctl_command({"monitor"})};
-    REQUIRE(monitor.read_line()); // The first line says that the monitor is ready.
+    REQUIRE(monitor.read_line()); // Waits for the first line, which says that the monitor is ready.
     daemon.kill();
     CHECK(monitor.wait() == 5);
     CHECK(std::ranges::count(monitor.errors(), '\n') == 1);
 }
-
-// The tests below stop clients while the daemon is killed and restarted.
 
 TEST_CASE("a client stopped for longer than the grace time can create and open new objects")
 {
@@ -353,8 +353,8 @@ TEST_CASE("the library's thread does not spin while the daemon is away")
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     daemon.kill();
-    // Waits until /proc/PID/syscall shows that the thread of the library waits in poll(2) for two
-    // descriptors with a timeout of one second (0x3e8 ms).
+    // Waits until the resume thread of the library is in poll(2) with two descriptors and a timeout
+    // of one second (0x3e8 ms), as /proc/PID/syscall shows.
     CHECK(poll_until([&] {
         for (const auto thread : threads_of(::getpid()))
             if (const auto call = system_call_of(::getpid(), thread);
@@ -367,7 +367,7 @@ TEST_CASE("the library's thread does not spin while the daemon is away")
 
 TEST_CASE("the first call to a daemon without state is executed")
 {
-    DaemonProcess daemon; // The daemon has no supervisor, so its objects do not survive the kill.
+    DaemonProcess daemon; // This daemon has no supervisor, so its objects do not survive the kill.
     const auto client = daemon.client();
     REQUIRE(client.create("before"));
     daemon.kill();
@@ -377,8 +377,6 @@ TEST_CASE("the first call to a daemon without state is executed")
     CHECK(created);
     CHECK(client.show("before").error().code == ErrorCode::no_such_name);
 }
-
-// The tests below use many objects.
 
 void create_many(const DaemonProcess& daemon, int count)
 {

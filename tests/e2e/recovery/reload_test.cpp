@@ -20,7 +20,8 @@ TEST_CASE("declared objects exist from the start, with their owner and permissio
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
-    // The permissions 0604 allow every caller of the test to see the state.
+    // The permissions 0604 let the user of this test see the count above, even if the user is not
+    // root.
     CHECK(event["permissions"] == "0604");
     CHECK(event["lifetime"] == "permanent");
     const auto timer = Json::parse(configured.daemon.checked_ctl({"show", "t", "--json"}));
@@ -98,7 +99,8 @@ TEST_CASE("a new configuration with an error is rejected completely")
         CHECK(client.create("e/" + std::to_string(i)));
     CHECK(client.create("e/3").error().code == ErrorCode::refused);
 
-    // A file that is named on the command line must exist.
+    // Deletes the configuration file. The reload fails, because a file that --config names must
+    // exist.
     REQUIRE(::unlink(configured.file.c_str()) == 0);
     configured.daemon.process().signal(SIGHUP);
     CHECK(poll_until(
@@ -170,7 +172,8 @@ TEST_CASE("objects survive a kill when the next daemon cannot read its configura
 
     supervised.kill_daemon();
 
-    // With an invalid file the daemon serves its own user, which is also the user of this test.
+    // With an invalid configuration the daemon still serves its own user. This test runs as that
+    // user.
     CHECK(value_or_throw(client.show("kept")).is_set == true);
     CHECK(supervised.log().contains(file + ":1: limits: 1 is not valid"));
     const auto set_as_unprivileged = [&] {

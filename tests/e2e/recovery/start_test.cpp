@@ -37,7 +37,7 @@ void limit_files(rlim_t soft, rlim_t hard)
         ::_exit(could_not_execute);
 }
 
-// Enters a mount namespace in which /dev is empty.
+// Enters a new mount namespace and mounts an empty /dev there.
 void hide_devices()
 {
     if (::unshare(CLONE_NEWNS) < 0 ||
@@ -73,8 +73,8 @@ TEST_CASE("a supervisor started with all signals ignored or blocked restarts its
     CHECK(supervised.process().wait() == 0);
 }
 
-// Returns a number of /proc/PID/status as proc(5) describes it: a set of signals in hexadecimal, or
-// an octal number.
+// Returns the number with this key in /proc/PID/status: a set of signals is hexadecimal (base 16),
+// the umask is octal (base 8). See proc(5).
 std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
     return process_number(process, "status", key, base);
@@ -128,7 +128,7 @@ TEST_CASE("the log is not written into the journal if the standard streams were 
     for (const auto process : {supervised.pid(), supervised.daemon_pid()})
         for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
             CHECK(target_of(process, fd) == "/dev/null");
-    for (int i = 0; i < 20; ++i) { // Each reload writes a line to the log.
+    for (int i = 0; i < 20; ++i) { // Each SIGHUP makes the daemon write a line to its log.
         REQUIRE(::kill(supervised.daemon_pid(), SIGHUP) == 0);
         supervised.checked_ctl({"status"});
     }
@@ -207,7 +207,7 @@ TEST_CASE("a daemon without devices goes to the background and keeps no output o
 TEST_CASE("a program executed by the daemon would inherit only the standard streams")
 {
     const SupervisedDaemon supervised{
-        // The child closes the descriptors that it inherits from the test.
+        // The child process closes all descriptors from 3 upwards that it inherits from the test.
         {},
         prepared_command([] { ::close_range(3, ~0U, 0); })};
     const auto of = "/proc/" + std::to_string(supervised.daemon_pid());

@@ -1,5 +1,5 @@
-// Tests of evfdd --supervise, the parent process that restarts the daemon and exits only together
-// with it.
+// Tests of evfdd --supervise, the parent process of the daemon. The supervisor restarts a daemon
+// that was killed, and exits when the daemon exits by itself.
 #include "tests/support/daemon_process.h"
 
 #include "common/socket.h"
@@ -53,7 +53,7 @@ TEST_CASE(
 {
     const SupervisedDaemon supervised{without_pass_rights};
     supervised.kill_daemon();
-    // The next daemon, which the supervisor has started, serves this call.
+    // The supervisor has started a new daemon, which serves this call.
     supervised.checked_ctl({"status"});
     const auto arguments = "/proc/" + std::to_string(supervised.daemon_pid()) + "/cmdline";
     CHECK(read_file(arguments).contains("--without-kernel-feature\0pass-rights\0"s));
@@ -95,7 +95,7 @@ TEST_CASE("a supervisor exits with its daemon when the daemon is asked to exit")
         SupervisedDaemon supervised;
         const auto client = supervised.client(2s);
         REQUIRE(client.create("p", {.mode = Mode::pulse}));
-        // The client reconnects at once after the end of the daemon, because it has a subscription.
+        // Because of this subscription, the client tries to reconnect as soon as the daemon exits.
         const auto pulse = value_or_throw(client.open("p"));
         ::kill(supervised.daemon_pid(), SIGTERM);
         CHECK(supervised.process().wait() == 0);
@@ -293,8 +293,8 @@ TEST_CASE("a supervisor and its daemon have no socket address except that of cli
 {
     const SupervisedDaemon supervised;
     supervised.checked_ctl({"create", "e"});
-    // The kernel shows the path at which the socket was bound. The supervisor has renamed the file
-    // since then.
+    // The supervisor binds the socket at a path with ".new" and renames the file. The kernel still
+    // shows the path of the bind(2).
     CHECK(addresses_of(supervised.pid()) == std::vector{supervised.path() + ".new"});
     CHECK(addresses_of(supervised.daemon_pid()).front() == supervised.path() + ".new");
     CHECK(std::ranges::none_of(addresses_of(supervised.daemon_pid()),
@@ -330,7 +330,8 @@ TEST_CASE(
     const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--supervise",
                                          "--background"};
     OutputReader starting{{.argv = words}};
-    // The end of the file shows that no process has the output open.
+    // read_line() returns nothing at the end of the file, so no process has the standard output
+    // open any more.
     CHECK(starting.read_line() == std::nullopt);
     CHECK(starting.wait() == 0);
 
@@ -338,7 +339,8 @@ TEST_CASE(
         return Json::parse(run({.argv = {EVFDD_CTL, "--socket", path, "status", "--json"}}).out);
     };
     const auto pid = status()["pid"].get<pid_t>();
-    const auto supervisor = ::getsid(pid); // The supervisor leads the session of the daemon.
+    // The supervisor is the session leader (setsid(2)), so its pid is the session id of the daemon.
+    const auto supervisor = ::getsid(pid);
     const auto supervisor_pidfd = pidfd_of(supervisor);
     CHECK(child_of(supervisor) == pid);
     for (const auto process : {supervisor, pid})

@@ -9,8 +9,8 @@ namespace {
 
 class InterruptedCommit {
 public:
-    // Kills the daemon in the middle of a commit. Returns when all sessions have been resumed
-    // except for `idle` sessions that no client resumes.
+    // Kills the daemon in the middle of a commit. Returns when only `idle` sessions have not been
+    // resumed.
     void kill_in_commit(std::int64_t idle) const
     {
         daemon.stop_daemon();
@@ -33,11 +33,12 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     REQUIRE(client.create("mine", {.lifetime = Lifetime::session}));
     const auto hold = value_or_throw(client.hold("jobs"));
     const auto beat = value_or_throw(client.open("beat"));
-    // This open creates no subscription, so the daemon does not write it to the journal.
+    // "mine" is a manual event, so this open creates no subscription, and the daemon writes nothing
+    // to the journal.
     const auto mine = value_or_throw(client.open("mine"));
 
-    // The client does not resume the session that made the hold, because the hold belongs to the
-    // process.
+    // One session stays idle: that of the call hold(). The client does not resume it, because the
+    // hold belongs to the process and not to the session.
     interrupted.kill_in_commit(1);
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);

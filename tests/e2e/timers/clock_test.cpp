@@ -16,11 +16,11 @@ nanoseconds in_one_hour()
     return now_on(Clock::realtime) + 1h;
 }
 
-// The difference up to which two readings of clocks count as equal in these tests.
+// Two times count as equal in these tests if they differ by at most this.
 constexpr nanoseconds tolerance = shift / 20;
 
-// Returns whether the next expiration of the timer is at `moment` of the clock. If it is at another
-// time, the function polls until its deadline before it returns false.
+// Waits until the next expiration of the timer is at the time `moment` of the clock. Returns false
+// if that takes too long.
 bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
 {
     return poll_until([&] {
@@ -31,7 +31,8 @@ bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
     });
 }
 
-// Returns whether Client::show() reports the next expiration as a time on this clock.
+// Waits until Client::show() reports the next expiration as a time on this clock. Returns false if
+// that takes too long.
 bool shows_next_on(const Client& client, std::string_view name, Clock clock)
 {
     return poll_until([&] {
@@ -42,7 +43,8 @@ bool shows_next_on(const Client& client, std::string_view name, Clock clock)
     });
 }
 
-// Returns whether Client::show() reports a next expiration at `moment` of the monotonic clock.
+// Waits until the remaining time in Client::show() ends at `moment` of the monotonic clock. Returns
+// false if that takes too long.
 bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds moment)
 {
     return poll_until([&] {
@@ -97,7 +99,7 @@ TEST_CASE("show reports whether setting the wall clock moves a timer")
     CHECK(timer["cancelOnClockChange"] == message.contains("cancels"));
 }
 
-// An absolute and a relative timer on the wall clock, both armed and open.
+// Two armed and open timers on the wall clock: one is absolute, the other relative.
 struct AbsoluteAndRelative {
     AbsoluteAndRelative()
     {
@@ -111,7 +113,8 @@ struct AbsoluteAndRelative {
     {
         CHECK(expires_at(*absolute, Clock::realtime, absolute_time));
         CHECK(expires_at(*relative, Clock::monotonic, relative_expiry));
-        // Client::show() reports each time on the clock of the timer, here the wall clock.
+        // Client::show() reports the next expiration on the clock of the timer, which is the wall
+        // clock here.
         CHECK(value_or_throw(client.show("moment")).timer->next == absolute_time);
         CHECK(shows_next_on(client, "moment", Clock::realtime));
         CHECK(shows_next_on(client, "span", Clock::realtime));
@@ -235,10 +238,10 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
     CHECK(poll_until([&] { return value_or_throw(timer.remaining()) == std::nullopt; }));
     CHECK(poll_until([&] {
         return value_or_throw(client.show("t")).timer->state ==
-               // The daemon notices the cancellation although no client waits through the daemon.
+               // The daemon itself must notice the cancellation, although no client waits by name.
                TimerState::cancelled;
     }));
-    // Setting the clock back must not report the cancellation again.
+    // Sets the clock back. The timer must not report the cancellation again.
     ahead.reset();
     CHECK(value_or_throw(timer.wait(20ms)) == 0);
     const auto late = value_or_throw(client.open_timer("t"));
@@ -251,7 +254,7 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
     CHECK(waiter.wait() == 0);
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 
-    // Setting the clock must not cancel an expired timer.
+    // Sets the clock, which must not cancel a timer that has already expired.
     set_wall_clock_and_back();
     CHECK(value_or_throw(client.show("t")).timer->state == TimerState::expired);
 }

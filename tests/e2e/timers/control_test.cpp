@@ -64,8 +64,8 @@ TEST_CASE("arm sets the first expiration and the interval")
     CHECK(timer["cancelOnClockChange"] == false);
     CHECK_FALSE(timer.contains("sets"));
     if (interval == nanoseconds::max())
-        // With the largest interval, only the first expiration is before the end of the clock, so
-        // the checks below do not apply.
+        // With the largest interval, only the first expiration is before the end of the clock. The
+        // checks below do not apply to such a timer.
         return;
     CHECK(timer["state"] == "armed");
     const auto point = timer["nextNSec"].get<std::int64_t>() -
@@ -270,7 +270,7 @@ TEST_CASE("list prints timers and events in a pipe, as JSON and on a terminal")
     command.standard_output = end.get();
     REQUIRE(start(command).wait() == 0);
     std::string table;
-    // It is possible that the terminal passes on only one line at a time.
+    // Reads in a loop, because one read(2) from a terminal can return a single line.
     while (std::ranges::count(table, '\n') < 5) {
         INFO(table);
         std::array<char, 4096> part{};
@@ -302,7 +302,8 @@ TEST_CASE("wait waits for the next expirations, and a one-shot timer that expire
 
     daemon.checked_ctl({"arm", "t", "--in", "1ms"});
     daemon.checked_ctl({"wait", "t"});
-    for (int i = 0; i < 2; ++i) // The wait does not change the state: the timer stays expired.
+    // Waits twice: a wait does not consume the expiration, so the timer stays expired.
+    for (int i = 0; i < 2; ++i)
         CHECK(without_ids(json_line(
                   daemon.checked_ctl({"wait", "t", "--timeout", "0", "--json"}))["fired"][0]) ==
               Json{{"name", "t"}, {"count", 1}, {"index", 0}});
@@ -360,7 +361,8 @@ TEST_CASE("wait --any and --all accept timers and events together")
     daemon.checked_ctl({"arm", "t", "--in", "5ms"});
     OutputReader timer{daemon.ctl_command({"wait", "--any", "e", "t"})};
     CHECK(timer.read_line() == "t");
-    CHECK(daemon.has_waits("e", 1)); // The wait for all is still pending, because "e" is not set.
+    // The wait that needs "t" and "e" is still pending, because "e" is not set.
+    CHECK(daemon.has_waits("e", 1));
     daemon.checked_ctl({"set", "e"});
     CHECK(without_ids(Json::parse(*all.read_line())) ==
           Json::parse(R"({"fired":[{"name":"t","count":1,"index":0},)"
@@ -481,8 +483,8 @@ TEST_CASE("a refusal names a clock as it was typed")
 {
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "t", "--in", "1h", "--clock", "monotonic"});
-    const auto open =
-        value_or_throw(daemon.client().open_timer("t")); // An open timer cannot change its clock.
+    // Keeps the timer open, because the daemon refuses to change the clock of an open timer.
+    const auto open = value_or_throw(daemon.client().open_timer("t"));
     const auto ran = daemon.ctl({"arm", "t", "--in", "1h", "--clock", "boottime-alarm"});
     INFO(ran.err);
     CHECK(ran.status != 0);
@@ -690,7 +692,7 @@ TEST_CASE("the library reports each failure of a timer by its error code")
     CHECK(client.wait(std::vector{"e"s}, {.count = 2}).error().code == ErrorCode::name_taken);
     CHECK(client.wait(std::vector{"t"s}, {.timeout = 0ns}).error().code == ErrorCode::timed_out);
 
-    // open_timer() must not leave a subscription of an object of another kind.
+    // Opens events with open_timer(), which must fail and leave no subscription.
     for (const auto* kind : {"e", "p"}) {
         const auto opened = client.open_timer(kind);
         REQUIRE_FALSE(opened);

@@ -1,4 +1,4 @@
-// Tests that timers cost the daemon nothing until they expire.
+// Tests that the daemon does nothing for armed timers until they expire.
 #include "tests/support/timers.h"
 
 #include <filesystem>
@@ -8,7 +8,8 @@ namespace {
 
 constexpr int timer_count = 10'000;
 
-// Arms all timers with pipelined calls. Each timer expires in an hour at the earliest.
+// Arms many timers. Sends all calls before it reads the replies. Each timer expires in an hour at
+// the earliest.
 void arm_many(WireClient& wire)
 {
     constexpr int batch = 500;
@@ -52,7 +53,8 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
     CHECK(daemon.is_idle());
     wire.request("Status");
     REQUIRE(daemon.is_idle());
-    // The figures differ after a call, so equal figures prove that the daemon did nothing.
+    // Shows that a call changes usage(). Equal values of usage() therefore prove that the daemon
+    // did nothing.
     CHECK_FALSE(daemon.usage() == before);
 }
 
@@ -87,8 +89,8 @@ TEST_CASE(
     std::vector<Timer> timers;
     for (int i = 0; i < 50; ++i)
         timers.push_back(value_or_throw(client.open_timer("t")));
-    // The daemon counts the expirations of the timer during this wait, and stops counting after the
-    // wait.
+    // During this wait by name, the daemon itself counts expirations. It must stop counting after
+    // the wait.
     REQUIRE(client.wait(std::vector{"t"s}, {.count = 3}));
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();

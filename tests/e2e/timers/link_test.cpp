@@ -17,7 +17,8 @@ void stop_for_points(const DaemonProcess& daemon, const Timer& timer, std::int64
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
-// Disarms the timer "t". Returns the lowest and the highest possible number of its expirations.
+// Disarms the timer "t". Returns the lowest and the highest possible number of expirations: the
+// number before and after the call.
 std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& grid)
 {
     const auto before = grid.expirations_by(now_on(Clock::monotonic));
@@ -26,8 +27,8 @@ std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& g
 }
 
 // Arms the timer "t" to set the event "e" every 5 ms, stops the daemon for a while, and disarms the
-// timer. Repeats this until disarm() returns equal bounds, and returns that number of expirations.
-// Calls `begin` before each try.
+// timer. Repeats these steps until disarm() returns two equal numbers, and returns that number of
+// expirations. Calls `begin` before each try.
 template <class Begin>
 std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Client& client,
                                         Begin begin)
@@ -54,7 +55,9 @@ TEST_CASE(
     const auto tokens = [&] { return value_or_throw(client.show("e")).count; };
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
-        do { // The tokens of the previous try can still arrive in several iterations of the daemon.
+        // Repeats the clear, because tokens of the previous try can still arrive: a late daemon
+        // adds them in several iterations of its event loop.
+        do {
             value_or_throw(client.clear(std::vector{"e"s}));
             wait_for_duration(5ms);
         } while (tokens() != 0);
@@ -78,7 +81,9 @@ TEST_CASE("each of 100 subscribers of a pulse counts the expirations during a st
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
         const auto pulses = [&] { return *value_or_throw(client.show("e")).pulses; };
-        do { // The pulses of the previous try can still arrive in several iterations of the daemon.
+        // Waits until no more pulses of the previous try arrive: a late daemon sends them in
+        // several iterations of its event loop.
+        do {
             pulses_before = pulses();
             wait_for_duration(5ms);
         } while (pulses() != pulses_before);
@@ -89,7 +94,8 @@ TEST_CASE("each of 100 subscribers of a pulse counts the expirations during a st
     CHECK(points >= missed);
     for (const auto& subscriber : subscribers) {
         std::int64_t sum = 0;
-        while (sum < points) { // The missed pulses arrive in several iterations of the daemon.
+        // The daemon sends the missed pulses in several iterations of its event loop.
+        while (sum < points) {
             const auto came = value_or_throw(subscriber.wait(default_timeout));
             REQUIRE(came > 0);
             sum += came;
@@ -181,7 +187,7 @@ TEST_CASE("a semaphore gets exactly one token for each expiration")
     }
     const auto [lower, upper] = disarm(client, grid);
     const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
-    // A late daemon adds the tokens in several iterations of its loop.
+    // Waits, because a late daemon adds the tokens in several iterations of its event loop.
     CHECK(poll_until([&] { return all() >= lower; }));
     wait_for_duration(5ms);
     CHECK(all() <= upper);
@@ -207,7 +213,8 @@ TEST_CASE("a timer whose event was deleted reports it and continues for its subs
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
 
-    // A new event with the name of the deleted target must not become the target.
+    // Creates a new event with the name of the deleted target. The timer must not set the new
+    // event.
     REQUIRE(client.create("e", {.mode = Mode::semaphore}));
     for (int i = 0; i < 5; ++i)
         CHECK(value_or_throw(timer.wait(default_timeout)) > 0);
@@ -284,7 +291,7 @@ TEST_CASE(
         value_or_throw(worker_client.arm("t", {.interval = 2ms, .sets = "e"},
                                          {.permissions = Permissions::parse("0600")}));
         parent.send(0);
-        // The message of the test says that the permission is revoked.
+        // Waits until the test says that it has revoked the permission.
         parent.receive();
         require(value_or_throw(worker_client.show("t")).timer->is_target_denied == true,
                 "the denied link is not reported");
@@ -333,7 +340,8 @@ TEST_CASE("the log reports a few broken links per second and the number of the o
     }
     REQUIRE(
         client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
-    // The second in which the test ends counts as well.
+    // The number of seconds is rounded up, because the log has a limit for each second that has
+    // begun.
     const auto seconds = (monotonic_now() - began) / 1s + 1;
     const auto log = daemon.log();
     std::int64_t lines = 0;

@@ -1,5 +1,5 @@
-// Tests of timers on descriptors: each subscriber gets every tick, no tick is early, and the timer
-// does not drift.
+// Tests of timers on descriptors: each subscriber gets every expiration, no expiration is early,
+// and the timer does not drift.
 #include "tests/support/timers.h"
 
 #include <linux/capability.h>
@@ -14,9 +14,9 @@ namespace {
 
 constexpr std::size_t worker_count = 50;
 
-// Checks the reads of a descriptor that was opened at an unknown time, and so counts from an
-// unknown expiration of the schedule. Each read narrows down which expiration that is; the reads
-// must not contradict each other.
+// Checks the reads of a timer's descriptor. The first expiration that the descriptor counts is
+// unknown, because the time of the open is not known exactly. Each read narrows down which
+// expiration is the first. The reads must not contradict each other.
 class TickLedger {
 public:
     TickLedger(Grid grid, std::int64_t first_at_least, std::int64_t first_at_most)
@@ -39,7 +39,8 @@ public:
 
 private:
     Grid grid_;
-    // The bounds for the index of the first expiration that the descriptor counts.
+    // The lower and the upper bound of the index of the first expiration that the descriptor
+    // counts.
     std::int64_t at_least_;
     std::int64_t at_most_;
     std::int64_t sum_ = 0;
@@ -121,13 +122,15 @@ bool can_wake_the_machine(Clock clock)
     return timerfd || timerfd.error().error != EPERM;
 }
 
-// The result of 10,000 expirations.
+// The result of expire_many_times().
 struct ExpiryCounts {
     std::int64_t early = 0; // The number of reads that counted a future expiration.
     std::int64_t lost = 0;  // The number of reads that did not count a past expiration.
-    // The number of expirations that the reads counted. No expiration was due during the last read.
+    // The number of expirations that the reads returned in total. The last read was not at the time
+    // of an expiration, so this number is exact.
     std::int64_t counted = 0;
-    std::int64_t had_come = 0; // The number of expirations of the schedule up to the last read.
+    // The number of expirations that the schedule has up to the last read.
+    std::int64_t had_come = 0;
 };
 
 // Lets the timer expire at least 10,000 times and checks each read. Returns nothing if the wall
@@ -154,7 +157,7 @@ std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer&
         if (counts.early > 0 || counts.lost > 0)
             break;
     }
-    // The kernel reports that the wall clock was set a little after the clock shows it.
+    // Waits, because after the wall clock is set, the kernel reports it only a little later.
     wait_for_duration(10ms);
     if (is_wall_clock(clock) && !take_expirations(witness))
         return {};
@@ -186,7 +189,7 @@ TEST_CASE("10,000 expirations on each clock are never early and do not drift")
     std::optional<ExpiryCounts> counts;
     for (int tries = 0; tries < 100 && !counts; ++tries)
         counts = expire_many_times(client, timer, clock, interval);
-    // If this fails, something sets the wall clock again and again.
+    // This check fails if another process sets the wall clock again and again.
     REQUIRE(counts);
     CHECK(counts->early == 0);
     CHECK(counts->lost == 0);
@@ -198,8 +201,8 @@ TEST_CASE("alarm clocks are refused if the daemon may not wake the machine")
 {
     const auto clock = GENERATE(Clock::realtime_alarm, Clock::boottime_alarm);
     const DaemonProcess daemon{{}, {.argv = {}, .in_child = [] {
-                                        // The daemon of an unprivileged user does not have this
-                                        // capability either.
+                                        // Drops CAP_WAKE_ALARM. The daemon of an unprivileged user
+                                        // does not have this capability anyway.
                                         ::prctl(PR_CAPBSET_DROP, CAP_WAKE_ALARM);
                                     }}};
     const auto client = daemon.client();

@@ -130,8 +130,8 @@ TEST_CASE("threads poll in parallel")
     CHECK(released == 20);
 }
 
-// Returns the number of AIO contexts of this process. Each one is a mapping named "[aio]" in
-// /proc/self/maps. proc(5)
+// Returns the number of AIO contexts of this process. Each context is a mapping named "[aio]" in
+// /proc/self/maps, see proc(5).
 std::size_t mapped_contexts()
 {
     std::ifstream maps{"/proc/self/maps"};

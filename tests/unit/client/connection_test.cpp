@@ -52,8 +52,8 @@ Deadline soon()
     return monotonic_deadline(10s);
 }
 
-// Returns a reply to Open that passes `count` eventfds. The first one has the counter `first`, and
-// each further one has one more.
+// Returns a reply to Open that passes `count` eventfds. The counters of the eventfds are `first`,
+// `first` + 1, and so on.
 std::string opened(std::size_t count, unsigned first, std::vector<UniqueFd>& descriptors)
 {
     protocol::Open::Reply reply;
@@ -142,7 +142,8 @@ TEST_CASE("a descriptor of an unread reply is closed with the connection")
     ends.daemon = {};
 
     std::array<char, 1> byte;
-    // The read finds the end of the file: no process has the other end any more.
+    // The read returns the end of file, because the other end of the socket is closed in every
+    // process.
     CHECK(receive(near, byte).value().value().bytes == 0);
 }
 

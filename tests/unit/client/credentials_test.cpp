@@ -12,8 +12,8 @@
 namespace evfd {
 namespace {
 
-// Calls `change` in a child process. Returns the child's can_change_groups(), or nothing if
-// `change` failed.
+// Calls `change` in a child process. Returns the result of can_change_groups() in the child, or
+// nothing if `change` failed.
 template <class Change>
 std::optional<bool> in_child(Change change)
 {
@@ -46,7 +46,7 @@ TEST_CASE("a process can change its groups with CAP_SETGID or a saved group of i
     CHECK(in_child([] { return true; }) == true);
     CHECK(in_child([] { return become(user, group); }) == false);
     CHECK(in_child([] { return become(user, group + 1); }) == true);
-    // The child keeps the saved uid of root, and thus the capability in its permitted set.
+    // The saved uid of the child is still root. So the child keeps CAP_SETGID in its permitted set.
     CHECK(in_child([] { return become(0, group); }) == true);
 }
 

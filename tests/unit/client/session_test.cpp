@@ -35,8 +35,8 @@ TEST_CASE("a pending call is sent again on the resumed session")
     CHECK(reply);
 }
 
-// Perhaps the daemon has executed the abandoned call. If the next call used the same session, the
-// daemon would answer it with the cached reply instead of executing it.
+// The daemon can have executed the abandoned call. If the client made its next call in the same
+// session, the daemon would answer with the cached reply and would not execute that call.
 TEST_CASE("the reply to an abandoned call is not taken for the reply to the next call")
 {
     ScriptedDaemon daemon;

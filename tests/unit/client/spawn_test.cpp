@@ -34,7 +34,8 @@ std::string output_of(std::vector<std::string> words, Signals signals)
     return text;
 }
 
-// Returns the signal mask in the field `field` of a text of /proc/PID/status. proc(5)
+// Returns the signal mask in the field `field` of `status`, the text of /proc/PID/status. See
+// proc(5).
 std::uint64_t signals_of(const std::string& status, std::string_view field)
 {
     const auto at = status.find(field);
@@ -42,7 +43,7 @@ std::uint64_t signals_of(const std::string& status, std::string_view field)
     return std::stoull(status.substr(at + field.size()), nullptr, 16);
 }
 
-// The signals that these tests ignore and block, as bits of a mask.
+// Signal masks as /proc/PID/status shows them. The tests ignore SIGHUP and block SIGUSR1.
 constexpr std::uint64_t ignored_by_us = std::uint64_t{1} << (SIGHUP - 1);
 constexpr std::uint64_t blocked_by_us = std::uint64_t{1} << (SIGUSR1 - 1);
 
@@ -67,7 +68,8 @@ TEST_CASE("a started server ignores no signal and blocks none, whatever its pare
 {
     const auto status = status_of_started(Signals::reset);
 
-    // The C library ignores its two internal signals in a child. No other process can send them.
+    // In a child, the C library ignores its two internal signals, 32 and 33. The test leaves these
+    // signals out.
     constexpr auto of_library = std::uint64_t{3} << 31;
     CHECK(signals_of(status, "SigBlk:") == 0);
     CHECK((signals_of(status, "SigIgn:") & ~of_library) == 0);

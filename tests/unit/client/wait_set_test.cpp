@@ -12,7 +12,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A readable event whose tokens are always consumed by others first.
+// A readable event whose tokens are always consumed by other waiters first.
 class ContendedEvent final : public Waitable {
 public:
     ContendedEvent()

@@ -21,7 +21,7 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto at_once = 0ns;
-constexpr auto deadline = 20s; // The time limit of a test that hangs.
+constexpr auto deadline = 20s; // How long a test waits for a completion at most.
 
 Aio context(unsigned operations)
 {
@@ -193,7 +193,8 @@ TEST_CASE("a context cannot have more operations than the system limit")
 {
     unsigned most = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> most;
-    if (most == 0 || most >= 8'000'000) // The kernel refuses larger values with EINVAL.
+    // The kernel refuses so many operations with EINVAL, not EAGAIN.
+    if (most == 0 || most >= 8'000'000)
         skip("fs.aio-max-nr is " + std::to_string(most));
 
     const auto aio = Aio::create(most + 1);
@@ -220,7 +221,8 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     std::array<iocb*, at_a_time> operations;
     operations.fill(&read);
 
-    // The kernel rounds the size of the context up, but to far fewer operations than in all rounds.
+    // All rounds together submit far more operations than the context has room for, although the
+    // kernel rounds the size of a context up.
     constexpr unsigned rounds = 1'000;
     for (unsigned i = 0; i < rounds; ++i) {
         REQUIRE(aio.submit(operations) == at_a_time);
@@ -228,7 +230,8 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     }
     CHECK(take(notified) == rounds * at_a_time);
 
-    // No earlier completion is left, so reap() returns only the next operation.
+    // No completion of the rounds is left, so reap() returns only the operation that is submitted
+    // now.
     read.aio_data = 7;
     REQUIRE(aio.submit(std::span{operations}.first(1)) == 1U);
     std::array<io_event, at_a_time> done{};

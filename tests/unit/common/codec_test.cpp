@@ -356,7 +356,7 @@ TEST_CASE("a struct of up to one field is described on one line with the types i
           "type Inner (\n  number: int,\n  flag: ?bool\n)\n");
 }
 
-// Combined includes the fields of Shared, except for `hidden`.
+// The struct Combined includes the fields of the struct Shared, except for `hidden`.
 struct Shared {
     std::int64_t number;
     std::optional<bool> flag;

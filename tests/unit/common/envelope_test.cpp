@@ -148,7 +148,8 @@ std::string with_elements(std::size_t count)
 TEST_CASE("a call has no more values than the limit")
 {
     json::Document document;
-    // The other values are two objects, the array, three keys and the method name.
+    // The number of values besides the elements of the array: two objects, the array itself, three
+    // keys and the method name.
     constexpr std::size_t others = 7;
 
     CHECK(read_call(document, with_elements(max_call_values - others)));

@@ -143,7 +143,7 @@ TEST_CASE("a full counter that a holder made blocking is read and taken without 
     CHECK(take(fd) == 0U);
 }
 
-// Only the kernel itself can add so many tokens that the event reports POLLERR.
+// Only the kernel itself can raise a counter above `max_count`. The eventfd then reports POLLERR.
 TEST_CASE("a counter beyond full is set and taken like any other")
 {
     const auto aio = Aio::create(1);

@@ -26,8 +26,8 @@ Interface parsed(const std::string& name)
     return *std::move(read);
 }
 
-// Calls `visit(name, type)` for the type and for each type nested in it. `name` is that of the
-// field with the type.
+// Calls `visit(name, type)` for the type and for each type nested in it. `name` is the name of the
+// field that has the type.
 template <class Visitor>
 void walk(const std::string& name, const Type& type, const Visitor& visit)
 {
@@ -134,7 +134,7 @@ TEST_CASE("an interface text stays within the grammar that every parser reads")
     walk(interface, [](const std::string& name, const Type& type) {
         INFO(name);
         CHECK(type.kind != Type::Kind::any);
-        // Not every parser reads a dictionary such as `[string]()`.
+        // Some Varlink parsers cannot read a dictionary such as `[string]()`.
         CHECK(type.kind != Type::Kind::dictionary);
         if (type.kind == Type::Kind::array)
             CHECK(type.inner.front().kind != Type::Kind::array);
@@ -168,7 +168,8 @@ TEST_CASE("every type, method, error and field has a comment")
                 member.comment, [&](const auto& text) { return text.starts_with(says); });
             REQUIRE(line != member.comment.end());
             CHECK(line->size() > says.size());
-            // The first line describes the member, not the field.
+            // The first line of the comment describes the member, so no field can be described
+            // there.
             CHECK(line != member.comment.begin());
         }
     }

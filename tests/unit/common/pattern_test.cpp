@@ -73,8 +73,9 @@ TEST_CASE("a pattern has 1 to 255 bytes and no zero byte")
     CHECK_FALSE(Pattern::parse(std::string_view{"a\0b", 3}));
 }
 
-// In a shell, "[:alpha:]" is a class of characters. If it were not, these patterns would match a
-// set of single characters, which nobody intends.
+// In the patterns of a shell, "[:alpha:]" names a class of characters. Pattern has no classes. If
+// Pattern accepted these patterns, the name of a class would be a set of single characters, which
+// nobody intends.
 TEST_CASE("a pattern with a character class, a collating symbol or an equivalence class is invalid")
 {
     const auto text =

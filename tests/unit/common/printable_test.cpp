@@ -27,7 +27,7 @@ TEST_CASE("terminal control characters are not printable, and all other text is 
          "31m",
          "?31m"},
         {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // These are overlong encodings.
-        {"\xc3", "?"},                                             // This character is truncated.
+        {"\xc3", "?"}, // The second byte of this character is missing.
         {"\xe6\x9d", "??"},
         {"\xff\xfe", "??"},
     }));

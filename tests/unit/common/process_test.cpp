@@ -45,7 +45,8 @@ TEST_CASE("a process is found by its pid if it started before the given time")
     OtherProcess other;
     const auto later = now();
     CHECK(open_pidfd(other.pid(), later));
-    // The time 0 is the boot of the machine, after which the process started.
+    // The time 0 is the boot of the machine. The process started later, so open_pidfd() does not
+    // find it.
     CHECK(error_of(open_pidfd(other.pid(), nanoseconds{0})) == ESRCH);
     const auto pid = other.pid();
     other.kill();

@@ -197,7 +197,8 @@ TEST_CASE("Arm reports the wrong field by name")
         {R"({"name":"a","lifetime":"forever"})", "lifetime"},
         {R"({"name":"a","ifMissing":true})", "ifMissing"},
         {R"({"name":"a","mode":"auto"})", "mode"},
-        // The decoder accepts an Arm without a time. The daemon then refuses it.
+        // The decoder accepts a call Arm without a time, and so reports no field. The daemon
+        // refuses the call later.
         {R"({"name":"a"})", "(none)"},
         {R"({"name":"a","firstNSec":0,"intervalNSec":0})", "(none)"},
         {R"({"name":"a","firstNSec":9223372036854775807})", "(none)"},

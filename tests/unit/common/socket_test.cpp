@@ -25,8 +25,8 @@ namespace {
 using namespace std::string_literals;
 using namespace std::string_view_literals;
 
-// Two connected sockets in blocking mode. The tested functions must not block, whatever the flags
-// of a socket.
+// Two connected sockets in blocking mode, because the tested functions must not block even on
+// sockets without O_NONBLOCK.
 struct SocketPair {
     SocketPair()
     {
@@ -53,7 +53,8 @@ std::vector<UniqueFd> numbered(unsigned count)
     return fds;
 }
 
-// Receives and returns at most `at_most` bytes. Returns an empty string if none have arrived.
+// Receives at most `at_most` bytes and returns them. Returns an empty string if no bytes have
+// arrived.
 std::string received(const UniqueFd& socket, std::deque<UniqueFd>& fds, std::size_t at_most = 4096)
 {
     std::string bytes(at_most, '\0');
@@ -72,7 +73,7 @@ std::string received(const UniqueFd& socket, std::size_t at_most = 4096)
     return bytes;
 }
 
-// Returns the two ends of a pipe. The read end, which is the first, reports POLLHUP once every
+// Returns the read end and the write end of a pipe. The read end reports POLLHUP once every
 // descriptor of the write end is closed.
 std::array<UniqueFd, 2> make_pipe()
 {
@@ -341,7 +342,8 @@ TEST_CASE("a peer is reported with all of its groups, however many")
 
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
-    if (child == 0) { // Groups belong to a process, so the test changes those of a child.
+    // Groups belong to a whole process, so the test changes the groups of a child process.
+    if (child == 0) {
         std::array<int, 2> ends{};
         if (::setgroups(groups.size(), groups.data()) < 0 ||
             ::socketpair(AF_UNIX, SOCK_STREAM, 0, ends.data()) < 0)

@@ -14,7 +14,8 @@ TEST_CASE("a slice has time left until its length is used up")
     CHECK(TimeSlice{1h}.left());
     CHECK(TimeSlice::unlimited().left());
     CHECK_FALSE(TimeSlice{0ns}.left());
-    CHECK_FALSE(TimeSlice{-1ns}.left()); // A negative length is a budget that has become a debt.
+    // A slice has a negative length if its user has overdrawn the budget.
+    CHECK_FALSE(TimeSlice{-1ns}.left());
 }
 
 TEST_CASE("the used time of a slice begins with the slice")

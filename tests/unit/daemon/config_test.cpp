@@ -24,8 +24,8 @@ std::string contents_of(const std::string& file)
     return {std::istreambuf_iterator<char>{stream}, {}};
 }
 
-// Adds the keys of the struct T and of each struct nested in it to a list. A container has the keys
-// of its elements.
+// Adds the keys of the struct T, and of each struct nested in T, to a list. For a container, adds
+// the keys of its elements.
 template <class T>
 struct Keys {
     static void add(std::vector<std::string>& keys)
@@ -69,8 +69,8 @@ std::vector<std::string> keys_of()
     return keys;
 }
 
-// Replaces the effective uid of root by that of nobody as long as the object exists, because root
-// can read every file.
+// Changes the effective uid from root to nobody as long as the object exists, because root can read
+// every file.
 class NonRootScope {
 public:
     NonRootScope()

@@ -1,4 +1,5 @@
-// Tests the order in which connections are served, and clients that do not read.
+// Tests the order in which connections are served, and how the daemon treats clients that do not
+// read.
 #include "daemon/ipc/connection.h"
 
 #include "tests/support/service_fixture.h"
@@ -53,7 +54,7 @@ TEST_CASE("calls after a pending wait are answered after it and in order")
     client.send(framed(get_info));
     run_until_idle(daemon.loop);
     CHECK(client.reply().empty());
-    // A reply that the client has not read does not wake the daemon.
+    // The daemon sleeps, although calls of the client are queued behind the pending wait.
     CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"items":[{"name":"e"}]})");
@@ -184,8 +185,8 @@ TEST_CASE("no more descriptors than those of one reply are held for a client tha
     for (int i = 0; i < 100; ++i) {
         const auto name = "\"n/" + std::to_string(i) + "\"";
         daemon.request(idle_reader, "CreateEvent",
-                       // With these permissions, Open passes a wait-only handle and not a
-                       // duplicate.
+                       // With these permissions, Open passes a wait-only handle and not a duplicate
+                       // of the event's descriptor.
                        R"({"permissions":"0444","name":)" + name + "}");
         list += (i > 0 ? ",{\"name\":" : "{\"name\":") + name + '}';
     }
@@ -305,8 +306,8 @@ Limits with(Resource resource, std::int64_t most)
     return limits;
 }
 
-// Sends so many calls that their replies exceed what the kernel buffers. The daemon queues the
-// rest.
+// Sends so many calls that the buffer of the socket cannot hold all replies. The daemon queues the
+// remaining replies.
 void queue_unread_replies(ServiceFixture& daemon, TestClient& client)
 {
     for (int i = 0; i < 200; ++i)
@@ -360,7 +361,7 @@ TEST_CASE("a long unfinished call counts towards the unread bytes of its user")
     CHECK(second.is_disconnected());
     first.send(framed(R"({"method":"io.evfdd.Status"})"));
     run_until_idle(daemon.loop);
-    // The connection of the first client stays open.
+    // The first client is still connected: it receives an error as the reply.
     CHECK(first.reply().contains("QuotaExceeded"));
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
 }

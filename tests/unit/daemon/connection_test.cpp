@@ -1,5 +1,5 @@
-// Tests that a connection turns the bytes of its client into calls, in order, or disconnects the
-// client.
+// Tests that a connection reads the calls of its client in order. If the bytes are not valid calls,
+// the connection disconnects the client.
 #include "daemon/ipc/connection.h"
 
 #include "tests/support/send_with_fds.h"
@@ -87,7 +87,7 @@ TEST_CASE("a client that shuts down sending gets all its replies, also the one t
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
     CHECK_FALSE(client.is_disconnected());
-    // The end of the client's input is pending, but the daemon has nothing to do and sleeps.
+    // The end of the client's input does not keep the daemon awake while the wait is pending.
     CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"items":[{"name":"e"}]})");

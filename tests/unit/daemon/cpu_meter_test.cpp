@@ -42,7 +42,7 @@ TEST_CASE("the processor time between turns is charged to no turn")
     CpuMeter meter{read_cpu};
     const MonotonicTime start{1h};
     meter.begin_turn(start);
-    cpu_now += 1s; // This time is spent on timers and new clients.
+    cpu_now += 1s; // Between the turns, the thread spends this time on timers and new clients.
     meter.begin_turn(start + 20s);
     cpu_now += 300us;
     CHECK(meter.cpu_time_of(800ms) == 300us);
@@ -61,7 +61,7 @@ TEST_CASE("a turn that computes for long is charged for all of it")
 {
     CpuMeter meter{read_cpu};
     cpu_now += 1s;
-    // The turn took 50 ms. The rest of the time was spent between turns.
+    // The turn lasted 50 ms. The thread spent the rest of the second between turns.
     CHECK(meter.cpu_time_of(50ms) == 50ms);
     cpu_now += 50ms;
     CHECK(meter.cpu_time_of(50ms) == 50ms);
@@ -71,7 +71,7 @@ TEST_CASE("a turn never gains time")
 {
     cpu_now = 1s;
     CpuMeter meter{read_cpu};
-    cpu_now = 0s; // The clock of another thread can show less.
+    cpu_now = 0s; // The CPU clock now shows less than before, as the clock of another thread can.
     CHECK(meter.cpu_time_of(10ms) == 0ns);
 }
 

@@ -196,7 +196,8 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
     wait_until(Clock::monotonic, when);
     CHECK(*fixture.loop.run_once(0ns) == 1);
     CHECK(ran_count > 0);
-    // The other deadlines run in later iterations, so that other work runs in between.
+    // One iteration runs only some of the due deadlines, so that the loop can do other work in
+    // between.
     CHECK(ran_count <= 10);
     while (all.size() > 100)
         all.pop_back();
@@ -337,7 +338,7 @@ TEST_CASE(
     const auto a = fixture.add(when, "a", Clock::realtime);
     wait_until(Clock::realtime, when);
     wall_clock.shift(-900us);
-    // The queue notices the change here, and no timer stays armed.
+    // The queue notices that the clock was set back, and arms its timerfd again.
     CHECK(fixture.queue.check_wall_clock());
     CHECK(fixture.ran.empty());
     CHECK(fixture.runs("a"));

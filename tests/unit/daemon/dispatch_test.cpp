@@ -142,7 +142,8 @@ TEST_CASE("a refused call polls no timer")
                                                    .after = 1ms,
                                                    .sets = "a"_name,
                                                    .permissions = "0600"_permissions}));
-    wait_until(Clock::monotonic, begin + 10ms); // The timer expires now, but the loop does not run.
+    // The timer expires during this wait, in which the loop does not run.
+    wait_until(Clock::monotonic, begin + 10ms);
     auto& event = *service.registry().objects.find("a"_name)->event();
 
     CHECK_FALSE(service.handle(by_other, protocol::Disarm{names({"t"})}));

@@ -40,7 +40,8 @@ TEST_CASE("an edge watch for readable edges reports sets and no reads")
     REQUIRE(event.arm(EdgeMask::readable));
     CHECK(event.watch.reports(EdgeMask::readable));
     CHECK_FALSE(event.watch.reports(EdgeMask::any));
-    CHECK(event.take_reported() == 1); // Tokens that exist when the watch is armed produce an edge.
+    // Arming the watch reports an edge, because the eventfd already has a token.
+    CHECK(event.take_reported() == 1);
     REQUIRE(take(event.fd));
     CHECK(event.take_reported() == 0);
     REQUIRE(add(event.fd, 1));
@@ -72,7 +73,8 @@ TEST_CASE("an edge watch that becomes one for all edges keeps a pending edge")
     REQUIRE(add(event.fd, 1));
     REQUIRE(event.arm(EdgeMask::any));
     CHECK(event.take_reported() == 1);
-    REQUIRE(event.arm(EdgeMask::readable)); // The watch keeps reporting all edges.
+    // The watch still reports all edges, although only readable edges are wanted now.
+    REQUIRE(event.arm(EdgeMask::readable));
     CHECK(event.watch.reports(EdgeMask::any));
 }
 

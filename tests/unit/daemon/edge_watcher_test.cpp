@@ -18,11 +18,12 @@ struct EdgeWatcherFixture {
     void watch(EdgeMask mask)
     {
         REQUIRE(watcher.watch(name, watched, watched.watch, eventfd, mask));
-        // The first edge of a watch for all edges means nothing, so it is dropped.
+        // A new watch for all edges first reports an edge that no write or read has caused. This
+        // call drops that edge.
         watcher.collect(1);
     }
-    // Returns the names of the events with a collected edge. A star marks an edge that the daemon
-    // signalled locally.
+    // Returns the names of the events that have a collected edge. A star after a name marks an edge
+    // that the daemon signalled locally.
     std::string collect()
     {
         std::string text;

@@ -101,7 +101,7 @@ TEST_CASE("a fetched event is dropped if its watch was destroyed since")
         };
     }
 
-    CHECK(loop.run_once(0ns) == 2U); // Both events were fetched.
+    CHECK(loop.run_once(0ns) == 2U); // The loop fetched the events of both watches.
     CHECK(calls == 1);               // The first callback destroyed the other watch.
 }
 
@@ -180,7 +180,7 @@ TEST_CASE("a moved watch is called once and destroyed once")
     auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
     {
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
-        // At the latest, the watch that `second` had ends together with `first`.
+        // The old watch of `second` ends when `first` is destroyed, at the latest.
         second = std::move(first);
         run_iterations(loop, 1);
         CHECK(ones == 1);
@@ -258,7 +258,7 @@ TEST_CASE("a deferred task runs at the end of the iteration, and one that it def
 
     run_iterations(loop, 1);
     CHECK(ran == "ab");
-    REQUIRE(loop.run_once(20s)); // The call does not block.
+    REQUIRE(loop.run_once(20s)); // The call returns at once, because a function is deferred.
     CHECK(ran == "abc");
 }
 
@@ -334,8 +334,8 @@ TEST_CASE("an inner loop that is watched through 500 foreign epolls can be watch
     CHECK(calls == 1);
 }
 
-// Runs `scene` in a child process, since its effects cannot be undone. Returns 0, or the number of
-// the line that failed.
+// Runs `scene` in a child process, since the effects of `scene` cannot be undone. Returns 0, or the
+// number of the line that failed.
 template <class Scene>
 int without_room_in_epoll_sets(Scene scene)
 {

@@ -82,7 +82,7 @@ TEST_CASE("a time budget that is used up ends the turn of its user")
 
     run_iterations(fixture.loop, 1);
 
-    // The next iteration has begun, with a new budget.
+    // Each iteration gives the user a new budget.
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
     CHECK(fixture.scheduler.budget_for(alice).time == nanoseconds{max_user_time});
 }
@@ -121,7 +121,7 @@ TEST_CASE("a turn during which the daemon was stopped leaves no debt for that ti
     SchedulerFixture fixture{100};
     run_iterations(fixture.loop, 1);
     fixture.scheduler.charge_turn(alice, 1, 24h);
-    run_iterations(fixture.loop, 500); // A debt for the whole time would last twice that time.
+    run_iterations(fixture.loop, 500); // A debt of 24 hours would last for 1000 iterations.
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
@@ -132,12 +132,13 @@ TEST_CASE("a new user waits while other users wait")
     CHECK(fixture.scheduler.is_throttled(alice));
     CHECK(fixture.scheduler.is_throttled(bob));
     CHECK(fixture.served_in_next_iteration() == Served{1});
-    CHECK(fixture.scheduler.is_throttled(alice)); // All calls of this iteration are used up.
+    // The user has made all calls that its limit allows in this iteration.
+    CHECK(fixture.scheduler.is_throttled(alice));
     run_iterations(fixture.loop, 1);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
-// The number of users in the crowd. One iteration has no time for so many.
+// The number of users that wait at once. One iteration has too little time to serve all of them.
 constexpr uid_t crowd_size = 300;
 
 void enqueue_crowd(SchedulerFixture& fixture)
@@ -161,9 +162,9 @@ TEST_CASE("an idle user is served in the next iteration, however many others wai
     SchedulerFixture fixture{100};
     fixture.call_duration = max_contended_time;
     enqueue_crowd(fixture);
-    for (uid_t served = 0; served < crowd_size;) // Serves each user once.
+    for (uid_t served = 0; served < crowd_size;) // The loop runs until each user was served once.
         served += static_cast<uid_t>(fixture.served_in_next_iteration().size());
-    // Each iteration begins with a user that was not served before.
+    // In each iteration, a user that was never served before is served first.
     for (int iteration = 0; iteration < 1'000; ++iteration) {
         const auto new_connection = crowd_size + static_cast<std::uint64_t>(iteration);
         fixture.enqueue(static_cast<uid_t>(20'000 + iteration), new_connection, 1);
@@ -207,7 +208,7 @@ TEST_CASE("users of one account have one share together")
     fixture.enqueue(100'000, 1, 1);
     fixture.enqueue(100'001, 2, 1);
     fixture.enqueue(165'535, 3, 1);
-    fixture.enqueue(165'536, 4, 1); // This uid is in no subordinate range.
+    fixture.enqueue(165'536, 4, 1); // This uid is outside of alice's range.
     CHECK(fixture.served_in_next_iteration() == Served{1, 2, 4});
     CHECK(fixture.served_in_next_iteration() == Served{3});
 }

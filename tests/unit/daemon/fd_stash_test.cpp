@@ -62,7 +62,7 @@ struct ReopenedStash {
     std::map<Id, FdStash::Stored> stored;
 };
 
-// Sends a message that no stash has written, such as a truncated one.
+// Sends a message that a stash would not write, for example because it is truncated.
 void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
 {
     iovec data{const_cast<char*>(bytes.data()), bytes.size()};
@@ -82,11 +82,11 @@ void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
     REQUIRE(::sendmsg(end.get(), &message, MSG_DONTWAIT) >= 0);
 }
 
-// A stash, the descriptors that are stored in it, and the eventfds that a successor must find
-// there.
+// A stash, the descriptors that are stored in it, and the ids of the eventfds that a successor must
+// find there.
 struct StashFixture {
-    // The limit exceeds what the fixture needs, because all descriptors in flight of this user
-    // count towards it.
+    // The limit is higher than the fixture needs, because all descriptors that this user has in
+    // flight count towards the limit.
     StashFixture() { require_descriptors(5'000); }
     void store(Id id)
     {
@@ -117,7 +117,7 @@ struct StashFixture {
         stash = *std::move(again.result);
         stored = std::move(again.stored);
     }
-    // Returns the number of descriptors in flight that are not wanted any more.
+    // Returns the number of descriptors in flight that the stash no longer needs.
     std::size_t surplus() const { return stash.in_flight() - stash.size(); }
 
     FdStash stash = created();
@@ -223,7 +223,7 @@ TEST_CASE("a descriptor that cannot be stored is closed")
     require_descriptors(5'000);
     auto stash = created();
     std::vector<FdStash::Stored> stored;
-    for (Id id = 1;; ++id) { // The stash is not compacted, so its send buffer becomes full.
+    for (Id id = 1;; ++id) { // Nothing compacts the stash, so its send buffer becomes full.
         auto fd = event();
         const auto number = fd.get();
         auto one = stash.store(id, std::move(fd));
@@ -329,7 +329,8 @@ TEST_CASE("the number of a removed descriptor can be used for another")
     for (Id id = 1; id <= 1'000; ++id) {
         fixture.store(id);
         if (id % 2 == 0)
-            fixture.remove(id); // The next descriptor gets the number of the removed one.
+            // The next new descriptor gets the number of the removed descriptor.
+            fixture.remove(id);
         fixture.stash.compact();
     }
     fixture.reopen();
@@ -343,7 +344,8 @@ TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
         fixture.stash.compact();
     }
     for (int round = 0; round < 5; ++round) {
-        // Stores some descriptors a second time, as a crash during a compaction leaves them.
+        // Stores some descriptors a second time. A crash during a compaction leaves the stash in
+        // this state.
         for (Id id = 1; id <= 500; id += 3)
             REQUIRE(fixture.stash.store(id, *duplicate(fixture.stored.at(id).fd())));
         fixture.reopen();
@@ -412,7 +414,8 @@ TEST_CASE("opening without room for all descriptors reports how many are unread 
     CHECK(counts[0] > 100);
     CHECK(counts[1] > 0);
     CHECK(counts[0] + counts[1] == many);
-    fixture.reopen(); // Unlike the child, this process can receive all descriptors.
+    // This process can receive all descriptors, because its limit is higher than the child's.
+    fixture.reopen();
 }
 
 TEST_CASE("unwanted descriptors take no more room than one message holds")
@@ -470,7 +473,7 @@ TEST_CASE("a foreign or truncated message is reported and does not hide the othe
     CHECK(file_of(again.stored.at(2).fd()) == file_of(last->fd()));
 
     std::vector<FdStash::Stored> others;
-    for (Id id = 100; id < 400; ++id) { // Later compactions drop the foreign messages.
+    for (Id id = 100; id < 400; ++id) { // The compactions in this loop drop the foreign messages.
         auto one = again.result->store(id, event());
         REQUIRE(one);
         others.push_back(*std::move(one));

@@ -104,7 +104,8 @@ TEST_CASE("a Set that fails after a part of its tokens was added adds no more on
     CHECK(fixture->event("more").count() == 0U);
     CHECK_FALSE(fixture->event("unopened").is_set());
     if (is_answered)
-        fixture->state_store.commit(); // A reply is sent only after a commit.
+        // The effects of a call are committed before the call is answered.
+        fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
     CHECK(fixture->event("s").count() == 3U);
     for (const auto* name : {"odd", "more", "unopened"})
@@ -113,7 +114,8 @@ TEST_CASE("a Set that fails after a part of its tokens was added adds no more on
 
 TEST_CASE("a monitor reports its access to an event that cannot be watched")
 {
-    auto daemon = with_foreign_event("0602"); // Others may set the event, so they see it.
+    // Other users have the permission to set the event, so they see the event.
+    auto daemon = with_foreign_event("0602");
     auto client = daemon->connect();
     REQUIRE(daemon->request(client, "Monitor", R"({"pattern":"odd"})", true).contains("present"));
     REQUIRE(client.reply().contains("ready"));

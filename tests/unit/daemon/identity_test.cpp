@@ -1,4 +1,5 @@
-// Tests the ids of objects: no id is given twice, and a call with an id acts on no other object.
+// Tests the ids of objects. No id is given twice, and a call with an id acts on no object with
+// another id.
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/service_fixture.h"
 
@@ -80,7 +81,8 @@ TEST_CASE("ids are reserved long before they are used, so a failed commit repeat
     for (int i = 0; i < 3'000; ++i)
         last = fixture->registry.ids.next();
     fixture->state_store.commit();
-    for (int i = 0; i < 2'000; ++i) // These are more ids than the first record reserves.
+    // Together with the 3000 ids above, these are more ids than the first record reserves.
+    for (int i = 0; i < 2'000; ++i)
         last = fixture->registry.ids.next();
 
     // The daemon crashes before another commit.
@@ -159,12 +161,13 @@ TEST_CASE("an object with an id that no daemon assigns is dropped and logged, an
     CHECK_FALSE(fixture->registry.objects.find("e"_name));
     CHECK(fixture->registry.objects.find("kept"_name));
     CHECK(fixture->state_store.stored_fds() == 0);
-    REQUIRE(fixture->recovered.warnings.size() == 2); // The first warning says which ids follow.
+    // The first warning names the id after which new ids continue.
+    REQUIRE(fixture->recovered.warnings.size() == 2);
     CHECK(fixture->recovered.warnings[1] ==
           "event 'e' of uid 2001 is lost: no daemon assigns its id");
     fixture = commit_crash_and_restart(std::move(fixture));
-    // The stash has the damaged id until it is compacted, so the warning about new ids can be
-    // repeated.
+    // The stash contains the damaged id until a compaction drops it. Until then, each daemon can
+    // repeat the warning about new ids.
     CHECK(std::ranges::none_of(fixture->recovered.warnings,
                                [](const auto& warning) { return warning.contains("is lost"); }));
 }
@@ -224,7 +227,7 @@ TEST_CASE("a timer is armed and disarmed by its id alone, and not created by it"
     CHECK(object(*fixture, "t").timer()->is_armed());
 
     REQUIRE(registry.delete_objects(fixture->owner.peer, names({"t"})));
-    // The name now belongs to an event, and the error is still Replaced.
+    // The error is still Replaced, although the name now belongs to an event.
     fixture->create("t", Mode::manual);
     CHECK(verdict(registry.arm(fixture->owner, request)) == "Replaced");
 }

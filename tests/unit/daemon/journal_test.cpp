@@ -21,7 +21,8 @@ using State = std::map<std::pair<std::uint64_t, std::uint32_t>, std::string>;
 
 struct Operation {
     Journal::Key key;
-    std::optional<std::string> text; // Absent if the operation erases the record.
+    // The new text of the record. Absent if the operation erases the record.
+    std::optional<std::string> text;
 };
 using Operations = std::vector<Operation>; // The operations of one commit.
 
@@ -138,7 +139,7 @@ struct History {
                 apply(done[i], state);
         return state;
     }
-    // Returns the number of commits that lie entirely before the byte.
+    // Returns the number of commits whose bytes all lie before the offset `byte`.
     std::size_t commits_by(std::size_t byte) const
     {
         return static_cast<std::size_t>(std::ranges::upper_bound(ends, byte) - ends.begin()) -
@@ -172,7 +173,7 @@ TEST_CASE("an erased record is gone and can be written again")
     journal.put({2, 1}, "b");
     REQUIRE(journal.commit());
     journal.erase({1, 1});
-    journal.erase({3, 1}); // The key never existed.
+    journal.erase({3, 1}); // No record ever had this key.
     REQUIRE(journal.commit());
     CHECK(reopened(journal) == State{{{2, 1}, "b"}});
 
@@ -223,7 +224,7 @@ TEST_CASE("a journal that is cut at any byte equals the state after one of its c
     const auto bytes = bytes_in(history.journal);
     for (std::size_t size = 16; size <= bytes.size(); ++size) {
         if (size > 32 && size < page - 32)
-            continue; // The rest of the first page is empty.
+            continue; // Skips the rest of the first page, which is empty.
         CAPTURE(size);
         ReopenedJournal cut{memfd_of(std::string_view{bytes}.substr(0, size))};
         const auto commits = history.commits_by(size);
@@ -231,7 +232,8 @@ TEST_CASE("a journal that is cut at any byte equals the state after one of its c
         REQUIRE(cut.state() == state);
         REQUIRE(cut.found.damaged_bytes == 0);
         REQUIRE(cut.found.last == commits);
-        if (size > page) // A smaller size can also cut the page with the number of commits.
+        // A shorter journal can lack the number of commits, which the first page contains.
+        if (size > page)
             REQUIRE(cut.found.is_missing_tail == (commits < 14));
 
         cut.result->put({77, 7}, "later");
@@ -347,7 +349,7 @@ TEST_CASE("bytes after the last commit are never overwritten into a wrong record
         auto garbage = rng.text(0);
         for (std::size_t i = 0; i < length; ++i)
             garbage += static_cast<char>(1 + rng.below(255));
-        if (rng.one_in(2)) // The garbage begins like a frame.
+        if (rng.one_in(2)) // Lets the garbage begin like a frame.
             garbage.replace(0, std::min<std::size_t>(length, 4), "fram",
                             std::min<std::size_t>(length, 4));
         const auto end = static_cast<off_t>(history.ends.back());
@@ -366,7 +368,7 @@ TEST_CASE("bytes after the last commit are never overwritten into a wrong record
         const ReopenedJournal second{copy_of(history.journal.memfd())};
         REQUIRE(second.state() == state);
         REQUIRE(second.found.truncated_bytes == 0);
-        // The damage was reported at the first opening only, and no commit is missing.
+        // Only the first opening reports the damage.
         REQUIRE(second.found.damaged_bytes == 0);
     }
 }
@@ -491,7 +493,7 @@ TEST_CASE(
 
 TEST_CASE("commits beyond the highest number restart the count, and none is lost")
 {
-    // The number of the first commit is the highest number minus this value.
+    // The first commit has the highest possible number minus this value.
     const auto before = GENERATE(range(0, 4));
     const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
     auto journal = created();

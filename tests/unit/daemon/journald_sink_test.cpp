@@ -145,7 +145,7 @@ TEST_CASE("a full journal socket blocks nobody and later gets the number of lost
 {
     const FakeJournald journald;
     const CapturedStderr standard_error;
-    constexpr int many = 10'000; // These are more lines than a socket can queue.
+    constexpr int many = 10'000; // A socket can queue fewer lines than this.
     for (int i = 0; i < many; ++i)
         spdlog::info("line {}", i);
     int read = 0;

@@ -13,7 +13,8 @@ struct TestMonitor {
     Delivery* delivery;
     std::int64_t last = 0;
 
-    // Takes the pending events, at most `at_most`, and returns them as text: "present a; ready".
+    // Takes at most `at_most` of the pending events and returns them as text, such as "present a;
+    // ready".
     std::string take_events(std::size_t at_most = 100'000)
     {
         std::string text;
@@ -125,8 +126,8 @@ TEST_CASE("a change during the initial state is reported once, as state or after
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events(1) == "present b");
 
-    fixture.create("a"); // The listing has passed this name already.
-    fixture.create("e"); // The listing has not reached this name yet.
+    fixture.create("a"); // The monitor's listing has already passed this name.
+    fixture.create("e"); // The monitor's listing has not reached this name yet.
     delete_object(fixture, "b");
     delete_object(fixture, "d");
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"f"}, 1)));
@@ -335,8 +336,9 @@ TEST_CASE("a monitor reports that a timer is armed, expires, is disarmed and is 
     arm({.name = "t"_name, .after = 1h});
     CHECK(monitor.take_events() == "created t");
     arm({.name = "t"_name, .after = 1ns});
-    CHECK(monitor.take_events() == "changed t"); // The timer was armed again.
-    CHECK(next() == "changed t");                // The timer expired.
+    // The monitor reports that the timer was armed again.
+    CHECK(monitor.take_events() == "changed t");
+    CHECK(next() == "changed t"); // The monitor reports that the timer expired.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events().empty());
     arm({.name = "t"_name, .interval = 2ms});
@@ -409,8 +411,8 @@ TEST_CASE("an object is watched for a monitor once it was reported")
     CHECK(is_name_watched("a"_name));
     CHECK_FALSE(is_name_watched("b"_name));
 
-    REQUIRE(add(fixture.open("a"), 1)); // The listing has passed this name already.
-    REQUIRE(add(fixture.open("c"), 1)); // The listing has not reached this name yet.
+    REQUIRE(add(fixture.open("a"), 1)); // The monitor's listing has already passed this name.
+    REQUIRE(add(fixture.open("c"), 1)); // The monitor's listing has not reached this name yet.
     run_until_idle(fixture.loop);
     CHECK(monitor.take_events() == "present b; present c; ready; changed a");
     REQUIRE(add(fixture.open("c"), 1));
@@ -429,8 +431,8 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     for (auto* one : {&monitor, &other, &pattern_monitor})
         one->take_events();
     const auto events = [&] {
-        // A change of waiters is reported in the next iteration at the earliest, since more can
-        // follow.
+        // A change of waiters is reported in the next iteration at the earliest, because more
+        // changes can follow.
         CHECK(monitor.take_events().empty());
         run_until_idle(fixture.loop);
         CHECK(other.take_events().empty());
@@ -461,7 +463,8 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     pattern_monitor.monitor.reset();
     run_until_idle(fixture.loop);
     wait = begin_wait(fixture, {"p"});
-    CHECK_FALSE(fixture.loop.has_deferred()); // Without a monitor, nothing is to be reported.
+    // Without a monitor, the daemon has no change of waiters to report.
+    CHECK_FALSE(fixture.loop.has_deferred());
 }
 
 TEST_CASE("a wait for very many names is reported in parts, each name in its turn")
@@ -486,14 +489,15 @@ TEST_CASE("a wait for very many names is reported in parts, each name in its tur
         run_iterations(fixture.loop, 1);
     }
     CHECK(iterations > 1);
-    // The resync replaces the earlier events, which the monitor did not read.
+    // The event "resync" replaces the earlier events, which the monitor did not read.
     CHECK(watchers.front().take_events(1) == "resync");
 }
 
 TEST_CASE("the watches of ended monitors are released in parts")
 {
     RegistryFixture fixture;
-    constexpr int timers = 4'000; // A timer uses no descriptor of the daemon.
+    // The objects are timers, because a timer uses no descriptor of the daemon.
+    constexpr int timers = 4'000;
     for (int i = 0; i < timers; ++i)
         REQUIRE(fixture.registry.arm(
             fixture.owner, {.name = *Name::parse("t/" + std::to_string(i)), .after = 1h}));
@@ -511,8 +515,9 @@ TEST_CASE("the watches of ended monitors are released in parts")
 
     all.monitor.reset();
     run_iterations(fixture.loop, 1);
-    CHECK(watched() > timers / 2); // The release is spread over several iterations.
-    // The release of the first monitor's watches can have passed the objects of this monitor.
+    CHECK(watched() > timers / 2); // The watches are released over several iterations.
+    // The daemon releases the watches of the first monitor one after another. The daemon can
+    // already have passed the objects of the second monitor.
     some.monitor.reset();
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);
@@ -531,7 +536,7 @@ TEST_CASE("a timer of one nanosecond is polled for a monitor at most once a mill
     const auto start = now_on(Clock::monotonic);
     for (int i = 0; i < 20; ++i)
         REQUIRE(fixture.loop.run_once(20s));
-    // Twenty polls that are at least 1 ms apart take longer than 10 ms.
+    // The polls are at least 1 ms apart, so twenty polls take longer than 10 ms.
     CHECK(now_on(Clock::monotonic) >= start + 10ms);
     CHECK(*monitor.wakeups <= 22);
 }
@@ -583,7 +588,8 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
 
     change_policy(fixture, "db/ bob -w; secret bob -w");
     CHECK(monitor.take_events().empty());
-    CHECK(outsider.take_events() == "changed db/e"); // The permissions already hid "secret".
+    // The outsider gets no report about "secret", which the permissions hide already.
+    CHECK(outsider.take_events() == "changed db/e");
     CHECK(is_watched());
     change_policy(fixture, "db/ * -w");
     CHECK(monitor.take_events() == "changed db/e");

@@ -1,5 +1,5 @@
-// Tests the check for reentrancy in every build. This file uses the check with its own classes
-// only.
+// Tests the check for reentrancy, which this file enables in every build. Only the classes of this
+// file use the check here.
 #ifndef EVFDD_REENTRANCY_CHECK
 #define EVFDD_REENTRANCY_CHECK
 #endif
@@ -36,7 +36,8 @@ TEST_CASE("a class may be entered again after it was left, and others meanwhile"
 
 TEST_CASE("entering a class that is on the stack aborts the process")
 {
-    constexpr int failed = -1; // in_child() returns this value if the child did not exit by itself.
+    // The value that in_child() returns if the child did not exit by itself.
+    constexpr int failed = -1;
     CHECK(probe::in_child([] {
               ::signal(SIGABRT, SIG_DFL); // Removes the signal handler of the test program.
               return enter_again();

@@ -39,7 +39,7 @@ TEST_CASE("the metrics text follows the grammar of OpenMetrics")
     const auto text = input.text();
     REQUIRE(text.ends_with("\n# EOF\n"));
 
-    // Each family appears once, with its metadata before its samples.
+    // Each family of metrics appears once in the text, with its metadata before its samples.
     const std::regex meta{R"(# (TYPE|UNIT|HELP) ([a-z_]+) (.+))"};
     const std::regex sample{R"raw(([a-z_]+)(\{[a-z]+="[A-Za-z0-9.+_]+"\})? (\d+(\.\d+)?))raw"};
     std::set<std::string> families;

@@ -44,8 +44,8 @@ void put(OutputQueue& queue, const std::string& text, unsigned descriptors = 0, 
     queue.reply(reply, false);
 }
 
-// flush() demands a Committed as proof of a commit. Only the service can make such a proof, and
-// nobody can copy it.
+// flush() requires a Committed, which proves that a commit was made. Only the service can create a
+// Committed, and nobody can copy it.
 static_assert(!std::is_default_constructible_v<Committed>);
 static_assert(!std::is_copy_constructible_v<Committed>);
 
@@ -223,7 +223,7 @@ TEST_CASE("a queue that is never quite empty does not grow")
 {
     SocketPair pair;
     OutputQueue queue;
-    const std::string text(1'000, 'x'); // The reply has this text once for each descriptor.
+    const std::string text(1'000, 'x'); // The reply contains this text once for each descriptor.
     put(queue, text, max_unconfirmed_fds);
     std::size_t most = 0;
     for (int round = 0; round < 500; ++round) {
@@ -231,7 +231,7 @@ TEST_CASE("a queue that is never quite empty does not grow")
         REQUIRE(queue.flush_without_changes(pair.daemon_end) == Flushed::peer_has_unread_fds);
         most = std::max(most, queue.capacity_bytes());
         REQUIRE_FALSE(pair.client.reply().empty());
-        // The client receives only the descriptors of the reply that it has read.
+        // The client has read one reply, so it has received only the descriptors of this reply.
         CHECK(pair.client.descriptors.size() == max_unconfirmed_fds);
         pair.client.descriptors.clear();
     }

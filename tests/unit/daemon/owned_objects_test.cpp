@@ -18,7 +18,7 @@ TEST_CASE("an owner has the objects that were added and not removed")
     CHECK(owned.first(7, 1) == std::vector{"a"_name});
     owned.remove(7, "a"_name);
     owned.remove(7, "c"_name); // The object "c" belongs to another owner.
-    owned.remove(0, "c"_name); // There is no owner 0.
+    owned.remove(0, "c"_name); // No object belongs to the owner 0.
     CHECK(owned.first(7, 10) == std::vector{"b"_name});
     owned.remove(7, "b"_name);
 

@@ -12,9 +12,10 @@ namespace evfd::daemon {
 namespace {
 
 constexpr auto token = "00112233445566778899aabbccddeeff";
-constexpr std::int64_t many = 5'000; // A Set of so many tokens takes more than one iteration.
+constexpr std::int64_t many = 5'000; // A Set of this many tokens takes more than one iteration.
 
-// Makes each increment of an event wake many waiters.
+// Many waiters for one event. Each increment of the event wakes all of the waiters, and so takes
+// long.
 class EpollWaiters {
 public:
     explicit EpollWaiters(const UniqueFd& event)
@@ -65,7 +66,8 @@ std::string set_of(std::initializer_list<std::string_view> names, std::int64_t c
     return fmt::format(R"({{"items":[{}]}})", items);
 }
 
-// Runs the loop until a Set is half applied. Returns the number of applied tokens.
+// Runs the loop until a Set has applied some of its tokens, but not all. Returns the number of
+// applied tokens.
 std::int64_t run_into_set(ServiceFixture& daemon, std::string_view name)
 {
     for (int i = 0; i < 100 && tokens(daemon, name) == 0; ++i)
@@ -310,7 +312,7 @@ TEST_CASE(
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == many);
 
-    // The next Set is a new call, so it adds all of its tokens.
+    // This Set is a new call, so the daemon adds all of its tokens.
     CHECK(daemon->request(setter, "Set", set) == R"({"parameters":{}})");
     CHECK(tokens(*daemon, "s") == 2 * many);
 }
@@ -351,7 +353,8 @@ TEST_CASE("a Set that a crash interrupted is not refused, whatever happened to i
         CHECK(count(slow_event.fd) == static_cast<std::uint64_t>(expected));
         if (change == "replaced")
             CHECK(tokens(*daemon, "s") == 0);
-        daemon = crash_and_restart(std::move(daemon)); // The reply to the Set is recorded by now.
+        // Before this crash, the daemon has recorded the reply to the Set.
+        daemon = crash_and_restart(std::move(daemon));
     }
 }
 
@@ -385,7 +388,7 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     ServiceFixture daemon;
     auto setter = daemon.connect();
     daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    const SlowEvent slow_event{daemon}; // The Set takes more than one slice.
+    const SlowEvent slow_event{daemon}; // The slow event makes the Set take more than one slice.
     setter.call("Set", set_of({"s", "p"}, many));
     run_into_set(daemon, "s");
     std::vector<TestClient> all;
@@ -404,8 +407,8 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     bool all_subscribed = false;
     for (int iterations = 0; tokens(daemon, "s") < many; ++iterations) {
         REQUIRE(iterations < 100'000);
-        // The minimum number of increments for each token in this iteration. More subscribers can
-        // join before the Set continues.
+        // In this iteration, one token for "s" together with one pulse for "p" takes at least this
+        // number of increments. More subscribers can join before the Set continues.
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
         all_subscribed = all_subscribed || subscriptions.size() == all.size();
         const auto before = max_delivered();
@@ -457,7 +460,7 @@ TEST_CASE("the size of a batch follows from the duration of earlier batches")
     batch_sizer.record(1, time_slice / 50);
     CHECK(batch_sizer.next_batch(100) == 50);
     CHECK(batch_sizer.next_batch(20) == 20);
-    batch_sizer.record(50, 1s); // The cost of one increment has grown.
+    batch_sizer.record(50, 1s); // An increment now takes longer than before.
     CHECK(batch_sizer.next_batch(100) == 1);
     batch_sizer.record(1, 0ns);
     CHECK(batch_sizer.next_batch(1'000'000) == nanoseconds{time_slice}.count());

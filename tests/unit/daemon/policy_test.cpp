@@ -97,8 +97,8 @@ TEST_CASE("only root and the daemon's own user may wake the machine")
     CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
 }
 
-// Returns a letter for each verb that the policy allows the peer under this name, and a dash for
-// each other verb: "cwsd", "-w--".
+// Returns what the policy allows the peer under this name, such as "cwsd" or "-w--". The letters
+// mean create, wait, set and delete. A dash means that the policy denies the permission.
 std::string allowed_verbs(const Policy& policy, const Peer& peer, std::string_view name)
 {
     const auto parsed = *Name::parse(name);
@@ -135,7 +135,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"default deny; db/ * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
         {"default deny; db/ alice +cwsd", "db/x", "cwsd ---- ---- ---- cwsd"},
         {"default deny; db/ @team +cw", "db/x", "---- ---- cw-- cw-- cwsd"},
-        // These rules allow some verbs and deny others.
+        // These rules allow some permissions and deny others.
         {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         // The prefix matches only the last of these names.
@@ -162,7 +162,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"db/ * -w; db/ alice +w", "db/x", "cwsd c-sd c-sd c-sd cwsd"},
         {"db/ @team -w; db/ bob +w", "db/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"db/ bob +w; db/ @team -w", "db/x", "cwsd cwsd c-sd c-sd cwsd"},
-        // The last matching rule decides for each verb separately.
+        // Each permission is decided by the last matching rule that names it.
         {"db/ * -c; db/ * -w; db/ alice +c", "db/x", "c-sd --sd --sd --sd cwsd"},
         {"default deny; db/ alice +cwsd; db/ @team +w; db/ * -d", "db/x",
          "cws- ---- -w-- -w-- cwsd"},
@@ -276,8 +276,8 @@ TEST_CASE("policy: the owner of a namespace below user is parsed from the name")
     CHECK_FALSE(is_in_user_namespace("user"));
 }
 
-// Returns a peer with the overflow uid and gid, which stand for all users and groups without a
-// mapping in the user namespace.
+// Returns a peer whose user and group have no mapping in the user namespace. The kernel reports the
+// overflow uid and gid for all such users and groups, and `uid` stands for them.
 Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
 {
     Peer peer{uid, uid, 1, std::move(groups)};
@@ -298,7 +298,8 @@ TEST_CASE("an unmapped user is neither owner nor member and has the access of ot
           DeniedBy::permissions);
     CHECK(sees({}, unmapped(alice), "e"_name, object) ==
           sees({}, make_peer(bob), "e"_name, object));
-    // The team is a mapped group of the peer, so the peer has the access of the team.
+    // The team is one of the peer's groups and has a mapping. So the peer has the access of the
+    // team.
     CHECK(access_of(unmapped(alice, {team}), {bob, team, "0060"_permissions}) == both);
 }
 

@@ -1,5 +1,5 @@
-// Tests holds and objects that belong to processes. They end with the process, not with a
-// connection.
+// Tests holds and objects that belong to processes. A hold or an object ends with its process, not
+// with a connection.
 #include "tests/support/other_process.h"
 #include "tests/support/service_fixture.h"
 
@@ -143,7 +143,7 @@ TEST_CASE("held tokens return with the last holder")
     const auto id = hold(*daemon, client);
     CHECK(join(*daemon, other, id) == done);
     CHECK(join(*daemon, other, id) ==
-          done); // The process is a holder already, so joining changes nothing.
+          done); // The process already holds the token, so joining again changes nothing.
     CHECK(waits(*daemon) == 2);
     const bool is_first = GENERATE(true, false);
     end(*daemon, is_first ? first : second);
@@ -332,7 +332,8 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
 
 TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
 {
-    // With a smaller budget, no user may have any of the reserved descriptors.
+    // Only a user who has less than 1/64 of the budget is allowed to use the reserve. With a budget
+    // below 64 descriptors, nobody has so little.
     constexpr std::int64_t budget = 64;
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);
@@ -418,7 +419,8 @@ TEST_CASE("a client that missed the reply to its hold gets it again with the sam
     CHECK(hold(*daemon, client) == id);
     CHECK(tokens(*daemon) == 2);
     CHECK(release(*daemon, client, id) == done);
-    // The client misses the reply to the release as well.
+    // After the first crash, the client had missed the reply to the hold. Now it misses the reply
+    // to the release.
     daemon = crash_and_restart(std::move(daemon));
     client = connect(*daemon, process);
     REQUIRE(

@@ -84,7 +84,8 @@ TEST_CASE("a charge of an amount returns that amount")
 
     CHECK_FALSE(quota.charge(alice, Resource::ticks, 3));
     CHECK(quota.used(alice, Resource::ticks) == 5);
-    CHECK(quota.charge(alice, Resource::ticks, 2)); // The charge ends at once and is returned.
+    // The charge ends with this statement and is returned.
+    CHECK(quota.charge(alice, Resource::ticks, 2));
 
     charge->resize(1);
     CHECK(quota.used(alice, Resource::ticks) == 1);
@@ -164,7 +165,7 @@ TEST_CASE("users of one account have one limit together")
     REQUIRE(one);
     REQUIRE(other);
     CHECK_FALSE(quota.charge(first + 3, Resource::objects));
-    // The range of subordinate uids is another account than that of alice.
+    // The subordinate uids of alice share one account. The uid of alice has another account.
     CHECK(quota.charge(alice, Resource::objects));
     CHECK(quota.used(first + 3, Resource::objects) == 2);
     CHECK(quota.users() == std::vector<uid_t>{first});

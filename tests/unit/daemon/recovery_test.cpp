@@ -115,7 +115,7 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
     fixture->create("persistent");
     fixture->event("lost") = Event{Mode::manual, FdStash::Stored{*make_eventfd(0, Counter::plain)},
                                    ample_descriptor(), false};
-    // Adds and deletes objects until a compaction drops the descriptor.
+    // Adds and deletes objects until a compaction drops the descriptor of "lost" from the stash.
     for (int i = 0; i < 1'000; ++i) {
         fixture->create("e");
         fixture->state_store.commit();
@@ -220,7 +220,7 @@ TEST_CASE("a temporary object without its session is dropped")
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
                                      {.name = "mine"_name, .lifetime = Lifetime::session}));
-    // The session made no counted call, so it is not recorded.
+    // The session is not recorded, because its client made no call that the session counts.
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->registry.objects.all().empty());
     fixture = commit_crash_and_restart(std::move(fixture));
@@ -246,10 +246,11 @@ TEST_CASE("a session with an unreadable token is dropped, also for the next daem
     CHECK(fixture->recovered.warnings.empty());
 }
 
-// Returns 0 or the number of the failed expectation.
+// Recovers with a limit of descriptors that is too low for all events. Returns 0 or the number of
+// the failed expectation.
 int recover_with_few_descriptors()
 {
-    // Closes all inherited descriptors, so that the numbers of new ones have no gaps.
+    // Closes all inherited descriptors, so that new descriptors have consecutive numbers.
     ::close_range(3, ~0U, 0);
     constexpr std::size_t all = 300;
     auto fixture = new_fixture();

@@ -57,7 +57,7 @@ TEST_CASE("the user by whose permission a timer sets its event is recovered")
     auto fixture = new_fixture();
     fixture->create("e", Mode::semaphore, 0, "0060"_permissions);
     object(*fixture, "e").ownership.group = team;
-    // SetPermissions writes the record of the event, with its new group.
+    // SetPermissions writes the record of the event, which contains the new group.
     fixture->registry.set_permissions(fixture->owner.peer, "e"_name, "0060"_permissions);
     Session member{7, {bob, bob, 1, {4, team}}, {}, {}};
     REQUIRE(
@@ -123,7 +123,7 @@ TEST_CASE("a recovered timer adds exactly the expirations that it missed to its 
     fixture->state_store.put(id, record::Counters{.expirations = 100, .backlog = 30, .pulses = 0});
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    for (int i = 0; i < 3; ++i) { // The daemon crashes again while it catches up.
+    for (int i = 0; i < 3; ++i) { // The daemon crashes again before it has counted all expirations.
         REQUIRE(fixture->loop.run_once(1s));
         fixture = crash_and_restart(std::move(fixture));
     }
@@ -196,7 +196,7 @@ TEST_CASE("a cancellable timer is cancelled if the clock was set while the daemo
     CHECK(state() == TimerState::cancelled);
 }
 
-// Drops the capability CAP_WAKE_ALARM permanently. Returns whether it succeeded. capset(2)
+// Drops the capability CAP_WAKE_ALARM permanently, see capset(2). Returns whether this succeeded.
 bool drop_wake_capability()
 {
     constexpr std::uint32_t bit = 1U << (35 - 32);

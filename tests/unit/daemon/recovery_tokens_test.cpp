@@ -20,7 +20,8 @@ struct Targets {
     std::vector<int> fds;
 };
 
-// Returns the increments of one Set on events of every mode, and their eventfds.
+// Returns the increments of one Set on events of every mode, and the eventfds that the Set
+// increments.
 Targets intent_for_every_mode(RegistryFixture& fixture)
 {
     Targets targets;
@@ -63,7 +64,8 @@ TEST_CASE("each token exists once wherever the daemon crashes while it applies a
             CHECK(tokens(*fixture, "m") == 1);
             for (const auto& client : clients)
                 CHECK(count(client.fd) == 2U);
-            fixture = crash_and_restart(std::move(fixture)); // The next daemon adds no more tokens.
+            // The next daemon must not add the tokens again.
+            fixture = crash_and_restart(std::move(fixture));
         }
     }
 }
@@ -136,7 +138,7 @@ TEST_CASE("an unopened event is set wherever the daemon crashes during the Set")
     CHECK(fixture->event("e").is_set());
     fixture = crash_and_restart(std::move(fixture));
     REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"e"})));
-    // Increments that are complete are not repeated.
+    // The next daemon does not repeat an increment that is complete.
     fixture = crash_and_restart(std::move(fixture));
     CHECK_FALSE(fixture->event("e").is_set());
 }
@@ -152,7 +154,8 @@ TEST_CASE("a token of an unopened event that a taker did not confirm returns onc
     REQUIRE(fixture->registry.tokens.take(object(*fixture, "a")) == true);
     fixture->state_store.commit();
     fixture = crash_and_restart(std::move(fixture));
-    CHECK(tokens(*fixture, "a") == 1); // No recorded call consumed the token, so it was returned.
+    // No recorded call consumed the token, so the daemon returned the token.
+    CHECK(tokens(*fixture, "a") == 1);
 }
 
 TEST_CASE("many tokens that were added and consumed do not return")
@@ -182,7 +185,7 @@ TEST_CASE("increments for subscriptions that are not persistent do not disturb p
     CHECK(count(lost.fd) == 3U);
     CHECK(count(also_lost.fd) == 3U);
 
-    // Begins the intent of the Set again, as if no token had been added yet.
+    // Writes the intent of the Set to the progress page again, as if no token had been added yet.
     const auto stored_fds = stored_fds_of(fixture->state_store);
     Journal::Contents found;
     REQUIRE(Journal::open(*duplicate(stored_fds[2]), found));
@@ -324,8 +327,8 @@ TEST_CASE("the reply to one wait does not confirm the tokens of the next")
 // The tests below crash the daemon at any instant.
 
 struct TokenLedger {
-    std::atomic<std::int64_t> set;   // The number of tokens of answered Sets.
-    std::atomic<std::int64_t> taken; // The number of tokens of answered waits.
+    std::atomic<std::int64_t> set;   // The number of tokens that answered Sets have added.
+    std::atomic<std::int64_t> taken; // The number of tokens that answered waits have consumed.
 };
 
 TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token once")
@@ -384,7 +387,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         const auto set = ledger.set.load();
         const auto taken = ledger.taken.load();
         CAPTURE(round, at_once, token_count, set, taken);
-        // One Set or one take can have been executed without an answer.
+        // The daemon can have executed one more Set or take, which the ledger does not count yet.
         const auto more = token_count - (set - taken);
         CHECK((more == 0 || more == at_once || more == -1));
         ledger.set = token_count;
@@ -402,8 +405,8 @@ std::uint64_t commits(const UniqueFd& journal)
     return last;
 }
 
-// Runs the recovery in a child process and kills the child during it. Returns true if the recovery
-// finished first.
+// Runs the recovery in a child process and kills the child. Returns true if the recovery finished
+// before the kill.
 bool recovers_before_kill(const StateStore::Descriptors& stored)
 {
     const auto before = commits(stored[2]);
@@ -427,7 +430,8 @@ bool recovers_before_kill(const StateStore::Descriptors& stored)
 
 TEST_CASE("more tokens than an intent may have return, however often the daemon crashes meanwhile")
 {
-    // The number of replies that no client has read. Each of them consumed one token of each event.
+    // The number of replies that no client has read. The wait of each reply consumed one token of
+    // each event.
     constexpr std::uint64_t answers = 80;
     constexpr std::uint64_t in_progress_page = ProgressPage::max_takes;
     static_assert(answers * max_names_per_call > max_tokens_per_set);

@@ -87,7 +87,7 @@ TEST_CASE(
 TEST_CASE("events and subscriptions share the descriptor budget")
 {
     ObservedRegistry fixture{default_limits, 3};
-    // A pulse without subscribers uses no descriptor.
+    // A pulse without subscribers uses no descriptor of the daemon.
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(fixture.create(fixture.session, {.name = "a"_name}));
     REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
@@ -132,7 +132,8 @@ TEST_CASE("the descriptor that Open passes depends on the caller's access")
             {Mode::automatic, "0004", true, false, true, false},
             {Mode::semaphore, "0006", true, true, true, true},
             {Mode::pulse, "0006", true, true, true, true},
-            // Each subscriber of a pulse has a descriptor of its own.
+            // Each subscriber of a pulse has a private descriptor. This descriptor is writable,
+            // even if the caller has no permission to set.
             {Mode::pulse, "0004", true, false, true, true},
             {Mode::pulse, "0002", false, true, false, false},
         }));
@@ -161,7 +162,8 @@ TEST_CASE("Open is all or nothing and leaves no subscription behind")
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(
         fixture.create(fixture.session, {.name = "mine"_name, .permissions = "0600"_permissions}));
-    REQUIRE(fixture.registry.open(fixture.other, names({"p"}))); // This subscription stays.
+    // The calls below must not end this subscription.
+    REQUIRE(fixture.registry.open(fixture.other, names({"p"})));
 
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "missing"}))) == "NoSuchName");
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "mine"}))) == "NotPermitted");
@@ -269,11 +271,11 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(add(client, 1));
-    REQUIRE(take(client)); // One edge is reported for the write and the read.
+    REQUIRE(take(client)); // The write and the read together are reported as one edge.
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"e"}, 1)));
-    // The set is reported before another request can undo it.
+    // The daemon reports its own set at once, before another request can undo the set.
     CHECK(fixture.take_recorded() == "edge e");
 }
 
@@ -317,7 +319,7 @@ TEST_CASE("a watch for readable edges reports each set, also the initial one, an
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
 
-    // A new observer of all edges does not lose the pending edge.
+    // A pending edge is not lost when another observer asks for all edges.
     REQUIRE(add(client, 1));
     REQUIRE(fixture.watch("e", EdgeMask::any));
     CHECK(fixture.take_recorded() == "edge e");
@@ -370,7 +372,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
     REQUIRE(opened);
     REQUIRE(fixture.object("e").watch.is_in_epoll());
     run_until_idle(fixture.loop);
-    fixture.take_recorded(); // Takes the report of the initial state.
+    fixture.take_recorded(); // Drops the edge that the new watch reports at its start.
     REQUIRE(add(received_copy(*opened->front().file_descriptor), 1));
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
@@ -401,7 +403,8 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.take_recorded();
     const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
-    // The edge of the returned token is delivered at the end of the iteration.
+    // Without the deletion below, the edge of the returned token would be delivered at the end of
+    // the iteration.
     fixture.registry.tokens.return_tokens(std::span{&taken, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
@@ -660,7 +663,7 @@ TEST_CASE(
     CHECK(wakeups > 1);
     CHECK(wakeups <= most);
 
-    // An edge after the endless writes is reported as well.
+    // When the fast writes have ended, a later edge is still reported.
     run_until_idle(fixture.loop);
     fixture.take_recorded();
     REQUIRE(add(*written, 1));
@@ -670,10 +673,10 @@ TEST_CASE(
     CHECK(recorded_edge == "edge e");
 }
 
-// The tests below are about policies. The permissions of their objects mostly allow everything.
+// The tests below are about policies. Most objects in these tests grant all permissions.
 
-// Returns the permission that the policy denies, "permissions" if the object's permissions deny the
-// call, the name of another error, or "ok".
+// Returns the permission that the policy denies, or "permissions" if the object denies the call.
+// Returns the name of any other error, and "ok" without an error.
 template <class T>
 std::string missing(const Outcome<T>& outcome)
 {
@@ -692,7 +695,8 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
         GENERATE(table<std::string, std::string, std::string, std::string, std::string>({
             {"", "ok", "ok", "ok", "ok"},
             {"db/ bob -c", "create", "ok", "ok", "ok"},
-            {"db/ bob -w", "ok", "ok", "ok", "ok"}, // The event is opened for setting only.
+            // Bob can still open the event, but only for setting.
+            {"db/ bob -w", "ok", "ok", "ok", "ok"},
             {"db/ bob -s", "ok", "ok", "set", "ok"},
             {"db/ bob -ws", "ok", "wait", "set", "ok"},
             {"db/ bob -d", "ok", "ok", "ok", "own"},
@@ -718,8 +722,8 @@ TEST_CASE("the policy refuses a call whatever the permissions of the object")
     CHECK((fixture.object("db/f").ownership.permissions == "0600"_permissions) == (remove == "ok"));
     CHECK(missing(registry.delete_objects(peer, names({"db/e"}))) == remove);
     CHECK((registry.objects.find("db/e"_name) == nullptr) == (remove == "ok"));
-    // The policy does not restrict root. A policy that allows everything does not replace the
-    // permission that alice lacks.
+    // The policy does not restrict root. Even a policy that allows everything gives alice no
+    // permission that the object denies her.
     const auto by_root = registry.set(make_peer(0), set_items({"db/f"}, 1));
     CHECK(by_root);
     registry.authorization.set_policy({});
@@ -733,7 +737,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 {
     struct Case {
         std::string rules;
-        std::string permissions; // The permissions of the event. Bob has those of others.
+        std::string permissions; // The permissions of the event. Bob has the permissions of others.
         bool may_wait;
         bool may_set;
     };

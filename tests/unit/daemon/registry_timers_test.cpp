@@ -216,7 +216,8 @@ TEST_CASE("a subscription to a timer ends by its token and with its session")
     CHECK(fixture.registry.unsubscribe(fixture.session, token));
     CHECK(fixture.timer().subscriptions().size() == 1);
     REQUIRE(fixture.disarm({"t"}) == "ok");
-    // The descriptor belongs to its holder now: the daemon no longer changes it.
+    // The subscription of this descriptor has ended, so the daemon no longer changes the
+    // descriptor.
     CHECK(*time_left(first) > 0ns);
     CHECK(time_left(second) == 0ns);
     fixture.registry.end(fixture.session);
@@ -463,7 +464,8 @@ TEST_CASE("a backlog beyond one iteration is applied in the next ones, each toke
     CHECK(fixture.pulses >= least);
     CHECK(fixture.pulses <= most);
     run_until_idle(fixture.loop);
-    CHECK(*fixture.loop.run_once(0ns) == 0); // The backlog causes no further work.
+    // The backlog is empty, so the timer causes no further work.
+    CHECK(*fixture.loop.run_once(0ns) == 0);
 }
 
 TEST_CASE("a deleted object drops its backlog")
@@ -602,7 +604,8 @@ TEST_CASE("a timer whose target was deleted keeps running and ignores a later ev
 
     CHECK_FALSE(fixture.object("e").event()->is_set());
     CHECK(await_events(fd, POLLIN));
-    CHECK(fixture.timer().target()->event == e); // The timer still reports its target.
+    // The timer still names the deleted event as its target.
+    CHECK(fixture.timer().target()->event == e);
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     CHECK(run_until(fixture.loop, [&] { return fixture.object("e").event()->is_set(); }));
 }
@@ -692,7 +695,7 @@ TEST_CASE("rearming and disarming first report all earlier expirations")
     const bool is_disarmed = GENERATE(false, true);
     TimerRegistry fixture;
     fixture.monitors_timers = true;
-    // The daemon counts these expirations in batches.
+    // This timer expires so often that the daemon counts its expirations in batches.
     REQUIRE(fixture.arm({.name = t, .interval = 1us}) == "ok");
     REQUIRE(run_until(fixture.loop, [&] { return fixture.expirations > 0; }));
     const auto grid = fixture.schedule();
@@ -736,7 +739,8 @@ TEST_CASE("alarm timers are counted by the daemon to wake the machine")
     Arm request{.name = t, .clock = clock, .interval = 1ms};
     if (!is_relative)
         request.first = now_on(clock) + 1ms;
-    fixture.session.peer = make_peer(::geteuid()); // The peer is the daemon's own user.
+    // Only root and the daemon's own user are allowed to wake the machine.
+    fixture.session.peer = make_peer(::geteuid());
     REQUIRE(fixture.arm(request) == "ok");
     CHECK(fixture.schedule().clock == grid);
     CHECK(fixture.timer().deadline);
@@ -817,13 +821,15 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     if (is_rearmed)
         REQUIRE(fixture.arm(cancellable()) == "ok");
 
-    // The subscription belongs to another session.
+    // The other session does not have the subscription, so it cannot acknowledge the cancellation.
     CHECK_FALSE(fixture.registry.acknowledge(fixture.other, token));
     CHECK(*time_left(fd) > 0ns);
     CHECK(fixture.registry.acknowledge(fixture.session, token));
 
     CHECK((*time_left(fd) > 0ns) == is_rearmed);
-    CHECK(*time_left(other) > 0ns); // The other subscriber has not reported the cancellation yet.
+    // The descriptor of the other subscriber is still armed, because it has not reported the
+    // cancellation yet.
+    CHECK(*time_left(other) > 0ns);
     CHECK(take_expirations(other).has_value() == is_rearmed);
     CHECK(fixture.state() == (is_rearmed ? TimerState::armed : TimerState::cancelled));
     REQUIRE(fixture.registry.unsubscribe(fixture.session, token));
@@ -840,7 +846,8 @@ TEST_CASE("a change of the wall clock does not cancel a timer that was armed aft
     if (exists)
         REQUIRE(fixture.arm(cancellable()) == "ok");
     wall_clock.shift(1000ns);
-    auto request = cancellable(); // The loop has not run since the change of the clock.
+    // The daemon has not noticed the change of the clock yet, because its loop has not run.
+    auto request = cancellable();
     request.first = *request.first + (is_nearer ? -30min : 30min);
     REQUIRE(fixture.arm(request) == "ok");
     run_until_idle(fixture.loop);
@@ -897,7 +904,8 @@ TEST_CASE("timers with targets share the expirations a second of their user")
 
     CHECK(fixture.arm({.name = "u"_name, .interval = 100ms, .sets = e}) == "QuotaExceeded");
     CHECK_FALSE(fixture.registry.objects.find("u"_name));
-    CHECK(fixture.arm({.name = "u"_name, .interval = 1ms}) == "ok"); // This timer has no target.
+    // A timer without a target is charged no ticks.
+    CHECK(fixture.arm({.name = "u"_name, .interval = 1ms}) == "ok");
     CHECK(used() == 10);
     CHECK(fixture.arm({.name = "u"_name, .interval = 200ms, .sets = e}) == "ok");
     CHECK(used() == 15);

@@ -14,17 +14,17 @@ std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
     std::vector<std::int64_t> all{
         static_cast<std::int64_t>(daemon.service.registry().objects.all().size())};
     for (const auto& [resource, name] : enum_names(Resource{}))
-        // The charge for unread bytes includes the last reply, which the session keeps.
+        // Unread bytes are left out, because they include the last reply, which the session keeps.
         if (resource != Resource::unread_bytes)
             all.push_back(daemon.service.quota().used_by_all(resource));
     return all;
 }
 
-// Makes the call with few free descriptors, each time one more. Returns 0 or the number of the
-// failed expectation.
+// Makes the call again and again, each time with one more free descriptor. Returns 0 or the number
+// of the failed expectation.
 int call_with_few_descriptors(std::string_view method, std::string_view parameters)
 {
-    // Closes all inherited descriptors, so that the numbers of new ones have no gaps.
+    // Closes all inherited descriptors, so that new descriptors have consecutive numbers.
     ::close_range(3, ~0U, 0);
     constexpr rlim_t enough = 16;
     int refused = 0;

@@ -28,7 +28,7 @@ struct ServerFixture {
         server.listen(socket.release());
     }
 
-    // Connects a client. The server accepts or rejects it in the next iteration.
+    // Connects a client. The server accepts or rejects the client in the next iteration.
     TestClient connect() const
     {
         TestClient client{UniqueFd{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)}};
@@ -137,7 +137,7 @@ TEST_CASE("descriptors sent with a call reach no other client")
     {
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         const auto done = evfd::send(client.socket, framed(get_info), sent);
-        // The kernel refuses the descriptors, or the daemon disconnects the client.
+        // Either the kernel refuses to send the descriptors, or the daemon disconnects the client.
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
     }
     run_until_idle(fixture.loop);
@@ -170,8 +170,8 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
     ServerFixture fixture{default_limits, KernelFeatures{}};
     std::deque<TestClient> clients;
     std::deque<LingeringSocket> lingering;
-    // A child process closes the connections that wait to be closed at its start. A second child
-    // closes the others.
+    // A child process closes the connections that wait to be closed when the child starts. A second
+    // child closes the later connections.
     for (int i = 0; i < 3; ++i) {
         const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};
@@ -193,7 +193,7 @@ TEST_CASE("a server that exits when idle keeps running while it has a client")
     client.send(framed(get_info));
     fixture.server.stop_when_idle(1ns, {});
     std::string reply;
-    while (reply.empty()) { // The server accepts the client before it would stop as idle.
+    while (reply.empty()) { // The server must accept the client before it finds that it is idle.
         REQUIRE(fixture.loop.run_once(20s));
         reply = client.reply();
     }
@@ -223,11 +223,11 @@ TEST_CASE("an object keeps a server from exiting, and its deletion allows it")
 
 // The tests below run a server that has no free descriptor.
 
-// Runs in a child process with a descriptor limit of its own. Returns 0 or the number of the failed
-// expectation.
+// Connects more clients than the server has descriptors for. Must run in a child process, because
+// it lowers the limit of descriptors. Returns 0 or the number of the failed expectation.
 int connect_without_spare_descriptors()
 {
-    // Closes all inherited descriptors, so that the numbers of new ones have no gaps.
+    // Closes all inherited descriptors, so that new descriptors have consecutive numbers.
     ::close_range(3, ~0U, 0);
     ServerFixture fixture;
     auto inside = fixture.connect();
@@ -259,7 +259,8 @@ int connect_without_spare_descriptors()
     }
     if (accepted != spare_descriptors || rejected != 10 - spare_descriptors)
         return 4;
-    if (*fixture.loop.run_once(0ns) != 0) // The listener does not stay ready forever.
+    // The listener is no longer ready, so the loop finds no event.
+    if (*fixture.loop.run_once(0ns) != 0)
         return 5;
 
     // Existing clients are served. A call that needs a descriptor is refused and leaves nothing
@@ -271,7 +272,7 @@ int connect_without_spare_descriptors()
     if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
         return 8;
     if (!fixture.request(inside, "Open", R"({"items":[{"name":"e"}]})").contains("fileDescriptor"))
-        return 9; // Open needs no new descriptor: it passes the event's own one.
+        return 9; // Open needs no new descriptor, because it passes the event's own descriptor.
     if (fixture.service.registry().objects.all().size() != 1)
         return 10;
     if (!fixture.request(inside, "Status").contains("\"connections\":5"))
@@ -305,12 +306,13 @@ TEST_CASE("a server that can neither accept nor reject pauses, and continues whe
     auto client = fixture.connect();
     client.call("Status");
     {
-        // Even the number of the server's spare descriptor is above this limit.
+        // This limit allows only the descriptors 0 to 2. So the server cannot accept a client even
+        // after it has closed its spare descriptor.
         const DescriptorLimit none{3};
         std::size_t events = 0;
         for (int i = 0; i < 1'000; ++i)
             events += *fixture.loop.run_once(0ns);
-        CHECK(events < 1'000); // The loop is not busy.
+        CHECK(events < 1'000); // The loop found no event in some iterations, so it does not spin.
         CHECK_FALSE(client.is_disconnected());
     }
     const auto deadline = monotonic_deadline(20s);
@@ -358,7 +360,7 @@ TEST_CASE("a user whose clients leave descriptors unread gets no more until they
     run_until_idle(fixture.loop);
 
     CHECK(fixture.request(other, "Open", R"({"items":[{"name":"a"}]})").contains("fileDescriptor"));
-    // Only the two descriptors of `idle_reader` are unread.
+    // The two descriptors of `idle_reader` are unread. Two more would exceed the limit of 3.
     other.call("Open", R"({"items":[{"name":"a"},{"name":"b"}]})");
     run_until_idle(fixture.loop);
     CHECK(other.reply().starts_with(

@@ -251,7 +251,7 @@ TEST_CASE("a wait with the more flag first reports that it has begun")
                        R"({"name":"later","count":1,"index":1}]}})";
     CHECK(without_ids(waiter.reply()) == fired);
 
-    // The first of these waits completes at once, and the second one is refused.
+    // The first of the next two waits completes at once. The second wait is refused.
     waiter.call("Wait", R"({"items":[{"name":"later"}],"timeoutNSec":0})", true);
     run_until_idle(daemon.loop);
     CHECK(waiter.reply().contains(R"("continues":true)"));
@@ -425,7 +425,8 @@ TEST_CASE("a new policy ends the waits that it forbids with an error")
     daemon.service.set_policy(make_policy("db/ * -w"));
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("io.evfdd.NotPermitted"));
-    daemon.request(client, "CreateEvent", R"({"name":"e"})"); // The connection stays open.
+    // The refusal of the wait has not closed the connection.
+    daemon.request(client, "CreateEvent", R"({"name":"e"})");
     CHECK(daemon.request(client, "Wait", R"({"items":[{"name":"e"}],"timeoutNSec":0})")
               .contains("TimedOut"));
 }

@@ -32,7 +32,7 @@ bool is_refused(const std::string& reply)
 constexpr auto certain = R"({"parameters":{"isHistoryComplete":true}})";
 constexpr auto uncertain = R"({"parameters":{"isHistoryComplete":false}})";
 
-// Crashes a daemon that has answered all calls, and returns its successor.
+// Crashes a daemon that has answered all calls. Returns the daemon that starts after it.
 std::unique_ptr<ServiceFixture> crash_and_recover(std::unique_ptr<ServiceFixture> daemon)
 {
     return crash_and_restart(std::move(daemon));
@@ -106,7 +106,7 @@ TEST_CASE("a call that is repeated after a restart is executed once and answered
     REQUIRE_FALSE(reply.empty());
     const auto after = tokens(*daemon, "s");
 
-    for (int i = 0; i < 3; ++i) { // Further crashes change nothing.
+    for (int i = 0; i < 3; ++i) { // Repeated crashes change neither the tokens nor the reply.
         daemon = crash_and_recover(std::move(daemon));
         CHECK(tokens(*daemon, "s") == after);
         auto again = daemon->connect();
@@ -172,7 +172,8 @@ TEST_CASE("tokens of a wait are kept by a client that resumes and returned witho
         ServiceFixture last{std::move(stored), 0ns};
         run_until_idle(last.loop);
         const auto token_count = tokens(last, "s");
-        // One token is gone if the daemon had already committed that the reply arrived.
+        // Two tokens are left if the daemon returned the token of the unread reply. One token is
+        // left if the daemon had already committed that the reply arrived.
         CHECK((token_count == 2 || token_count == 1));
     }
 }
@@ -226,7 +227,7 @@ struct DaemonLife {
 
     std::unique_ptr<ServiceFixture> daemon = with_semaphore(1);
     TestClient client = daemon->connect();
-    // The offset of the end of the journal at each reply.
+    // The length of the journal in bytes at each reply.
     std::vector<std::size_t> journal_ends;
 
 private:
@@ -451,7 +452,7 @@ TEST_CASE("Resume is refused where it would be wrong")
     auto second = daemon->connect();
     CHECK(is_refused(resume(*daemon, second, 3)));
     CHECK(is_refused(resume(*daemon, second, 0)));
-    // A connection that has resumed a session cannot resume it again.
+    // A connection that has resumed a session cannot resume the session again.
     CHECK(resume(*daemon, right, 3).find("session") != std::string::npos);
 }
 
@@ -484,7 +485,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     daemon = crash_and_recover(std::move(daemon));
     auto again = daemon->connect();
     REQUIRE(resume(*daemon, again, calls) == certain);
-    if (calls == 1) { // A client that missed the reply to the Set made no later call.
+    if (calls == 1) { // This client has missed the reply to the Set, so it repeats the Set.
         CHECK(daemon->request(again, "Set", R"({"items":[{"name":"s","count":3}]})") == reply);
         ++calls;
     }
@@ -495,7 +496,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     CHECK(open(*daemon, again));
     daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     calls += 2;
-    // The record of the Set includes all earlier calls.
+    // The record of the Set includes the number of all earlier calls.
     daemon = crash_and_recover(std::move(daemon));
     auto third = daemon->connect();
     CHECK(is_refused(resume(*daemon, third, calls - 2)));
@@ -561,7 +562,7 @@ TEST_CASE("uncounted calls and oneway calls are executed each time")
         framed(R"({"method":"io.evfdd.Set","parameters":{"items":[{"name":"s"}]},"oneway":true})"));
     run_until_idle(daemon->loop);
     CHECK(tokens(*daemon, "s") == 3);
-    // This call repeats the recorded one, so it is not executed again.
+    // This call repeats the recorded call, so the daemon does not execute it again.
     daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     CHECK(tokens(*daemon, "s") == 3);
 }

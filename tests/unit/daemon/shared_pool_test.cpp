@@ -9,7 +9,8 @@
 namespace evfd::daemon {
 namespace {
 
-// The last eighth of the pool is 80; a small share is less than 10.
+// The size of the pool. The last eighth of the pool is its reserve of 80. A user has a small share
+// if it has less than 1/64 of the pool, which is 10.
 constexpr std::int64_t capacity = 640;
 
 Payer user(uid_t uid)

@@ -1,5 +1,5 @@
-// Tests a journal that gets no more memory. Changes are refused, and no reply is sent before its
-// effects are committed.
+// Tests a journal that gets no more memory. Changes are refused, and no reply is sent before the
+// effects of its call are committed.
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/resource_limits.h"
 
@@ -45,7 +45,7 @@ private:
     std::uint64_t id_;
 };
 
-// Runs the loop until the condition holds. Returns false if it does not hold in time.
+// Runs the loop until the condition holds. Returns false if the condition does not hold in time.
 template <class Condition>
 bool runs_until(EventLoop& loop, Condition condition)
 {
@@ -144,7 +144,8 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     const auto are_all_added = [&] {
         return *event.count() == static_cast<std::uint64_t>(max_tokens_per_set);
     };
-    // A fast machine can add all tokens in one iteration, but not each time.
+    // A fast machine can add all tokens in one iteration. The test tries again until an iteration
+    // adds only some tokens.
     bool is_halfway = false;
     for (int i = 0; !is_halfway && i < 100; ++i) {
         daemon->request(client, "Clear", R"({"items":[{"name":"s"}]})");
@@ -192,7 +193,8 @@ TEST_CASE("a reply waits until its effects are committed, and other clients are 
         memory_shortage.fill_completely();
         REQUIRE(add(client.descriptors.front(), 1));
         run_until_idle(daemon->loop);
-        CHECK(client.reply().empty()); // The call is not committed yet.
+        // The effects of the wait are not committed yet, so no reply is sent.
+        CHECK(client.reply().empty());
         CHECK(daemon->request(other, "Status").contains(R"("isJournalWritable":false)"));
         CHECK(client.reply().empty());
     }
@@ -216,7 +218,7 @@ TEST_CASE("tokens of a Set that was not committed are never added")
         CHECK(verdict(done) == "SystemFailure");
     }
     CHECK(object(*fixture, "p").pulse()->pulses() == 0);
-    REQUIRE(fixture->state_store.commit()); // This commits the intent too.
+    REQUIRE(fixture->state_store.commit()); // The commit includes the intent of the refused Set.
     for (int i = 0; i < 2; ++i) {
         CHECK(tokens(*fixture, "s") == 0);
         CHECK(count(subscriber.fd) == 0U);
@@ -237,7 +239,7 @@ TEST_CASE("tokens to be returned without memory return once, later or after a re
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         (*wait)->return_tokens();
         CHECK(tokens(*fixture, "s") == 2);
-        if (is_killed) { // A killed daemon destroys no wait, so the test leaks the wait.
+        if (is_killed) { // A killed daemon would not destroy the wait, so the test leaks the wait.
             static const Wait* dead = nullptr;
             dead = wait->release();
             REQUIRE(dead);
@@ -263,7 +265,7 @@ TEST_CASE("tokens to be returned survive earlier commits")
         const TakenTokens taken{.tokens = {{"s"_name, serial}}};
         fixture->registry.tokens.return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});
-        REQUIRE(fixture->state_store.commit()); // A small commit has room.
+        REQUIRE(fixture->state_store.commit()); // The journal still has room for a small commit.
         CHECK(tokens(*fixture, "s") == 0);
     }
     fixture = crash_and_restart(std::move(fixture));

@@ -104,7 +104,7 @@ TEST_CASE("a state store with a missing part uses the others and warns")
     CHECK(next.recovered.fds.contains(1) == (warned_part != "stash"));
     CHECK(next.recovered.intent.has_value() == (warned_part == "stash"));
     CHECK(next.recovered.takes.empty() == (warned_part != "stash"));
-    // A store that was opened with a missing part works like any other.
+    // The store works, although a part was missing when it was opened.
     next.state_store.put(2, event_record("later"));
     const auto later = next.state_store.store_fd(2, *make_eventfd(0, Counter::semaphore));
     REQUIRE(later);
@@ -168,7 +168,8 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     CHECK(next.recovered.warnings[0].contains(damage.warning));
     for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
-    // Other damage can hide a lost commit, which can have reserved more ids.
+    // A newer version hides no commit. Other damage can hide a lost commit, and this commit can
+    // have reserved more ids.
     const bool is_newer_version = damage.offset == 8;
     CHECK(next.recovered.knows_last_id == is_newer_version);
 }
@@ -200,7 +201,7 @@ TEST_CASE("changes are refused while memory is short, and accepted afterwards")
     auto client = daemon->connect();
     {
         const FileLimit limit{0};
-        // This record is larger than the room that is left.
+        // The room that is left in the journal is too small for this record.
         const record::Session big{.token = {},
                                   .uid = alice,
                                   .sequence = 0,
@@ -399,7 +400,8 @@ TEST_CASE("any number of descriptors can be stored in one iteration with reserve
         auto stored = state_store.store_fd(id, *make_eventfd(0, Counter::plain));
         REQUIRE(stored);
         state_store.put(id, event_record("e"));
-        if (id % 2 == 0) // The daemon removes what a refused call has stored.
+        // If a call is refused, the daemon removes the descriptor that the call has stored.
+        if (id % 2 == 0)
             state_store.erase(id, record::Kind::object);
         else
             kept.push_back(*std::move(stored));
@@ -431,9 +433,11 @@ TEST_CASE("an intent that ends before it is complete is given up with the next c
     {
         const auto intent = state_store.begin_intent({{1, 3, {}}}, 3);
         REQUIRE(intent);
-        intent->pending_increments()[0] = 0; // One token was added, and then a call failed.
+        // Only one of the three tokens was added, because a system call failed.
+        intent->pending_increments()[0] = 0;
     }
-    CHECK(recovers_intent(state_store)); // The end of the intent is not committed yet.
+    // A successor would still find the intent, because its end is not committed yet.
+    CHECK(recovers_intent(state_store));
     REQUIRE(state_store.commit());
     CHECK_FALSE(recovers_intent(state_store));
 }
@@ -477,7 +481,8 @@ TEST_CASE("more tokens can be taken than the progress page has slots")
     EventLoop loop;
     StateStore state_store{loop};
     for (std::size_t i = 0; i < 3 * ProgressPage::max_takes; ++i) {
-        // Each take can be preceded by a commit that has something to write.
+        // Stages a record before each take, so that a commit in begin_take() has something to
+        // write.
         state_store.put(1, event_record("e"));
         state_store.begin_take(i).slot() = 1;
     }

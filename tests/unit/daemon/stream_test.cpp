@@ -29,14 +29,15 @@ struct StreamFixture {
         }));
     }
 
-    // Runs the loop, and reads once if input was reported.
+    // Runs the loop, which must report input, and reads once.
     std::expected<void, std::string> read()
     {
         run_iterations(loop, 1);
         REQUIRE(stream->has_unread_input());
         return stream->read();
     }
-    // Runs some iterations of the loop. Returns how often the loop reports events of the stream.
+    // Runs some iterations of the loop. Returns how many times the loop reported events of the
+    // stream.
     int reports(int iterations = 5)
     {
         times_reported = 0;
@@ -132,7 +133,8 @@ TEST_CASE("a hangup is not reported over and over to an owner that goes on")
     fixture.client.reset();
     CHECK(fixture.reports(1) == 1);
     REQUIRE(fixture.stream->await(Need::no_hangup));
-    CHECK(fixture.reports() <= 1); // The kernel reports the hangup once more when the mask changes.
+    // The kernel reports the hangup once more when the epoll mask changes.
+    CHECK(fixture.reports() <= 1);
     CHECK(fixture.reports() == 0);
 }
 
@@ -144,7 +146,7 @@ TEST_CASE("output that the socket does not take is sent when the peer has read")
     CHECK(fixture.stream->is_blocked());
     REQUIRE(fixture.stream->await(Need::no_input));
     fixture.client->send(framed("call")); // New input is not reported while output is left.
-    CHECK(fixture.reports() <= 1);        // The change of the mask can cause one report.
+    CHECK(fixture.reports() <= 1);        // The change of the epoll mask can cause one report.
     CHECK(fixture.reports() == 0);
 
     REQUIRE(fixture.client->receive_some(1'000'000).value_or(0) > 0);

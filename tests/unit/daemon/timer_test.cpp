@@ -166,7 +166,8 @@ TEST_CASE("a subscriber that sets its own descriptor affects no other and follow
     const auto other = fixture.open();
     const auto first = fixture.schedule().first;
     REQUIRE(set(one, disarmed));
-    REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0); // The holder also makes the descriptor blocking.
+    // The subscriber also makes its descriptor blocking.
+    REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0);
     CHECK(expiry_of(other, Clock::monotonic).overlaps({first, first}));
 
     fixture.arm({.name = "t"_name, .after = 2h});
@@ -199,7 +200,7 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     CHECK_FALSE(fixed_after.overlaps(fixed_before));
 
     REQUIRE(relative.timer.can_be_armed_with(absolute.timer.spec()));
-    // This schedule is absolute, and the earlier one was relative.
+    // This schedule is absolute, and the earlier schedule was relative.
     REQUIRE(relative.timer.arm(absolute.timer.spec(), {}));
     const auto expiration = absolute.schedule().first;
     CHECK(expiry_of(span, Clock::realtime).overlaps({expiration, expiration}));
@@ -269,7 +270,7 @@ void check_clock_change(const ClockCase& c)
     };
     const auto other = spec_of(request(c.other_clock, c.other_is_relative));
     TimerFixture fixture{request(c.clock, c.is_relative)};
-    // Without a subscription, the timer accepts any spec.
+    // A timer without subscriptions can be armed with any spec.
     CHECK(fixture.timer.can_be_armed_with(other));
     const auto fd = fixture.open();
     CHECK(fixture.timer.can_be_armed_with(other) == c.expected);
@@ -316,7 +317,7 @@ TEST_CASE("a change of the wall clock is reported to subscribers of a timer that
 
     request.first = now_on(Clock::realtime) + 1h;
     fixture.arm(request);
-    CHECK(take_expirations(fd) == 0U); // The earlier expiration is discarded.
+    CHECK(take_expirations(fd) == 0U); // Arming the timer has discarded the earlier expiration.
     CHECK(expiry_of(fd, Clock::realtime).overlaps({*request.first, *request.first}));
 }
 
@@ -365,13 +366,14 @@ TEST_CASE("polling a descriptor that its holder made due forever takes bounded t
     CHECK(time_left(fd) == expiry_in_progress);
 
     CHECK(fixture.timer.resync(fd));
-    // The daemon did not set the descriptor, since that could lose an expiration in progress.
+    // The daemon did not arm the descriptor again, because this could lose an expiration in
+    // progress.
     CHECK(time_left(fd) == expiry_in_progress);
     fixture.arm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
     CHECK(*time_left(fd) > 1h);
 }
 
-// The tests below are about counting.
+// The tests below are about the counting of expirations.
 
 TEST_CASE("a one-shot timer is armed until its expiration, then expired, and counted once")
 {
@@ -545,7 +547,8 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    while (time_until(deadline) > 0ns) { // A busy machine can set the clock too late.
+    // On a busy machine, the test can set the clock back too late, and then tries again.
+    while (time_until(deadline) > 0ns) {
         TimerFixture fixture{{.name = "t"_name, .first = now_on(Clock::realtime) + 200us}};
         wait_until(Clock::realtime, fixture.schedule().first);
         CHECK(fixture.timer.take_new_expirations() == 1);
@@ -555,7 +558,8 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
         const bool was_in_time = fixture.now() < fixture.schedule().first;
         wall_clock.restore();
 
-        CHECK(has_expired); // The timer has no further expiration.
+        // The expiration stays counted, because the timer has no further expiration.
+        CHECK(has_expired);
         CHECK(counted == 0);
         if (was_in_time)
             return;

@@ -12,7 +12,8 @@ namespace {
 
 using Progress = PendingReply::Progress;
 
-// A pending reply that writes one reply in each step. It notes in `log` how it ends.
+// A pending reply that writes one reply in each step. It records in `log` whether it was sent or
+// dropped.
 class ScriptedReply : public PendingReply {
 public:
     ScriptedReply(std::string& log, std::vector<Progress> steps, bool must_finish)

@@ -1,5 +1,5 @@
-// Tests the order of waits for one object, among themselves and against processes that read its
-// descriptor.
+// Tests the order in which waits for one object are served. Other processes can also read the
+// object's descriptor.
 #include "daemon/waiting/waits.h"
 
 #include "tests/support/service_fixture.h"
@@ -80,7 +80,7 @@ TEST_CASE("a wait that starts after an unreported set does not overtake")
     const auto first = start(fixture, {"e"});
     REQUIRE(add(fixture.open("e"), 1));
 
-    // The second wait starts before the loop reports the set.
+    // The second wait starts before the loop reports that "e" is set.
     const auto second = start(fixture, {"e"});
 
     CHECK(is_done(first));
@@ -97,7 +97,7 @@ TEST_CASE("a pulse does not let its wait overtake others for what else it needs"
     const auto second = start(fixture, {"e", "p"}, require);
     REQUIRE(add(fixture.open("e"), 1));
 
-    // The pulse comes before the loop reports the set of "e".
+    // The pulse comes before the loop reports that "e" is set.
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"p"}, 1)));
 
     CHECK(is_done(first));
@@ -279,8 +279,8 @@ struct WaitModel {
     std::deque<Waiter> waiters = {};
 };
 
-// Creates an object. The first letter of its name is the mode of an event. Another letter stands
-// for a timer that does not expire.
+// Creates an object. The first letter of the name gives the mode of an event: a, s, m or p. Any
+// other letter gives a timer that does not expire during the test.
 void make(RegistryFixture& fixture, const std::string& name)
 {
     switch (name[0]) {
@@ -337,7 +337,9 @@ TEST_CASE("no wait stays pending while its objects are set, whatever is set and 
             model.cancel(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
-            continue; // The next delivery then reports several writes and reads at once.
+            // Skips this delivery, so that the next delivery reports several writes and reads at
+            // once.
+            continue;
         INFO("step " << step);
         fixture.registry.deliver_edges();
         released += model.check();

@@ -163,7 +163,7 @@ TEST_CASE("a manual event that was set since the wait began suffices for a wait 
     auto waiter = start(fixture, {"m", "a"});
     if (!was_set_before)
         REQUIRE(add(client, 1));
-    REQUIRE(take(client)); // The event is cleared at once.
+    REQUIRE(take(client)); // The client clears the event at once.
     run_until_idle(fixture.loop);
     CHECK(waiter.state() == "waits");
 
@@ -206,7 +206,8 @@ TEST_CASE(
 
     REQUIRE(add(client, 1));
     REQUIRE(take(client));
-    auto later = start(fixture, {"m"}); // This wait starts before the loop reports the set.
+    // This wait starts before the loop reports that "m" was set.
+    auto later = start(fixture, {"m"});
 
     run_until_idle(fixture.loop);
     for (auto& waiter : waiters)
@@ -229,7 +230,7 @@ TEST_CASE("a Clear takes effect after the earlier sets")
     CHECK(waiter.state() == "m=1");
 
     auto later = start(fixture, {"m"});
-    run_until_idle(fixture.loop); // The clear itself causes an edge, which must not end the wait.
+    run_until_idle(fixture.loop); // The clear causes an edge, which must not end the later wait.
     CHECK(later.state() == "waits");
 }
 
@@ -344,7 +345,7 @@ TEST_CASE("a set before the timeout counts, however busy the loop is")
     const auto always_ready = *make_eventfd(1, Counter::plain);
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
-    // These ready descriptors fill the batch of one whole iteration.
+    // The batch of one whole iteration is filled by these ready descriptors.
     for (std::size_t i = 0; i < EventLoop::batch; ++i)
         watches.push_back(
             *fixture.loop.watch(fds.emplace_back(*duplicate(always_ready)), EPOLLIN, [](auto) {}));
@@ -574,7 +575,7 @@ TEST_CASE("a wait that starts as the last earlier one ends is not forgotten")
         fixture.create(name, Mode::automatic);
     const auto earlier = start(fixture, {"a"});
     const auto a = fixture.open("a");
-    // The wake-up of this wait sets "a" through the descriptor, for which the earlier wait waits.
+    // The callback of this wait sets "a" through the descriptor. The earlier wait needs "a".
     const auto other =
         fixture.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
                       {.items = wait_items({"b"})}, [&] { REQUIRE(add(a, 1)); });

@@ -366,7 +366,8 @@ TEST_CASE("a count beyond one is accepted only for timers and pulses")
         return start(fixture, {.items = wait_items(list, count)}).state();
     };
     const auto refused = mode == Mode::semaphore ? "InvalidParameter" : "WrongKind";
-    CHECK(wait({"e"}, 2) == refused); // A later version may accept a semaphore.
+    // The error for a semaphore is different, because a later version could accept a count for it.
+    CHECK(wait({"e"}, 2) == refused);
     CHECK(wait({"t", "e"}, 2) == refused);
     CHECK(wait({"e"}, 1) == "waits");
     CHECK(wait({"t", "p"}, 2) == "waits");
@@ -407,7 +408,7 @@ TEST_CASE("a cancelled timer ends the waits for it, and other waits continue")
     CHECK(other.state() == "waits");
     CHECK(*one.wakeups == 1);
 
-    auto later = start(fixture, {"t"}); // This wait is for the next arming.
+    auto later = start(fixture, {"t"}); // This wait ends when the timer is armed again and expires.
     CHECK(later.state() == "waits");
     arm(fixture, {.name = t, .first = now_on(Clock::realtime) + 1ms});
     REQUIRE(completes(fixture, later));
@@ -481,7 +482,8 @@ TEST_CASE("a counted one-shot timer still releases at once after the clock was s
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    while (time_until(deadline) > 0ns) { // A busy machine can set the clock too late.
+    // On a busy machine, the test can set the clock back too late, and then tries again.
+    while (time_until(deadline) > 0ns) {
         RegistryFixture fixture;
         // This wait makes the daemon count the expirations.
         auto other = start(fixture, {"missing", "t"});

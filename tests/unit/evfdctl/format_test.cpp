@@ -28,7 +28,7 @@ protocol::Object object(Mode mode)
             .timer = {}};
 }
 
-// A timer of 20 ms on the monotonic clock that next expires in 1.5 s.
+// Returns a timer on the monotonic clock. Its interval is 20 ms, and it next expires in 1.5 s.
 protocol::Object timer()
 {
     auto shown = object(Mode::manual);

@@ -97,14 +97,16 @@ TEST_CASE("a time of day is the next one in the local time zone")
     const auto [now, text, timestamp] = GENERATE(table<std::string, std::string, std::string>({
         {"2026-01-31T07:00:00Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T07:00:00Z", "08:30:15", "2026-01-31T07:30:15Z"},
-        // If it is this time of day now, the next one is tomorrow.
+        // If the time of day is exactly now, the next such time is tomorrow.
         {"2026-01-31T07:30:00Z", "08:30", "2026-02-01T07:30:00Z"},
         {"2026-01-31T07:29:59.999999999Z", "08:30", "2026-01-31T07:30:00Z"},
         {"2026-01-31T08:00:00Z", "08:30", "2026-02-01T07:30:00Z"},
         {"2026-12-31T23:30:00Z", "00:00", "2027-01-01T23:00:00Z"},
         {"2026-07-01T05:00:00Z", "08:30", "2026-07-01T06:30:00Z"}, // The date is in summer time.
-        {"2026-03-28T12:00:00Z", "08:30", "2026-03-29T06:30:00Z"}, // Summer time starts that day.
-        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"}, // Summer time ends that day.
+        // Summer time starts on the day of the result.
+        {"2026-03-28T12:00:00Z", "08:30", "2026-03-29T06:30:00Z"},
+        // Summer time ends on the day of the result.
+        {"2026-10-24T12:00:00Z", "08:30", "2026-10-25T07:30:00Z"},
     }));
     INFO(now << ' ' << text);
     CHECK(read(text, at(now)) == timestamp);

@@ -122,7 +122,7 @@ TEST_CASE("a duration is printed as exactly as it is refreshed, with the time of
         {59min, "59m", 1min},
         {90min, "1h", 30min},
         {50h, "2d", 1h},
-        {-5s, "0s", 1s}, // The clock of the daemon's machine is ahead.
+        {-5s, "0s", 1s}, // The clock of the daemon's machine is ahead of the local clock.
     }));
     CHECK(row->cell(Column::last_set, after(passed)) == reads + " ago by 4000000000 42");
     CHECK(row->next_change(after(passed)) == after(passed).monotonic + then);
