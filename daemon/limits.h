@@ -48,6 +48,8 @@ inline constexpr int max_closers_per_pass = 2;
 
 // The number of objects deleted in one iteration because their session or process has ended.
 inline constexpr std::ptrdiff_t max_objects_deleted_per_iteration = 256;
+// The number of sessions that end in one iteration because no client has resumed them in time.
+inline constexpr int max_orphans_ended_per_iteration = 64;
 
 // Limits on tokens.
 

@@ -2,6 +2,7 @@
 
 #include "common/limits.h"
 #include "daemon/base/log.h"
+#include "daemon/limits.h"
 #include "daemon/service/reply_cache.h"
 
 #include <utility>
@@ -18,16 +19,26 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
     }
     if (orphans_.empty())
         return;
-    grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this] {
+    grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this, &loop] {
         log::info({}, "ending {} sessions that no client resumed", orphans_.size());
         // From now on the history is incomplete: a client can still present the token of a session
         // that ends here, and the daemon forgets what that session did.
         history_is_complete_ = orphans_.empty();
-        for (auto& [token, session] : std::exchange(orphans_, {}))
-            end_objects_and_holds(session);
-        if (on_orphans_ended_)
-            on_orphans_ended_();
+        are_orphans_ending_ = true;
+        end_orphans(loop);
     }));
+}
+
+void Sessions::end_orphans(EventLoop& loop)
+{
+    for (int i = 0; i < max_orphans_ended_per_iteration && !orphans_.empty(); ++i) {
+        auto orphan = orphans_.extract(orphans_.begin());
+        end_objects_and_holds(orphan.mapped());
+    }
+    if (!orphans_.empty())
+        return loop.defer([this, &loop] { end_orphans(loop); });
+    if (on_orphans_ended_)
+        on_orphans_ended_();
 }
 
 Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request)
@@ -43,7 +54,7 @@ Outcome<bool> Sessions::resume(Session& session, const protocol::Resume& request
     const auto found = orphans_.find(*token);
     const bool is_orphan = found != orphans_.end() && found->second.peer.uid == session.peer.uid;
     if (in_use_.contains(*token) || (!is_orphan && request.sequence > 0) ||
-        (found != orphans_.end() && !is_orphan))
+        (found != orphans_.end() && (!is_orphan || are_orphans_ending_)))
         return std::unexpected(refuse::no_such_session());
     ReplyCache reply_cache{registry_, session};
     if (is_orphan) {

@@ -58,6 +58,8 @@ public:
     void end(Session& session);
 
 private:
+    // Ends some of the orphans now and the others in later iterations of the loop.
+    void end_orphans(EventLoop& loop);
     void end_objects_and_holds(Session& session);
 
     Registry& registry_;
@@ -65,6 +67,7 @@ private:
     bool history_is_complete_ = false;
     std::set<Token> in_use_;
     std::map<Token, Session> orphans_;
+    bool are_orphans_ending_ = false; // The grace period is over: no orphan can be resumed.
     std::optional<EventLoop::Timeout> grace_timeout_;
     std::function<void()> on_orphans_ended_;
 };

@@ -1,5 +1,6 @@
 #include "daemon/service/sessions.h"
 
+#include "daemon/limits.h"
 #include "tests/support/recovery_fixture.h"
 #include "tests/support/service_fixture.h"
 #include "tests/support/torn_journal.h"
@@ -408,6 +409,34 @@ TEST_CASE("a client that resumes too late gets no false certainty")
     auto late_client = last.connect();
     CHECK(is_refused(resume(last, late_client, 1)));
     CHECK(resume(last, late_client, 0) == uncertain);
+}
+
+TEST_CASE(
+    "sessions that no client resumed end in several iterations, and none of them is resumed then")
+{
+    constexpr int sessions = 4 * max_orphans_ended_per_iteration;
+    auto daemon = with_semaphore(0);
+    std::vector<TestClient> clients;
+    std::string last_session;
+    for (int i = 0; i < sessions; ++i) {
+        clients.push_back(daemon->connect(i + 1 < sessions ? bob : alice));
+        last_session = fmt::format("{:032x}", i + 1);
+        resume(*daemon, clients.back(), 0, last_session);
+    }
+    ServiceFixture next{crash(std::move(daemon)), 0ns};
+    int ended = 0;
+    next.service.on_orphans_ended([&] { ++ended; });
+    auto client = next.connect(alice);
+    run_iterations(next.loop, 1);
+    client.call("Resume", fmt::format(R"({{"session":"{}","sequence":0}})", last_session));
+
+    run_iterations(next.loop, 1);
+
+    CHECK(is_refused(client.reply()));
+    CHECK(ended == 0);
+    run_until_idle(next.loop);
+    CHECK(ended == 1);
+    CHECK(resume(next, client, 0, last_session) == uncertain);
 }
 
 TEST_CASE("Resume is refused where it would be wrong")
