@@ -10,10 +10,11 @@ namespace evfd {
 
 namespace {
 
-// An integer that holds every product in this file before the product is compared with its limit.
+// An integer type that is wide enough for every product in this file, so that a product can be
+// compared with its limit.
 __extension__ using Wide = unsigned __int128;
 
-// The largest n for which the power of ten 10^n fits into 63 bits.
+// The largest n for which 10^n fits into 63 bits.
 constexpr std::size_t max_places = 18;
 
 // Removes the digits at the front of the text and returns their value. Returns nothing if there are
@@ -35,8 +36,8 @@ std::optional<Wide> consume_digits(std::string_view& text, std::size_t* digits =
     return value;
 }
 
-// The units of a duration in nanoseconds, in ascending order. A name is listed before any name that
-// is its beginning ("ms" before "m").
+// The units of a duration in nanoseconds, in ascending order. consume_unit() takes the first name
+// that matches, so "ms" must be listed before "m".
 constexpr std::array<std::pair<std::string_view, std::int64_t>, 7> units{
     {{"ns", 1},
      {"us", 1'000},
@@ -66,8 +67,8 @@ WallTime wall_now()
 
 nanoseconds now_on(Clock clock)
 {
-    // An alarm clock shows the same time as its plain clock, and cannot be read on a machine
-    // without a real-time clock device.
+    // Reads the plain clock in place of an alarm clock. The two clocks show the same time, but an
+    // alarm clock cannot be read on a machine without a real-time clock device.
     const auto plain = is_wall_clock(clock) ? CLOCK_REALTIME
                        : is_alarm(clock)    ? CLOCK_BOOTTIME
                                             : to_clockid(clock);
@@ -105,8 +106,8 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             const auto digits = consume_digits(text, &places);
             if (!digits)
                 return {};
-            // Such a fraction is finer than a nanosecond in every unit, or has needless zeros at
-            // its end.
+            // A fraction with more than max_places digits is finer than a nanosecond in every unit,
+            // or has needless zeros at its end.
             if (places > max_places)
                 return {};
             fraction = *digits;

@@ -27,10 +27,10 @@
 // Invariants:
 //
 // - fields() lists every member, in the order of declaration: a struct is built from them in order.
-// - The decoder reports the first field that is wrong, missing, repeated or unknown: by its name to
-//   a client, and for a file that people write with the place of the field and its valid values.
-//   The daemon refuses unknown fields and a client ignores them (UnknownFields), so the daemon and
-//   a client can have different versions.
+// - The decoder reports the first field that is wrong, missing, repeated or unknown. A client gets
+//   the name of the field. For a file that people write, the report has the place of the field and
+//   the valid values. The daemon refuses unknown fields and a client ignores them (UnknownFields),
+//   so the daemon and a client can have different versions.
 #pragma once
 
 #include "common/codec_describe.h"

@@ -20,9 +20,9 @@ inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
 // \u0061, and 128 bytes for its keys and numbers. The other fields of the call have 4 KiB.
 inline constexpr std::size_t max_call_bytes =
     max_names_per_call * (6 * max_name_bytes + 128) + 4 * 1024;
-// The largest number of keys and values in one call. The number is limited because each of them
-// takes time to parse, and max_call_bytes has room for ten times as many. No valid call has nearly
-// as many.
+// The largest number of keys and values in one call. The number is limited because each key and
+// each value takes time to parse, and max_call_bytes has room for ten times this number. No valid
+// call comes near this number.
 inline constexpr std::size_t max_call_values = 16 * 1024;
 // The number of bytes of an incomplete call that are not charged to the user.
 inline constexpr std::size_t max_uncounted_call_bytes = 64 * 1024;

@@ -10,7 +10,7 @@ namespace evfd {
 
 namespace {
 
-// The number of ids. The last number, -1, is not an id.
+// The number of valid ids: all numbers of 32 bits except the highest number, -1.
 constexpr std::uint64_t all_ids = 0xffff'ffff;
 constexpr std::uint32_t usual_overflow = 65534; // The kernel's default. user_namespaces(7)
 
@@ -38,7 +38,7 @@ bool maps_all_ids(std::string_view map)
     std::uint64_t inside = 0;
     std::uint64_t outside = 0;
     std::uint64_t length = 0;
-    // The ranges never overlap, so their lengths add up.
+    // The ranges never overlap, so the sum of their lengths is the number of mapped ids.
     while (ranges >> inside >> outside >> length)
         mapped += length;
     return mapped == all_ids;

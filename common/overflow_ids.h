@@ -11,8 +11,8 @@
 
 namespace evfd {
 
-// The two overflow ids. An overflow id is empty if our user namespace maps all ids, because each
-// number is one user or group in this case.
+// The two overflow ids. An overflow id is empty if our user namespace maps all ids, because in this
+// case each number stands for exactly one user or group.
 struct OverflowIds {
     std::optional<uid_t> uid;
     std::optional<gid_t> gid;

@@ -18,7 +18,7 @@ constexpr std::size_t star = alphabet.size();              // The index of the r
 constexpr std::size_t word_bits = 64;
 constexpr std::size_t max_words = max_pattern_bytes / word_bits + 1;
 
-// The index of each byte in the alphabet; 0 for bytes outside of it.
+// The index of each byte in the alphabet. A byte outside of the alphabet has the index 0.
 constexpr auto indices = [] {
     std::array<std::uint8_t, 256> all{};
     for (std::size_t i = 0; i < alphabet.size(); ++i)

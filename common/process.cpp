@@ -42,7 +42,8 @@ std::optional<nanoseconds> start_time(pid_t pid)
     return ticks * (nanoseconds{std::chrono::seconds{1}} / ::sysconf(_SC_CLK_TCK));
 }
 
-// Returns whether the error means that the process has exited. Kernels differ in this error.
+// Returns whether the error means that the process has exited. Some kernels report ESRCH, others
+// EINVAL.
 bool means_exited(int error)
 {
     return error == ESRCH || error == EINVAL;
@@ -86,8 +87,8 @@ Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant)
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
         return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
-    // The start time is read before has_exited() is called. If the process has not exited, it still
-    // has its number, and the start time is its own.
+    // The start time is read before has_exited() is called. If the process has not exited by that
+    // call, the number belonged to the process when the start time was read.
     const auto start = start_time(pid);
     if (has_exited(pidfd) || (start && *start > instant))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});

@@ -55,7 +55,7 @@ Result<Message> receive(const UniqueFd& socket, std::span<char> into, int flags)
 
 Result<std::size_t> send(const UniqueFd& socket, std::span<iovec> data, std::span<const int> fds)
 {
-    // sendmsg(2) would fail with EINVAL, too.
+    // Returns the error that sendmsg(2) reports for too many descriptors.
     if (fds.size() > max_descriptors_per_message)
         return std::unexpected(Fault{"sendmsg(2)", EINVAL});
 

@@ -22,8 +22,8 @@ struct Message {
 };
 
 // Receives the bytes of one recvmsg(2) and the descriptors that came with the bytes. With MSG_PEEK,
-// receive() returns duplicates, and the message stays in flight. Fails with EAGAIN if the socket
-// has no message.
+// receive() returns duplicates of the descriptors, and the message stays in flight. Fails with
+// EAGAIN if the socket has no message.
 Result<Message> receive(const UniqueFd& socket, std::span<char> into, int flags = 0);
 // Sends the bytes of `data`, and with the first byte all of the descriptors: at least one, at most
 // max_descriptors_per_message. Returns how many bytes were sent. Never raises SIGPIPE. Fails with

@@ -162,8 +162,8 @@ void prepare_to_peek(const UniqueFd& socket)
 bool is_drained(const UniqueFd& socket)
 {
     // SIOCOUTQ counts the memory of unread messages, hundreds of bytes for each. When the peer
-    // reads the last message, the kernel wakes us while one byte of it is still counted, and does
-    // not wake us again.
+    // reads the last message, the kernel wakes us while one byte of the message is still counted,
+    // and does not wake us again. A count of 1 therefore means that the peer has read everything.
     int unread = 0;
     return ::ioctl(socket.get(), SIOCOUTQ, &unread) == 0 && unread <= 1;
 }

@@ -44,8 +44,8 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 // close-on-exec.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
                                         std::deque<UniqueFd>& descriptors);
-// Reads bytes without removing the bytes or their descriptors from the socket. is_truncated says
-// that descriptors came with the bytes.
+// Reads bytes without removing the bytes or their descriptors from the socket. Sets is_truncated if
+// descriptors came with the bytes.
 Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into);
 // Sends bytes and returns how many were sent. The second overload also sends descriptors, which go
 // with the first byte: all or none, at most max_descriptors_per_message. Never raises SIGPIPE.
@@ -63,9 +63,11 @@ bool refuses_descriptors(const UniqueFd& socket);
 
 // Shuts the socket down for input. Returns whether received bytes are left unread.
 bool end_input(const UniqueFd& socket);
-// Prepares a socket so that peek() reports all descriptors and nothing else. Data sent with MSG_OOB
-// is read in line. If it were not, the kernel would drop the data together with its descriptors.
-// Credentials are not received.
+// Prepares a socket so that is_truncated, as peek() sets it, reports all descriptors and nothing
+// else.
+// All descriptors: data that the peer sends with MSG_OOB is read in line. If this data were not in
+// line, a read would skip the data, and the kernel would drop the data with its descriptors.
+// Nothing else: the socket receives no credentials, which would also set is_truncated.
 void prepare_to_peek(const UniqueFd& socket);
 
 // Returns whether the peer has read everything that was sent to it. Asks the kernel by SIOCOUTQ.

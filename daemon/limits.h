@@ -53,8 +53,8 @@ inline constexpr int max_orphans_ended_per_iteration = 64;
 
 // Limits on tokens.
 
-// The number of tokens that one intent gives back to their events. An intent of this size fits into
-// the space that is reserved for the records of one call.
+// The number of consumed tokens that one intent (a record in the journal) returns to their events.
+// An intent of this size fits into the space that is reserved for the records of one call.
 inline constexpr std::size_t max_tokens_returned_per_intent = 2'048;
 // The largest backlog of an event that a timer sets. Expirations beyond this limit are dropped.
 inline constexpr std::int64_t max_backlog_tokens = 10'000'000;
@@ -82,7 +82,7 @@ inline constexpr std::int64_t pool_small_share_divisor = 64;
 // The number of descriptors that the daemon itself needs: descriptors 0 to 2, the state store,
 // listening sockets, event loops, signals and clocks.
 inline constexpr std::int64_t reserved_daemon_fds = 24;
-// The number of descriptors that are left at least for clients and their replies. A daemon that
+// The minimum number of descriptors that are left for clients and their replies. A daemon that
 // recovers keeps this number of descriptors free while it reads the fd stash.
 inline constexpr std::int64_t reserved_client_fds = 32;
 
@@ -121,9 +121,9 @@ inline constexpr std::size_t max_bytes_per_read = 16 * 1024;
 // While a connection has more bytes of unsent output than this, it accepts no further call, and an
 // answer of several replies pauses.
 inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
-// The number of descriptors that are sent to a peer without knowing whether the peer has read any
-// of them. A larger number is sent only in one batch, after the peer has read all earlier
-// descriptors.
+// The daemon sends at most this number of descriptors to a peer without knowing whether the peer
+// has read any of them. The daemon sends a larger number only in one batch, after the peer has read
+// all earlier descriptors.
 inline constexpr std::size_t max_unconfirmed_fds = 16;
 
 // Limits of replies. They keep each reply to List or Quotas well below max_reply_bytes.
@@ -142,8 +142,8 @@ inline constexpr int max_guaranteed_clear_slices = 4'000;
 // How long the daemon waits before it tries something again. It has to try, because no event
 // reports when an attempt would succeed.
 
-// How long the daemon waits before it tries a failed commit again, and the work that depends on the
-// commit.
+// After a failed commit, the daemon waits for this time. Then it tries the commit again, and the
+// work that depends on the commit.
 inline constexpr std::chrono::milliseconds commit_retry_interval{20};
 // How long the daemon waits before it tries to send blocked output again. Output is blocked while
 // other clients do not read their descriptors, or while changes cannot be committed.
@@ -152,10 +152,10 @@ inline constexpr std::chrono::milliseconds flush_retry_interval{20};
 inline constexpr std::chrono::milliseconds accept_retry_interval{100};
 // How often FdCloser reaps the children that close sockets, and creates other children.
 inline constexpr std::chrono::milliseconds closer_interval{10};
-// How often the event loop tries to move its polled watches to the epoll set.
+// How often the event loop tries to move the watches that it polls with ppoll(2) to the epoll set.
 inline constexpr std::chrono::milliseconds epoll_retry_interval{100};
-// ppoll(2) reports a ready descriptor again and again. A polled watch that is edge-triggered is
-// therefore not polled for this time after each event.
+// ppoll(2) reports a ready descriptor again and again. The event loop therefore pauses the polling
+// of an edge-triggered watch for this time after each event.
 inline constexpr std::chrono::milliseconds edge_quiet_time{20};
 
 // Limits on how often the heap is trimmed. It is trimmed min_trim_interval after

@@ -18,8 +18,8 @@ begin() {
     # Runs each program once, so that the program creates its file of counts. A test that runs as
     # another user can write to the file, but cannot create it.
     for program in "$@"; do
-        # Ignores the exit status, because a program without the option --help fails, but still
-        # creates its file.
+        # A program without the option --help fails, but still creates its file of counts. So the
+        # exit status is ignored.
         "$program" --help >/dev/null 2>&1 || true
     done
     chmod a+rw "$profiles"/*

@@ -20,8 +20,8 @@ std::optional<std::string> fdinfo_line(int fd, std::string_view key)
 {
     const UniqueFd info{
         ::open(fmt::format("/proc/self/fdinfo/{}", fd).c_str(), O_RDONLY | O_CLOEXEC)};
-    // The buffer has room for the first lines of the file. The file of an epoll instance can be
-    // longer.
+    // The buffer has room for the first lines of the file, and the line with `key` is one of them.
+    // Only the file of an epoll instance can be longer than the buffer.
     std::array<char, 1024> bytes;
     const auto length = info ? ::read(info.get(), bytes.data(), bytes.size()) : -1;
     if (length <= 0)

@@ -25,7 +25,8 @@ std::optional<Inode> inode_of(int fd);
 struct FdIdentity {
     std::optional<Inode> inode;
     std::optional<std::string> link;
-    std::optional<std::string> eventfd_id; // The text is empty if the file is not an eventfd.
+    // The line "eventfd-id:" in /proc/self/fdinfo. The text is empty if the file is not an eventfd.
+    std::optional<std::string> eventfd_id;
 };
 FdIdentity identity_of(int fd);
 

@@ -31,8 +31,8 @@ FastPath fast_path_of(const Object& object)
 {
     const auto [may_wait, may_set] = waitable_of(object).access();
     const auto* const event = std::get_if<Event>(&object);
-    // Only the slow path reads from a timer, because the slow path handles the cancellation of a
-    // timer, and only the first read(2) after a cancellation reports it.
+    // The fast path never reads from a timer. Only the first read(2) after the cancellation of a
+    // timer reports the cancellation, and only the slow path handles that report.
     if (!event)
         return {.can_poll = may_wait};
     const bool has_eventfd = may_wait && may_set;
@@ -139,8 +139,9 @@ Result<void> HandleTable::verify(const Handle& handle)
     return {};
 }
 
-// Turns off the fast path of the descriptor, so that every later use checks the number. Returns the
-// error for the caller.
+// Turns off the fast path of a descriptor that the program has closed with close(2). After that,
+// every use of the descriptor takes the slow path, which checks the descriptor's number. Returns
+// the error for the caller.
 Failure HandleTable::closed_before(const Handle& handle)
 {
     if (auto* const slot = slot_of(handle.fd)) {
@@ -188,9 +189,10 @@ Result<int> HandleTable::insert(Object object)
     const std::unique_lock locked{mutex_};
     slot->handle.swap(handle);
     slot->fast_path.store(fast_path, std::memory_order_relaxed);
-    // A previous handle in this slot is obsolete. The program has closed its descriptor with
-    // close(2), because the kernel has given the number to a new descriptor. The previous handle is
-    // destroyed after the mutex is unlocked, because its destruction sends a call to the daemon.
+    // `handle` now has the previous handle of this slot, if there was one. The kernel has reused
+    // the number, so the program must have closed the previous descriptor with close(2). The
+    // previous handle is destroyed after the mutex is unlocked, because the destruction sends a
+    // call to the daemon.
     return fd;
 }
 

@@ -78,10 +78,10 @@ std::string user_directory()
                                       : fmt::format("/tmp/evfdd-{}", ::geteuid());
 }
 
-// Returns whether a daemon is running that created this socket itself. That daemon keeps a lock on
-// a file next to the socket. The file stays after the daemon's exit, so this function tries to take
-// the lock. A daemon that starts at that moment can find the lock taken and exit; the next client
-// starts a daemon again.
+// Returns whether a running daemon has created this socket itself. A daemon that creates its socket
+// keeps a lock on a file next to the socket. The file stays after the daemon's exit, so this
+// function tries to take the lock. If a daemon starts while this function has the lock, that daemon
+// can exit, because it finds the lock taken. In that case the next client starts a daemon again.
 bool is_locked(std::string_view socket)
 {
     const UniqueFd file{::open(fmt::format("{}.lock", socket).c_str(),
@@ -277,8 +277,8 @@ Expected<CloseOnForkFd> connect_to(const Address& address, ConnectMode mode)
         if (!is_daemon_absent(socket.error()) || !address.starts_on_demand ||
             (was_started && monotonic_now() > start_deadline))
             return std::unexpected(connect_error(address, socket.error()));
-        // Another daemon is starting, and will soon answer, or is exiting, and will soon release
-        // the socket. The next attempt comes after a short pause.
+        // evfdd was started, but no daemon answers yet. Either another daemon is starting and will
+        // soon answer, or another daemon is exiting and will soon release the socket.
         if (was_started)
             ::poll(nullptr, 0, static_cast<int>(start_retry_interval / 1ms));
         if (const auto started = start_daemon(address.path); !started)

@@ -46,7 +46,7 @@ public:
     }
 
     // Keeps the context for the next poller. If `max_free` contexts are already kept, destroys the
-    // context. This takes long, so the mutex is unlocked before.
+    // context after the mutex is unlocked, because the destruction takes long.
     void release(Aio aio, std::size_t count)
     {
         const std::lock_guard lock{mutex_};
@@ -154,7 +154,8 @@ Expected<void> AioPoller::arm(std::size_t index, int fd)
         return {};
     }
     if (submitted.error().error == EINVAL && in_flight_ == 0) {
-        aio_.reset(); // The kernel is older than 4.18 and lacks IOCB_CMD_POLL.
+        // Kernels before 4.18 lack IOCB_CMD_POLL. Without an AIO context, wait() uses ppoll(2).
+        aio_.reset();
         return {};
     }
     slot.is_armed = false;

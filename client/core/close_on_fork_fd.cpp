@@ -15,7 +15,8 @@ struct OpenFds {
 
 OpenFds& open_fds()
 {
-    // The list is never destroyed, because threads can use it while the process exits.
+    // The list of descriptors is never destroyed, because threads can use the list while the
+    // process exits.
     static auto& one = *new OpenFds;
     return one;
 }
@@ -24,7 +25,7 @@ std::atomic<int> fork_count{0}; // The number of forks between the first process
 
 void close_all()
 {
-    for (auto& fd : open_fds().all) // Afterwards, CloseOnForkFd::get() returns -1.
+    for (auto& fd : open_fds().all) // From now on, CloseOnForkFd::get() returns -1.
         fd = {};
 }
 

@@ -14,7 +14,8 @@ namespace evfd {
 class CloseOnForkFd {
 public:
     CloseOnForkFd() noexcept = default;
-    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit. A child that already exists keeps its copy.
+    // Takes ownership of `fd`. Only a child that is forked after this call closes its copy of `fd`.
+    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit.
     CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
     CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {

@@ -162,7 +162,7 @@ Expected<void> Connection::close_gracefully(Deadline deadline)
     while (true) {
         const auto frame = try_read_frame();
         if (!frame && frame.error().code == ErrorCode::interrupted)
-            return {}; // The daemon has closed its side.
+            return {}; // The daemon has closed the connection.
         if (!frame)
             return std::unexpected(frame.error());
         if (!*frame)
@@ -187,8 +187,8 @@ Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
     while (!frame.empty()) {
         const auto sent = evfd::send(socket_.fd(), frame);
         if (!sent && sent.error().error == EPIPE)
-            // EPIPE is not reported here, because the daemon has perhaps sent an error reply with
-            // the reason before. receive() returns that error.
+            // EPIPE is not reported here. The daemon has closed the connection, and has perhaps
+            // sent an error reply with the reason first. receive() returns that error.
             return {};
         if (!sent)
             return fail(sent.error());
@@ -217,8 +217,8 @@ Expected<bool> Connection::read_more()
 {
     std::array<char, 16 * 1024> buffer;
     auto received = evfd::receive(socket_.fd(), buffer, received_fds_);
-    // If the daemon has not closed the connection, a second attempt can still read the input that
-    // arrived before the error.
+    // Tries again after an error, if the daemon has not closed the connection: a second attempt can
+    // still read the input that arrived before the error.
     if (!received && !is_closed())
         received = evfd::receive(socket_.fd(), buffer, received_fds_);
     if (!received)

@@ -144,7 +144,8 @@ private:
         DecodeContext context{UnknownFields::ignore, &received_fds_, 0};
         auto decoded = decode<T>(reply.parameters, context);
         if (context.is_missing_fds)
-            // Removes the empty descriptor that stands for all missing descriptors.
+            // Removes the empty entry. read_more() adds one empty entry in place of all descriptors
+            // that the kernel did not deliver.
             received_fds_.pop_front();
         if (!decoded)
             return fail(protocol_error(decoded.error().name));

@@ -57,8 +57,9 @@ ConnectionPool::~ConnectionPool()
     thread_.join();
 }
 
-// Locks mutex_. In a child of fork(2), the first caller replaces all members before that: if a
-// thread of the parent had locked mutex_ at the fork, no thread of the child would unlock the copy.
+// Locks mutex_. In a child of fork(2), the first caller replaces all members before it locks
+// mutex_: if a thread of the parent had locked mutex_ at the fork, no thread of the child would
+// unlock the child's copy.
 std::unique_lock<std::mutex> ConnectionPool::lock()
 {
     const auto ours = fork_generation();
@@ -285,8 +286,8 @@ Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection&
 }
 
 // Waits until the reply begins to arrive. With a deadline, the daemon replies at the deadline at
-// the latest. Without a deadline, this function calls GetInfo at intervals, to check that the
-// daemon still answers.
+// the latest, so this function stops waiting one timeout after the deadline. Without a deadline,
+// this function calls GetInfo at intervals, to check that the daemon still answers.
 Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline deadline)
 {
     while (true) {
@@ -404,7 +405,7 @@ void ConnectionPool::run_auto_resume()
         if (!watch)
             return;
         std::array<pollfd, 2> polled{pollfd{wakeup_fd_.get(), POLLIN, 0},
-                                     pollfd{watch->fd, 0, 0}}; // POLLHUP needs no request.
+                                     pollfd{watch->fd, 0, 0}}; // poll(2) always reports POLLHUP.
         ::poll(polled.data(), polled.size(), watch->pause_ms);
         if ((polled[0].revents & POLLIN) != 0)
             (void)take(wakeup_fd_);

@@ -117,7 +117,8 @@ private:
     Expected<protocol::Wait::Reply> wait_on(Session& session, protocol::Wait request,
                                             Deadline deadline);
     // Like Session::receive(), but the pool's timeout starts only when the reply begins to arrive.
-    // The daemon knows `deadline` and ends the call at that time.
+    // Until that moment no timeout is needed, because the daemon knows `deadline` and ends the call
+    // at that time.
     template <Message Request>
     Expected<typename Request::Reply> receive_when_ready(Connection& connection, Deadline deadline);
     Expected<void> await_reply(Connection& connection, Deadline deadline);

@@ -16,7 +16,7 @@ std::vector<gid_t> current_groups()
 {
     std::vector<gid_t> groups;
     int count = 0;
-    do { // Another thread can change the groups between the two calls.
+    do { // Another thread can change the groups between the two calls of getgroups(2).
         count = ::getgroups(0, nullptr);
         groups.resize(static_cast<std::size_t>(count > 0 ? count : 0));
         count = groups.empty() ? 0 : ::getgroups(count, groups.data());

@@ -37,8 +37,8 @@ Expected<CloseOnForkFd> Session::connect_with_retry()
     while (true) {
         auto socket =
             connect_to(*address_, was_connected_ ? ConnectMode::reconnect : ConnectMode::initial);
-        // If no descriptor is free and there is no session, this function does not retry, because
-        // the caller loses nothing by trying again later.
+        // If no descriptor is free and there is no session, this function does not retry. Without
+        // a session, the caller loses nothing by trying again later.
         const bool is_hopeless =
             !socket && socket.error().code == ErrorCode::no_descriptor && session_.empty();
         if (socket || !was_connected_ || is_hopeless || monotonic_now() >= retry_deadline)

@@ -163,8 +163,8 @@ public:
     void record_reply(bool exactly_once);
     // Abandons the session. The next call begins another session.
     void end();
-    // Ends the session, and returns after the daemon has released what belongs to it. Fails if the
-    // daemon cannot be reached, or no longer knows the session.
+    // Ends the session, and returns after the daemon has released everything that belongs to the
+    // session. Fails if the daemon cannot be reached, or no longer knows the session.
     Expected<void> finish();
 
 private:
@@ -189,12 +189,12 @@ private:
     bool was_connected_ = false;
     std::optional<Connection> connection_;
     std::string session_; // The token of the session, or empty if there is no session.
-    Credentials user_;    // The user who began the session.
+    Credentials user_;    // The user and groups of the process when the session began.
     bool user_can_change_groups_ = true;
     SessionHandles handles_;
     std::int64_t sequence_ = 0; // The number of received replies to calls that the daemon counts.
-    // The encoded one-way calls that were sent since the last reply. It is unknown whether the
-    // daemon has read them.
+    // The encoded one-way calls since the last reply. Each call is not sent yet, or it is unknown
+    // whether the daemon has read the call.
     std::deque<std::string> unacknowledged_;
 };
 

@@ -1,4 +1,5 @@
-// Starts another program, which inherits standard error and no other descriptor of this process.
+// Starts another program. The caller chooses the new program's standard input and output. The new
+// program also inherits standard error, and no other descriptor of this process.
 #pragma once
 
 #include "common/unique_fd.h"

@@ -73,7 +73,8 @@ private:
 
 Children& children()
 {
-    // The list is never destroyed, because threads can use it while the process exits.
+    // The list of ssh processes is never destroyed, because threads can use the list while this
+    // process exits.
     static auto& all = *new Children;
     return all;
 }
@@ -185,8 +186,8 @@ Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode)
             ErrorCode::no_daemon,
             fmt::format("ssh cannot be started: {}; install it, or give another command with --ssh",
                         std::generic_category().message(child.error()))});
-    // Closes our copy of ssh's end. While that copy is open, our own end does not hang up when ssh
-    // exits.
+    // Closes this process's copy of the socket that ssh uses. While the copy is open, `ours` does
+    // not hang up when ssh exits.
     theirs = {};
     children().add(*child);
     if (const auto answered = probe_daemon(ours); !answered) {

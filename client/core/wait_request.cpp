@@ -48,8 +48,8 @@ Expected<void> WaitRequest::submit()
     auto fired = ConnectionPool::validate_fired(request_, std::move(first->reply.fired));
     if (!fired)
         return std::unexpected(std::move(fired.error()));
-    // The daemon sent the final reply and no confirmation: the wait was complete before the
-    // connection was lost, and the daemon has sent the reply again.
+    // The daemon sent the final reply instead of a confirmation. The wait was complete before the
+    // previous connection was lost, so the daemon has only sent the reply again.
     early_reply_ = *std::move(fired);
     return {};
 }

@@ -85,7 +85,7 @@ Expected<std::optional<WaitResult>> WaitSet::wait_any(Deadline deadline) const
                 return std::unexpected(consumed.error());
             if (*consumed > 0)
                 return WaitResult{index, *consumed};
-            // Another waiter was faster, so the object is watched again.
+            // Another waiter has consumed the token, so the object is watched again.
             if (const auto armed = poller.arm(index, all_[index]->fd()); !armed)
                 return std::unexpected(armed.error());
         }

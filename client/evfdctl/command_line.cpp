@@ -35,8 +35,9 @@ void CommandVerb::set_command_line(std::vector<std::string> words)
     command_.assign(begin, words.end());
 }
 
-// Changes the options NAME and COMMAND so that the help describes the whole command line. For
-// parsing, neither of them can be required, because CLI11 parses only the words before "--".
+// Changes the options NAME and COMMAND so that the help describes the whole command line. While
+// CLI11 parses, neither NAME nor COMMAND can be required, because CLI11 sees only the words before
+// "--".
 void CommandVerb::prepare_help()
 {
     names_option_->required();

@@ -24,9 +24,9 @@ public:
                 const std::string& command_help);
 
     bool runs_command() const override { return true; }
-    // `words` are the words after the first "--", which are the command. If no name comes before
-    // the first "--", the words up to a second "--" are the names, and the command comes after the
-    // second "--".
+    // `words` are the words after the first "--". If a name comes before the first "--", `words`
+    // are the command. If no name comes before the first "--", `words` are the names, optionally
+    // followed by a second "--" and the command.
     void set_command_line(std::vector<std::string> words) override;
     void prepare_help() override;
 
@@ -44,7 +44,7 @@ private:
     NameCount name_count_;
     CommandNeed command_need_;
     std::vector<std::string> names_;
-    // Words after the name but before "--", which are an error.
+    // The words between the name and "--". check_arguments() fails if there is such a word.
     std::vector<std::string> misplaced_;
     std::vector<std::string> command_;
     CLI::Option* names_option_;
@@ -63,7 +63,7 @@ struct GraceOption {
 // Reports that a command could not be started. Returns the exit status of evfdctl for this failure.
 Exit report_start_failure(const std::string& command, const CommandResult& ended);
 // Returns the command's exit status. If evfdctl received a signal and the command died of that
-// signal, evfdctl kills itself by the signal, so that the parent of evfdctl sees this cause.
+// signal, evfdctl kills itself by the signal, so that the parent of evfdctl learns of the signal.
 Exit exit_like(const CommandResult& ended);
 
 } // namespace evfd::control

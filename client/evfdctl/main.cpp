@@ -120,8 +120,8 @@ void check_brackets(const CLI::App& app, std::span<char* const> words)
     }
 }
 
-// Parses the command line. CLI11 gets only the words before "--", because CLI11 would split words
-// in brackets, even the words of a command.
+// Parses the command line. If the verb runs a command, CLI11 gets only the words before "--". CLI11
+// would split a word in brackets, even if the word is an argument of the command.
 void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
 {
     const auto part = [&](std::span<char*> some) {
@@ -151,8 +151,8 @@ std::string unknown_verb_message(std::string_view word)
                        word.starts_with('-') ? "option" : "verb");
 }
 
-// Returns the first word that CLI11 did not accept, or nothing if the command line has a known
-// verb.
+// Returns the first word that CLI11 did not accept. Returns nothing if CLI11 accepted all words, or
+// if the command line has a known verb.
 std::optional<std::string> stray_word(const CLI::App& app)
 {
     const auto stray = app.remaining();
@@ -211,8 +211,8 @@ void mention_own_daemon()
 
 Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
 {
-    // A verb that reports the state of the system daemon prints its output after the note about the
-    // user's own daemon. For any other verb, the note comes only if the object was not found.
+    // The note about the user's own daemon comes before the output of a verb that reports the state
+    // of the system daemon. For any other verb, the note comes only if the object was not found.
     constexpr std::array reporting{"list", "show", "status", "wait"};
     const bool is_reporting = std::ranges::find(reporting, verb.command_name()) != reporting.end();
     if (is_found_for_person && is_reporting)

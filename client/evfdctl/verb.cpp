@@ -7,8 +7,8 @@ namespace evfd::control {
 namespace {
 
 // Returns whether a word of the command line equals the name. The word can be an argument instead
-// of the verb, such as the name of an object. Verbs then constructs a verb that is not needed,
-// which is harmless.
+// of the verb, such as the name of an object. The class Verbs constructs a verb that is not needed
+// in this case, which is harmless.
 bool occurs_in(std::string_view name, std::span<char* const> words)
 {
     return std::ranges::find(

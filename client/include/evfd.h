@@ -27,7 +27,7 @@ extern "C" {
 #endif
 
 /*
- * Errors. A function returns the negative value.
+ * Errors. A function that fails returns the negative of one of these values.
  *
  * EINVAL        an argument is not valid, for example a malformed name, or a timer given to
  *               evfd_set()
@@ -53,11 +53,11 @@ const char* evfd_error(void);
 
 /* ---- Connecting ---- */
 
-/* Selects the daemon for all later calls of all threads, by the path of its socket. NULL, or no
- * call of this function, selects the default: $EVFDD_SOCKET, else the system daemon, else the
- * user's own daemon, which is started if necessary. A set-user-ID program ignores the environment
- * and starts no daemon. Returns 0 after the daemon has answered. Descriptors that are already open
- * keep their daemon. */
+/* Selects the daemon for all later calls of all threads, by the path of its socket. If `socket` is
+ * NULL, or if this function is never called, the library selects the default: $EVFDD_SOCKET, else
+ * the system daemon, else the user's own daemon, which is started if necessary. A set-user-ID
+ * program ignores the environment and starts no daemon. Returns 0 after the daemon has answered.
+ * Descriptors that are already open keep their daemon. */
 int evfd_connect(const char* socket);
 
 /* ---- Opening and creating ---- */
@@ -70,14 +70,14 @@ int evfd_connect(const char* socket);
 #define EVFD_TIMER 0x04     /* returned by evfd_mode() for a timer; not valid for evfd_open() */
 
 #define EVFD_CREATE 0x10 /* create the event if it does not exist */
-#define EVFD_EXCL 0x20   /* with EVFD_CREATE: fail with -EEXIST if it exists */
-/* With EVFD_CREATE: the event is deleted when this process exits. It is also deleted if the process
- * calls evfd_connect() and closes every descriptor that it had opened before that call. */
+#define EVFD_EXCL 0x20   /* with EVFD_CREATE: fail with -EEXIST if the name exists */
+/* With EVFD_CREATE: the event is deleted when this process exits. The event is also deleted if the
+ * process calls evfd_connect() and closes every descriptor that it had opened before that call. */
 #define EVFD_TEMPORARY 0x40
 
 /* Opens an event or a timer. Returns a file descriptor that polls readable whenever evfd_wait()
- * would succeed immediately. If the caller may set but not wait, the descriptor never becomes
- * readable. The caller owns the descriptor and closes it with evfd_close().
+ * would succeed immediately. If the caller is allowed to set but not to wait, the descriptor never
+ * becomes readable. The caller owns the descriptor and closes it with evfd_close().
  *
  * EVFD_CREATE with a mode creates an event. `permissions` are like the mode of a file, for owner,
  * group and others, and umask(2) applies: 'r' permits poll(2) and waits that consume nothing, 'w'
@@ -89,7 +89,7 @@ int evfd_connect(const char* socket);
  * Without EVFD_CREATE, `flags` must be 0, and the other arguments are ignored. */
 int evfd_open(const char* name, int flags, mode_t permissions, int64_t initial);
 
-/* Closes the descriptor. If the object is a pulse or a timer, this ends the subscription.
+/* Closes the descriptor. If the object is a pulse or a timer, closing ends the subscription.
  * Returns 0. */
 int evfd_close(int fd);
 
@@ -97,7 +97,7 @@ int evfd_close(int fd);
 int evfd_mode(int fd);
 
 #define EVFD_MAY_WAIT 1
-#define EVFD_MAY_SET 2 /* also clear and arm */
+#define EVFD_MAY_SET 2 /* also permits clearing and arming */
 /* Returns the caller's access to an open object, as a combination of these bits. */
 int evfd_access(int fd);
 
@@ -144,8 +144,9 @@ int evfd_latches_waits(void);
 
 /* ---- Timers ---- */
 
-/* Clocks of a schedule. EVFD_CLOCK_USUAL keeps the clock of an existing timer. For a new timer it
- * is realtime if the schedule is absolute, and monotonic if the schedule is relative. */
+/* Clocks of a schedule. EVFD_CLOCK_USUAL keeps the clock of an existing timer. For a new timer,
+ * EVFD_CLOCK_USUAL means realtime if the schedule is absolute, and monotonic if the schedule is
+ * relative. */
 #define EVFD_CLOCK_USUAL 0
 #define EVFD_CLOCK_REALTIME 1
 #define EVFD_CLOCK_MONOTONIC 2

@@ -20,7 +20,7 @@ std::string field_comments(const std::vector<DescribedField>& fields)
     return text;
 }
 
-// Returns the lines in parentheses.
+// Joins the lines with commas and puts parentheses around the result.
 std::string in_brackets(const std::vector<std::string>& lines)
 {
     return fmt::format("(\n  {}\n)", fmt::join(lines, ",\n  "));

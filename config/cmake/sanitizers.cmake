@@ -1,6 +1,6 @@
 # Options for special builds. EVFDD_SANITIZE builds with sanitizers. EVFDD_COVERAGE measures the
-# coverage of the tests. With EVFDD_REENTRANCY_CHECK, the daemon aborts if a class is entered that
-# is already on the call stack.
+# coverage of the tests. With EVFDD_REENTRANCY_CHECK, the daemon aborts if a function of a class
+# is called while another function of the class still runs.
 set(EVFDD_SANITIZE "" CACHE STRING "Sanitizers to build with, e.g. address,undefined")
 option(EVFDD_COVERAGE "Count what is reached, with clang" OFF)
 option(EVFDD_REENTRANCY_CHECK "Abort when a class is entered that is on the call stack" OFF)

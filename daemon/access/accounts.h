@@ -1,5 +1,5 @@
-// Maps users to the accounts whose quotas they share. /etc/subuid lends each user thousands of uids
-// for user namespaces; each such range is one account. subuid(5)
+// Maps users to the accounts whose quotas they share. /etc/subuid assigns ranges of thousands of
+// uids to users, for user namespaces. Each of the ranges is one account. subuid(5)
 #pragma once
 
 #include <sys/types.h>

@@ -18,8 +18,8 @@
 //
 // - A uid that stands for unmapped users (user_namespaces(7)) owns nothing and gets nothing from an
 //   allow rule, but a deny rule for this uid applies.
-// - The caller decides whether the policy is consulted at all: for objects that the configuration
-//   declares it is not.
+// - The caller decides whether the policy is consulted. For objects that the configuration
+//   declares, the policy is not consulted.
 // - No other code looks at permissions, so all decisions about access can be read and changed here.
 #pragma once
 
@@ -100,8 +100,8 @@ struct Policy {
     std::vector<Rule> rules = {};  // The last rule that matches decides.
 };
 
-// Returns whether the name is below `user/`, where no rule applies: user/UID and the names below it
-// are for this user and root, all other names below `user/` for root alone.
+// Returns whether the name is below `user/`, where no rule applies. Only the user UID and root may
+// use user/UID and the names below user/UID. Only root may use any other name below `user/`.
 bool is_in_user_namespace(std::string_view name_or_prefix);
 // Returns the uid in a name like user/UID or user/UID/x. Returns nothing for any other name.
 std::optional<uid_t> namespace_owner(const Name& name);

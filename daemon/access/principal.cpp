@@ -14,8 +14,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns the id of the user or group; nothing if the machine has none of this name. A failed
-// lookup is an error, because the user or group can exist nevertheless.
+// Returns the id of the user or group; nothing if the machine has no user or group of this name. A
+// failed lookup is an error, because the user or group can exist nevertheless.
 Result<std::optional<id_t>> find(PrincipalKind kind, const std::string& name)
 {
     errno = 0;
@@ -49,7 +49,7 @@ std::optional<std::optional<id_t>> read_principal(PrincipalKind kind, json::Valu
                                                   DecodeContext& context)
 {
     const auto number = number_in(value);
-    // The highest id means "unchanged" to the kernel. chown(2)
+    // The highest number is not an id: to the kernel, it means "unchanged". chown(2)
     if (number && *number >= 0 && *number < std::numeric_limits<id_t>::max())
         return static_cast<id_t>(*number);
     const auto name = text_of(value);

@@ -78,8 +78,8 @@ Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // of their share is reserved for other users. `use.limit` is not a limit here, but the number of
 // descriptors that the user has now.
 Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
-// The rest of the pool is reserved for users who have less of it. `exceeded.limit` is not a limit
-// here, but the number that the user has now.
+// The units that are left in the pool are reserved for users who have fewer units. `exceeded.limit`
+// is not a limit here, but the number of units that the user has now.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);

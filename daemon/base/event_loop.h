@@ -12,8 +12,8 @@
 //
 // A Watch keeps a descriptor in the epoll set while the Watch exists. epoll_data carries a slot
 // number and its generation, not a pointer, so an event that was fetched before its watch was
-// destroyed finds no callback. A callback is allowed to destroy any watch, also its own: the
-// callbacks of destroyed watches are kept until the end of the iteration.
+// destroyed finds no callback. A callback is allowed to destroy any watch, including the callback's
+// own watch: the callbacks of destroyed watches are kept until the end of the iteration.
 //
 // The kernel limits the number of watches of a user (fs.epoll.max_user_watches), and other
 // processes of the user can use up this limit. A watch that does not fit is polled with ppoll(2)
@@ -85,7 +85,8 @@ public:
         std::uint32_t slot_;
     };
     // Watches `fd`. If the kernel allows no more epoll watches, the loop polls the descriptor with
-    // ppoll(2). A new edge-triggered watch is not polled: the function fails with ENOSPC.
+    // ppoll(2). But ppoll(2) does not report edges. For an edge-triggered watch the function
+    // therefore fails with ENOSPC.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
     // The epoll set of the other loop is polled with ppoll(2), and not added to the epoll set of
@@ -184,8 +185,8 @@ private:
     std::vector<std::uint32_t> free_slots_;
     std::vector<Polled> polled_;
     MonotonicTime next_epoll_retry_{};
-    // The callbacks of destroyed watches. They are kept until the end of the iteration, because one
-    // of them can be running.
+    // The callbacks of destroyed watches. They are kept until the end of the iteration, because a
+    // callback can destroy its own watch while the callback runs.
     std::vector<std::unique_ptr<Callback>> destroyed_callbacks_;
     std::multimap<MonotonicTime, Timeout::Entry*> timeouts_;
     std::vector<Task> deferred_;

@@ -21,13 +21,13 @@ namespace evfd::daemon {
 inline constexpr const char* journald_socket_path = "/run/systemd/journal/socket";
 
 // Returns whether `fd` is the stream that $JOURNAL_STREAM names as "DEVICE:INODE", systemd.exec(5).
-// A check of $INVOCATION_ID is not enough: the variable is also set in a shell of a session, and
-// when standard error is redirected.
+// A check of $INVOCATION_ID is not enough: the variable is also set in the shell of a login
+// session, and in a service whose standard error is redirected.
 bool is_journald_stream(int fd, std::string_view journal_stream);
 
 // The sink never waits. While journald's queue is full, lines are dropped. The number of dropped
 // lines is logged in front of the next line that gets through. If journald does not run, a line
-// goes to standard error, unless writing it there would wait.
+// goes to standard error, unless writing it there would block.
 class JournaldSink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
 public:
     static Result<std::shared_ptr<JournaldSink>> create(const std::string& path,

@@ -55,7 +55,7 @@ bool is_logged(Severity severity)
     return spdlog::default_logger_raw()->should_log(to_spdlog(severity));
 }
 
-// Passes the line to all sinks of the log. The journald sink gets the fields as well.
+// Passes the line to all sinks of the log. Only the journald sink also gets the fields.
 void write_line(Severity severity, const Fields& fields, std::string_view message)
 {
     const auto& logger = *spdlog::default_logger_raw();

@@ -11,7 +11,7 @@
 
 namespace evfd::daemon {
 
-// Stands for one call of a function of the class Entered.
+// A local variable of this type exists while a function of the class Entered runs.
 template <class Entered>
 class OnStack {
 public:

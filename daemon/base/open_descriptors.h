@@ -7,8 +7,9 @@ namespace evfd::daemon {
 
 class OpenDescriptors {
 public:
-    // Must be called before count(). `known` is the number of open descriptors that the caller
-    // knows of at present.
+    // Counts the descriptors that the caller does not know of, if the kernel is older than Linux
+    // 6.2. Must be called before count(). `known` is the number of open descriptors that the caller
+    // knows of.
     void begin(std::int64_t known);
 
     // Returns the number of open descriptors of the process. Linux 6.2 and later report this

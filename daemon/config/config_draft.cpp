@@ -137,8 +137,8 @@ struct FileMerge {
             error = source.error(at, std::move(what));
     }
 
-    // Returns true, and adds a warning, if this machine has no such user or group. `consequence`
-    // ends the warning: it says what the daemon ignores for this reason, and what to do.
+    // Returns whether this machine has no user or group `principal`, and adds a warning if so. The
+    // text `consequence` ends the warning: it says what the daemon ignores, and what to do.
     template <PrincipalKind kind>
     bool is_unknown(const std::optional<Principal<kind>>& principal, std::string_view consequence)
     {
@@ -150,8 +150,8 @@ struct FileMerge {
         return true;
     }
 
-    // Checks each limit, and returns all of them. The default of a limit is also its highest valid
-    // value, because evfdd is tested up to the default.
+    // Reports each invalid limit as an error, and returns all limits. The default of a limit is
+    // also its highest valid value, because evfdd is tested up to the default.
     const std::map<Resource, Located<std::int64_t>>& checked(const LimitSettings& limits)
     {
         for (const auto& [resource, limit] : limits.values)
@@ -205,7 +205,8 @@ struct FileMerge {
 
     // Adds a declared object to `list`. A second declaration of a name is ignored if it equals the
     // first, and is an error if it differs from the first. An object with an unknown owner or group
-    // is not created, because it would belong to another user.
+    // is not created: with a default owner or group it would belong to a user or group that the
+    // configuration did not name.
     template <class Declared, class Object>
     void declare(const Declared& declaration, json::Value at, std::vector<Object>& list)
     {

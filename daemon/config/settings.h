@@ -87,8 +87,8 @@ struct PolicySettings {
     }
 };
 
-// The user and the group of a declared object. The default values are the user and the group of the
-// daemon.
+// The user and the group that own a declared object. If they are absent, the user and the group of
+// the daemon own the object.
 struct OwnerSettings {
     std::optional<User> owner;
     std::optional<Group> group;

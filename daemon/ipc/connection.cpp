@@ -92,7 +92,8 @@ Next Connection::serve()
     scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    // Repeats the check of on_events(), because the result of must_finish() can have changed since.
+    // on_events() made this check before the calls were answered. It is repeated here, because the
+    // result of must_finish() can have changed in the meantime.
     if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
     return rest();

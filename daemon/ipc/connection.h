@@ -65,8 +65,8 @@ public:
     IncomingFds incoming_fds() const { return stream_.incoming_fds(); }
 
     uid_t uid() const { return session_.peer.uid; }
-    // Checks whether the client has read the descriptors that were sent to it, and updates what its
-    // user is charged for.
+    // Checks whether the client has read the descriptors that were sent to it, and updates the
+    // charges of the client's user.
     void refresh_unread_fds();
 
 private:
@@ -82,8 +82,9 @@ private:
     void retry_later();
     Next rest();
     Stream::Need need() const;
-    // Returns whether the next call can be answered now. While the user has too many unread bytes,
-    // each call gets an error, and the next call waits until that error is sent.
+    // Returns whether the next call can be answered now. While the user's clients leave too many
+    // bytes of replies unread, each call gets an error, and the next call waits until that error is
+    // sent.
     bool accepts_calls() const
     {
         const auto& output = stream_.output();
@@ -98,8 +99,8 @@ private:
     }
     Next disconnect(std::string_view why) const;
 
-    // A copy of the id that the session had first. A Resume call can replace the session and its
-    // id.
+    // A copy of the first id of session_. A Resume call can replace session_ by a session with
+    // another id.
     const std::uint64_t id_;
     EventLoop& loop_;
     FairScheduler& scheduler_;
@@ -113,7 +114,8 @@ private:
     // False while the user's clients leave too many bytes of their replies unread.
     bool may_reply_ = true;
     UnfinishedReplies replies_;
-    // True if an unsent reply or the pending reply can report a change.
+    // True if an unsent reply or the pending reply can report a change. The change must be
+    // committed before the reply is sent.
     bool reports_changes_ = false;
     std::optional<EventLoop::Timeout> retry_;
     const nanoseconds accepted_ = now_on(Clock::boottime);

@@ -40,7 +40,7 @@ void Server::listen(UniqueFd socket)
     if (!spare_fd_)
         spare_fd_ = open_null();
     // The server does not start without a spare descriptor. When exit_if_idle() listens again, the
-    // server goes on even if no descriptor is free to spare.
+    // server goes on even without a spare descriptor.
     if (!spare_fd_ && !max_idle_time_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
     // Makes the kernel refuse the descriptors that clients send, because no call has any. If
@@ -80,7 +80,7 @@ void Server::pause_accepting()
     }));
 }
 
-// The functions that accept clients.
+// The functions below accept clients.
 
 void Server::accept_some(const UniqueFd& listener)
 {
@@ -175,7 +175,7 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     return Admission::admitted;
 }
 
-// The functions that serve and close connections.
+// The functions below serve and close connections.
 
 void Server::on_events(std::uint64_t id, std::uint32_t events)
 {
@@ -197,9 +197,9 @@ IncomingFds Server::incoming_fds(const UniqueFd& socket) const
                                                               : IncomingFds::possible;
 }
 
-// Closes a socket. FdCloser closes the socket if it can contain descriptors, because their close
-// can block. Until a socket is closed it counts as a connection of its user, even if the client was
-// not admitted.
+// Closes a socket. If the socket can contain descriptors, FdCloser closes it, because closing the
+// descriptors can block. Until a socket is closed it counts as a connection of its user, even if
+// the client was not admitted.
 void Server::close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors)
 {
     if (descriptors == IncomingFds::none)

@@ -32,7 +32,7 @@ UniqueFd Stream::release_socket()
     return std::move(socket_);
 }
 
-// The functions that watch the socket for events.
+// The functions below watch the socket for events.
 
 void Stream::on_events(std::uint32_t events)
 {
@@ -58,7 +58,8 @@ std::uint32_t Stream::events_for(Need need) const
     if (peer_hung_up() && need == Need::no_hangup)
         // With EPOLLET, the kernel reports the hangup again only when the mask changes.
         return EPOLLET;
-    // Waits until the peer reads something. Each read of the peer causes one event.
+    // Asks for an event when the peer reads output. With EPOLLET, each read of the peer causes only
+    // one event.
     if (is_blocked())
         return EPOLLOUT | EPOLLET;
     if (!input_is_open() || (has_unread_input_ && need != Need::input))
@@ -66,7 +67,7 @@ std::uint32_t Stream::events_for(Need need) const
     return EPOLLIN;
 }
 
-// The functions that read calls.
+// The functions below read calls.
 
 // Reads bytes. If descriptors came with the bytes, the function leaves everything in the socket and
 // sets is_truncated. The daemon would have to close received descriptors, and close(2) can sleep
@@ -119,7 +120,7 @@ bool Stream::is_long_call() const
     return incoming_.unread_bytes() > max_uncounted_call_bytes;
 }
 
-// The functions that send replies.
+// The functions below send replies.
 
 Result<OutputQueue::Flushed> Stream::flush(Committed committed)
 {

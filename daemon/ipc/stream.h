@@ -41,8 +41,10 @@ public:
     };
     // The events that the owner of the stream waits for.
     enum class Need {
-        input,     // The owner takes more calls.
-        no_input,  // The owner takes no call: calls are left, or a reply is pending or unsent.
+        input, // The owner takes more calls.
+        // The owner takes no more input, because calls are left to answer, or because a reply is
+        // pending or unsent.
+        no_input,
         no_hangup, // Like no_input, but the owner goes on even if the peer has hung up.
     };
 

@@ -22,7 +22,7 @@ public:
     bool is_pending() const { return pending_ != nullptr; }
     // Returns whether the pending reply must be brought to its end even if the peer has hung up.
     bool must_finish() const { return pending_ && pending_->must_finish(); }
-    // Marks the pending reply as ready, because it can have something to write.
+    // Marks the pending reply as ready, which means that advance() must be called for it.
     void wake() { is_ready_ = true; }
     bool is_ready() const { return pending_ && is_ready_; }
     // Writes at most one reply to `output`.

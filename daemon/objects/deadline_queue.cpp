@@ -67,8 +67,8 @@ void DeadlineQueue::on_timerfd_readable(ClockQueue& queue)
     }
     run_due(queue);
     queue.is_running = false;
-    // The timerfd must be programmed again: it is disarmed if it has expired, but still armed if it
-    // only reported a clock change.
+    // The timerfd is disarmed if it has expired, but still armed if it only reported a clock
+    // change. In either case the timerfd must be programmed again.
     queue.is_stale = true;
     program(queue);
 }
@@ -141,8 +141,8 @@ void DeadlineQueue::program(ClockQueue& queue)
         log_.error({}, "cannot program a timerfd: {}", done.error().message());
         return;
     }
-    // With ECANCELED, set() has reported that the wall clock was set. No read of the timerfd
-    // reports this change again, so a deferred task reports the change.
+    // The error ECANCELED of set() means that somebody has set the wall clock. No read of the
+    // timerfd reports this change again, so a deferred task reports the change.
     clock_was_set_ = true;
     loop_.defer([this] { report_clock_set(); });
 }

@@ -50,8 +50,8 @@ public:
     // with EPERM for an alarm clock if the daemon lacks CAP_WAKE_ALARM.
     Result<void> prepare(Clock clock);
 
-    // A task that stays queued until it runs or until the Deadline is destroyed. The task runs at
-    // most once.
+    // A Deadline keeps its task queued until the task starts or until the Deadline is destroyed.
+    // The task runs at most once.
     class Deadline {
     public:
         Deadline(Deadline&&) noexcept = default;
@@ -93,7 +93,7 @@ private:
         ClockQueue& queue;
         uid_t payer;
         Task task;
-        // The place of the task in the queue; empty from the start of the task on.
+        // The place of the task in the queue; empty once the task has started.
         std::optional<Entries::iterator> position;
     };
 

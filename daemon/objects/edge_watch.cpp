@@ -14,10 +14,10 @@ bool covers(EdgeMask reported, EdgeMask wanted)
 // Returns the epoll events for a mask. The watch is edge-triggered: every write by any process
 // produces an edge, and the daemon need not read the eventfd.
 //
-// To observe all edges, the mask has EPOLLOUT in addition to EPOLLIN. Without EPOLLOUT, a set that
-// is cleared at once would not be reported: when epoll checks the eventfd again, the eventfd is
-// writable but not readable. With EPOLLOUT, a read produces an edge as well, and so does the
-// beginning of the watch.
+// To observe all edges, the mask has EPOLLOUT in addition to EPOLLIN. Without EPOLLOUT, epoll would
+// not report a set that is cleared at once: epoll_wait(2) checks the eventfd again, and the eventfd
+// is no longer readable. With EPOLLOUT, the set is reported, because the eventfd is writable. A
+// read also produces an edge with EPOLLOUT, and so does the beginning of the watch.
 std::uint32_t epoll_events(EdgeMask mask)
 {
     return EPOLLET | EPOLLIN | (mask == EdgeMask::any ? EPOLLOUT : 0u);

@@ -24,7 +24,7 @@ Result<void> EdgeWatcher::watch(const Name& name, Object& object, EdgeWatch& wat
 void EdgeWatcher::signal(const Name& name, Object& object)
 {
     if (signalled_.empty())
-        // If another call delivers the edges before, the deferred call finds no edges, which is
+        // If another call delivers the edges first, the deferred call finds no edges, which is
         // harmless.
         loop_.defer([this] { deliver_(); });
     signalled_.push_back({&name, &object, {}});
@@ -45,8 +45,8 @@ std::vector<EdgeWatcher::Edge> EdgeWatcher::collect(std::size_t max_watched)
     return collected;
 }
 
-// Each poll returns a batch of edges, those that have waited longest first. The number of polls is
-// limited, because busy writers can produce edges indefinitely.
+// Each poll returns a batch of edges. The edges that have waited longest come first. The number of
+// polls is limited, because busy writers can produce edges indefinitely.
 void EdgeWatcher::poll(std::size_t max_watched)
 {
     constexpr auto batch = EventLoop::batch;

@@ -39,7 +39,7 @@ public:
     bool is_set() const { return is_readable(fd()); }
     Result<std::uint64_t> count() const { return evfd::count(fd()); }
     Result<FdInfo> read_fdinfo() const { return evfd::read_fdinfo(fd()); }
-    // Adds the tokens to a semaphore. Sets an event of another mode. A full counter stays full.
+    // Adds the tokens to a semaphore, or sets a manual or auto event. A full counter stays full.
     Result<void> set(std::int64_t tokens, const EventfdIncrementer& incrementer);
     // Appends the eventfd to `targets` once for each increment that set() would make.
     void append_targets(std::int64_t tokens, std::vector<int>& targets) const;

@@ -62,8 +62,8 @@ Result<void> EventfdIncrementer::submit(std::span<iocb*> operations) const
         const auto submitted = context_->aio.submit(operations);
         if (!submitted)
             return std::unexpected(submitted.error());
-        // All submitted operations have completed already, so their completions can be discarded
-        // now.
+        // A read of a zero byte completes while it is submitted. All submitted reads have therefore
+        // completed, and their completions can be discarded now.
         if (const auto discarded = context_->aio.discard_completions(); !discarded)
             return discarded;
         operations = operations.subspan(*submitted);

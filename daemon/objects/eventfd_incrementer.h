@@ -1,10 +1,10 @@
 // EventfdIncrementer: increments eventfds that clients hold. A write(2) could block the daemon: a
 // client can switch O_NONBLOCK off for the shared open file and fill the counter. The incrementer
-// therefore uses kernel AIO. An AIO operation can name an eventfd for its completion
-// (IOCB_FLAG_RESFD). The kernel adds 1 to this eventfd and never blocks. A full counter stays full.
-// The operation that the incrementer submits reads a zero byte of /dev/zero, which completes at
-// once. The kernel writes the byte to the progress page, which thus records that the increment was
-// made. See io_submit(2).
+// therefore uses kernel AIO. An AIO operation can name an eventfd (IOCB_FLAG_RESFD). When the
+// operation completes, the kernel adds 1 to this eventfd and never blocks. A full counter stays
+// full. The operation that the incrementer submits reads a zero byte of /dev/zero, which completes
+// at once. The kernel writes the byte to the progress page, which thus records that the increment
+// was made. See io_submit(2).
 #pragma once
 
 #include "common/aio.h"

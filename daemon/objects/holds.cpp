@@ -53,8 +53,8 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
               .session = request.process ? 0 : session.id};
     if (!request.process)
         session.held.push_back(request.hold);
-    // The tokens return at once if the process has ended, because nobody would hold them. Another
-    // process can still use the connection of the ended process.
+    // If the process has ended, the tokens return at once, because nobody would hold them. The
+    // connection of an ended process stays open while another process uses the connection.
     else if (request.process->has_ended())
         return tokens_.return_tokens(std::array{std::move(hold.taken)});
     else
@@ -134,7 +134,7 @@ std::int64_t Holds::count_tokens(Session& session) const
     std::erase_if(session.held, [&](const Token& id) {
         const auto found = holds_.find(id);
         sum += found == holds_.end() ? 0 : token_count(found->second.taken);
-        return found == holds_.end(); // Another holder has released the hold if it is not found.
+        return found == holds_.end(); // A hold that is not found was released by another holder.
     });
     return sum;
 }

@@ -45,7 +45,7 @@ public:
         uid_t uid; // The user whose processes may join the hold.
         TakenTokens taken;
         Quota::Charge charge;
-        std::uint64_t session = 0; // The id of the session that is a holder; 0 if no session is.
+        std::uint64_t session = 0; // The session's id if a session is a holder; else 0.
         std::vector<ProcessWatcher::Ref> processes = {};
     };
 

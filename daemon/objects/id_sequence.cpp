@@ -33,10 +33,10 @@ std::uint64_t IdSequence::next()
     return ++last_;
 }
 
-// Stages a record that reserves the next ids. A new object and its id are visible to clients, by
-// the call Show, even while commits fail. An id must therefore be reserved by an earlier commit, so
-// each record is staged long before its ids are used. The exception is the first record of a
-// daemon, which can be committed together with the first id that it reserves.
+// Stages a record that reserves the next ids. Even while commits fail, clients can see a new object
+// and its id by the call Show. An id must therefore be reserved by a commit before the id is
+// assigned, so each record is staged long before its ids are needed. The exception is the first
+// record of a daemon, which can be committed together with the first id that it reserves.
 void IdSequence::reserve()
 {
     constexpr StateStore::Id only_key = 0;
@@ -45,8 +45,9 @@ void IdSequence::reserve()
 }
 
 // If the state store is damaged, the last id is uncertain. The function then reserves ids at once,
-// and the reservation is committed with the recovery. Only this daemon learns of the damage.
-// Without the reservation, the next daemon would trust an older record and continue after its ids.
+// and the reservation is committed with the recovery. The next daemon does not learn of the damage.
+// Without the reservation, the next daemon would trust an older record and could assign ids that
+// were assigned before.
 void IdSequence::continue_after(std::uint64_t last_id, bool is_certain)
 {
     last_recovered_ = last_id;

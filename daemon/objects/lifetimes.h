@@ -29,7 +29,7 @@ namespace evfd::daemon {
 // already.
 enum class Made : std::uint8_t { created, existed };
 
-// The arguments for the creation of an object that are not in the request of the call.
+// The arguments for creating an object, apart from the arguments in the request.
 struct Creation {
     Session& session;
     PolicyCheck policy_check = PolicyCheck::enforce;

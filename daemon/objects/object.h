@@ -108,8 +108,8 @@ inline bool is_needed(const Object& object)
     return object.interests > 0 || object.is_monitored;
 }
 
-// Returns whether the daemon watches the object: for these edges if it is an event, or for
-// expirations if it is a timer.
+// Returns whether the daemon watches the object. An event is watched if its watch reports the edges
+// of the mask. A timer is watched if the daemon counts its expirations.
 bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
 
 // Returns the object's id on the wire, which is its serial.

@@ -1,4 +1,5 @@
-// ObjectChange: one thing that happened to an object, as an entry of the object table's list.
+// ObjectChange: one thing that happened to an object. The object table keeps a list of these
+// changes.
 //
 // A change names its object by an ObjectRef, so the change can outlive the object.
 #pragma once
@@ -14,12 +15,12 @@ namespace evfd::daemon {
 struct ObjectChange {
     enum class Kind : std::uint8_t {
         created,
-        // A client or the daemon wrote or read a watched event. For a manual event, the edge shows
-        // that the event was set, even if it is clear by now. This holds if the event was clear at
-        // the previous edge, or when the watch began.
+        // A client or the daemon wrote or read a watched event. If a manual event was clear at its
+        // previous edge, or when its watch began, the edge shows that the event was set in the
+        // meantime, even if the event is clear again by now.
         edge,
         pulsed,
-        expired,     // A timer whose expirations the daemon counts expired.
+        expired,     // The timer expired, and the daemon counted the expiration.
         rearmed,     // The timer was armed again or disarmed.
         cancelled,   // The timer was cancelled because the wall clock was set.
         permissions, // The permissions changed.
@@ -30,7 +31,8 @@ struct ObjectChange {
     Kind kind;
     ObjectRef object;
     std::int64_t times = 0; // The number of pulses or expirations.
-    // The owner and the permissions before the change. Only for `permissions` and `deleted`.
+    // The owner and the permissions before the change. Present only if `kind` is `permissions` or
+    // `deleted`.
     std::optional<Ownership> before = {};
 };
 

@@ -29,8 +29,8 @@ Outcome<std::vector<protocol::Opened>> Opening::open(Session& session, const Ite
     std::vector<protocol::Opened> opened;
     for (const auto& item : items.list) {
         auto one = open_one(session, item);
-        // The call opens all objects or none: if one is refused, the subscriptions to the earlier
-        // objects end.
+        // The call opens all objects or none. If one object is refused, the subscriptions that this
+        // call has created so far end.
         if (!one) {
             for (const auto& one_opened : opened)
                 if (one_opened.subscription)

@@ -78,7 +78,8 @@ public:
     // not watched yet.
     Outcome<std::optional<Id>> find(const Peer& peer, const UniqueFd& socket,
                                     nanoseconds accepted) const;
-    // Watches a process that an earlier daemon watched. The process can have ended since.
+    // Watches a process that an earlier daemon watched. The process can have ended while no daemon
+    // was running.
     Result<Ref> restore(Id id, Identity identity, FdStash::Stored pidfd, SharedPool::Charge charge);
 
 private:

@@ -29,10 +29,10 @@ public:
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
-    // Appends the eventfd of each subscriber `times` times: once for each increment that a set
-    // makes. The eventfds that the state store keeps go to `persistent`, all others to `others`. As
-    // long as the subscribers do not change, each call appends the same list, so a set that a crash
-    // interrupted can be continued. The pulses are not counted: the caller calls count().
+    // Lists the increments of a set: appends the eventfd of each subscriber `times` times. The
+    // eventfds that the state store keeps go to `persistent`, all others to `others`. The order is
+    // fixed while the subscribers do not change, so a later daemon can continue a set that a crash
+    // interrupted. The function does not count the pulses: the caller must call count().
     void append_targets(std::int64_t times, std::vector<int>& persistent,
                         std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }

@@ -240,7 +240,7 @@ void Recovery::restore_session(Id id, record::Session& record)
     sessions_.emplace(id, std::move(session));
 }
 
-// Makes the increments of the last intent that the earlier daemon had not made when it ended.
+// Makes the missing increments of the last intent. The earlier daemon ended before it made them.
 void Recovery::redo_intent()
 {
     if (!recovered_.intent)
@@ -275,9 +275,9 @@ void Recovery::roll_back()
     registry_.tokens.return_tokens(to_put_back);
 }
 
-// Lists the tokens that were taken after the last commit, and records them. Without a record, a
-// crash could lose the tokens: the first commit of this daemon clears the progress page, and the
-// tokens can return to their events much later.
+// Lists the tokens that were taken after the last commit, and records them. The first commit of
+// this daemon clears the progress page, but the tokens can return to their events much later.
+// Without a record, a crash in between would lose the tokens.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t no_session = 0;

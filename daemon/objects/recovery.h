@@ -4,14 +4,15 @@
 // The store's reader has already produced RecoveredState: records by id, the descriptors of the
 // stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
 // processes, objects, subscriptions. The registry adopts the objects and starts the timers.
-// Recovery then completes or undoes what the crash interrupted. Increments of an intent that were
-// not made are made (redo_intent). Tokens that were taken for a call of which nothing is committed
+// Recovery then completes or undoes what the crash interrupted. The missing increments of the last
+// intent are made (redo_intent). Tokens that were taken for a call of which nothing is committed
 // are returned to their events (roll_back). Tokens of an answered call stay in doubt until the
 // client resumes its session. Finally, the stashed descriptors that have no record are closed.
 //
 // Invariants: a valid record is restored, an invalid record is reported with the reason, and
-// nothing is guessed. Recovery never fails: the daemon always starts. A record whose descriptor
-// could not be read for lack of room stays in the store for a daemon with a higher limit.
+// nothing is guessed. Recovery never fails: the daemon always starts. If the descriptor limit is
+// too low to receive the descriptor of a record, the record stays in the store for a later daemon
+// with a higher limit.
 #pragma once
 
 #include "daemon/objects/registry.h"

@@ -64,7 +64,7 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     auto processes = holders(record);
     if (!is_by_session && processes.empty())
         return recovered_.has_unreadable_fds &&
-               has_unread_holder(record); // The record stays in the store for a later daemon.
+               has_unread_holder(record); // True keeps the record for a later daemon.
     const auto recorded = Token::parse(record.hold.value_or(""));
     const auto token = recorded ? Result<Token>{*recorded} : Token::make();
     if (!token)

@@ -79,7 +79,8 @@ struct Session {
     std::vector<std::uint64_t> opened = {};
     // The tokens that were taken by calls whose reply the client has perhaps not received.
     std::vector<TakenTokens> in_doubt = {};
-    // The holds of the session. Other holders can have released some of them.
+    // The holds of the session. Some entries can be out of date, because another holder can release
+    // a hold.
     std::vector<Token> held = {};
     // The largest number of tokens that pending waits can add to the holds.
     std::int64_t holds_requested = 0;

@@ -59,8 +59,8 @@ public:
     // Checks a Clear call and returns the events, which clear() clears. If one event is refused,
     // none is cleared. The result contains no pulses, which have nothing to clear.
     Outcome<ClearProgress> check_clear(const Peer& peer, const Items<Item>& items);
-    // Clears as many of the events as fit into `slice`, and takes at least one token. Returns
-    // whether all of the events are cleared.
+    // Clears as many of the events as fit into `slice`. Takes at least one token, even if the slice
+    // is over. Returns whether all of the events are cleared.
     Outcome<bool> clear(ClearProgress& progress, const TimeSlice& slice,
                         const Delivered& delivered);
 

@@ -14,7 +14,8 @@ namespace {
 Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
 {
     constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
-    // A try takes too long if another process gets the processor in the meantime.
+    // An attempt that takes longer than soon_enough is repeated, because the timerfd would expire
+    // too late. An attempt takes so long if another process gets the processor during the attempt.
     constexpr int max_tries = 10;
     Result<void> done;
     for (int i = 0; i < max_tries; ++i) {
@@ -88,7 +89,7 @@ Timer::Timer(const TimerSpec& spec, std::optional<Target> target)
 TimerState Timer::state_at(nanoseconds now) const
 {
     const auto& schedule = spec_.schedule;
-    // Expirations that were counted stay counted, even if the wall clock was set back since.
+    // A counted expiration stays counted, even if the wall clock was set back afterwards.
     const bool is_counted = counted_ && *counted_ > 0;
     if (phase_ == TimerState::armed && schedule.is_once() &&
         (is_counted || schedule.expirations_by(now) > 0))
@@ -126,8 +127,8 @@ Result<void> Timer::disarm()
 
 bool Timer::is_cancelled_by_clock_change() const
 {
-    // True also for an expiration that was in the past when the timer was armed, even if no poll
-    // has counted the expiration yet.
+    // True also if the first expiration was already in the past when the timer was armed, even if
+    // no poll has counted this expiration yet.
     const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_finished = spec_.schedule.is_once() && has_passed;
     return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_finished;
@@ -218,10 +219,10 @@ bool Timer::missed_clock_change(const record::Timer& record)
            std::chrono::abs(wall_offset() - nanoseconds{*record.wall_offset}) > noise;
 }
 
-// Reads the setting of the timerfd. If the timerfd is due, the interrupt that counts its expiration
-// comes in an instant. Only after the interrupt does the timerfd show the next expiration, so the
-// function reads again until then. The number of reads is limited, because a holder of the timerfd
-// can make it look due indefinitely.
+// Reads the setting of the timerfd. A timerfd that is due shows its next expiration only after the
+// kernel's timer interrupt, which comes in an instant. The function therefore reads again until the
+// interrupt has come. The number of reads is limited, because a holder of the timerfd can make it
+// look due indefinitely.
 Result<Timer::Reading> Timer::read_setting(const UniqueFd& timerfd) const
 {
     constexpr int max_reads = 100;
@@ -240,18 +241,18 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
 {
     const auto& schedule = spec_.schedule;
     if (phase_ == TimerState::cancelled)
-        return {}; // The timerfd itself reports the cancellation to the subscriber.
+        return {}; // The timerfd must still report the cancellation to the subscriber.
     const auto reading = read_setting(timerfd);
     if (!reading)
         return std::unexpected(reading.error());
     const auto& [before, present, after] = *reading;
     const auto next = phase_ == TimerState::armed ? schedule.next_after(before) : std::nullopt;
-    // 0 means that the timerfd is disarmed or has expired for the last time. It is programmed again
-    // only if an expiration is still to come.
+    // A time of 0 means that the timerfd is disarmed or has expired for the last time. The timerfd
+    // is programmed again only if the schedule still has an expiration to come.
     if (present.first == nanoseconds{0})
         return next && *next > after ? program(timerfd, next) : Result<void>{};
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
-        return {}; // To program the timerfd would lose the expiration in progress.
+        return {}; // Programming the timerfd would lose the expiration in progress.
     // The reading shows only between which two instants the timerfd expires next. The timerfd is
     // correct if the schedule's next expiration is between these instants.
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
@@ -261,8 +262,8 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     return is_correct ? Result<void>{} : program(timerfd, next);
 }
 
-// Returns how late the timerfds of the subscribers can be. A timerfd that is programmed by a
-// relative time is a little late: see set_relative().
+// Returns by how much the subscribers' timerfds can expire later than the schedule says. A timerfd
+// that is programmed by a relative time is a little late: see set_relative().
 nanoseconds Timer::relative_tolerance() const
 {
     const bool is_set_by_span = spec_.is_relative && is_wall_clock(spec_.descriptor_clock());
@@ -276,16 +277,16 @@ bool Timer::must_count() const
     if (target_ && target_->backlog > 0)
         return true;
     const bool sets = target_ && !target_->is_gone;
-    // The expiration of a timer that expires only once must be counted, because a change of the
-    // wall clock no longer cancels the timer after the expiration.
+    // A change of the wall clock does not cancel a timer after its only expiration. The daemon must
+    // therefore count this expiration.
     const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
     return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || must_record_expiration);
 }
 
 void Timer::count_from_first()
 {
-    // If expirations had passed when the timer was armed, the daemon still counts the last of them,
-    // so that the timer expires at once.
+    // If expirations had passed when the timer was armed, the last of them is left for the next
+    // poll to count, so that the timer expires at once.
     counted_ = spec_.was_past ? spec_.schedule.expirations_by(now()) - 1 : 0;
     last_poll_ = nanoseconds{0};
 }
@@ -309,7 +310,7 @@ std::int64_t Timer::take_new_expirations()
     if (phase_ != TimerState::armed || !counted_)
         return 0;
     last_poll_ = now();
-    // Expirations that were counted stay counted, even if the wall clock was set back since.
+    // A counted expiration stays counted, even if the wall clock was set back afterwards.
     const auto points = std::max(*counted_, spec_.schedule.expirations_by(last_poll_));
     return points - std::exchange(*counted_, points);
 }

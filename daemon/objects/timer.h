@@ -110,9 +110,9 @@ public:
     // expiration must also have been counted.
     bool has_expired() const;
 
-    // Returns the time of the next poll, or nothing if no poll is needed. Returns the largest
-    // possible time if only a deadline is needed: without a deadline, the TimerDriver would not
-    // notice that the wall clock was set.
+    // Returns the time of the next poll, or nothing if no poll is needed. But if setting the wall
+    // clock cancels the timer, returns the largest possible time instead of nothing: without a
+    // deadline, the TimerDriver would not notice that the wall clock was set.
     std::optional<nanoseconds> next_poll() const;
     // The deadline of the next poll by the TimerDriver.
     std::optional<DeadlineQueue::Deadline> deadline;

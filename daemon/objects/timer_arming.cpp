@@ -135,8 +135,8 @@ void TimerArming::charge_ticks(Object& object)
 Outcome<void> TimerArming::rearm(ObjectTable::Entry& entry, const TimerSpec& spec,
                                  std::optional<Timer::Target> target)
 {
-    // On failure the timer is armed nevertheless; only the timerfd of a subscriber is not
-    // programmed.
+    // If arm() fails, the timer is armed nevertheless. The failure means that the timerfd of a
+    // subscriber could not be programmed.
     const auto done = entry.second.timer()->arm(spec, std::move(target));
     apply_change(entry);
     return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));

@@ -58,8 +58,8 @@ void TimerDriver::schedule_poll(Entry& entry)
     if (when && timer.deadline && timer.deadline->is_at(clock, *when))
         return;
     timer.deadline.reset();
-    // There is no queue for the clock if the timer is recovered and this daemon is not permitted to
-    // use the clock.
+    // A recovered timer can have a clock that this daemon is not permitted to use. There is no
+    // queue for that clock, so the timer gets no deadline.
     if (when && deadlines_.has(clock))
         timer.deadline.emplace(deadlines_.add(clock, *when,
                                               quota_.account(entry.second.ownership.owner),
@@ -87,8 +87,8 @@ void TimerDriver::poll(Entry& entry)
             events_.collect();
         objects_.report(ObjectChange::Kind::expired, entry, times);
     }
-    // The expiration is reported before the timer's event is set, because a wait can wait for both
-    // the timer and the event.
+    // The expiration is reported before the timer's event is set, so that a wait for the timer and
+    // the event gets the changes in this order.
     fire_target(entry, times);
     schedule_poll(entry);
 }
@@ -123,7 +123,7 @@ void TimerDriver::fire_target(Entry& entry, std::int64_t times)
 }
 
 // Drops the expirations of a timer whose armer has lost the permission to set the event. The event
-// does not get these expirations later either.
+// does not get these expirations later, even if the armer gets the permission back.
 void TimerDriver::skip_target(Entry& timer)
 {
     auto& [name, object] = timer;

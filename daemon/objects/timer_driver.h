@@ -76,7 +76,7 @@ private:
     Quota& quota_;
     StateStore& state_store_;
     log::Limited log_;
-    Cooldowns cooldowns_; // Pauses the timers of users whose timers took long to set their events.
+    Cooldowns cooldowns_; // Pauses a user's timers after they took too long to set their events.
     DeadlineQueue deadlines_;
 };
 

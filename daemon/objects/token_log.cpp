@@ -40,8 +40,8 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
 }
 
 // Appends to `targets` the eventfds to which the increment adds tokens one by one. If one write(2)
-// was to add all tokens instead, the function adds them now, unless the counter shows that they
-// were added before the crash. This write cannot block, because no client has the eventfd.
+// was to add all tokens instead, the function adds all tokens now, unless the counter shows that
+// they were added before the crash. This write cannot block, because no client has the eventfd.
 void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens, before] = increment;
@@ -74,13 +74,14 @@ std::vector<Pulsed> pulsed_by(const Increments& increments)
 
 // The following functions add tokens.
 
-// The eventfds to which the tokens of increments go. The intent contains only persistent objects,
-// because only these exist when a later daemon reads the intent.
+// The eventfds to which increments add tokens. The intent, which is the record of increments that
+// are about to be made, contains only persistent objects: after a crash, the next daemon has no
+// other objects.
 struct TokenLog::Targets {
-    std::vector<record::Increment> logged;
-    std::vector<int> persistent; // The eventfds of the intent: one entry for each token.
-    std::vector<int> others;
-    // Events that get all tokens by one write(2).
+    std::vector<record::Increment> logged; // The increments that the intent records.
+    std::vector<int> persistent; // Eventfds that the state store keeps: one entry for each token.
+    std::vector<int> others;     // All other eventfds: one entry for each token.
+    // The events that get all tokens by one write(2) instead, and the number of tokens.
     std::vector<std::pair<Event*, std::int64_t>> unshared;
 };
 
@@ -226,7 +227,7 @@ void TokenLog::return_tokens(std::span<const TakenTokens> all)
 }
 
 // Returns the pending tokens in batches. Each batch is one intent, which is committed together with
-// all staged records. So the tokens return exactly once, whenever the daemon is killed.
+// all staged records. So each token returns exactly once, even if the daemon is killed meanwhile.
 void TokenLog::return_pending()
 {
     return_retry_.reset();

@@ -5,8 +5,8 @@
 // (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
 // interrupted. Tokens that a wait consumes are recorded afterwards: take() reads tokens into the
 // progress page, record_taken() stages a record for the next commit, and confirm_taken() or
-// return_tokens() ends that record. Tokens that cannot be returned now, because the store has no
-// room for their intent, are recorded and returned later.
+// return_tokens() ends that record. If the store has no room for the intent that would return
+// tokens, the tokens are recorded and returned later.
 //
 // Only the TokenLog owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
 #pragma once
@@ -39,8 +39,8 @@ struct Increment {
     const Name* name;
     Object* object;
     std::int64_t tokens; // The number of tokens. Each subscriber of a pulse gets this number.
-    // The number of pulses to report; if empty, it is `tokens`. A call that adds its tokens in
-    // several slices reports its pulses only once.
+    // The number of pulses to report. If it is empty, `tokens` pulses are reported. A call that
+    // adds its tokens in several slices reports its pulses only once.
     std::optional<std::int64_t> reported_pulses = {};
 };
 using Increments = std::vector<Increment>;
@@ -52,7 +52,8 @@ struct Pulsed {
     std::int64_t times;
 };
 
-// An increment of an intent that a crash interrupted.
+// An increment from the intent of a daemon that crashed. The increment was perhaps made before the
+// crash.
 struct InterruptedIncrement {
     Object* object; // Null if the object was not recovered.
     std::int64_t tokens;
@@ -70,7 +71,8 @@ struct HoldRecord {
 
 class TokenLog {
 public:
-    // A function that is called once increments are certain to be made, before the first of them.
+    // A function that add() calls when the increments are certain to be made, but before the first
+    // of them is made.
     using OnBegun = std::function<void(const Increments& increments)>;
 
     // `objects` is the table in which the events of returned tokens are looked up.

@@ -119,8 +119,8 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         return fd_store;
     const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
-        // Removes the descriptor that the fd store can have under this name, because the daemon
-        // could not use that descriptor.
+        // The daemon could not use the old descriptor of this name, if there was one. Asks the fd
+        // store to remove it before a new descriptor is stored.
         if (which[i])
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
@@ -129,7 +129,7 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
                   "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
-            protocol.remove(name); // A part of the descriptors is useless, so all are removed.
+            protocol.remove(name); // Removes all four: some are useless without the others.
         return FdStore::none;
     }
     const auto descriptors = state_store.descriptors();

@@ -65,8 +65,9 @@ UniqueFd lock(const std::string& path)
 
 } // namespace
 
-// Only ECONNREFUSED and ENOENT mean that no process listens. After any other error a process can be
-// listening: it is busy, or does not let us connect, or has a socket of another type.
+// Only ECONNREFUSED and ENOENT mean that no process listens. After any other error of connect(2), a
+// process can be listening that is busy, or does not let us connect, or has a socket of another
+// type.
 std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);

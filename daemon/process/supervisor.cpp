@@ -125,7 +125,7 @@ int Supervisor::run()
     return *exit_status_;
 }
 
-// The functions that start the daemon.
+// The functions below start the daemon.
 
 void Supervisor::start()
 {
@@ -175,8 +175,8 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     // NOTIFY_SOCKET and WATCHDOG_USEC are meant for the supervisor, not for the daemon.
     ::unsetenv("NOTIFY_SOCKET");
     ::unsetenv("WATCHDOG_USEC");
-    // Signals stay blocked across execv(3). An early signal stays pending until the daemon has its
-    // signalfd.
+    // Signals stay blocked across execv(3). A signal that arrives before the daemon has its
+    // signalfd stays pending until then.
     std::vector<char*> arguments;
     for (const auto& argument : command_)
         arguments.push_back(const_cast<char*>(argument.c_str()));
@@ -186,7 +186,7 @@ void Supervisor::exec_daemon(const UniqueFd& notify_socket) const
     ::_exit(EXIT_FAILURE);
 }
 
-// The functions that handle notifications of the daemon.
+// The functions below handle notifications from the daemon.
 
 void Supervisor::on_notify()
 {
@@ -211,8 +211,8 @@ void Supervisor::on_notify()
             if (!std::exchange(was_ready_, true))
                 on_ready_();
         }
-        // The descriptors of `message` are closed here. If the message is a barrier, this shows the
-        // daemon that the message was read. sd_notify_barrier(3)
+        // The destructor of `message` closes its descriptors here. If the message is a barrier, the
+        // daemon learns from the close that the message was read. sd_notify_barrier(3)
     }
 }
 
@@ -227,7 +227,7 @@ void Supervisor::add_fds(const std::string& name, std::deque<UniqueFd> fds)
     }
 }
 
-// The functions that handle signals and the end of the daemon.
+// The functions below handle signals and the end of the daemon.
 
 void Supervisor::on_signals()
 {
@@ -253,7 +253,7 @@ void Supervisor::reap()
         on_notify(); // Reads the notifications that the daemon sent before its end.
         notify_socket_ = {};
         daemon_ = 0;
-        // If the daemon was killed while it stopped, the status is that of a clean stop.
+        // If the daemon was killed after a request to stop, the supervisor reports a clean stop.
         const int code = WIFEXITED(status) ? WEXITSTATUS(status)
                          : is_stopping_    ? EXIT_SUCCESS
                                            : EXIT_FAILURE;

@@ -10,14 +10,14 @@
 // - a signalfd. After SIGCHLD the supervisor reaps the daemon. It passes SIGTERM, SIGINT and SIGHUP
 //   on to the daemon.
 //
-// The supervisor decides by the way in which the daemon ended:
+// What the supervisor does next depends on how the daemon ended:
 //
 // - The daemon stopped on request, or exited before any daemon was ready. The supervisor exits with
 //   the daemon's status.
 // - The daemon exited with success on its own, because it was idle. The supervisor stops accepting,
 //   accepts the clients that had connected meanwhile, and starts another daemon for them. If there
-//   are no such clients, the supervisor exits. It does not wait for a client, as systemd does for a
-//   socket unit, because a daemon that was started on demand leaves no process behind.
+//   are no such clients, the supervisor exits. Unlike systemd with a socket unit, it does not wait
+//   for the next client: a daemon that was started on demand must leave no process behind.
 // - The daemon ended in any other way. The supervisor restarts it, at first immediately, later with
 //   growing delays if the daemon keeps failing before it is ready.
 //
@@ -50,8 +50,8 @@ inline constexpr const char* supervisor_variable = "EVFDD_SUPERVISOR";
 // The value of supervisor_variable if the supervisor runs in the background. Any other value means
 // that the supervisor runs in the foreground.
 inline constexpr const char* supervisor_in_background = "background";
-// The notification that the daemon stops on request, and not because it is idle. The supervisor
-// then exits together with the daemon, even if clients wait to be accepted.
+// The daemon sends this notification when it stops on request, and not because it is idle. The
+// supervisor then exits after the daemon, even if clients wait to be accepted.
 inline constexpr const char* stop_requested = "X_EVFDD_STOP_REQUESTED=1";
 
 class Supervisor {

@@ -10,7 +10,7 @@
 namespace evfd::daemon {
 
 // The client that makes one call, and the properties of that call. `wake` makes the connection call
-// PendingReply::advance() again. It is allowed to call `wake` at any time.
+// PendingReply::advance() again. `wake` can be called at any time.
 struct Caller {
     Session& session;
     std::function<void()> wake;

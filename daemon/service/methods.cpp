@@ -69,9 +69,9 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
 }
 
 // Records the reply before the object is created, and returns the id of the new object. Returns
-// nothing if the name exists already. The reply must be recorded first, because apply_changes() can
-// complete waits for the new object, and commits everything when those waits have taken many
-// tokens. If the creation fails, another reply replaces this one.
+// nothing if the name exists already. The reply must be recorded first: apply_changes() can
+// complete waits for the new object, and if these waits take many tokens, apply_changes() commits
+// all changes. If the creation fails, another reply replaces this one.
 template <class Request>
 std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {
@@ -127,8 +127,8 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
                                 id_of(*registry_.objects.find(request.name))};
 }
 
-// Refuses the call if the peer lacks the permission for an item. This is checked before the
-// delivery, because a delivery costs time and polls timers of other users.
+// Refuses the call if the peer lacks the permission for an item. The check comes before the
+// delivery of changes, because a delivery costs time and polls timers of other users.
 Outcome<void> Service::authorize(const Peer& peer, const Items<Item>& items, Permission permission)
 {
     for (const auto& item : items.list)
@@ -194,8 +194,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // to be done, and done once.
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
-        // If the state store has no fault, the intent was committed before add() failed. A part of
-        // the tokens can have been added in this case.
+        // If the state store has no fault, the record of the increments was committed before add()
+        // failed, so a part of the tokens can have been added.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }

@@ -94,8 +94,9 @@ public:
     // Returns the number of descriptors that the peer has not read, as far as the daemon knows. The
     // number includes the descriptors that are not sent yet.
     std::size_t unread_descriptors() const;
-    // Asks the kernel whether the peer has read the descriptors that were sent to it. flush() asks
-    // only before it sends more descriptors.
+    // Asks the kernel whether the peer has read the descriptors that were sent to it, so that
+    // unread_descriptors() is up to date. flush() asks the kernel only before it sends more
+    // descriptors.
     void refresh_unread_fds(const UniqueFd& socket);
     bool carries_descriptors() const { return !fd_batches_.empty(); }
     bool is_empty() const { return unsent_bytes() == 0; }

@@ -27,8 +27,9 @@ PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, 
 PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
     const auto each = increments_per_token();
-    // A pulse takes one increment for each subscriber, and can have new subscribers since the last
-    // slice. With too many of them, even one token for each target exceeds the limit of one call.
+    // A pulse takes one increment for each subscriber, and new subscribers can have come since the
+    // last slice. With too many subscribers, even one token for each target takes more increments
+    // than one call is allowed to make.
     if (each > max_tokens_per_set)
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       output);
@@ -82,8 +83,8 @@ Object* PendingSet::find_incomplete(const Target& target) const
 
 // Returns the number of increments that add one token to each incomplete target. A pulse takes one
 // increment for each subscriber, and the number of its subscribers can have changed since the last
-// slice. Complete targets are not counted. If they were, new subscribers of a complete pulse could
-// make the rest of the Set too large.
+// slice. Complete targets are not counted, because new subscribers of a complete pulse could raise
+// the number above the limit of one call.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;

@@ -44,8 +44,9 @@ void ReplyCache::start(const Token& token)
 bool ReplyCache::can_resume(std::int64_t acknowledged, bool history_is_complete) const
 {
     const auto ahead = slot().sequence - acknowledged;
-    // The daemon's number is smaller than the client's if the last calls were idempotent, or if not
-    // all records were recovered.
+    // `ahead` is negative if the client's last calls were not recorded because they are idempotent,
+    // or if the recovery lost records. In this case, the client can continue the session only if no
+    // record was lost.
     return ahead <= 1 && (ahead >= 0 || history_is_complete);
 }
 

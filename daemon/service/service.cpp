@@ -90,9 +90,9 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     apply_changes();
 }
 
-// Makes room in the fd stash before each call. In one iteration of the event loop, thousands of
-// calls can stash descriptors, and their changes are committed together at the end of the
-// iteration.
+// If the fd stash has no room for the coming descriptors, the state store commits its changes early
+// and then makes room. Each call checks this, because thousands of calls in one iteration of the
+// event loop can stash descriptors, and the usual commit comes at the end of the iteration.
 void Service::reserve_stash_room(std::size_t coming)
 {
     registry_.state_store.reserve_fd_slots(coming);

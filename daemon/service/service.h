@@ -6,8 +6,8 @@
 // permissions: Authorization does, and the service turns its decisions into errors of the
 // protocol.
 //
-// After each handler, apply_changes() has Delivery take the handler's changes to the waits and then
-// to the monitors, so that a waiter is served before a monitor describes the object.
+// After each handler, apply_changes() calls Delivery, which passes the handler's changes to the
+// waits and then to the monitors, so that a waiter is served before a monitor describes the object.
 //
 // A call that changes something is recorded before its effect, or in one commit with its effect:
 // prepare() makes room in the state store or refuses the call, the ReplyCache records the reply,
@@ -70,8 +70,8 @@ public:
     // Replaces the policy. The new policy applies to new calls, and to the waits and monitors that
     // exist already.
     void set_policy(Policy policy);
-    // Creates an object that the configuration declares, even if the policy denies it to the owner.
-    // If an object has this name already, it is not changed.
+    // Creates an object that the configuration declares, even if the policy does not allow the
+    // owner to create the object. If an object has this name already, it is not changed.
     void declare(uid_t owner, gid_t group, const protocol::CreateEvent& request);
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
@@ -86,8 +86,8 @@ public:
     // Makes room in the state store for the records of one call. Called before the call changes
     // anything. Returns a refusal if the records could not be stored.
     Outcome<void> prepare();
-    // Makes room in the fd stash for the descriptors that a call is about to store. `coming` is
-    // their number. Called before the call changes anything.
+    // Makes room in the fd stash for the descriptors that a call is about to store. `coming` is the
+    // number of these descriptors. Called before the call changes anything.
     void reserve_stash_room(std::size_t coming);
     // Commits all recorded changes, so that replies can report them. Returns nothing if the commit
     // failed.

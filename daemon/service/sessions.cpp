@@ -21,8 +21,8 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
         return;
     grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this, &loop] {
         log::info({}, "ending {} sessions that no client resumed", orphans_.size());
-        // From now on the history is incomplete: a client can still present the token of a session
-        // that ends here, and the daemon forgets what that session did.
+        // The daemon forgets what the ended sessions did, but a client can still present the token
+        // of an ended session. From now on the history is therefore incomplete.
         history_is_complete_ = orphans_.empty();
         are_orphans_ending_ = true;
         end_orphans(loop);

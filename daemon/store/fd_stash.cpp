@@ -61,7 +61,7 @@ bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
         std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
         return true;
     peeked.ids.resize((message->bytes - sizeof label) / sizeof(FdStash::Id));
-    // No bytes are copied if the message has no ids.
+    // Copies the ids that follow the label. Nothing is copied if there are none.
     std::copy_n(bytes.data() + sizeof label, peeked.ids.size() * sizeof(FdStash::Id),
                 reinterpret_cast<char*>(peeked.ids.data()));
     return true;
@@ -69,7 +69,7 @@ bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
 
 } // namespace
 
-// The functions that create or open a stash.
+// The functions below create or open a stash.
 
 Result<FdStash> FdStash::create()
 {
@@ -116,14 +116,14 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());
         in_flight_ += count;
-        // Gives the id 0 to descriptors that came without an id. No object has the id 0, so
-        // compact() does not send these descriptors again.
+        // Gives the id 0 to each descriptor for which the message has no id. No object has the id
+        // 0, so compact() does not send these descriptors again.
         message.ids.resize(count);
         generation.messages.push_back({number, std::move(message.ids), message.is_truncated});
     }
 }
 
-// The functions that store and remove descriptors.
+// The functions below store and remove descriptors.
 
 FdStash::Stored::Stored(UniqueFd fd) : fd_{std::make_shared<const UniqueFd>(std::move(fd))} {}
 
@@ -140,8 +140,8 @@ FdStash::Stored::~Stored()
 {
     if (!live_)
         return;
-    // If the state was damaged, another descriptor can have this id. The other descriptor must stay
-    // in the stash.
+    // Removes the entry of this id only if the entry has this descriptor. If the stored state was
+    // damaged, the entry can have another descriptor, which must stay in the stash.
     if (const auto location = live_->find(id_);
         location != live_->end() && location->second.fd == fd_)
         live_->erase(location);
@@ -183,7 +183,7 @@ Result<void> FdStash::send(Generation& generation, const std::vector<Id>& ids,
     return {};
 }
 
-// The functions that remove old messages from the stash.
+// The functions below remove old messages from the stash.
 
 bool FdStash::has_room_for(std::size_t count) const
 {

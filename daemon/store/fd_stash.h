@@ -19,7 +19,7 @@
 // - A message is received only after its live descriptors have been sent again. A crash at any
 //   instant thus leaves every stored descriptor in flight, some of them twice.
 // - compact() sends descriptors again, so the stash shares the ownership of every live descriptor.
-//   The stash never sends the number of a closed descriptor.
+//   Thus no stored descriptor can be closed before compact() sends its number.
 // - Every message carries a label and the ids of its descriptors, in the order of the descriptors.
 #pragma once
 
@@ -87,8 +87,8 @@ public:
     static Result<FdStash> create();
     // Reopens the stash of an earlier daemon from its two ends, and fills `contents` with
     // duplicates of the stored descriptors. If `is_wanted` returns false for the id of a
-    // descriptor, the descriptor is removed from the stash. At most one message's unwanted
-    // descriptors are open at the same time.
+    // descriptor, the descriptor is removed from the stash. The function closes the unwanted
+    // descriptors of a message before it reads the next message.
     using IsWanted = std::function<bool(Id)>;
     static Result<FdStash> open(
         std::array<UniqueFd, 2> ends, Contents& contents,
@@ -119,7 +119,7 @@ private:
         bool has_unreadable = false;
     };
     struct Location {
-        // The stored descriptor, which its Stored object owns as well.
+        // The stored descriptor. The stash and a Stored object share its ownership.
         std::shared_ptr<const UniqueFd> fd;
         // The number of the message that keeps the descriptor. A copy of the descriptor in any
         // other message is a leftover, which compact() removes.

@@ -83,7 +83,7 @@ Result<void> write_file_head(const UniqueFd& memfd)
 
 } // namespace
 
-// The functions that create or open a journal.
+// The functions below create or open a journal.
 
 Result<Journal> Journal::create()
 {
@@ -128,8 +128,8 @@ Result<void> Journal::open_first_page(Contents& contents)
         return read;
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    // Writes a new header page. Opening the journal continues, because the frames can still be
-    // valid.
+    // Writes a new header page. A damaged header page does not end open(), because the frames can
+    // still be valid.
     if (!contents.is_journal)
         if (const auto written = write_file_head(memfd_); !written)
             return written;
@@ -148,8 +148,8 @@ Result<void> Journal::open_log(Contents& contents)
         return mapped;
 
     const auto log = read_log(*bytes, from == page ? Begins::with_first_frame : Begins::anywhere);
-    // Overwrites the incomplete commit with zeros. If a later commit followed these bytes, they
-    // would look like damage.
+    // Overwrites the incomplete commit with zeros. If the bytes stayed, and a later commit followed
+    // them, a reader would take them for damage.
     if (const auto blank = write_at(memfd_, from + log.end, std::string(log.truncated_bytes, '\0'));
         !blank)
         return blank;
@@ -166,7 +166,7 @@ Result<void> Journal::open_log(Contents& contents)
     return {};
 }
 
-// The functions that stage and commit changes.
+// The functions below stage and commit changes.
 
 void Journal::put(Key key, std::string_view text)
 {
@@ -297,7 +297,7 @@ std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
     return {window_.bytes().data() + (from - window_offset_), to - from};
 }
 
-// The functions that clean the log: they copy the live entries of old frames and free the frames.
+// The functions below clean the log: they copy the live entries of old frames and free the frames.
 
 // Copies the live entries of the oldest frames to the staged changes. Without memory for the
 // copies, the function does nothing, and a later commit tries again. The function cleans about
@@ -316,8 +316,8 @@ void Journal::clean()
         next_head_ = head_;
         return;
     }
-    // Inserts the live entries before the staged changes. If a staged change has the key of a live
-    // entry, the later one, which is the staged change, counts.
+    // Inserts the live entries before the staged changes, because the last entry of a key counts.
+    // Thus a staged change replaces a live entry with its key.
     staged_.insert(0, live);
     staged_entries_.insert(staged_entries_.begin(), keys.begin(), keys.end());
 }

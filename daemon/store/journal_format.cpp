@@ -122,8 +122,9 @@ Log read_log(std::string_view bytes, Begins begins)
             at += sizeof(std::uint64_t);
             continue;
         }
-        // If the numbers of two frames are consecutive, the bytes between them belong to a commit
-        // that was never completed, and do not count as damaged.
+        // Counts the bytes between two frames as damaged, unless the numbers of the frames are
+        // consecutive. Bytes between consecutive frames belong to a commit that was never
+        // completed.
         if (frame->number != number_after(log.last) && (log.last > 0 || begins_with_first))
             log.damaged_bytes += at - log.end;
         apply(*frame, at, log);

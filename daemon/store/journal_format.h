@@ -36,8 +36,8 @@ struct FileHead {
     std::uint32_t version = journal_format::version;
     std::uint32_t unused = 0;
     // The number of the last complete commit. The writer stores it before any reply that depends on
-    // the commit is sent, and before the next commit at the latest. The number is 0 or too low if a
-    // writer did not store it.
+    // the commit is sent, and before the next commit at the latest. If a writer did not store the
+    // number of its last commit, the field has an earlier number or 0.
     std::uint64_t last = 0;
 };
 
@@ -111,7 +111,7 @@ struct Log {
 enum class Begins { with_first_frame, anywhere };
 
 // Reads the frames of a log. With Begins::anywhere the log can begin in the middle of a frame,
-// because the bytes before it were replaced by a hole in the file.
+// because a hole in the file has replaced the earlier bytes.
 Log read_log(std::string_view bytes, Begins begins);
 
 } // namespace journal_format

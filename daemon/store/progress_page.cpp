@@ -126,7 +126,7 @@ std::uint64_t* ProgressPage::begin_take(std::uint64_t last, std::uint64_t id)
 void ProgressPage::cancel_take()
 {
     if (page_->take_count == 0 || page_->takes[page_->take_count - 1].tokens != 0)
-        return; // The last take has no slot to free.
+        return; // No take is recorded, or the last take consumed tokens and keeps its slot.
     compiler_barrier();
     --page_->take_count;
     compiler_barrier();

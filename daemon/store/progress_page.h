@@ -64,7 +64,8 @@ public:
     // object `id`. Returns null if no slot is free before the next commit. `last` is the number of
     // the last commit. Slots of takes before that commit are free.
     std::uint64_t* begin_take(std::uint64_t last, std::uint64_t id);
-    // Frees the slot of the last take. Must be called if read(2) took no token.
+    // Frees the slot of the last take. The caller must call this function if the read(2) took no
+    // token.
     void cancel_take();
     // Returns how many slots can be used before the next commit. `last` is the number of the last
     // commit.

@@ -1,8 +1,8 @@
 // The records of the journal. Each record is declared once, as a struct with a list of fields. The
 // codec derives the reader and the writer of the record from this list, as for the messages on the
 // wire. A later version of evfdd can add optional fields, and a reader ignores unknown fields.
-// is_valid() returns whether a daemon can have written the record. The numbers of a valid record
-// are safe to compute with.
+// is_valid() returns whether a daemon can have written the record. Arithmetic with the numbers of a
+// valid record does not overflow.
 #pragma once
 
 #include "common/codec.h"
@@ -145,7 +145,8 @@ struct Object {
     }
 };
 
-// The part of an object that changes often. This record and the Object record have the same id.
+// The counters of an object. They change often, so they have a record of their own. The id of this
+// record is the id of the object.
 struct Counters {
     static constexpr auto kind = Kind::counters;
     std::optional<std::int64_t> expirations;
@@ -208,7 +209,7 @@ struct Session {
 };
 
 // The tokens that a Wait call consumed. The record exists until the client has the reply, or for as
-// long as the tokens are held. Some of the recorded holders can have ended since.
+// long as the tokens are held. Some holders can have ended after the record was written.
 struct TakenTokens {
     static constexpr auto kind = Kind::taken_tokens;
     Id session;

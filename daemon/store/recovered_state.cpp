@@ -124,8 +124,8 @@ void report_defects(const Journal::Contents& contents, RecoveredState& recovered
     if (contents.is_missing_tail)
         recovered.warnings.emplace_back(
             "the end of the journal is damaged: its last commits are lost");
-    // The daemon logs this as information and not as a warning, because no reply depended on the
-    // incomplete commit.
+    // An incomplete commit is logged as information and not as a warning, because no reply depended
+    // on it.
     else if (contents.truncated_bytes > 0)
         log::info({}, "the journal's last {} bytes belong to an incomplete commit",
                   contents.truncated_bytes);
@@ -168,7 +168,8 @@ void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState:
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
     for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
-    // The last reserved id counts too, because the object with this id can be deleted already.
+    // New ids must also follow the last reserved id: the object that had this id possibly no longer
+    // exists, so no record has the id.
     ids.push_back(recovered.last_id);
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);

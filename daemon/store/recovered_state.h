@@ -33,8 +33,8 @@ struct RecoveredState {
     std::vector<TakeSlot> takes;                 // The takes that were made after the last commit.
     std::unordered_map<Id, FdStash::Stored> fds; // The stashed descriptors by their ids.
     std::vector<std::string> warnings;           // One sentence for each defect that was found.
-    // One value for each descriptor of StateStore::fd_names. True if the descriptor could not be
-    // read, so that a new one was created.
+    // One value for each descriptor of StateStore::fd_names. A value is true if the earlier
+    // daemon's descriptor could not be used, so a new descriptor was created.
     std::array<bool, 4> recreated{true, true, true, true};
     // True if the stash has descriptors that this process cannot receive.
     bool has_unreadable_fds = false;

@@ -28,8 +28,8 @@ T value_or_throw(Result<T> result)
     return *std::move(result);
 }
 
-// Returns the opened part of the state store. If it could not be opened, creates an empty part and
-// adds a warning.
+// Returns the part of the state store in `opened`. If `opened` is an error, adds a warning and
+// returns a new, empty part.
 template <class T>
 T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recovered)
 {
@@ -42,7 +42,7 @@ T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recove
 
 } // namespace
 
-// The functions that create or open a state store.
+// The functions below create or open a state store.
 
 StateStore::Parts StateStore::create_parts()
 {
@@ -113,7 +113,7 @@ std::array<int, StateStore::fd_names.size()> StateStore::descriptors() const
             progress_page_.memfd().get()};
 }
 
-// The functions that change the state store.
+// The functions below change the state store.
 
 void StateStore::erase(Id id, record::Kind kind)
 {
@@ -178,8 +178,8 @@ Result<StateStore::Intent> StateStore::begin_intent(std::vector<record::Incremen
     progress_page_.begin_intent(commit_number, tokens);
     if (commit())
         return Intent{*this, commit_number};
-    // The record of the intent stays staged, so a later commit can contain it. end_intent() ensures
-    // that no daemon adds the tokens of that record.
+    // The commit failed. The record of the intent stays staged, so a later commit can contain it.
+    // end_intent() ensures that no daemon adds the tokens of that record.
     progress_page_.end_intent();
     return std::unexpected(*fault_);
 }

@@ -129,14 +129,14 @@ public:
         // its token must still be added.
         std::span<char> pending_increments() const { return store_->pending_increments(); }
         // Ends the intent after every token was added. If the intent stayed open, recovery could
-        // add tokens again: a counter that waits have brought back to its earlier value looks as if
-        // no token had been added.
+        // add tokens again: when waits have consumed the added tokens, the counter has its earlier
+        // value, as if no token had been added.
         void complete();
 
     private:
         friend class StateStore;
         Intent(StateStore& store, std::uint64_t commit) : store_{&store}, commit_{commit} {}
-        StateStore* store_; // Null if this object has nothing left to do.
+        StateStore* store_; // Null after complete(), and after a move from this object.
         std::uint64_t commit_;
     };
     // Returns the number of the last commit; 0 if there is none yet.
@@ -148,7 +148,8 @@ public:
     // Returns one byte for each token of the recovered intent. A byte is 1 if its token must still
     // be added.
     std::span<char> pending_increments() const { return progress_page_.pending_increments(); }
-    // Returns the recovered intent, so that its remaining tokens can be added.
+    // Returns the intent that an earlier daemon left, so that the caller can add its remaining
+    // tokens.
     Intent resume_intent() { return {*this, progress_page_.intent_commit()}; }
 
     // One read(2) of tokens from an object. The caller creates the Take before the read(2) and
@@ -166,12 +167,12 @@ public:
         friend class StateStore;
         Take(ProgressPage& page, std::uint64_t* slot) : page_{page}, slot_{slot} {}
         ProgressPage& page_;
-        // The slot in the progress page. Null if all slots are used and a commit cannot free them.
+        // The slot in the progress page. Null if all slots are used and a commit did not free them.
         std::uint64_t* slot_;
         std::uint64_t overflow_slot_ = 0;
     };
-    // Makes room for `count` takes, so that no commit is needed between them. A commit between the
-    // takes would contain only a part of them.
+    // Commits now if the progress page has fewer than `count` free slots. Thus `count` takes can
+    // follow without a commit between them, which would contain only a part of the takes.
     void reserve_take_slots(std::size_t count);
     Take begin_take(Id id);
 

@@ -19,7 +19,8 @@ Delivered Delivery::deliver(const Name& name)
         registry_.timers.poll(name);
         return deliver();
     }
-    // No object has this name, so the coming change hides no edge, and no edge has to be collected.
+    // No object has this name, so the caller's next change cannot hide a pending edge. Edges are
+    // therefore not collected here.
     apply();
     return registry_.objects.confirm_delivery();
 }
@@ -48,8 +49,8 @@ bool Delivery::apply()
 {
     const OnStack<Delivery> entered;
     bool has_completed_wait = false;
-    // The delivery of a change can cause further changes. For example, to watch an object is to
-    // collect edges, and each edge is a change.
+    // The delivery of a change can cause further changes. For example, watching an object collects
+    // edges, and each edge is a change.
     while (registry_.objects.has_changes()) {
         const auto changes = registry_.objects.take_changes();
         has_completed_wait |= apply_to_waits(changes);
@@ -141,8 +142,8 @@ void Delivery::delete_owned(std::uint64_t owner)
 {
     for (const auto& name : registry_.lifetimes.next_owned(owner))
         registry_.timers.poll(name);
-    // deliver() comes first, because the last call of the owner can have been a Set, and its edges
-    // must reach the waits before the objects are deleted.
+    // deliver() comes first, because the last call of the owner can have been a Set, and the edges
+    // of the Set must reach the waits before the objects are deleted.
     const bool has_more = registry_.lifetimes.delete_owned(owner, deliver());
     apply();
     if (has_more)

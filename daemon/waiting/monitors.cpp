@@ -40,7 +40,7 @@ bool Monitor::covers(const Name& name) const
     return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
-// The functions of Monitor that store changes until they are reported, and return them as events.
+// The functions of Monitor: storing changes, listing objects, and returning the changes as events.
 
 void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
@@ -263,7 +263,8 @@ void Monitors::report_waiters()
         if (next == waiters_changed_.end())
             next = waiters_changed_.begin();
         last_reported_ = std::move(waiters_changed_.extract(next).value());
-        // A deleted object has been reported as deleted already.
+        // An object that was deleted meanwhile is skipped: on_deleted() has passed the deletion to
+        // the monitors.
         if (const auto* object = registry_.objects.find(*last_reported_))
             for (auto* monitor : monitors_)
                 if (monitor->scope_ == MonitorScope::with_waiters &&
@@ -274,7 +275,8 @@ void Monitors::report_waiters()
     }
 }
 
-// Reports an object only to the monitors whose view of the object changed.
+// Reports an object to a monitor only if the new policy changes whether the monitor's peer sees the
+// object, or whether the peer is allowed to observe the object's state.
 void Monitors::on_policy_changed(const Policy& before)
 {
     const OnStack<Monitors> entered;

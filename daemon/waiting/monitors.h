@@ -105,8 +105,8 @@ private:
     Phase phase_ = Phase::present;
     std::optional<Name> cursor_;      // The last name that the present listing has visited.
     std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
-    // The last name that any listing has visited. The objects up to this name that the monitor
-    // reports are watched.
+    // The last name that any listing has visited. Up to this name, every object that the monitor
+    // reports is watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;

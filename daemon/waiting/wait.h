@@ -95,8 +95,8 @@ private:
     // last. While this part is unsatisfied, the wait cannot complete, whatever happens to the other
     // parts.
     std::size_t blocked_on_ = 0;
-    // True if a wait that requires all of its items has completed. outcome() builds the reply when
-    // it is called.
+    // True if a wait that requires all of its items has completed. The reply is built later, by
+    // outcome().
     bool is_complete_ = false;
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;
     std::optional<EventLoop::Timeout> timeout_;

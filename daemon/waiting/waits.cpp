@@ -9,9 +9,9 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns the refusal for a wait that requires a `count` above 1 from an object whose sets are not
-// counted for waits. A manual or an auto event is only set or clear. Waits for several tokens of a
-// semaphore are not supported yet.
+// Returns the refusal for a wait with a `count` above 1 for an object that is neither a pulse nor a
+// timer. A manual or an auto event is only set or clear, so there is nothing to count. A wait for
+// several tokens of a semaphore is not supported yet.
 Refusal not_countable(const Name& name, const Object& object)
 {
     if (object.mode() == Mode::semaphore)
@@ -115,9 +115,8 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         return std::unexpected(refuse::timed_out());
 
     enqueue(*wait);
-    // When the daemon begins to watch an event with available tokens, this produces an edge. For
-    // any other object that is set already, it produces no edge, so the wait for this object is
-    // checked once more.
+    // A watch for readable edges begins with an edge if the event is set already. A watch for all
+    // edges does not report a set from before the watch, so the wait is checked once more.
     bool must_recheck = false;
     for (const auto& part : wait->parts_) {
         auto* object = part.queue->object;

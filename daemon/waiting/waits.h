@@ -15,7 +15,8 @@
 // tokens that were taken already are returned.
 //
 // The state of an eventfd is read once in each epoch, however many waits ask for it, and again only
-// after a token was taken. An epoch begins when new edges are delivered.
+// after a token was taken. An epoch begins when changes are delivered, or when a new wait is
+// checked again.
 //
 // Invariants:
 // - Pending edges are delivered before a new wait looks at its objects, so that earlier waits come
@@ -69,7 +70,7 @@ public:
                                          std::optional<HoldRequest> hold_request = {});
     // Returns whether pending edges must be delivered before this wait starts. An edge can belong
     // to an earlier wait for an object of this wait. An edge that is older than this wait must not
-    // satisfy it.
+    // satisfy this wait.
     bool needs_edges_first(const protocol::Wait& request) const;
     // Returns a refusal if the peer is not allowed to make this request.
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
@@ -83,8 +84,8 @@ public:
 
     // Polls the timers that this wait waits for.
     void poll_timers(const Wait& wait) const;
-    // Polls the timers in all waits that wait for this name. A wait for several names can have
-    // timers of other names.
+    // Polls all timers of each wait that waits for this name. A wait can be for several names, so
+    // the polled timers can have other names.
     void poll_timers(const Name& name);
     // Polls every timer that any wait waits for.
     void poll_timers() const;
@@ -147,8 +148,8 @@ private:
     void end_unauthorized(const Name& name, WaitQueue& queue);
     Result<void> watch(WaitQueue& queue, const Name& name, Object& object);
     void recheck(Wait& wait);
-    // Counts one expiration for each part whose timer has expired for the last time, unless the
-    // part has counted an expiration already.
+    // For each part whose timer has expired and will not expire again, counts one expiration if the
+    // part has counted none.
     void count_expired(Wait& wait) const;
     // For each part whose manual event is set, marks the part as satisfied.
     void note_set_events(Wait& wait) const;
@@ -165,8 +166,8 @@ private:
     // wait must be served first.
     bool can_be_taken(const Wait& wait, const Wait::Part& part) const;
     bool is_behind_others(const Wait& wait, const Wait::Part& part) const;
-    // Returns whether the event can have a token. Returns false only if a read in this epoch has
-    // shown that it has none.
+    // Returns whether the object might have a token for this part. For an auto event or a
+    // semaphore, returns false only if a read in this epoch has shown that the event has no token.
     bool may_be_taken(const Wait::Part& part) const;
 
     // Completes the wait if it is satisfied, and takes the tokens that it needs, all or none.

@@ -41,7 +41,7 @@ void Waits::on_edge(const Name& name, Object& object)
     auto queue_ref = ref(name);
     if (!queue_ref)
         return;
-    // The edge shows that the event was set, even if it is clear by now.
+    // The edge shows that the event was set, even if the event is clear by now.
     if (object.mode() == Mode::manual)
         ++queue_ref->queue().sets;
     edge_queues_.push_back(*std::move(queue_ref));

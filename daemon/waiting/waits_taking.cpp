@@ -30,9 +30,10 @@ bool Waits::may_be_taken(const Wait::Part& part) const
     return object && has_tokens(*object) && (!part.queue || may_be_set(*part.queue));
 }
 
-// Returns whether an earlier wait must be served before this wait. That is so if an earlier wait is
-// blocked on the object, and the object has not changed in this epoch. If the object is set
-// nevertheless, its edge is still to be delivered, and the earlier wait gets the token.
+// Returns whether an earlier wait must be served before this wait. This is the case if an earlier
+// wait is blocked on the object and no change of the object was delivered in this epoch. If the
+// object is set all the same, an edge of the object is still pending, and the earlier wait gets the
+// token.
 bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
 {
     const auto* queue = part.queue;
@@ -137,9 +138,10 @@ bool Waits::is_set(WaitQueue& queue) const
     return queue.cached_is_set;
 }
 
-// Returns whether the object can be set. Returns false for an auto event or a semaphore only if a
-// read in this epoch has shown that it is clear. This function does not read the object itself,
-// because a wait for any of several names tries to take a token at once.
+// Returns whether the object might be set at present. Returns false for an auto event or a
+// semaphore only if a read in this epoch has shown that the event is clear. This function does not
+// read the event, because a wait that requires any of its items tries to take a token, and thus
+// reads the event itself.
 bool Waits::may_be_set(const WaitQueue& queue) const
 {
     const bool is_known_empty = queue.checked_in == epoch_ && !queue.cached_is_set;

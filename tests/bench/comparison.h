@@ -2,19 +2,21 @@
 //
 // A comparison consists of pairs. A pair holds two samples, ours and the baseline's, which were
 // taken in alternating batches within a short stretch of time. Other load on the machine, a change
-// of the processor's frequency or a full cache thus affects both sides of a pair alike. The result
-// is the median of the ratios of all pairs, which a single disturbed pair does not change.
+// of the processor's frequency or a full cache thus affects both samples of a pair alike. The
+// result is the median of the ratios of all pairs, which a single disturbed pair does not change.
 //
 //     pair 1:  ours base ours base ours base     samples of all batches  -> percentile -> ratio 1
 //     pair 2:  base ours base ours base ours                                           -> ratio 2
 //     ...                                                                -> median of the ratios
 //
 // A batch is one call of a Measure, which does the work several times and appends each duration to
-// a sample. Before the first pair each side runs one batch whose times are discarded.
+// a sample. Before the first pair, evfdd and the baseline each run one batch whose times are
+// discarded.
 //
 // What must hold:
-// - Both sides do the same work and transfer the same number of bytes and descriptors.
-// - In every other pair the other side comes first, so that no side gains from its position.
+// - evfdd and the baseline do equal work and transfer equal numbers of bytes and descriptors.
+// - evfdd and the baseline take turns in being measured first in a pair, so that neither gains from
+//   its position.
 // - The reported percentiles are taken within a pair. Only the plot pools the times of all pairs.
 // - A Figure is an absolute value that depends on the machine, so its goal has a margin.
 #pragma once
@@ -31,7 +33,7 @@ namespace evfd::bench {
 
 using Sample = std::vector<nanoseconds>;
 
-// Returns the time that the given share of the sample does not exceed.
+// Returns a percentile of the times in the sample. A share of 0.5 means the median.
 nanoseconds percentile(Sample sample, double share);
 
 template <class T>
@@ -51,11 +53,13 @@ struct Pair {
 struct Comparison {
     std::string work;
     std::string against;
-    std::optional<double> goal; // The largest acceptable ratio of the medians.
+    // The largest acceptable ratio of the median times of evfdd and of the baseline.
+    std::optional<double> goal;
     std::vector<Pair> pairs = {};
 };
 
-// Does the work one or more times and appends the duration of each repetition to the sample.
+// A function that does the work one or more times and appends the duration of each repetition to
+// the sample.
 using Measure = std::function<void(Sample&)>;
 
 // Measures `pairs` pairs and adds them to the comparison. A pair has `batches` batches of evfdd and

@@ -9,7 +9,7 @@
 
 namespace evfd::bench {
 
-// An evfdd process. The end of this object ends the process.
+// An evfdd process. The destructor ends the process.
 class DaemonProcess {
 public:
     explicit DaemonProcess(const std::string& program);

@@ -14,8 +14,8 @@ DAEMON, MEASURED_USER, FIRST_FLOODING = 61_000, 61_001, 62_000  # Uids that belo
 # The number of connections of each flooding user, and the number of calls in each send(2).
 CONNECTIONS, CALLS = 6, 64
 ROUNDS = 3
-# The nice value of the servers and of the measured user. It keeps the load on the processors out of
-# the measurement.
+# The nice value of the servers and of the measured user. With this value, they seldom wait for a
+# processor that a flooding user occupies.
 NICE = -15
 
 
@@ -56,9 +56,9 @@ def as_user(uid: int, work: Any, nice: int = 0) -> int:
 
 
 def flood(path: Path, has_flooded: int) -> None:
-    """Keep all connections full of calls.
+    """Keep the send buffers of all connections full of calls.
 
-    Write a byte to has_flooded as soon as each connection has been full once.
+    Write a byte to has_flooded as soon as each send buffer has been full once.
     """
     connections = {c.fileno(): c for c in (connect(path) for _ in range(CONNECTIONS))}
     name = f"flood/{os.getuid()}"
@@ -68,7 +68,7 @@ def flood(path: Path, has_flooded: int) -> None:
     for descriptor, connection in connections.items():
         connection.setblocking(False)
         poll.register(descriptor, select.POLLIN | select.POLLOUT)
-    unsent = dict.fromkeys(connections, b"")  # For each connection, the unsent rest of its calls.
+    unsent = dict.fromkeys(connections, b"")  # The rest of the calls to send, by connection.
     never_full = set(connections)
     while True:
         ready = poll.poll()

@@ -1,6 +1,6 @@
 // Ping-pong: two processes that signal each other, through evfdd and through a baseline, in
 // alternating batches. An `Endpoint` has set(), wait() and clear(). A peer waits for its own
-// endpoints and sets those of the other peer.
+// endpoints and sets the endpoints of the other peer.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -55,7 +55,8 @@ std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 }
 
 inline constexpr int rounds_per_batch = 400;
-inline constexpr int batches_per_pair = 5; // The number of batches for each side of a pair.
+// A pair compares evfdd with a baseline. Each of the two is measured in this many batches.
+inline constexpr int batches_per_pair = 5;
 
 // `separate`: each peer is pinned to its own core. `shared`: the peers stay on the core to which
 // the caller has pinned this process.
@@ -65,9 +66,8 @@ inline constexpr int any_core = -1;
 // means the calling process.
 void pin_to_core(int core, pid_t process = 0);
 
-// Pins this process and the servers that it calls to one core. On another core, a wake-up would
-// include the time in which that core leaves its idle state, and the benchmark would measure this
-// time.
+// Pins this process and the servers that it calls to one core. If they ran on several cores, the
+// measured times would include the time that an idle core needs to leave its idle state.
 class PinnedToOneCore {
 public:
     explicit PinnedToOneCore(std::initializer_list<pid_t> servers)

@@ -1,5 +1,5 @@
-// BareServer: the baseline of daemon_calls.h. The server has one epoll loop. All messages of a kind
-// have the same size, and the server does not parse them.
+// BareServer: the baseline of daemon_calls.h. The server has one epoll loop. All messages of one
+// kind have equal sizes, and the server does not parse messages.
 #pragma once
 
 #include "tests/bench/daemon_process.h"

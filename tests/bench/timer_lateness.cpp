@@ -14,7 +14,8 @@ using namespace std::chrono_literals;
 using e2e::value_or_throw;
 
 constexpr nanoseconds interval = 1ms;
-// The number of batches for each side of a pair. A pair takes two seconds.
+// A pair compares a timer of evfdd with a private timerfd. Each of the two is measured in this many
+// batches. A pair takes two seconds.
 constexpr int batches_per_side = 20;
 constexpr int expirations = 50; // The number of expirations in a batch.
 

@@ -1,4 +1,5 @@
-// Measures the time from a set in one process to the wake-up in another process, by round trips.
+// Measures the time from a set in one process to the wake-up in another process, as half of a round
+// trip.
 #pragma once
 
 #include "tests/bench/comparison.h"

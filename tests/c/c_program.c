@@ -1,5 +1,5 @@
-/* Calls every function of evfd.h. Is compiled as C99 and as C11. Prints each failed call. Exits
- * with status 0 if no call failed. */
+/* A program that calls every function of evfd.h. The tests compile this file as C99 and as C11. The
+ * program prints each failed call. It exits with status 0 if no call failed. */
 #include "evfd.h"
 
 #include <errno.h>

@@ -107,7 +107,8 @@ offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
 offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
 
-# Checks that a completion with --user offers nothing, and does not start the user's daemon.
+# The user's daemon does not run. Checks that a completion with --user then offers no names and does
+# not start this daemon.
 export XDG_RUNTIME_DIR=$place/run
 mkdir -m 700 "$XDG_RUNTIME_DIR"
 offers '' evfdctl --user set ''

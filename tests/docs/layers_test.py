@@ -129,7 +129,7 @@ def errors(sources: Path) -> list[str]:
 def check_that_errors_are_found() -> None:
     """Checks errors() and unlisted() with a small tree of files that has known errors.
 
-    Exits with an error message if they do not find exactly these errors.
+    Exits with an error message unless the two functions find exactly the known errors.
     """
     with tempfile.TemporaryDirectory() as name:
         tree = Path(name)

@@ -54,7 +54,7 @@ STUBS = ("start-app", "make")
 
 
 class Failed(Exception):
-    """The error that a document is wrong, or that this test does not understand the document."""
+    """Raised if a document is wrong, or if this test does not understand the document."""
 
 
 @dataclass

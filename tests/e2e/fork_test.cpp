@@ -51,8 +51,8 @@ TEST_CASE("a child forked while the library reconnects does not block")
     REQUIRE(client.create("pulse", {.mode = Mode::pulse}));
     const auto pulse = value_or_throw(client.open("pulse"));
     const auto first = threads_of(::getpid());
-    // Stops the supervisor. It keeps the socket open but starts no daemon, so a client that
-    // connects gets no reply.
+    // Stops the supervisor. The stopped supervisor keeps the socket open but starts no daemon, so a
+    // client that connects gets no reply.
     REQUIRE(::kill(supervised.pid(), SIGSTOP) == 0);
     const auto daemon = supervised.daemon_pid();
     const auto daemon_pidfd = pidfd_of(daemon);
@@ -92,8 +92,8 @@ TEST_CASE("a temporary object is deleted with its creator although a child of it
                 "no thread watches the session");
         const auto child = ::fork();
         require(child >= 0, "fork(2)");
-        // The child lives longer than its parent. It exits when the test closes its end of the
-        // socket.
+        // The child lives longer than its parent. The child exits when the test closes the other
+        // end of the socket.
         if (child == 0) {
             value_or_throw(client.status());
             parent.send(0);
@@ -146,8 +146,8 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
         // From this call on, a thread of the client watches its session.
         client->create("mine", {.lifetime = Lifetime::session}));
     Worker child{[&](const WorkerSocket&) {
-        // The thread `own` can get the same pthread identifier as the thread of the client in the
-        // parent.
+        // The thread of the client does not exist in this child. The thread `own` can get the
+        // pthread identifier that the client's thread has in the parent.
         const auto [reads, writes] = make_pipe();
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();

@@ -164,7 +164,8 @@ struct LargeDaemon {
         timer.emplace(value_or_throw(client.open_timer("n/4")));
         REQUIRE(daemon.is_idle());
     }
-    // Waits for `span`. Meanwhile the open timer expires each millisecond, without the daemon.
+    // Waits for `span`. Meanwhile the open timer expires each millisecond. The daemon is not
+    // involved.
     void wait_for_time(nanoseconds span) const
     {
         value_or_throw(timer->wait(0ns));

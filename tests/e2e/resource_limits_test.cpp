@@ -58,7 +58,7 @@ TEST_CASE("evfdd with too few descriptors to start reports it and leaves no sock
             continue;
         }
         has_failed = true;
-        // evfdd has failed with this limit, so it must not have started with a lower limit.
+        // If evfdd fails with this limit, it must also have failed with every lower limit.
         CHECK_FALSE(has_started);
         CHECK(ran.status == 1);
         CHECK(last_line(ran.err).contains("Too many open files"));

@@ -12,7 +12,7 @@ Command with_fault(Command command, const std::string& fault)
     command.argv.insert(command.argv.begin(), strace.begin(), strace.end());
     command.environment.emplace_back("LD_PRELOAD=");
     command.environment.emplace_back(
-        // The leak check of a sanitizer cannot run under strace(1).
+        // Disables the leak check of a sanitizer, because the check cannot run under strace(1).
         "LSAN_OPTIONS=detect_leaks=0");
     return command;
 }

@@ -29,9 +29,9 @@ std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& insta
 // Returns the number of tokens of each persistent event. The key is the serial number of the event.
 std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);
 
-// Ends the instance with the effects of a kill. Returns the descriptors in the fd store. First
-// replaces the descriptors of the instance by others, so that the destructors do not change the
-// state that a kill leaves.
+// Destroys the instance with the effects of a kill, and returns the descriptors in the fd store. A
+// kill runs no destructors. So crash() first makes the descriptors of the instance refer to other
+// files, so that the destructors do not change the state.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon

@@ -28,8 +28,8 @@ EmptyStateStore& empty_state_store();
 
 UniqueFd duplicate_fd(int fd);
 std::pair<UniqueFd, UniqueFd> socket_pair(int type);
-// Runs the loop until it has nothing to do. The number of iterations is limited, because a timer
-// can expire again and again.
+// Runs the loop until the loop has nothing to do. The number of iterations is limited, because a
+// timer can expire again and again.
 void run_until_idle(EventLoop& loop);
 
 // Counts the warnings in the daemon's log. The daemon reports errors of a recovery only in the log.

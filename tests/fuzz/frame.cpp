@@ -6,7 +6,7 @@
 // - a byte for each piece length
 // - a byte: the limit of the size of a message
 // - a digit: 1 if at most one message is read after each piece
-// - the bytes of the messages, which are cut into pieces of these lengths in turn
+// - the bytes of the messages, which are cut into pieces of the above lengths in turn
 #include "common/frame.h"
 #include "tests/fuzz/input.h"
 

@@ -7,8 +7,8 @@
 //     -1 5                    erase that record
 //     .                       commit
 //     P5e                     store a descriptor with the id 5: e: an eventfd, s: a semaphore,
-//                             m: a monotonic timerfd, r: a realtime timerfd, x: something else
-//     ~40x                    at the end, replace byte 40 after the head by an x
+//                             m: a monotonic timerfd, r: a realtime timerfd, other: /dev/null
+//     ~40x                    at the end, replace byte 40 after the head by the letter x
 //     T5                      a token was taken from the event 5 after the last commit
 //     N3                      the last commit has an intent to add 3 tokens, and the progress page
 //                             says that all but the first were added

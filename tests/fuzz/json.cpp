@@ -37,7 +37,7 @@ void append_all(std::string& out, json::Value value)
 // Returns a representation of all values of the text, or the reason why the text is refused.
 std::string parse(std::string_view text)
 {
-    constexpr std::size_t max_values = 32; // Small, so that some inputs exceed it.
+    constexpr std::size_t max_values = 32; // Small, so that some inputs have more values.
     json::Document document;
     const auto value = document.parse_bounded(text, max_values);
     std::string all;
@@ -48,9 +48,9 @@ std::string parse(std::string_view text)
 
 void run(std::string_view text)
 {
-    // PlainReader leaves a text that begins with this mark to nlohmann's parser, so run() adds the
-    // mark to select that parser. An input that already has the mark is skipped, because a text
-    // with two marks is not JSON.
+    // PlainReader leaves a text that begins with a byte order mark to nlohmann's parser. So run()
+    // adds the mark to select nlohmann's parser. An input that already has the mark is skipped,
+    // because a text with two marks is not JSON.
     constexpr std::string_view byte_order_mark = "\xef\xbb\xbf";
     if (text.starts_with(byte_order_mark))
         return;

@@ -54,9 +54,9 @@ public:
     {
         return items([](Parameters&) {});
     }
-    // Adds the number of tokens to set or to wait for. The list of numbers does not contain 16,384,
-    // the maximum of a Set. If a client has the eventfd, the daemon adds the tokens one by one. To
-    // add 16,384 tokens would take the time of the whole run.
+    // Adds the number of tokens to set or to wait for. `counts` does not contain 16,384, the
+    // maximum of a Set, because a run must be fast: if a client has the eventfd, the daemon adds
+    // the tokens one by one.
     Parameters& count()
     {
         constexpr std::array<std::int64_t, 10> counts{omitted, 1,   2,     3,      16,
@@ -114,7 +114,7 @@ private:
     static constexpr std::array<std::string_view, 4> names_{"a", "b", "c", "d/e"};
 
     static std::string quoted(std::string_view text) { return fmt::format(R"("{}")", text); }
-    // Adds the id of the object with this name, the id after it, or an id that is out of range.
+    // Adds the id of the object with this name, the next higher id, or an id that is out of range.
     Parameters& id(std::string_view name)
     {
         const auto* object = registry_.objects.find(*Name::parse(name));

@@ -18,7 +18,7 @@ using namespace std::string_view_literals;
 
 namespace {
 
-// Returns the users of the six clients. They have no pidfds. A pidfd would refer to this process,
+// Returns the identities of the six clients, without pidfds. A pidfd would refer to this process,
 // which outlives the clients, so an object with the lifetime `process` would never be deleted.
 std::vector<Peer> peers()
 {
@@ -56,7 +56,7 @@ void Scenario::run()
 void Scenario::run_operation(char code)
 {
     switch (code) {
-    case '&': loop_is_paused_ ^= true; return; // The loop does not run until the next '&'.
+    case '&': loop_is_paused_ ^= true; return; // Pauses or resumes the loop.
     case '.': return run_loop_once();
     case '!': return check_journal_matches(*instance_);
     case 'K': return crash_and_recover();
@@ -245,8 +245,8 @@ void Scenario::crash_and_recover()
 {
     const auto grace = input_.flag() ? 0ns : nanoseconds{1h};
     daemon::run_until_idle(instance_->loop);
-    // Commits, because the checks below expect all changes. The kill would lose uncommitted
-    // changes, for which no client has a reply yet.
+    // Commits, because the checks below expect that all changes survive. Without this commit, the
+    // kill would lose changes for which no client has a reply yet.
     instance_->state_store.commit();
     const auto objects_before = persisted_objects(*instance_);
     const auto tokens_before = persisted_tokens(*instance_);

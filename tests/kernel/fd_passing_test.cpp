@@ -176,7 +176,8 @@ TEST_CASE("receiving a message without room for its descriptors closes them")
     REQUIRE(::recv(pair.out.get(), &byte, 1, 0) == 1);
 
     CHECK((poll_now(reader, POLLIN) & POLLHUP) != 0);
-    // The recv(2) has removed the whole message, also the bytes that it did not return.
+    // The recv(2) has removed the whole message, including the bytes that did not fit into the
+    // buffer.
     CHECK(receive(pair.out, 0).text.empty());
 }
 

@@ -539,8 +539,8 @@ TEST_CASE("messages of one byte and one descriptor fill a socket buffer long bef
     for (; sent < buffer_bytes && error == 0; ++sent)
         error = send(stash.ours, "x", event);
 
-    // The kernel charges the socket buffer for the memory that a message occupies. A message of one
-    // byte occupies some hundreds of bytes.
+    // A message of one byte occupies some hundreds of bytes of memory, and the kernel charges the
+    // socket buffer for all of this memory. So the buffer is full after few messages.
     CHECK(error == EAGAIN);
     CHECK(sent < buffer_bytes / 256);
     CHECK(unread_bytes(stash.ours) >= sent * 256);

@@ -43,9 +43,9 @@ bool log_contains(const std::string& cursor, const std::string& text)
 }
 
 // Objects with open descriptors, a waiting command and a connected client. A test restarts the
-// daemon and then calls check_all_work(). This function changes the objects by evfdctl. It then
-// checks that the descriptors and the waiting command, which are older than the restart, see the
-// changes.
+// daemon and then calls check_all_work(), which changes the objects by evfdctl. The
+// descriptors and the waiting command are older than the restart. check_all_work() checks that they
+// see the changes.
 class LiveObjects {
 public:
     LiveObjects()
@@ -201,8 +201,8 @@ TEST_CASE(
     CHECK(property("NRestarts") == "0");
     CHECK(log_contains(cursor, Configuration::file + ":1: limits: 1 is not valid"s));
     configuration.write("{}");
-    // The command connects to the socket. The socket unit still listens there, and starts the
-    // service again.
+    // The command connects to the socket. The socket unit still listens on this socket, so systemd
+    // starts the service again.
     run_evfdctl({"status"});
     CHECK(property("ActiveState") == "active");
 }

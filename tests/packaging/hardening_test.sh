@@ -23,8 +23,8 @@ for file; do
 
     # The stack protector and the buffer checks call functions of the C library. A dynamically
     # linked file shows these calls as undefined symbols. A statically linked program has no
-    # undefined symbols, so this check leaves it out. It has the object files of the dynamic
-    # program, which is checked.
+    # undefined symbols, so the check of the symbols leaves it out. The statically linked program
+    # consists of the object files of a dynamically linked program, and that program is checked.
     if grep -q NEEDED <<<"$elf"; then
         symbols=$(nm --dynamic --undefined-only "$file")
         expect ' __stack_chk_fail@' "$symbols" 'does not protect its stack (-fstack-protector-strong)'

@@ -60,8 +60,8 @@ TEST_CASE("systemd regards the daemon as started when clients can connect")
     container.run_checked({"systemctl", "restart", "evfdd.service"});
     CHECK(container.property("evfdd.service", "Type") == "notify");
     CHECK(container.property("evfdd.service", "SubState") == "running");
-    // systemd accepts READY=1 only from the main process of the service. This process must be the
-    // daemon that serves clients.
+    // systemd accepts READY=1 only from the main process of the service. So this main process must
+    // be the daemon that serves clients.
     CHECK(Json::parse(run_evfdctl({"status", "--json"}).out)["pid"] ==
           std::stoi(container.property("evfdd.service", "MainPID")));
 }
@@ -310,7 +310,7 @@ TEST_CASE("a user's own units run a separate daemon with its own names")
     CHECK(run_evfdctl({"show", "own"}).status == 3);
     user.run_checked({"systemctl", "--user", "start", "evfd-set@own.service"});
     user.run_checked({"systemctl", "--user", "start", "evfd-wait@own.service"});
-    // The unit evfd-wait@own has consumed the set.
+    // The unit evfd-wait@own has consumed the token, so the event is no longer set.
     CHECK(user.run({"evfdctl", "--user", "is-set", "own"}).status == 1);
 }
 

@@ -103,7 +103,7 @@ class DaemonProcess:
         return poll_until(lambda: client.show(name).waits == count)
 
     def kill(self) -> None:
-        """Kill `process`, which is the supervisor if there is one, and the daemon if not."""
+        """Kill `process`: the supervisor with the option --supervise, the daemon without it."""
         self.process.kill()
         self.process.wait(TIMEOUT_S)
 
@@ -200,7 +200,10 @@ _GENERIC = {"73": "ppoll", "4": "io_getevents", "72": "pselect6", "203": "connec
 
 
 def sleeps(thread: int | None) -> bool:
-    """Return whether a thread of any process sleeps in a system call that waits for descriptors."""
+    """Return whether the thread sleeps in a system call that waits for descriptors.
+
+    `thread` is a thread id. The thread can belong to any process.
+    """
     try:
         call = Path(f"/proc/{thread}/syscall").read_text().split()
     except OSError:
@@ -234,7 +237,7 @@ def signal_main_until(number: int, has_effect: Callable[[], object]) -> bool:
 
 
 def all_wait(event: Any, workers: Sequence[threading.Thread]) -> bool:
-    """Wait until all threads block in a wait for the event. Return False at the deadline."""
+    """Wait until all `workers` block in a wait for the event. Return False at the deadline."""
     if isinstance(event, threading.Event):
         waiters = event._cond._waiters  # type: ignore[attr-defined]
         return poll_until(lambda: len(waiters) == len(workers))

@@ -66,7 +66,7 @@ class Work:
         return ledger
 
     def create_and_delete(self, number: int) -> int:
-        """Create and delete objects until the end. Return the number of objects that remain."""
+        """Create and delete objects again and again. Return the number of remaining objects."""
         random_source = random.Random(number)
         existing: set[str] = set()
         while not self.is_over.is_set():

@@ -52,8 +52,8 @@ def test_a_wait_by_name_uses_the_current_credentials(reachable: DaemonProcess, n
     def work() -> None:
         client = reachable.client()
         client.create(name, "semaphore", initial=2, permissions=0o600)
-        # A wait by name uses a separate session. This session of root stays open, so that the test
-        # sees whether a later wait uses it.
+        # A wait by name uses a separate session. This call leaves such a session of root open. The
+        # test fails if the client uses the session of root for the wait of another user below.
         client.wait(name)
         os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
@@ -108,8 +108,8 @@ def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
         client.delete(name + "/pulse")
         assert client.show(name + "/mine").is_set
         connections = client.status().connections
-        # The client has one session, with its connection, for each user. A change of the user opens
-        # no other connection.
+        # The client already has one session for each of the two users. Each session has a
+        # connection. So the client opens no other connection when the process changes its user.
         for _ in range(3):
             os.seteuid(_OTHER_UID)
             assert client.show(name + "/other").owner_uid == _OTHER_UID
@@ -195,8 +195,8 @@ def test_a_client_keeps_the_handles_of_64_former_users(
             client.status()
         with pytest.raises(evfd.LimitError, match="64 former users"):
             client.wait(name, timeout=0)
-        # The limit does not affect this user, because the client already has a session for this
-        # user.
+        # The limit on former users does not affect this user, because the client already has a
+        # session for this user.
         _act_as(_FIRST_USER, client.status)
         opened.pop().close()
         assert poll_until(lambda: client.status().connections == before + most)

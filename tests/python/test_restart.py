@@ -319,7 +319,8 @@ def test_a_call_interrupted_twice_is_executed_once(start: Start) -> None:
     with stopped_and_interrupted(daemon.process.pid):
         client.set("e")
     with stopped_and_interrupted(daemon.process.pid):
-        # The client does not send this call before the daemon has answered the first call.
+        # The client never sends this call. It first waits for the answer to the first call, and the
+        # signal interrupts this wait.
         client.set("e", count=10)
     os.kill(daemon.process.pid, signal.SIGCONT)
     assert client.show("e").count == 1

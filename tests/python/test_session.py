@@ -296,7 +296,8 @@ def test_a_list_read_more_slowly_than_the_timeout_continues(fake_daemon: FakeDae
         wire.call()
         wire.reply({"objects": [{**OBJECT, "name": "a"}]}, continues=True)
         assert reading.result().name == "a"
-        # Waits for longer than the client's timeout.
+        # Nobody sets this event, so the wait only pauses the test for longer than the client's
+        # timeout.
         assert evfd.Event().wait(2.1) is False
     rest = Worker(lambda: list(listing))
     with (wire := fake_daemon.accept()).connection:

@@ -27,8 +27,8 @@ public:
         finish_fifo_ = UniqueFd{::open(finish_path_.c_str(), O_RDWR | O_CLOEXEC)};
     }
     // Returns a shell script that prints $EVFD_NAME and $EVFD_COUNT to the first FIFO. The script
-    // then waits for finish() and exits with the status that finish() sends. The script exits also
-    // if the second FIFO has no writer any more.
+    // then waits for finish() and exits with the status that finish() sends. The script also exits
+    // when no process has the second FIFO open for writing any more.
     std::string script() const
     {
         return "exec 3< " + finish_path_ + "; echo \"$EVFD_NAME $EVFD_COUNT\" > " + started_path_ +

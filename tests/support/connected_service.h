@@ -1,5 +1,5 @@
-// A daemon without its listening socket. Clients connect by socketpairs, and the owner of the
-// object runs the event loop.
+// A daemon without its listening socket. Clients connect by socketpairs. The code that creates a
+// ConnectedService also runs its event loop.
 #pragma once
 
 #include "daemon/base/kernel_features.h"

@@ -7,7 +7,8 @@
 // runs the daemon with a supervisor (`evfdd --supervise`), which keeps the objects when
 // kill_daemon() kills the daemon.
 //
-// The log of the daemon is a file in its directory. The destructor prints it if the test fails.
+// The log of the daemon is a file in the temporary directory. The destructor prints the log if the
+// test fails.
 #pragma once
 
 #include "common/unique_fd.h"
@@ -39,7 +40,7 @@ std::ostream& operator<<(std::ostream& out, const Usage& usage);
 class DaemonProcess {
 public:
     // Starts evfdd and returns once clients can connect. `options` are options of evfdd. `command`
-    // gives the daemon's environment, user and limits; its argv is replaced.
+    // gives the daemon's environment, user and limits. The argv of `command` is ignored.
     explicit DaemonProcess(std::vector<std::string> options = {}, Command command = {});
     ~DaemonProcess();
 

@@ -1,9 +1,9 @@
-// A registry for unit tests whose functions deliver the changes that they make, as the service does
-// in the daemon.
+// A registry for unit tests that delivers its changes at once. In the daemon, the service does
+// this.
 //
 // Some functions of Registry require a Delivered as an argument. A Delivered is the proof that all
-// earlier changes were delivered. The functions of DeliveringRegistry obtain this proof themselves,
-// and deliver the changes that they make before they return. So a test needs no code for the
+// earlier changes were delivered. A function of DeliveringRegistry obtains this proof itself, makes
+// its changes, and delivers the changes before it returns. So a test needs no code for the
 // delivery.
 #pragma once
 
@@ -18,8 +18,8 @@ namespace evfd::daemon {
 
 class DeliveringRegistry : public Registry {
 public:
-    // `apply` delivers the recorded changes to the waits and monitors. `deliver` is passed to the
-    // constructor of Registry.
+    // The functions of this class call `apply`, which must deliver the recorded changes to the
+    // waits and monitors. The event loop calls `deliver` for edges, see EdgeWatcher.
     DeliveringRegistry(EventLoop& loop, Quota& quota, StateStore& store,
                        EventfdIncrementer incrementer, std::int64_t budget,
                        EdgeWatcher::Deliver deliver, std::function<void()> apply)

@@ -13,7 +13,7 @@
 namespace evfd {
 
 // One end of a connection. The test clients and the scripted daemon build on this class. Each of
-// them waits for a message, and reports a missing message, in its own way.
+// these classes has its own way to wait for a message and to report that no message came.
 class FrameSocket {
 public:
     explicit FrameSocket(UniqueFd connected) : socket{std::move(connected)} {}

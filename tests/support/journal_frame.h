@@ -1,5 +1,5 @@
-// Makes a copy of a journal with other commit numbers, for example numbers that are too high for a
-// real daemon to reach.
+// A function that copies a journal and gives the commits of the copy other numbers. So a test
+// can use numbers that are too high for a real daemon to reach.
 #pragma once
 
 #include "tests/support/catch.h"

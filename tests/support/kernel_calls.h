@@ -1,4 +1,5 @@
-// Options that make a daemon behave as on an older kernel, so that a test covers both kernels.
+// Options that make a daemon behave as on an older kernel. By these options, a test checks the
+// behaviour on an older kernel and on the present kernel.
 #pragma once
 
 #include "common/socket.h"

@@ -1,8 +1,8 @@
 // A registry whose changes a test checks one by one.
 //
 // An ObservedRegistry records its changes as text, such as "created e; edge e". take_recorded()
-// returns the text and starts a new record. watch() keeps an object watched until unwatch() is
-// called. If `monitors_timers` is true, each new timer is monitored.
+// returns the text and starts a new record. An object that a test passes to watch() stays watched
+// until the test calls unwatch(). If `monitors_timers` is true, each new timer is monitored.
 #pragma once
 
 #include "tests/support/registry_fixture.h"

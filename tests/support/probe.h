@@ -31,8 +31,8 @@ namespace evfd::probe {
 // enough for a busy machine.
 inline constexpr int deadline_ms = 20'000;
 
-// Returns 0, or the errno of the call that returned `result`. Call it before any assertion, which
-// can change errno.
+// Returns 0, or the errno of the call that returned `result`. A test must call error_of() before it
+// makes an assertion, because an assertion can change errno.
 inline int error_of(std::int64_t result)
 {
     return result < 0 ? errno : 0;
@@ -89,8 +89,8 @@ inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
     return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event);
 }
 
-// The content of an epoll_event. References can bind to the members of this structure, but not to
-// those of epoll_event, which is packed.
+// The content of an epoll_event. An epoll_event is packed, so no reference can bind to its members,
+// but the assertions of Catch2 need references. References can bind to the members of EpollEvent.
 struct EpollEvent {
     std::uint32_t events;
     std::uint64_t token;

@@ -202,7 +202,7 @@ std::string path_for_any_user(const std::string& program)
     if (is_reachable_by_all(original_path))
         return program;
     static const TemporaryDirectory copies;
-    // Copies also evfdd, because evfdctl can start the evfdd in its own directory.
+    // Copies also evfdd, because evfdctl can start the evfdd that is in the directory of evfdctl.
     for (const auto& name : {original_path.filename().string(), "evfdd"s}) {
         const auto original = original_path.parent_path() / name;
         if (std::filesystem::exists(original))
@@ -220,7 +220,8 @@ Process start(const Command& command)
     auto variables = environment_with(command.environment);
     if (!command.inherited_fds.empty())
         variables.push_back("LISTEN_FDS=" + std::to_string(command.inherited_fds.size()));
-    // Reserves space for the pid of the child, because only the child can fill in its pid.
+    // Reserves space for the pid of the child. The pid is not known before fork(2), so the child
+    // fills in the pid.
     variables.emplace_back("LISTEN_PID=          ");
     const auto arguments = pointers(argv);
     auto environment = pointers(variables);

@@ -1,15 +1,15 @@
 // Processes of the end-to-end tests: started programs and forked workers.
 //
 // start() runs a program from a Command: its arguments, environment, user, limits and descriptors.
-// run() waits for it and returns its output; an OutputReader reads the output while it runs. A
-// Worker is a fork of the test itself: it executes a function and exchanges numbers with the test
-// over a socketpair. switch_user() turns a child into another user.
+// run() waits for the end of the program and returns its output. An OutputReader reads the output
+// while the program runs. A Worker is a fork of the test itself: the fork executes a function and
+// exchanges numbers with the test over a socketpair. switch_user() changes the user of a child.
 //
-// Three rules hold for all of them:
-// - Nothing sleeps. A test waits for a descriptor, or polls a condition that has none, and every
-//   wait has a deadline.
-// - No process outlives its test. The destructor of Process kills and reaps it, and the kernel
-//   kills a child whose parent dies (PR_SET_PDEATHSIG).
+// Three rules hold for all of this code:
+// - Nothing sleeps for a fixed time. A test waits for a descriptor. If there is no descriptor, the
+//   test polls a condition. Every wait has a deadline.
+// - No process outlives its test. The destructor of Process kills and reaps the process, and the
+//   kernel kills a child whose parent dies (PR_SET_PDEATHSIG).
 // - Nothing here uses Catch2, because the assertions of Catch2 do not work in a forked child. A
 //   failure throws an exception, which ends a test case like a failed assertion.
 #pragma once
@@ -64,7 +64,7 @@ T value_or_throw(std::expected<T, E> result)
 // Throws an exception with the message `what` if `holds` is false.
 void require(bool holds, std::string_view what);
 
-// Benchmarks name this class evfd::e2e::TemporaryDirectory.
+// Declared because the benchmarks use this class by the name evfd::e2e::TemporaryDirectory.
 using evfd::TemporaryDirectory;
 
 // Returns the contents of the file, or an empty string if the file does not exist.

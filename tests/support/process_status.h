@@ -38,7 +38,8 @@ inline std::uint64_t process_number(pid_t process, std::string_view file, std::s
 inline std::uint64_t cpu_ticks(pid_t process)
 {
     const auto stat = read_process_file(process, "stat");
-    // After the name in parentheses, utime and stime are the 12th and the 13th field.
+    // In /proc/PID/stat, the name of the program is in parentheses. Of the fields after the name,
+    // utime is the 12th and stime is the 13th.
     std::istringstream fields{stat.substr(stat.rfind(')') + 1)};
     std::string skipped;
     for (int i = 0; i < 11; ++i)

@@ -59,7 +59,7 @@ inline Items<protocol::Item> names(std::initializer_list<std::string_view> list)
     return items;
 }
 
-// Returns items that add `tokens` to each event.
+// Returns the items of a Set call that adds `tokens` tokens to each event in the list.
 inline Items<protocol::SetItem> set_items(std::initializer_list<std::string_view> list,
                                           std::int64_t tokens)
 {
@@ -69,7 +69,7 @@ inline Items<protocol::SetItem> set_items(std::initializer_list<std::string_view
     return items;
 }
 
-// Returns items that wait for `count` tokens of each object.
+// Returns the items of a Wait call that waits for `count` tokens of each object in the list.
 inline Items<protocol::WaitItem> wait_items(std::initializer_list<std::string_view> list,
                                             std::int64_t count = 1, bool existing = false)
 {

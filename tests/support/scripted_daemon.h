@@ -1,8 +1,9 @@
 // A daemon whose replies the test writes by hand.
 //
-// It accepts the connection of a client library, returns each call as text and sends whatever the
-// test wants the library to read: replies in pieces, malformed ones, or none. Everything happens in
-// the thread of the test, so a call of the library that waits for a reply runs in another thread.
+// A scripted daemon accepts the connection of a client library, returns each call as text and sends
+// whatever the test wants the library to read: replies in pieces, malformed ones, or none. The
+// scripted daemon runs in the thread of the test. So a test makes a library call that waits for a
+// reply in another thread.
 #pragma once
 
 #include "client/core/address.h"

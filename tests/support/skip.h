@@ -10,9 +10,9 @@
 
 namespace evfd {
 
-// Ends the test case; `reason` says why it cannot run. The program prints "SKIPPED: reason" at its
-// end unless a check failed, and CTest recognizes a skipped test by that line. With
-// EVFDD_FORBID_SKIPS=1 in the environment the test case fails instead.
+// Ends the test case. `reason` says why this machine cannot run the test case. Unless a check
+// failed, the program prints "SKIPPED: reason" at its end. CTest recognizes a skipped test by this
+// line. With EVFDD_FORBID_SKIPS=1 in the environment, the test case fails and is not skipped.
 [[noreturn]] void skip(const std::string& reason);
 // Skips a test of an operation that the kernel does not allow in a chroot (see user_namespaces(7)).
 // Does so even with EVFDD_FORBID_SKIPS=1, because CI also runs the test outside of a chroot.

@@ -1,5 +1,6 @@
-// Test cases for skip_test.sh. One test case is skipped completely. Two are skipped in some of
-// their runs, and one of these two also fails.
+// Test cases for skip_test.sh. One test case is always skipped. Two test cases run several times,
+// and only some of these runs are skipped. In a run that is not skipped, one of the two test cases
+// fails.
 #include "tests/support/catch.h"
 #include "tests/support/skip.h"
 

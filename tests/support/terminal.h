@@ -62,7 +62,8 @@ private:
     bool is_other_screen_ = false;
     bool has_cursor_ = true;
     UniqueFd ptm_;
-    // This descriptor keeps the terminal side of the pty open after the program has ended.
+    // This descriptor keeps the terminal side of the pty open after the program has ended, so that
+    // is_restored() can still read the settings of the terminal.
     UniqueFd pts_;
     termios before_{};
     std::optional<Process> process_;

@@ -19,7 +19,8 @@
 
 namespace evfd {
 
-// The positions and numbers of the frames of a journal. The frames have consecutive numbers.
+// The positions and numbers of the frames of a journal. Each commit is one frame. The frames have
+// consecutive numbers.
 struct Frames {
     static constexpr std::size_t page = 4096; // The first frame begins after this page.
     struct Frame {

@@ -43,7 +43,7 @@ std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& event, Colour colour = Colour::none);
 
-// Returns the name of a user, or the uid if the user has no name. Not thread-safe.
+// Returns the name of a user, or the uid if the user has no name. This function is not thread-safe.
 std::string user(protocol::Uid uid);
 // Returns an event's mode or a timer's clock.
 std::string mode_or_clock(const protocol::Object& object);

@@ -30,8 +30,8 @@ constexpr int status_not_found = 127;
 
 constexpr int first_inherited_fd = 3; // The value of SD_LISTEN_FDS_START.
 
-// Returns whether the signal asks a process to end. SIGUSR1 and SIGUSR2 do not: a command can use
-// them for a purpose of its own.
+// Returns whether the signal asks a process to end. SIGUSR1 and SIGUSR2 do not ask a process to
+// end: a command can use these two signals for a purpose of its own.
 bool is_fatal(int number)
 {
     return number != SIGUSR1 && number != SIGUSR2;
@@ -69,8 +69,9 @@ std::string listen_name(std::string_view name)
 }
 
 // Prepares before fork(2) everything that the child needs until execve(2). evfdctl can have other
-// threads at fork(2), so the child must only make system calls. Only the function before_exec of a
-// command can do more, because it requires that evfdctl has a single thread.
+// threads at fork(2), so the child must only make system calls. The function before_exec of a
+// command is an exception: before_exec can do more, because a command with before_exec is started
+// only while evfdctl has a single thread.
 class Launch {
 public:
     static std::expected<Launch, int> prepare(const Command& command, const sigset_t& mask);

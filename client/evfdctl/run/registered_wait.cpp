@@ -24,9 +24,10 @@ Expected<RegisteredWait> RegisteredWait::begin(const Client& client,
     return RegisteredWait{client, *std::move(wait_request), deadline};
 }
 
-// Waits until the reply arrives or one of `others` is readable. A running daemon replies at the
-// deadline of the wait at the latest. So Wakeup::timeout means that the reply is overdue. For a
-// wait without a deadline, Wakeup::timeout means that the keepalive interval has passed.
+// Waits until the reply arrives or one of `others` is readable.
+// If the wait has a deadline, Wakeup::timeout means that the reply is overdue: a running daemon
+// replies at the deadline at the latest.
+// If the wait has no deadline, Wakeup::timeout means that the keepalive interval has passed.
 Expected<RegisteredWait::Wakeup> RegisteredWait::await_wakeup(std::span<const int> others) const
 {
     if (request_.has_reply())

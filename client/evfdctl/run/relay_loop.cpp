@@ -86,7 +86,9 @@ void RelayLoop::send_calls()
     const auto sent = send(socket_, to_daemon_.bytes);
     if (sent && *sent)
         to_daemon_.bytes.erase(0, **sent);
-    if (!sent) { // The daemon has exited. Replies that it sent before can still be read.
+    // If send() fails, the daemon has exited. Replies that the daemon sent before its exit can
+    // still be read.
+    if (!sent) {
         to_daemon_.bytes.clear();
         to_daemon_.has_ended = true;
     }

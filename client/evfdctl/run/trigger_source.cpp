@@ -29,8 +29,9 @@ bool is_any_readable(std::span<const int> descriptors)
 
 } // namespace
 
-// Determines the mode of an event on another machine. Refuses a pulse or a timer: the occurrences
-// are counted in a private descriptor, and a descriptor cannot be received from another machine.
+// Determines the mode of an event on another machine. Refuses a pulse or a timer: a private
+// descriptor counts the pulses or expirations, and a descriptor cannot be received from another
+// machine.
 Expected<void> TriggerSource::identify_remote()
 {
     const auto object = client_.show(name_.text());
@@ -59,8 +60,8 @@ Expected<void> TriggerSource::check_may_clear(const Event& event) const
                           name_.text())});
 }
 
-// Determines the kind of the object. Opens the object if it is a pulse or a timer: the private
-// descriptor counts the occurrences from now on.
+// Determines the kind of the object by opening it. Keeps a pulse or a timer open, because its
+// private descriptor counts the pulses or expirations from now on.
 Expected<void> TriggerSource::identify()
 {
     if (client_.address().remote)
@@ -81,9 +82,9 @@ Expected<void> TriggerSource::identify()
     return {};
 }
 
-// Checks that the event still has the mode that was found first. While no wait was registered, the
-// event could be deleted and created again with another mode. If the event became manual, evfdctl
-// would not clear the event and would run the command again and again.
+// Checks that the event still has the mode that evfdctl found first. While no wait is registered, a
+// client can delete the event and create it again with another mode. If the event became manual,
+// evfdctl would not clear the event and would run the command again and again.
 Expected<void> TriggerSource::check_mode() const
 {
     const auto object = client_.show(name_.text());
@@ -96,9 +97,9 @@ Expected<void> TriggerSource::check_mode() const
               fmt::format("'{}' was deleted, and another object has the name now", name_.text())});
 }
 
-// Registers a wait. For a pulse or a timer, the private descriptor reports the occurrences, and the
-// wait only reports that the object was deleted. So this wait demands a count that is never
-// reached.
+// Registers a wait. For a pulse or a timer, the private descriptor reports the pulses or
+// expirations, and the wait only reports that the object was deleted. So a wait for a pulse or a
+// timer demands a count that is never reached.
 Expected<void> TriggerSource::begin_wait()
 {
     if (mode_ && !has_private_fd())
@@ -155,8 +156,9 @@ std::int64_t TriggerSource::consume_remaining(std::int64_t consumed,
 }
 
 // Handles the reply to the wait. Returns the number of tokens, pulses or expirations in the reply.
-// Returns 0 if the connection was lost, or if the private descriptor of a pulse or a timer has the
-// number.
+// Returns 0 if the connection was lost, after sending the call again.
+// Returns 0 for a pulse or a timer that is already open: consume_private() reads the number from
+// the private descriptor.
 Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {
     auto fired = wait_->finish();

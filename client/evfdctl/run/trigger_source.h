@@ -29,14 +29,17 @@ public:
     // Determines the kind of the object, if the object exists. Connects to the daemon, which can
     // take a while. next() calls this function if necessary.
     Expected<void> identify_if_exists();
-    // Waits for the next set or expiration and consumes it. Also waits for a name that does not
-    // exist yet. Returns the number of pulses or expirations since the last call, the number of
-    // consumed tokens of a semaphore, or 1 for any other event. If one of `others` becomes readable
-    // first, returns nothing and consumes nothing, and the next call continues the wait. Fails with
-    // ErrorCode::deleted if the object was deleted.
+    // Waits for the next set or expiration and consumes it. If the name does not exist yet, also
+    // waits for the creation of the object.
+    // Returns the number of pulses or expirations since the last call, the number of consumed
+    // tokens of a semaphore, or 1 for any other event.
+    // Returns nothing and consumes nothing if one of `others` becomes readable first. The next call
+    // continues the wait.
+    // Fails with ErrorCode::deleted if the object was deleted.
     Expected<std::optional<std::int64_t>> next(std::span<const int> others);
     // Gives the consumed tokens back by setting the event again. `count` is the return value of
-    // next(). Called if no command has run for these tokens. Does nothing for a pulse or a timer.
+    // next(). Called if a signal ends evfdctl before a command has handled the tokens. Does nothing
+    // for a pulse or a timer.
     Expected<void> restore(std::int64_t count);
     // Ends the wait. If the wait consumed a token before the daemon could cancel the wait, sets the
     // event again.
@@ -61,8 +64,8 @@ private:
     Name name_;
     Tokens tokens_;
     std::optional<Mode> mode_; // The mode of the event, once the event is known to exist.
-    // The object, if the object is a pulse or a timer. The private descriptor counts occurrences
-    // even while no wait is registered.
+    // The object, if the object is a pulse or a timer. The private descriptor counts pulses or
+    // expirations even while no wait is registered.
     std::optional<Event> pulse_;
     std::optional<Timer> timer_;
     // The wait that the daemon has registered. For a pulse or a timer, this wait only reports that

@@ -30,7 +30,7 @@ inline constexpr std::array<std::pair<Column, std::string_view>, column_count> c
     {Column::next, "next"},
 }};
 
-// The time at which the table is displayed.
+// The time at which the table is displayed, by two clocks.
 struct Now {
     MonotonicTime monotonic;
     WallTime wall;
@@ -38,8 +38,8 @@ struct Now {
     static Now read() { return {monotonic_now(), wall_now()}; }
 };
 
-// One object. `expires` is the next expiration on this machine's clock, because the clock of the
-// daemon's machine can differ.
+// An object in the table. `expires` is the time of the next expiration by the clock of this
+// machine, because the clock of the daemon's machine can show another time.
 struct Row {
     protocol::Object object;
     std::optional<MonotonicTime> expires;

@@ -18,8 +18,8 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr int replies_at_a_time = 512;
-// The times between two attempts to connect. A daemon that is being restarted is back soon; a
-// network failure can last longer.
+// The times between two attempts to connect. local_pause is short, because a restart of the daemon
+// takes little time. remote_pause is longer, because a network failure can last longer.
 constexpr nanoseconds local_pause = 250ms;
 constexpr nanoseconds remote_pause = 3s;
 

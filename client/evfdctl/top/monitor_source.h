@@ -23,8 +23,8 @@ public:
     {
     }
 
-    // Returns a descriptor that polls readable when read_into() must be called. Returns -1 before
-    // the next attempt to connect begins.
+    // Returns a descriptor that polls readable when read_into() must be called. Returns -1 after
+    // the connection was lost, until the next attempt to connect begins.
     int fd() const;
     // Returns the time at which read_into() must be called even if fd() is not readable, or nothing
     // if no such call is needed. The time is in the past if events are already buffered, because

@@ -84,8 +84,8 @@ private:
     std::string remote_message_;
     std::string filter_;
     Order order_;
-    // The index of the row at the top of the screen. If too few rows follow to fill the screen, the
-    // last rows are shown.
+    // The index of the row at the top of the screen. If too few rows follow this row to fill the
+    // screen, the screen shows the last rows of the table.
     std::size_t first_ = 0;
     Size size_{24, 80};
 };

@@ -78,7 +78,9 @@ private:
         if (!signals)
             return report_error(signals.error());
         auto holder = to_run();
-        std::optional<Hold> child_hold; // Set only in the child, where no destructor runs.
+        // Only the child sets child_hold. The child never runs the destructor, which would release
+        // the hold.
+        std::optional<Hold> child_hold;
         holder.before_exec = [&, parent = ::getpid()] {
             child_hold.emplace(acquire_in_child(client, timeout, *handshake, parent));
         };

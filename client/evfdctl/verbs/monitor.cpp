@@ -27,7 +27,8 @@ public:
     Exit run(const Client& client) override
     {
         const auto colour = colour_.value();
-        // After a restart of the daemon, the next monitor reports the whole state again.
+        // After a restart of the daemon, evfdctl begins a new monitor, which reports the whole
+        // state again.
         auto retry_deadline = monotonic_deadline(reconnect_timeout);
         while (true) {
             bool had_change = false;

@@ -30,7 +30,7 @@ public:
 
     Exit run(const Client& client) override
     {
-        ::signal(SIGPIPE, SIG_IGN); // If nobody reads the output, write(2) fails.
+        ::signal(SIGPIPE, SIG_IGN); // Lets write(2) fail if nobody reads the output.
         const auto socket = connect_with_retry(client.address());
         if (!socket)
             return report_error(socket.error());

@@ -209,7 +209,7 @@ private:
     TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;
-    bool is_all_ = false; // Never read: to wait for all names is the default.
+    bool is_all_ = false; // Never read, because evfdctl waits for all names by default.
     bool is_existing_ = false;
     std::int64_t count_ = 1;
 };

@@ -1,4 +1,6 @@
-"""Wait for the event "ping" and set "pong", ROUNDS times.  ping.c is the other program.
+"""Wait for the event "example/ping" and set "example/pong", ROUNDS times.
+
+The other program is ping.c, which sets "example/ping" and waits for "example/pong".
 
 From a checkout: PYTHONPATH=client/python python3 client/examples/python/pong.py [ROUNDS]
 """

@@ -2,9 +2,9 @@
 
     tcp_server.py [PORT [NAME]]
 
-Without a port, the server listens on any free port, and prints it.  It answers each line in capital
-letters.  With a name, the event that stops the server is the daemon's event with this name: run
-``evfdctl set NAME`` to stop it.
+Without a port, the server listens on any free port, and prints it.  The server answers each line in
+capital letters.  With a name, the daemon's event with this name stops the server: run
+``evfdctl set NAME``.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Serves three named timers and a TCP socket in one epoll loop.  The word "stop" ends it:
+"""Serves three named timers and a TCP socket in one epoll loop.
+
+The word "stop" on the socket ends the loop:
 
     timers_epoll.py & printf stop | nc 127.0.0.1 1234
 """
@@ -28,7 +30,7 @@ def main() -> None:
                     if server.connection is not None:
                         epoll.register(server.connection, select.EPOLLIN)
                 elif server.connection is not None and fd == server.connection.fileno():
-                    server.read()  # close(2) also removes the descriptor from the set.
+                    server.read()  # close(2) also removes the descriptor from the epoll set.
                 elif not howto.read_timer(timers, fd):
                     print(f"Unknown file descriptor {fd}")
             sys.stdout.flush()

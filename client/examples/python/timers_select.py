@@ -1,4 +1,6 @@
-"""Serves three named timers and a TCP socket in one select loop.  The word "stop" ends it:
+"""Serves three named timers and a TCP socket in one select loop.
+
+The word "stop" on the socket ends the loop:
 
     timers_select.py & printf stop | nc 127.0.0.1 1234
 """

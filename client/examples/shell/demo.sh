@@ -1,7 +1,7 @@
 #!/bin/sh
 # Demonstrates the daemon: two independent processes use one name. The first process waits for the
-# name before it exists. The second process creates the event and sets it. After that, two programs
-# open an event, and signal each other through its descriptor.
+# name before the event exists. The second process creates the event and sets it. After that, two
+# programs open an event, and signal each other through its descriptor.
 # Usage: demo.sh DIRECTORY_OF_THE_PROGRAMS
 set -eu
 

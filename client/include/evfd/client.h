@@ -143,13 +143,14 @@ public:
     Expected<void> list(std::string_view pattern,
                         const std::function<void(protocol::Object&)>& each) const;
     // Waits in the daemon for 1 to 253 names, which need not exist yet. Waits are served in order
-    // of arrival. Returns the names that ended the wait, with the count that each consumed. Fails
-    // with timed_out if options.timeout passed first; in that case the wait consumed nothing.
+    // of arrival. Returns the names that ended the wait, each with the count that the wait
+    // consumed. Fails with timed_out if options.timeout passed first; in that case the wait
+    // consumed nothing.
     Expected<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                                 const WaitOptions& options = {}) const;
     // Consumes a token of a semaphore, or an auto event as a lock, and holds it until the Hold is
-    // released. The holder is this process. If the daemon runs on another machine, it does not know
-    // this process, so the holder is a session.
+    // released. The holder is this process. If the daemon runs on another machine, the holder is a
+    // session, because that daemon does not know this process.
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout,
                         Holder holder) const;
@@ -183,8 +184,8 @@ private:
     template <class Request, class Each>
     Expected<void> stream(const Request& request, std::optional<nanoseconds> timeout,
                           const Each& each) const;
-    // Like stream(), but sends the request again if the daemon is restarted. Only for a request
-    // that has a last reply.
+    // Like stream(), but sends the request again if the daemon is restarted. The request must be of
+    // a kind that has a last reply.
     template <class Request, class Each>
     Expected<void> stream_with_retry(const Request& request, const Each& each) const;
 

@@ -26,19 +26,21 @@ public:
     Access access() const { return access_; }
     // Returns the descriptor for poll(2), select(2) or an event loop, or -1 if the caller has no
     // permission to wait. The descriptor polls readable whenever the object is set or has expired,
-    // even if the caller may not consume. This Waitable stays the owner of the descriptor.
+    // even if the caller is not allowed to consume. This Waitable stays the owner of the
+    // descriptor.
     int fd() const { return fd_.get(); }
     // Returns whether a wait would return immediately. Consumes nothing.
     Expected<bool> is_set() const;
-    // Returns fd() and gives its ownership to the caller. Afterwards the object may only be
-    // destroyed or assigned to. Its destructor still ends the subscription.
+    // Returns fd() and makes the caller the owner of the descriptor. Afterwards this Waitable may
+    // only be destroyed or get a new value by assignment. The destructor still ends the
+    // subscription.
     [[nodiscard]] int release() { return fd_.release(); }
 
 protected:
     // The effect of a completed wait.
     enum class Consumption {
         none,      // The wait consumes nothing.
-        shared,    // The wait consumes something that other waiters could consume as well.
+        shared,    // The wait consumes something that another waiter could have consumed.
         exclusive, // The wait consumes something private to this descriptor.
     };
 
@@ -74,7 +76,7 @@ private:
     virtual Expected<void> restore(std::int64_t count) const = 0;
 };
 
-// The object that ended a wait_any().
+// The result of wait_any(): says which object ended the wait.
 struct WaitResult {
     std::size_t index;  // The position of the object in the caller's list.
     std::int64_t count; // The amount consumed, as Event::wait() and Timer::wait() return it.

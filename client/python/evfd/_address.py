@@ -163,7 +163,7 @@ def _try_connect(path: str) -> CloseOnForkSocket:
         # daemon has stopped accepting connections.
         timeout = struct.pack("@ll", _CONNECT_TIMEOUT_S, 0)
         client_socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
-        # Overrides the default timeout for sockets, which the program has perhaps set.
+        # Overrides the timeout that the program has perhaps set by socket.setdefaulttimeout().
         client_socket.setblocking(True)
         client_socket.connect(path)
         client_socket.setblocking(False)

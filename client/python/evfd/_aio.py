@@ -110,7 +110,7 @@ class Context:
         return operation
 
     def cancel(self, operation: Operation) -> None:
-        """Cancel an operation.  It completes soon, if it has not completed already."""
+        """Cancel an operation.  The operation completes soon, if it has not completed already."""
         unused = _Completion()
         try:
             self._call(4, self._id, ctypes.addressof(operation), ctypes.addressof(unused))

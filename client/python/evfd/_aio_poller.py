@@ -43,7 +43,8 @@ class Poller:
         context, self._context = self._context, None
         if context is None:
             return
-        # If a signal handler raised an exception, it is unknown which operations are in progress.
+        # If a signal handler raised an exception, it is unknown which operations are in progress,
+        # so the context is destroyed and not reused.
         if kind is not None:
             context.destroy()
             return
@@ -53,7 +54,7 @@ class Poller:
             while self._operations:
                 self._reap(context, None)
         finally:
-            if self._operations:  # A signal handler has interrupted the loop.
+            if self._operations:  # A signal handler has interrupted the while loop.
                 context.destroy()
             else:
                 _aio.release_context(context)

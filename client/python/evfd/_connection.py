@@ -30,7 +30,7 @@ _CHUNK_BYTES = 16 * 1024
 _RECEIVING = (_CHUNK_BYTES,), (_CONTROL_BYTES,), (int(socket.MSG_CMSG_CLOEXEC),)
 _TRUNCATED = int(socket.MSG_CTRUNC)
 
-# These errors mean that the program itself closed our descriptor.
+# EBADF and ENOTSOCK mean that the program itself has closed the descriptor of the connection.
 _CLOSED_BY_PROGRAM = (errno.EBADF, errno.ENOTSOCK)
 
 Parameters = Mapping[str, Any]
@@ -65,7 +65,8 @@ class Connection:
         self._buffer = bytearray()
         # The descriptors of replies that were not read yet, in their order.
         self._descriptors: collections.deque[Descriptor] = collections.deque()
-        self._lost_descriptors = False  # Whether the kernel has truncated a control message.
+        # Whether the kernel has truncated a control message, so that descriptors are missing.
+        self._lost_descriptors = False
         self._sending = b""
         # The number of bytes of `_sending` that each send(2) accepted.
         self._sent: list[int] = []
@@ -102,8 +103,8 @@ class Connection:
     def send(self, frame: bytes, deadline: Deadline) -> None:
         """Send a call.
 
-        If the daemon has closed the connection, this method raises no error, because the daemon has
-        perhaps sent the reason before. receive() raises the error.
+        If the daemon has closed the connection, this method raises no error.  The daemon has
+        perhaps sent an error reply with the reason first, and receive() raises that error.
         """
         self._sent = []
         self.has_reply = False

@@ -18,7 +18,8 @@ class FairLock:
 
     Only `lock` excludes other threads.  If a signal handler raises an exception inside the
     statement, `lock` is unlocked in any case.  But the exception can leave the queue, which is
-    plain Python, in an inconsistent state.  After that, threads are out of order for a moment.
+    plain Python, in an inconsistent state.  After that, threads acquire the lock out of order for
+    a moment.
     """
 
     def __init__(self, lock: threading.Lock) -> None:
@@ -58,8 +59,8 @@ class FairLock:
     def _enter_if_abandoned(self, waiter: threading.Lock) -> bool:
         """Leave the queue if no thread holds the lock; return whether this thread can enter.
 
-        The lock is free while this thread still waits if a signal handler interrupted the thread
-        that had to release this waiter.
+        If the lock is free although this thread still waits, a signal handler has interrupted the
+        thread that had to release this waiter.
         """
         if self._lock.locked():
             return False

@@ -58,7 +58,7 @@ class _LoopPoller:
         return key
 
     def disarm(self, key: int) -> None:
-        """Cancel the operation with this key; its completion removes it from `_pending`."""
+        """Cancel the operation with this key.  _on_completions() removes the operation later."""
         if key in self._pending:
             self._context.cancel(self._pending[key][0])
 

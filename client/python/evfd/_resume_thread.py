@@ -29,7 +29,11 @@ Step = tuple[Optional[Descriptor], Deadline, bool]
 
 
 class ResumeThread:
-    """A thread that calls `step` at its start, at the end of the connection, and after wake()."""
+    """A thread that calls `step` at the start of the thread, and again after each wake().
+
+    The thread also calls `step` when the watched connection ends, and at the latest time that the
+    previous step returned.
+    """
 
     _wakeup = Descriptor(-1)  # A placeholder until __init__() has made the eventfd.
 
@@ -78,7 +82,7 @@ def _run_once(wakeup: Descriptor, step: Callable[[], Step]) -> bool:
     if continues:
         events = {wakeup.number: select.POLLIN}
         if connection is not None:
-            events[connection.number] = 0  # poll(2) reports POLLHUP without a request.
+            events[connection.number] = 0  # poll(2) always reports POLLHUP.
         poll(events, deadline)
         consume(wakeup)
     return continues

@@ -52,7 +52,8 @@ def _has_own_zero(clock: str) -> bool:
     offset.
     """
     try:
-        # After unshare(2), timens_offsets has the offsets of the namespace of the children.
+        # After unshare(2), timens_offsets describes the time namespace of future children, and not
+        # the time namespace of this process.
         if os.readlink("/proc/self/ns/time") != os.readlink("/proc/self/ns/time_for_children"):
             return False
         with open("/proc/self/timens_offsets", encoding="ascii") as offsets:

@@ -213,7 +213,10 @@ class Session:
         self._abandoned = None
 
     def _unsubscribe_opened(self, parameters: Parameters) -> None:
-        """End the subscriptions in the reply to an Open whose descriptors no caller receives."""
+        """End the subscriptions that an Open created, because no caller receives their descriptors.
+
+        `parameters` are the parameters of the reply to the Open.
+        """
         for opened in parameters.get("objects", []):
             if token := opened.get("subscription"):
                 frame = encode_call(full_name("Unsubscribe"), {"subscription": token}, "oneway")
@@ -272,7 +275,8 @@ class Session:
         """Remember an interrupted call if its progress is known; else end the session."""
         connection = self._connection
         if frame is None:
-            self.end()  # The next call in this session would get the reply to this call.
+            # The session ends, because its next call would get the reply to this call.
+            self.end()
         elif connection is None or not connection.is_usable:
             self._abandoned = _AbandonedCall(method, frame, connection)
         elif connection.has_reply:

@@ -90,7 +90,7 @@ class _WaitSet:
                 for index in ready:
                     if count := self._consume(index):
                         return WaitResult(self._waitables[index], count)
-                    # Another waiter was faster, so the descriptor is polled again.
+                    # Another waiter has consumed the token, so the descriptor is polled again.
                     poller.arm(index, self._descriptors[index])
         return None
 

@@ -239,7 +239,10 @@ _DESCRIPTIONS = {
 
 
 def check_kind(name: str, opened: Opened, *kinds: str) -> None:
-    """Raise WrongKindError unless the object is of one of `kinds`: an event mode, or timer."""
+    """Raise WrongKindError unless the object's kind is in `kinds`.
+
+    For an event, the kind is the mode of the event.  For a timer, the kind is "timer".
+    """
     actual = opened.mode if opened.kind == "event" and opened.mode is not None else opened.kind
     if actual not in kinds:
         raise errors.WrongKindError(

@@ -125,14 +125,15 @@ class Client:
         self._reset_after_fork()
         _instances.add(self)
 
-    # Sets all fields for a new client, and again in a child of fork(2): a thread of the parent that
-    # had the lock locked at the fork does not exist in the child.
+    # Sets all fields for a new client, and again in a child of fork(2). If a thread of the parent
+    # had the lock locked at the fork, no thread of the child would unlock the inherited lock.
     def _reset_after_fork(self) -> None:
         self._lock = threading.Lock()
         self._fair_lock = FairLock(self._lock)
         self._main = Session(self.address, self._timeout_ns)
         self._idle: list[Session] = []
-        # The main sessions that still have handles and began when the process had another user.
+        # The former main sessions. Each began when the process had another user or other groups,
+        # and still has handles.
         self._former: list[Session] = []
         # One-way calls that will be sent before the next call.
         self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
@@ -304,7 +305,7 @@ class Client:
         self._call("Delete", {"items": make_items(objects)})
 
     def chmod(self, name: str, permissions: int) -> None:
-        """Change an object's permissions, as os.chmod() does; only its owner and root can do so."""
+        """Change an object's permissions, as os.chmod() does.  Only owner and root may do so."""
         parameters = {"name": _validation.check_name(name)}
         self._call("SetPermissions", {**parameters, "permissions": _permissions_text(permissions)})
 
@@ -577,7 +578,11 @@ class Client:
         return deadline_after_ns(time_until(deadline) + self._timeout_ns)
 
     def _check_daemon_alive(self, waiting: Connection, deadline: Deadline) -> None:
-        """Raise NoAnswerError, NoDaemonError or LostDaemonError unless the daemon answers."""
+        """Raise NoAnswerError, NoDaemonError or LostDaemonError unless the daemon answers.
+
+        If the call has a deadline, raise NoAnswerError at once, because the daemon had to reply to
+        the call at the deadline at the latest.
+        """
         try:
             if deadline is not None:
                 raise errors.no_answer()
@@ -591,7 +596,7 @@ class Client:
     # The following methods serve the resume thread.
 
     def _enable_auto_resume(self) -> None:
-        """Start the resume thread, because the main session has a handle now."""
+        """Start or wake the resume thread, because the main session has a handle now."""
         with self._fair_lock, self._lock:
             if self._resume_thread is None:
                 self._resume_thread = _start_resume_thread(self)
@@ -605,9 +610,9 @@ class Client:
             if not self._main.exists():
                 return None, None, True
             if is_up and self._main.is_connected():
+                self._fast_retry_until = deadline_after_ns(self._timeout_ns)
                 # The thread gets a duplicate of the socket: a call can reconnect and close the
                 # original socket, whose number can then be given to another file.
-                self._fast_retry_until = deadline_after_ns(self._timeout_ns)
                 return self._main.connection.duplicate(), None, True
             is_urgent = time.monotonic_ns() < self._fast_retry_until
             pause = _FAST_PAUSE_NS if is_urgent else _SLOW_PAUSE_NS

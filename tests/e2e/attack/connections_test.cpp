@@ -39,7 +39,8 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
     return true;
 }
 
-// Waits for `span`. The function polls the socket to the test, which sends nothing.
+// Waits for `span` by polling the socket to the test. The test sends nothing, so the poll ends only
+// after `span`.
 void pause_for(const WorkerSocket& parent, nanoseconds span)
 {
     await_readable(parent.fd().get(), span);

@@ -34,8 +34,9 @@ void make_blocking(const UniqueFd& fd)
 
 enum class Misuse { saturate, drain };
 
-// Starts a process that fills or drains the event again and again. The process runs until it is
-// killed, because its reads and writes block.
+// Starts a process that fills or drains the event again and again. The process must be killed: it
+// never exits by itself, and while it blocks in read(2) or write(2), it cannot receive a message
+// from the test.
 Worker start_holder(const DaemonProcess& daemon, const std::string& name, Misuse misuse)
 {
     return start_attacker([&](const WorkerSocket& parent) {
@@ -62,8 +63,8 @@ std::string error_of(const Json& reply)
     return reply.value("error", "none");
 }
 
-// Sets, waits for and clears an event whose counter another process keeps full. Only for a moment
-// after a clear is the counter not full.
+// Sets, waits for and clears an event whose counter another process keeps full. After each clear,
+// the counter is below its maximum only for a moment.
 void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is_semaphore,
                    int rounds)
 {
@@ -74,7 +75,7 @@ void use_saturated(const DaemonProcess& daemon, const std::string& name, bool is
         REQUIRE(error_of(wire.request("Set", names)) == "none");
         REQUIRE(wire.request("Show", {{"name", name}})["parameters"]["object"]["isSet"] == true);
         REQUIRE(error_of(wire.request("Wait", at_once)) == "none");
-        // A clear of a full semaphore fails, because one call cannot consume so many tokens.
+        // A full semaphore has more tokens than one clear can consume, so the clear fails.
         REQUIRE(error_of(wire.request("Clear", names)) ==
                 (is_semaphore ? "io.evfdd.TooManyTokens" : "none"));
     }
@@ -144,8 +145,9 @@ TEST_CASE("a holder that drains an event at full speed does not stop callers by 
     });
 }
 
-// Adds 10,000 copies of the event's descriptor to an epoll set. Each copy is an entry in the wait
-// queue of the event, so that adding one token takes about a millisecond.
+// Adds 10,000 copies of the event's descriptor to an epoll set. Each copy adds an entry to the wait
+// queue of the event. A write to the event visits all entries, so adding one token takes about a
+// millisecond.
 class ManyWatchers {
 public:
     explicit ManyWatchers(const UniqueFd& event)

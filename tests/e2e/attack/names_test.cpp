@@ -54,8 +54,8 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     // event while it is watched.
                     waiting.call("Wait", {{"items", items({"reborn"})}});
                     wire.request("Open", {{"items", items({"reborn"})}});
-                    // These descriptors belong to deleted events. Writes to them must not affect
-                    // the new event, which has the name of the deleted ones.
+                    // The descriptors in `held` belong to deleted events. A write to them must not
+                    // affect the new event, although the deleted events had its name.
                     if (rounds % 100 == 99)
                         write_to_all(held);
                     else if (!held.empty())
@@ -73,8 +73,8 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                                 "none",
                             "the delete failed");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
-                        // The wait is still pending if the daemon read it after the delete. A new
-                        // event that is set ends the wait.
+                        // The wait is still pending if the daemon read the wait after the delete. A
+                        // new event that is set ends the wait.
                         wire.request("CreateEvent",
                                      {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
                         const auto ended = error_of(waiting.reply());

@@ -9,7 +9,7 @@ namespace {
 
 constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3,
               ticks = 3'000, unread_descriptors = 6, cached_replies = 7;
-// The reply to Set. A session caches it, to send it again if the client repeats the call.
+// The reply to Set. A session caches this reply, and sends it again if the client repeats the call.
 constexpr std::string_view cached_reply = R"({"parameters":{}})";
 constexpr int unread_bytes = cached_replies * static_cast<int>(cached_reply.size());
 
@@ -200,8 +200,8 @@ struct ResourceCase {
     int unit;   // The amount of the resource that one acquisition uses.
     int in_use; // The amount in use by the greedy user before it acquires anything.
     Acquire acquire;
-    // The function that releases one unit. Null if closing the connection releases the unit, which
-    // the daemon notices only after a while.
+    // The function that releases one unit. Null if closing a connection releases the unit. The
+    // daemon notices only after a while that a connection is closed.
     Release release;
 };
 
@@ -262,8 +262,8 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
                         "a call within the limit was refused");
             for (int i = 0; i < scale_rounds(200); ++i)
                 require_refusal(resource.acquire(user), resource);
-            // The limit applies to all processes of the user together, so a second process gets
-            // nothing.
+            // The limit applies to all processes of the user together, so the daemon also refuses
+            // the call of a second process.
             Worker second{[&](const WorkerSocket&) {
                 GreedyUser another{daemon};
                 require_refusal(resource.acquire(another), resource);

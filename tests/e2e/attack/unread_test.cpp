@@ -56,8 +56,8 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
 {
     skip_unless_root();
     const DaemonProcess daemon{{}, unprivileged()};
-    // For each connection, the descriptors of one reply are in the socket. The daemon also holds
-    // the descriptors of the next reply until the client reads.
+    // The number of connections that do not read. The socket of each connection has the descriptors
+    // of one reply, and the daemon holds the descriptors of the next reply until the client reads.
     constexpr int not_reading = 60;
     const auto names = numbered_names("e/", 0, 253);
     {

@@ -49,7 +49,7 @@ TEST_CASE("list looks up each user once")
     const auto trace = daemon.directory() / "trace";
     command.argv.insert(command.argv.begin(),
                         {"/usr/bin/strace", "-f", "-o", trace, "-e", "trace=execve"});
-    // The leak check of a sanitizer cannot run under strace(1).
+    // Disables the leak check of a sanitizer, because the check cannot run under strace(1).
     command.environment.push_back("LSAN_OPTIONS=detect_leaks=0");
     REQUIRE(run(std::move(command)).status == 0);
     int lookups = 0;

@@ -108,8 +108,8 @@ TEST_CASE("on --restart ends a running command, and the next run gets both sets"
     REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
     CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    // The next run gets a count of 1: the earlier sets do not count, because their runs are
-    // complete.
+    // The next run gets a count of 1. The two earlier sets are not counted again, because the
+    // second run received both sets and is complete.
     CHECK(blocking.await_start() == "e 1");
     CHECK(runner.errors().empty());
 }
@@ -138,7 +138,8 @@ TEST_CASE("on --restart loses no token, however fast they are added")
         if (i % 50 == 0)
             blocking.await_start();
     }
-    // No earlier run was complete, so the last run gets all 200 tokens.
+    // evfdctl ended every earlier run before the run was complete, so the last run gets all 200
+    // tokens.
     std::string output;
     do {
         output = blocking.await_start();

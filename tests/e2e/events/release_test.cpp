@@ -91,15 +91,15 @@ void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
 TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,000 times")
 {
     REQUIRE(supports_latched_wait());
-    // With 0666 the waiters are allowed to set, so they have the eventfd itself. With 0644 they are
-    // only allowed to wait, so they have a wait-only descriptor.
+    // With 0666 the waiters are allowed to set, so they have the eventfd itself. In the other case
+    // they are only allowed to wait, so they have a wait-only descriptor.
     const auto permissions = GENERATE("0666"s, "0644"s);
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
     const auto event = value_or_throw(client.open("pass"));
-    // The permissions are 0444 and not 0644, because the owner can be the unprivileged user that
-    // waits.
+    // Sets 0444 and not 0644. With 0644 the owner would be allowed to set, and the owner can be the
+    // unprivileged user that waits.
     if (permissions != "0666")
         REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};
@@ -148,7 +148,7 @@ TEST_CASE("set and clear back to back release all waiters through the daemon eac
         for (const auto& wire : waiting)
             wire.call("Wait", {{"items", items({"pass"})}});
         REQUIRE(daemon.has_waits("pass", waiters));
-        // Sends the clear before it reads the reply to the set, so that the two calls arrive
+        // Sends the clear before reading the reply to the set, so that the two calls arrive
         // together.
         if (is_remote) {
             caller.call("Set", {{"items", items({"pass"})}});

@@ -61,8 +61,8 @@ std::size_t count_released(const std::vector<std::unique_ptr<Worker>>& waiters, 
                 ++received;
             }
     }
-    // Also counts waiters beyond `count` whose result has arrived: more waiters were released than
-    // the test expects.
+    // Also counts waiters beyond `count` whose result has arrived, so that the test notices if too
+    // many waiters are released.
     return received + static_cast<std::size_t>(::poll(wanted.data(), wanted.size(), 0));
 }
 

@@ -202,8 +202,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         parent.send(fired.size());
     }};
-    // Neither "x" nor "y" exists, so has_waits() counts the waits for all names. The one client
-    // waits for two names.
+    // If no object has the given name, here "x", has_waits() counts the waits for all names. The
+    // client waits for two names.
     REQUIRE(daemon.has_waits("x", 2));
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));

@@ -120,8 +120,8 @@ TEST_CASE("a call of exactly the size limit is answered, and one more byte ends 
     WireClient wire{daemon.path()};
     wire.send(frame(padded(max_call_bytes)));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
-    // The call is one byte too long and has no end. The daemon disconnects without waiting for the
-    // end.
+    // The second call is one byte too long and lacks the zero byte that would end it. The daemon
+    // disconnects without waiting for the zero byte.
     wire.send(valid_call + padded(max_call_bytes + 1));
     CHECK(wire.reply()["parameters"]["pid"] == daemon.pid());
     CHECK(wire.read_to_end().empty());

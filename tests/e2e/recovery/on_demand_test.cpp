@@ -146,7 +146,7 @@ TEST_CASE("a socket directory that belongs to another user is refused")
     check_refused(home, "belongs to another user");
 }
 
-TEST_CASE("the user's own daemon has pidfd socket in /tmp without XDG_RUNTIME_DIR")
+TEST_CASE("the user's own daemon has its socket in /tmp without XDG_RUNTIME_DIR")
 {
     // Runs evfdctl as an unprivileged user, who does not yet have the directory in /tmp. The test
     // can therefore remove the directory afterwards.

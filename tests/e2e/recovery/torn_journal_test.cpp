@@ -9,8 +9,8 @@ namespace {
 
 class InterruptedCommit {
 public:
-    // Kills the daemon in the middle of a commit. Returns when only `idle` sessions have not been
-    // resumed.
+    // Kills the daemon in the middle of a commit. Returns when all sessions except `idle` sessions
+    // have been resumed.
     void kill_in_commit(std::int64_t idle) const
     {
         daemon.stop_daemon();
@@ -37,8 +37,8 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     // to the journal.
     const auto mine = value_or_throw(client.open("mine"));
 
-    // One session stays idle: that of the call hold(). The client does not resume it, because the
-    // hold belongs to the process and not to the session.
+    // One session is not resumed: the session of the call hold(). The client does not need this
+    // session, because the hold belongs to the process and not to the session.
     interrupted.kill_in_commit(1);
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);

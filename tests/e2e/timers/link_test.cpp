@@ -17,8 +17,8 @@ void stop_for_points(const DaemonProcess& daemon, const Timer& timer, std::int64
     REQUIRE(::kill(daemon.pid(), SIGCONT) == 0);
 }
 
-// Disarms the timer "t". Returns the lowest and the highest possible number of expirations: the
-// number before and after the call.
+// Disarms the timer "t". Returns a lower and an upper bound of the number of expirations: the
+// number just before the call, and the number just after the call.
 std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& grid)
 {
     const auto before = grid.expirations_by(now_on(Clock::monotonic));
@@ -55,8 +55,8 @@ TEST_CASE(
     const auto tokens = [&] { return value_or_throw(client.show("e")).count; };
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
-        // Repeats the clear, because tokens of the previous try can still arrive: a late daemon
-        // adds them in several iterations of its event loop.
+        // Clears the semaphore until it stays empty. Tokens of the previous try can still arrive,
+        // because a late daemon adds them in several iterations of its event loop.
         do {
             value_or_throw(client.clear(std::vector{"e"s}));
             wait_for_duration(5ms);
@@ -272,7 +272,8 @@ TEST_CASE("a timer may set only an event that its caller may set")
     CHECK(worker.wait() == 0);
     if (!may)
         return;
-    // Grants read permission too, which a caller other than root needs for the wait below.
+    // Grants read permission besides write permission, because a caller other than root needs read
+    // permission for the wait below.
     REQUIRE(client.set_permissions("e", *Permissions::parse("0666")));
     CHECK(client.wait(std::vector{"e"s}, {.timeout = default_timeout}));
 }
@@ -340,8 +341,8 @@ TEST_CASE("the log reports a few broken links per second and the number of the o
     }
     REQUIRE(
         client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
-    // The number of seconds is rounded up, because the log has a limit for each second that has
-    // begun.
+    // Counts a second that has only begun as a whole second, because the log limits the number of
+    // lines in each second.
     const auto seconds = (monotonic_now() - began) / 1s + 1;
     const auto log = daemon.log();
     std::int64_t lines = 0;

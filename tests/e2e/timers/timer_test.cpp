@@ -157,7 +157,7 @@ std::optional<ExpiryCounts> expire_many_times(const Client& client, const Timer&
         if (counts.early > 0 || counts.lost > 0)
             break;
     }
-    // Waits, because after the wall clock is set, the kernel reports it only a little later.
+    // Waits, because the kernel reports only after a while that the wall clock was set.
     wait_for_duration(10ms);
     if (is_wall_clock(clock) && !take_expirations(witness))
         return {};

@@ -35,8 +35,9 @@ TEST_CASE("a pending call is sent again on the resumed session")
     CHECK(reply);
 }
 
-// The daemon can have executed the abandoned call. If the client made its next call in the same
-// session, the daemon would answer with the cached reply and would not execute that call.
+// The daemon can have executed a call that the client abandoned. A new call in the same session
+// would look like a repetition of the abandoned call: the daemon would answer with the cached reply
+// and not execute the new call.
 TEST_CASE("the reply to an abandoned call is not taken for the reply to the next call")
 {
     ScriptedDaemon daemon;

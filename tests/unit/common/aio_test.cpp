@@ -193,7 +193,7 @@ TEST_CASE("a context cannot have more operations than the system limit")
 {
     unsigned most = 0;
     std::ifstream{"/proc/sys/fs/aio-max-nr"} >> most;
-    // The kernel refuses so many operations with EINVAL, not EAGAIN.
+    // If the system limit is 8 million or more, io_setup(2) fails with EINVAL and not with EAGAIN.
     if (most == 0 || most >= 8'000'000)
         skip("fs.aio-max-nr is " + std::to_string(most));
 
@@ -221,8 +221,8 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     std::array<iocb*, at_a_time> operations;
     operations.fill(&read);
 
-    // All rounds together submit far more operations than the context has room for, although the
-    // kernel rounds the size of a context up.
+    // The rounds together submit far more operations than fit into the context, although the kernel
+    // makes a context larger than requested.
     constexpr unsigned rounds = 1'000;
     for (unsigned i = 0; i < rounds; ++i) {
         REQUIRE(aio.submit(operations) == at_a_time);

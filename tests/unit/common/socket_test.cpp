@@ -303,7 +303,7 @@ TEST_CASE("a socket is drained once all sent bytes were read")
 
     REQUIRE(send(pair.ours, "some bytes", numbered(1)) == 10U);
     CHECK_FALSE(is_drained(pair.ours));
-    CHECK(is_drained(pair.theirs)); // Nothing was sent in the other direction.
+    CHECK(is_drained(pair.theirs)); // The socket `theirs` has sent nothing.
 
     CHECK(received(pair.theirs, 4) == "some");
     CHECK_FALSE(is_drained(pair.ours));

@@ -239,7 +239,7 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
 
 TEST_CASE("a list over many objects without a match yields to other connections")
 {
-    // Matching the pattern against all names takes much longer than one iteration.
+    // Matching this pattern against the names of all objects takes much longer than one iteration.
     const auto name = std::string(240, 'a');
     const auto pattern = R"({"pattern":"*)" + std::string(120, 'a') + R"(b*"})";
     ServiceFixture daemon;
@@ -361,7 +361,7 @@ TEST_CASE("a long unfinished call counts towards the unread bytes of its user")
     CHECK(second.is_disconnected());
     first.send(framed(R"({"method":"io.evfdd.Status"})"));
     run_until_idle(daemon.loop);
-    // The first client is still connected: it receives an error as the reply.
+    // The first client is not disconnected. Its call is refused with an error.
     CHECK(first.reply().contains("QuotaExceeded"));
     CHECK(daemon.service.quota().used(alice, Resource::unread_bytes) == 0);
 }

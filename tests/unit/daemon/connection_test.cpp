@@ -87,7 +87,8 @@ TEST_CASE("a client that shuts down sending gets all its replies, also the one t
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
     CHECK_FALSE(client.is_disconnected());
-    // The end of the client's input does not keep the daemon awake while the wait is pending.
+    // The client has shut down sending. The end of its input does not keep the daemon awake while
+    // the wait is pending.
     CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"items":[{"name":"e"}]})");

@@ -61,7 +61,7 @@ TEST_CASE("a turn that computes for long is charged for all of it")
 {
     CpuMeter meter{read_cpu};
     cpu_now += 1s;
-    // The turn lasted 50 ms. The thread spent the rest of the second between turns.
+    // The turn lasted 50 ms. The thread used the rest of its processor time between turns.
     CHECK(meter.cpu_time_of(50ms) == 50ms);
     cpu_now += 50ms;
     CHECK(meter.cpu_time_of(50ms) == 50ms);
@@ -71,7 +71,9 @@ TEST_CASE("a turn never gains time")
 {
     cpu_now = 1s;
     CpuMeter meter{read_cpu};
-    cpu_now = 0s; // The CPU clock now shows less than before, as the clock of another thread can.
+    // The CPU clock now reads less than before, for example because it is the clock of another
+    // thread.
+    cpu_now = 0s;
     CHECK(meter.cpu_time_of(10ms) == 0ns);
 }
 

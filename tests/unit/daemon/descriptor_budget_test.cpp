@@ -16,8 +16,8 @@ TEST_CASE(
         const auto [objects, connections] = descriptor_budget(limit);
         REQUIRE(objects >= 0);
         REQUIRE(connections >= 0);
-        // The successor receives one whole message of the stash at a time. All descriptors of a
-        // message can belong to deleted objects.
+        // The next daemon receives all descriptors of a stash message at once. Even if every object
+        // of these descriptors was deleted, the descriptors need room.
         const auto unwanted =
             std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
         if (objects > 0)

@@ -7,7 +7,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Two objects, and an edge watcher whose deliveries are counted.
+// Two objects, an edge watcher, and the number of times that the edge watcher started a delivery.
 struct EdgeWatcherFixture {
     Object make_object(std::uint64_t serial)
     {

@@ -20,7 +20,8 @@ struct Watched {
     explicit Watched(EventLoop& loop, unsigned initial = 1)
         : fd{event(initial)}, watch{*loop.watch(fd, EPOLLIN, [this](std::uint32_t) {
               ++calls;
-              if (const auto last = then) // Calls a copy, since the call can destroy this object.
+              // Calls a copy of `then`, because the call can destroy this object.
+              if (const auto last = then)
                   last();
           })}
     {
@@ -180,7 +181,8 @@ TEST_CASE("a moved watch is called once and destroyed once")
     auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
     {
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
-        // The old watch of `second` ends when `first` is destroyed, at the latest.
+        // The assignment replaces the old watch of `second`. The old watch ends when `first` is
+        // destroyed, at the latest.
         second = std::move(first);
         run_iterations(loop, 1);
         CHECK(ones == 1);
@@ -322,7 +324,8 @@ TEST_CASE("an inner loop that is watched through 500 foreign epolls can be watch
         if (::epoll_ctl(theirs.get(), EPOLL_CTL_ADD, handles.back().get(), &wanted) < 0)
             failed = errno;
     }
-    REQUIRE(failed == EINVAL); // The kernel allows no more paths of nested epolls.
+    // The kernel limits the number of paths through nested epolls, and this limit is reached.
+    REQUIRE(failed == EINVAL);
 
     EventLoop outer;
     EventLoop inner;

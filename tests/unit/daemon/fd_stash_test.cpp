@@ -85,8 +85,8 @@ void send_raw(const UniqueFd& end, std::string_view bytes, std::vector<int> fds)
 // A stash, the descriptors that are stored in it, and the ids of the eventfds that a successor must
 // find there.
 struct StashFixture {
-    // The limit is higher than the fixture needs, because all descriptors that this user has in
-    // flight count towards the limit.
+    // Requires a higher limit of open files than the fixture needs, because all descriptors that
+    // this user has in flight count towards the limit.
     StashFixture() { require_descriptors(5'000); }
     void store(Id id)
     {
@@ -344,8 +344,8 @@ TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
         fixture.stash.compact();
     }
     for (int round = 0; round < 5; ++round) {
-        // Stores some descriptors a second time. A crash during a compaction leaves the stash in
-        // this state.
+        // Stores some descriptors a second time. A crash during a compaction can leave such
+        // duplicates in the stash.
         for (Id id = 1; id <= 500; id += 3)
             REQUIRE(fixture.stash.store(id, *duplicate(fixture.stored.at(id).fd())));
         fixture.reopen();
@@ -414,7 +414,8 @@ TEST_CASE("opening without room for all descriptors reports how many are unread 
     CHECK(counts[0] > 100);
     CHECK(counts[1] > 0);
     CHECK(counts[0] + counts[1] == many);
-    // This process can receive all descriptors, because its limit is higher than the child's.
+    // This process can receive all descriptors, because its limit of open files is higher than that
+    // of the child process.
     fixture.reopen();
 }
 

@@ -93,7 +93,8 @@ TEST_CASE("a Set that fails after a part of its tokens was added adds no more on
         fixture->create(name, name == "unopened" ? Mode::manual : Mode::semaphore);
     for (const auto* name : {"s", "odd", "more"})
         REQUIRE(fixture->event(name).share());
-    // Makes the daemon's descriptor refer to another file. The stash still has the eventfd.
+    // Makes the daemon's descriptor of "odd" refer to another file. The stash still has the
+    // eventfd.
     make_foreign(fixture->event("odd").fd());
     fixture->state_store.commit();
 

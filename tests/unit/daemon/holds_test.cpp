@@ -1,5 +1,5 @@
-// Tests tokens that a connection or a session holds. Each token returns exactly once, when its
-// holder ends.
+// Tests tokens that a connection or a session holds. Each token returns to its event exactly once,
+// when its holder ends.
 #include "tests/support/policy_fixture.h"
 #include "tests/support/service_fixture.h"
 
@@ -42,7 +42,7 @@ std::string hold(ServiceFixture& daemon, TestClient& client, std::string_view na
         fmt::format(R"({{"items":[{{"name":"{}"}}],"hold":"session"{}}})", name, more));
 }
 
-// Returns whether the reply says that the wait consumed one token of the event, or holds it.
+// Returns whether the reply says that the wait has completed and got one token of the event.
 bool has_fired(const std::string& reply, std::string_view name = "s")
 {
     return reply.starts_with(

@@ -79,7 +79,7 @@ State reopened(const Journal& journal)
     return ReopenedJournal{copy_of(journal.memfd())}.state();
 }
 
-// Returns the bytes up to the end of the last frame of a journal without holes.
+// Returns the bytes of a journal without holes, from its start to the end of its last frame.
 std::string bytes_in(const Journal& journal)
 {
     std::string bytes(page + journal.bytes(), '\0');
@@ -224,7 +224,7 @@ TEST_CASE("a journal that is cut at any byte equals the state after one of its c
     const auto bytes = bytes_in(history.journal);
     for (std::size_t size = 16; size <= bytes.size(); ++size) {
         if (size > 32 && size < page - 32)
-            continue; // Skips the rest of the first page, which is empty.
+            continue; // The first page is empty between these two offsets.
         CAPTURE(size);
         ReopenedJournal cut{memfd_of(std::string_view{bytes}.substr(0, size))};
         const auto commits = history.commits_by(size);
@@ -232,7 +232,8 @@ TEST_CASE("a journal that is cut at any byte equals the state after one of its c
         REQUIRE(cut.state() == state);
         REQUIRE(cut.found.damaged_bytes == 0);
         REQUIRE(cut.found.last == commits);
-        // A shorter journal can lack the number of commits, which the first page contains.
+        // The first page contains the number of commits. A journal that is cut within the first
+        // page can lack this number.
         if (size > page)
             REQUIRE(cut.found.is_missing_tail == (commits < 14));
 

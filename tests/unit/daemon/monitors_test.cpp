@@ -516,8 +516,8 @@ TEST_CASE("the watches of ended monitors are released in parts")
     all.monitor.reset();
     run_iterations(fixture.loop, 1);
     CHECK(watched() > timers / 2); // The watches are released over several iterations.
-    // The daemon releases the watches of the first monitor one after another. The daemon can
-    // already have passed the objects of the second monitor.
+    // The daemon is still releasing the watches of the first monitor, one object after another. The
+    // daemon can already have passed objects that only the second monitor keeps watched.
     some.monitor.reset();
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);
@@ -588,7 +588,8 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
 
     change_policy(fixture, "db/ bob -w; secret bob -w");
     CHECK(monitor.take_events().empty());
-    // The outsider gets no report about "secret", which the permissions hide already.
+    // The permissions of "secret" already hid it from the outsider. So the outsider gets no report
+    // about "secret" now.
     CHECK(outsider.take_events() == "changed db/e");
     CHECK(is_watched());
     change_policy(fixture, "db/ * -w");

@@ -1,5 +1,5 @@
-// Tests the check for reentrancy, which this file enables in every build. Only the classes of this
-// file use the check here.
+// Tests the check for reentrancy. Every build of this file makes the check, but only for the
+// classes that are defined in this file.
 #ifndef EVFDD_REENTRANCY_CHECK
 #define EVFDD_REENTRANCY_CHECK
 #endif

@@ -388,7 +388,8 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     ServiceFixture daemon;
     auto setter = daemon.connect();
     daemon.request(setter, "CreateEvent", R"({"name":"p","mode":"pulse"})");
-    const SlowEvent slow_event{daemon}; // The slow event makes the Set take more than one slice.
+    // The slow event makes the Set take more than one time slice.
+    const SlowEvent slow_event{daemon};
     setter.call("Set", set_of({"s", "p"}, many));
     run_into_set(daemon, "s");
     std::vector<TestClient> all;
@@ -407,8 +408,9 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     bool all_subscribed = false;
     for (int iterations = 0; tokens(daemon, "s") < many; ++iterations) {
         REQUIRE(iterations < 100'000);
-        // In this iteration, one token for "s" together with one pulse for "p" takes at least this
-        // number of increments. More subscribers can join before the Set continues.
+        // In this iteration, one token for "s" and one pulse for "p" together take at least this
+        // number of increments. The number can grow, because more subscribers can join before the
+        // Set continues.
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
         all_subscribed = all_subscribed || subscriptions.size() == all.size();
         const auto before = max_delivered();

@@ -138,7 +138,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         // These rules allow some permissions and deny others.
         {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
-        // The prefix matches only the last of these names.
+        // The prefix "db/" matches only the last of the names that follow.
         {"db/ * -cwsd", "web/x", "cwsd cwsd cwsd cwsd cwsd"},
         {"default deny; db/ * +cwsd", "web/x", "---- ---- ---- ---- cwsd"},
         {"db/ * -cwsd", "db", "cwsd cwsd cwsd cwsd cwsd"},

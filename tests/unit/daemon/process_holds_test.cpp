@@ -419,8 +419,8 @@ TEST_CASE("a client that missed the reply to its hold gets it again with the sam
     CHECK(hold(*daemon, client) == id);
     CHECK(tokens(*daemon) == 2);
     CHECK(release(*daemon, client, id) == done);
-    // After the first crash, the client had missed the reply to the hold. Now it misses the reply
-    // to the release.
+    // Before the first crash, the client missed the reply to its hold. At this second crash, the
+    // client misses the reply to its release.
     daemon = crash_and_restart(std::move(daemon));
     client = connect(*daemon, process);
     REQUIRE(

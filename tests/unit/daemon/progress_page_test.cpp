@@ -67,7 +67,8 @@ TEST_CASE("an intent has room for as many increments as one call may make")
     const auto most = static_cast<std::size_t>(max_tokens_per_set);
     CHECK(page.begin_intent(1, most).size() == most);
     CHECK(page.begin_intent(2, most + 1).size() == most);
-    // The intent has not written to the slots that are reserved for takes.
+    // begin_intent() has not overwritten the slots for takes, although the test asked for more
+    // increments than the page has room for.
     CHECK(page.takes_since(0).empty());
 }
 

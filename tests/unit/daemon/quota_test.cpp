@@ -84,7 +84,7 @@ TEST_CASE("a charge of an amount returns that amount")
 
     CHECK_FALSE(quota.charge(alice, Resource::ticks, 3));
     CHECK(quota.used(alice, Resource::ticks) == 5);
-    // The charge ends with this statement and is returned.
+    // This charge exists only until the end of the statement, and is then returned.
     CHECK(quota.charge(alice, Resource::ticks, 2));
 
     charge->resize(1);

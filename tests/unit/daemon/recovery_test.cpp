@@ -220,7 +220,7 @@ TEST_CASE("a temporary object without its session is dropped")
     auto fixture = new_fixture();
     REQUIRE(fixture->registry.create(fixture->owner,
                                      {.name = "mine"_name, .lifetime = Lifetime::session}));
-    // The session is not recorded, because its client made no call that the session counts.
+    // The session is not recorded, because the test does not call finish_call().
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK(fixture->registry.objects.all().empty());
     fixture = commit_crash_and_restart(std::move(fixture));

@@ -327,8 +327,8 @@ TEST_CASE("the reply to one wait does not confirm the tokens of the next")
 // The tests below crash the daemon at any instant.
 
 struct TokenLedger {
-    std::atomic<std::int64_t> set;   // The number of tokens that answered Sets have added.
-    std::atomic<std::int64_t> taken; // The number of tokens that answered waits have consumed.
+    std::atomic<std::int64_t> set;   // The number of tokens added by Sets that have ended.
+    std::atomic<std::int64_t> taken; // The number of tokens consumed by takes that were committed.
 };
 
 TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token once")
@@ -405,8 +405,8 @@ std::uint64_t commits(const UniqueFd& journal)
     return last;
 }
 
-// Runs the recovery in a child process and kills the child. Returns true if the recovery finished
-// before the kill.
+// Runs the recovery in a child process and kills the child after its first commit. Returns true if
+// the recovery finished before the kill.
 bool recovers_before_kill(const StateStore::Descriptors& stored)
 {
     const auto before = commits(stored[2]);
@@ -450,7 +450,8 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
     auto stored = crash(std::move(fixture));
 
     {
-        const FileLimit limit{0}; // The recovery stops when the journal is full.
+        // The journal cannot grow, so the recovery stops before it has returned all tokens.
+        const FileLimit limit{0};
         fixture = std::make_unique<RegistryFixture>(std::move(stored));
         std::uint64_t back = 0;
         for (std::size_t i = 0; i < max_names_per_call; ++i)
@@ -459,7 +460,7 @@ TEST_CASE("more tokens than an intent may have return, however often the daemon 
         stored = crash(std::move(fixture));
     }
     while (!recovers_before_kill(stored))
-        ; // The kill can come at any point of the recovery.
+        ; // Each recovery continues after the commits of the killed recovery before it.
 
     fixture = std::make_unique<RegistryFixture>(std::move(stored));
     CHECK(tokens(*fixture, "s/0") == answers + in_progress_page);

@@ -275,7 +275,7 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     run_until_idle(fixture.loop);
     CHECK(fixture.take_recorded() == "edge e");
     REQUIRE(fixture.registry.set(fixture.session.peer, set_items({"e"}, 1)));
-    // The daemon reports its own set at once, before another request can undo the set.
+    // The daemon reports the edge of a Set at once, before another request can clear the event.
     CHECK(fixture.take_recorded() == "edge e");
 }
 
@@ -737,7 +737,7 @@ TEST_CASE("the descriptor that Open passes follows from the policy and the permi
 {
     struct Case {
         std::string rules;
-        std::string permissions; // The permissions of the event. Bob has the permissions of others.
+        std::string permissions; // The permissions of the event. The bits for others apply to Bob.
         bool may_wait;
         bool may_set;
     };

@@ -141,7 +141,8 @@ TEST_CASE("descriptors sent with a call reach no other client")
         CHECK((done ? 0 : done.error().error) == (kernel.pass_rights ? EPERM : 0));
     }
     run_until_idle(fixture.loop);
-    CHECK(probe::await_events(read_end, POLLHUP)); // Every descriptor of the other end is closed.
+    // Every descriptor of the write end of the pipe is closed.
+    CHECK(probe::await_events(read_end, POLLHUP));
     if (!kernel.pass_rights) {
         CHECK(client.is_disconnected());
         return;
@@ -170,8 +171,8 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
     ServerFixture fixture{default_limits, KernelFeatures{}};
     std::deque<TestClient> clients;
     std::deque<LingeringSocket> lingering;
-    // A child process closes the connections that wait to be closed when the child starts. A second
-    // child closes the later connections.
+    // The first child process closes the connections that are queued for closing when it starts. A
+    // second child process closes the connections that are queued later.
     for (int i = 0; i < 3; ++i) {
         const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};

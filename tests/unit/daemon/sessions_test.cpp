@@ -206,8 +206,8 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
 }
 
 // A daemon and its client, and the length of the journal at each reply. The client holds a token,
-// owns an event and subscribes to a pulse. Its last call is an Open without a subscription, which
-// need not survive a crash.
+// owns an event and subscribes to a pulse. The client's last call is an Open without a
+// subscription. This call need not survive a crash.
 struct DaemonLife {
     DaemonLife()
     {
@@ -475,7 +475,7 @@ TEST_CASE("Resume is refused where it would be wrong")
         auto again = daemon->connect();
         CHECK(is_refused(resume(*daemon, again, 1, other_token)));
     }
-    // The refused attempts have not ended the session.
+    // The refused attempts to resume the session have not ended the session.
     auto right = daemon->connect();
     CHECK(resume(*daemon, right, 3) == certain);
     auto second = daemon->connect();
@@ -504,7 +504,8 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     const auto open = [&](ServiceFixture& at, TestClient& by) {
         return at.request(by, "Open", R"({"items":[{"name":"s"}]})").contains("fileDescriptor");
     };
-    REQUIRE(open(*daemon, client)); // The first counted call of a session is always recorded.
+    // This Open subscribes to nothing, so the daemon counts the call only in memory.
+    REQUIRE(open(*daemon, client));
     const auto reply = daemon->request(client, "Set", R"({"items":[{"name":"s","count":3}]})");
     for (int i = 0; i < 3; ++i)
         REQUIRE(open(*daemon, client));
@@ -525,7 +526,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     CHECK(open(*daemon, again));
     daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     calls += 2;
-    // The record of the Set includes the number of all earlier calls.
+    // The record of the Set contains the number of all calls so far, so it includes the Open.
     daemon = crash_and_recover(std::move(daemon));
     auto third = daemon->connect();
     CHECK(is_refused(resume(*daemon, third, calls - 2)));

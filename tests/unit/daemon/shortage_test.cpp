@@ -138,7 +138,7 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     auto daemon = std::make_unique<ServiceFixture>();
     auto client = daemon->connect();
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore"})");
-    // A semaphore that is shared with a client is incremented one by one.
+    // The daemon adds tokens one by one to a semaphore that it shares with a client.
     daemon->request(client, "Open", R"({"items":[{"name":"s"}]})");
     const auto& event = *daemon->service.registry().objects.find("s"_name)->event();
     const auto are_all_added = [&] {

@@ -31,7 +31,8 @@ record::Object event_record(std::string_view name)
             .timer = {}};
 }
 
-// A committed event with a stored descriptor, an intent and a taken token.
+// A state store that contains a committed event, the descriptor of the event, an intent and a taken
+// token.
 struct StateStoreFixture {
     StateStoreFixture()
     {
@@ -168,8 +169,8 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     CHECK(next.recovered.warnings[0].contains(damage.warning));
     for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
-    // A newer version hides no commit. Other damage can hide a lost commit, and this commit can
-    // have reserved more ids.
+    // A newer version number hides no commit. Any other damage can hide a commit that has reserved
+    // more ids, so the last reserved id is unknown.
     const bool is_newer_version = damage.offset == 8;
     CHECK(next.recovered.knows_last_id == is_newer_version);
 }
@@ -287,7 +288,7 @@ TEST_CASE("an intent that the progress page does not continue counts as done")
     REQUIRE(intent);
     auto page = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
     REQUIRE(page);
-    page->begin_intent(99, 5); // This intent belongs to an incomplete commit.
+    page->begin_intent(99, 5); // The intent names commit 99, which was never made.
     const SuccessorStore next{stored_fds_of(state_store)};
     CHECK_FALSE(next.recovered.intent);
 }
@@ -400,7 +401,8 @@ TEST_CASE("any number of descriptors can be stored in one iteration with reserve
         auto stored = state_store.store_fd(id, *make_eventfd(0, Counter::plain));
         REQUIRE(stored);
         state_store.put(id, event_record("e"));
-        // If a call is refused, the daemon removes the descriptor that the call has stored.
+        // Half of the calls are refused. The daemon removes the descriptor that a refused call has
+        // stored.
         if (id % 2 == 0)
             state_store.erase(id, record::Kind::object);
         else

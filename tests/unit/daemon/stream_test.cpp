@@ -15,7 +15,8 @@ namespace {
 using Need = Stream::Need;
 using State = Stream::State;
 
-// A stream whose reported events the fixture counts. The test reads the stream itself.
+// A stream of a client. The fixture counts how often the loop reports events of the stream, and
+// leaves the reading to the test.
 struct StreamFixture {
     explicit StreamFixture(IncomingFds descriptors = IncomingFds::none)
     {
@@ -29,7 +30,7 @@ struct StreamFixture {
         }));
     }
 
-    // Runs the loop, which must report input, and reads once.
+    // Runs one iteration of the loop, which must report input. Reads the stream once.
     std::expected<void, std::string> read()
     {
         run_iterations(loop, 1);

@@ -558,7 +558,8 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
         const bool was_in_time = fixture.now() < fixture.schedule().first;
         wall_clock.restore();
 
-        // The expiration stays counted, because the timer has no further expiration.
+        // The expiration stays counted after the clock was set back, because the timer has no
+        // further expiration.
         CHECK(has_expired);
         CHECK(counted == 0);
         if (was_in_time)

@@ -12,8 +12,8 @@ namespace {
 
 using Progress = PendingReply::Progress;
 
-// A pending reply that writes one reply in each step. It records in `log` whether it was sent or
-// dropped.
+// A pending reply that writes one text in each step. The pending reply records in `log` whether it
+// was sent or dropped.
 class ScriptedReply : public PendingReply {
 public:
     ScriptedReply(std::string& log, std::vector<Progress> steps, bool must_finish)

@@ -1,4 +1,4 @@
-// Tests the order in which waits for one object are served. Other processes can also read the
+// Tests the order in which waits for one object are served, even if other processes read the
 // object's descriptor.
 #include "daemon/waiting/waits.h"
 
@@ -224,9 +224,11 @@ struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
         Require require;
-        // Names of manual events, pulses and timers that must still be set or expire once.
+        // What the wait still needs: names of manual events and pulses that must be set, and names
+        // of timers that must expire.
         std::set<std::string> unseen;
-        std::set<std::string> to_consume; // Auto events and semaphores, which the wait consumes.
+        // Names of the auto events and semaphores of which the wait consumes a token.
+        std::set<std::string> to_consume;
     };
 
     void begin(const std::vector<std::string>& wanted, Require require)
