@@ -67,8 +67,8 @@ struct DecodeContext {
     bool accepts_null = true; // True if null stands for the absent value of an optional field.
     std::optional<BadField> bad = {}; // The first defect, which is set by a decoder that fails.
 
-    // Sets `bad`. If the decoder of a nested value has set `bad` already, fail() keeps it, and adds
-    // the name if `bad` has no name yet.
+    // Records the defect in `bad`. If the decoder of a nested value has recorded a defect already,
+    // keeps that defect, and adds `name` to it if it has no name yet.
     void fail(std::string_view name, Defect defect, std::optional<json::Value> at,
               std::string (*expected)() = nullptr);
 };
@@ -302,7 +302,7 @@ void encode(T& message, EncodeContext& out)
     out.text += '}';
 }
 
-// A nested struct is a named type of the interface text: T::type_name.
+// In the interface text a nested struct is a type of its own, which has the name T::type_name.
 template <Message T>
 struct Codec<T> {
     static std::optional<T> read(json::Value value, DecodeContext& context)

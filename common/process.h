@@ -19,9 +19,9 @@ bool is_pidfd(const UniqueFd& fd);
 // connection. `accepted` is the time when the connection was accepted, on the boottime clock; it is
 // used on kernels before 6.5 only. Fails with ESRCH if the process has exited.
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted);
-// Returns a pidfd of the process with number `pid`, if it existed at `instant` on the boottime
-// clock. Fails with ESRCH if no such process exists, or if it started later and so has the number
-// of an earlier process that has exited.
+// Returns a pidfd of the process that had the number `pid` at `instant` on the boottime clock.
+// Fails with ESRCH if that process has exited, even if a process that started later has its number
+// now.
 Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant);
 
 } // namespace evfd

@@ -68,8 +68,8 @@ Expected<WaitRequest::Fired> WaitRequest::finish()
     return ConnectionPool::validate_fired(request_, std::move(reply->fired));
 }
 
-// After the disconnect the daemon cannot send its reply, so it returns the consumed tokens to their
-// events. A reply that was sent before the disconnect can still be read.
+// Cancels the wait by a disconnect: the daemon then cannot send its reply, so it returns the
+// consumed tokens to their events. A reply that was sent before the disconnect can still be read.
 std::optional<WaitRequest::Fired> WaitRequest::cancel()
 {
     if (early_reply_)

@@ -99,8 +99,8 @@ private:
     }
     Next disconnect(std::string_view why) const;
 
-    // A copy of the first id of session_. A Resume call can replace session_ by a session with
-    // another id.
+    // The id of the session with which this connection began. A Resume call can replace session_ by
+    // another session; this id stays the same.
     const std::uint64_t id_;
     EventLoop& loop_;
     FairScheduler& scheduler_;

@@ -43,8 +43,9 @@ public:
     Outcome<void> check(const Peer& peer, const Name& name, const Object* object,
                         Permission permission,
                         PolicyCheck policy_check = PolicyCheck::enforce) const;
-    // Returns the refusal if the peer may not consume tokens of the auto event or semaphore. Checks
-    // only the permission to set, which a consumer needs in addition to the permission to wait.
+    // A peer that consumes tokens of an auto event or a semaphore needs the permission to set as
+    // well as the permission to wait. Returns the refusal if the peer lacks the permission to set.
+    // The caller has checked the permission to wait.
     Outcome<void> check_consuming(const Peer& peer, const Name& name, const Object* object) const;
 
     // Returns the object of this name. Refuses a name that does not exist, and a peer that lacks

@@ -80,7 +80,7 @@ std::vector<Pulsed> pulsed_by(const Increments& increments)
 struct TokenLog::Targets {
     std::vector<record::Increment> logged; // The increments that the intent records.
     std::vector<int> persistent; // Eventfds that the state store keeps: one entry for each token.
-    std::vector<int> others;     // All other eventfds: one entry for each token.
+    std::vector<int> others;     // Eventfds that end with the daemon: one entry for each token.
     // The events that get all tokens by one write(2) instead, and the number of tokens.
     std::vector<std::pair<Event*, std::int64_t>> unshared;
 };

@@ -68,10 +68,10 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
     return std::optional{std::move(hold_request)};
 }
 
-// Records the reply before the object is created, and returns the id of the new object. Returns
-// nothing if the name exists already. The reply must be recorded first: apply_changes() can
-// complete waits for the new object, and if these waits take many tokens, apply_changes() commits
-// all changes. If the creation fails, another reply replaces this one.
+// Called before an object is created. Assigns the id of the object, records the reply and returns
+// the id. Returns nothing if the name exists already. The reply must be in the same commit as the
+// object, and apply_changes() can commit early: it completes waits for the new object, and commits
+// if these waits take many tokens. If the creation fails, another reply replaces this one.
 template <class Request>
 std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {

@@ -8,8 +8,8 @@
 //
 // - begin() returns the recorded reply if the call was done before. If the call is new, begin()
 //   marks it as in progress.
-// - commit() records the reply first, for a call whose effect can be committed before finish() is
-//   called. After commit(), the call is certain to be done.
+// - commit() records the reply before the call takes effect. It is for calls whose effect can be
+//   committed before finish() is called. After commit(), the call is certain to be done.
 // - progress() records how many tokens an unfinished call has added. If the client repeats the call
 //   after a crash, the call continues from this number, and is not refused.
 // - finish() records the reply, unless commit() has recorded a reply with the same text.

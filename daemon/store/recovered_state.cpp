@@ -168,8 +168,8 @@ void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState:
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
     for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
-    // New ids must also follow the last reserved id: the object that had this id possibly no longer
-    // exists, so no record has the id.
+    // New ids must also follow the last reserved id. No record mentions that id if its object was
+    // deleted.
     ids.push_back(recovered.last_id);
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);

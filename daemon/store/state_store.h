@@ -93,8 +93,8 @@ public:
     void erase(Id id, record::Kind kind);
     // Stores `fd` in the stash until the result is destroyed.
     Result<FdStash::Stored> store_fd(Id id, UniqueFd fd) { return stash_.store(id, std::move(fd)); }
-    // Stores `fd` like store_fd() if `is_persistent` is true. If `is_persistent` is false, the
-    // result owns `fd` without the stash, so the kernel closes `fd` when the daemon ends.
+    // Stores `fd` like store_fd() if `is_persistent` is true. If it is false, `fd` is not put into
+    // the stash: only the result owns it, so it ends with the daemon.
     Result<FdStash::Stored> store_fd_if(bool is_persistent, Id id, UniqueFd fd)
     {
         return is_persistent ? store_fd(id, std::move(fd)) : FdStash::Stored{std::move(fd)};

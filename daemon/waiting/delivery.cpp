@@ -131,8 +131,8 @@ bool Delivery::run()
 
 void Delivery::time_out(Wait& wait)
 {
-    // All edges are delivered first, because an event can have been set in time although its edge
-    // is not collected yet.
+    // An event can have been set before the deadline although the daemon has not collected its edge
+    // yet. So all edges are delivered before the wait times out.
     waits_.poll_timers(wait);
     deliver();
     waits_.time_out(wait);

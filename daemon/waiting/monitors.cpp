@@ -144,8 +144,6 @@ std::optional<Monitor::MonitorEvent> Monitor::next_change()
     return {};
 }
 
-// The functions of Monitors: starting a monitor, sweeping, and passing changes to the monitors.
-
 std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge, Pattern pattern,
                                          MonitorScope scope, Monitor::Wake wake)
 {

@@ -91,9 +91,9 @@ private:
     // The position of the wait in the order of arrival. All queues of the wait use this number. It
     // is 0 while the wait is in no queue.
     std::uint64_t position_ = 0;
-    // For a wait that requires all of its items: the index of the part that was found unsatisfied
-    // last. While this part is unsatisfied, the wait cannot complete, whatever happens to the other
-    // parts.
+    // For a wait that requires all of its items: the index of the part that was most
+    // recently found unsatisfied. While this part is unsatisfied, the wait cannot complete,
+    // whatever happens to the other parts.
     std::size_t blocked_on_ = 0;
     // True if a wait that requires all of its items has completed. The reply is built later, by
     // outcome().

@@ -9,7 +9,8 @@ namespace evfd::bench {
 
 // Measures the time to open a name and close its descriptor, one call at a time.
 Comparison open_latency(const DaemonProcess& daemon, int pairs);
-// Measures the time from a set by name to the end of a wait by name, as half of a round trip.
+// Measures the time from the Set of an event until a Wait for it ends. The time is half of that of
+// a round trip.
 Comparison signal_by_name(const DaemonProcess& daemon, int pairs);
 // The result of create_throughput(). `rate` is the number of events that are created per second of
 // the daemon's CPU time.

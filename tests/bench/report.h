@@ -17,8 +17,9 @@ struct Report {
 // Returns a line that names the processor, the number of cores, the kernel and the date.
 std::string machine();
 
-// Returns a table with a line for each percentile of a comparison: the values of evfdd and of the
-// baseline (medians over the pairs), the median of the pairs' ratios, and the goal.
+// Returns a table with a line for each percentile of each comparison. A line has evfdd's time and
+// the baseline's time, each the median over all pairs, the median of the pairs' ratios, and the
+// goal.
 std::string table(const Report& report);
 std::string json(const Report& report);
 // Returns an SVG image with the cumulative distribution of the times of each comparison.

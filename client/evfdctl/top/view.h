@@ -50,7 +50,8 @@ public:
     Table& table() { return table_; }
     // Shows why no events arrive, or shows no error if `why` is empty.
     void set_error(std::optional<std::string> why);
-    // Sets the message of ssh that is shown as long as an error is shown.
+    // Sets the message from ssh. The view shows it together with the error, while there is an
+    // error.
     void set_remote_message(std::string_view line);
     void resize(Size size) { size_ = size; }
     enum class Next { stay, quit };

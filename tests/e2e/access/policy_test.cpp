@@ -233,8 +233,8 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    // If no object has the given name, here "never", has_waits() counts the waits for all names.
-    // Four commands wait for two names each.
+    // Four commands wait for two names each, which makes 8 waits. has_waits() counts the waits for
+    // all names if no object has the given name, and no object has the name "never".
     REQUIRE(daemon.has_waits("never", 8));
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);

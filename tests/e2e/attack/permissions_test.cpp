@@ -346,8 +346,8 @@ TEST_CASE("every call on another user's object ends as its permissions say")
             if (object.owner_uid == owner)
                 left.push_back(object.name.text());
         }));
-        // Three actors are neither root nor the owner, so they could not delete the objects that
-        // they used.
+        // The objects that three of the actors used are left, because these actors are neither root
+        // nor the owner, and could not delete them.
         CHECK(left.size() == 3 * kinds.size() * all_permissions().size());
         for (const auto& name : left)
             value_or_throw(client.delete_object(std::vector{name}));

@@ -91,8 +91,8 @@ void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
 TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,000 times")
 {
     REQUIRE(supports_latched_wait());
-    // With 0666 the waiters are allowed to set, so they have the eventfd itself. In the other case
-    // they are only allowed to wait, so they have a wait-only descriptor.
+    // With 0666 the waiters are also allowed to set the event, so they get the eventfd itself. With
+    // 0644 they are only allowed to wait, so they get a wait-only descriptor.
     const auto permissions = GENERATE("0666"s, "0644"s);
     const DaemonProcess daemon;
     const auto client = daemon.client();

@@ -9,8 +9,8 @@ namespace {
 
 class InterruptedCommit {
 public:
-    // Kills the daemon in the middle of a commit. Returns when all sessions except `idle` sessions
-    // have been resumed.
+    // Kills the daemon in the middle of a commit, and waits until the sessions have been resumed.
+    // `idle` is the number of sessions that are not resumed, because they make no call.
     void kill_in_commit(std::int64_t idle) const
     {
         daemon.stop_daemon();
