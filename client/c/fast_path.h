@@ -7,7 +7,7 @@
 // slow path through the C++ library: waits that sleep, errors, and descriptors that evfd_open() did
 // not return.
 //
-// What must hold:
+// Invariants:
 //   - If the program closed a descriptor with close(2), its number can belong to another file by
 //     now. In that case a write or a read reaches the other file, as any use of a closed descriptor
 //     does. But the result of a read or a poll is checked: poll_now() asks for an event that only

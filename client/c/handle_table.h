@@ -7,7 +7,7 @@
 // which is read without a lock, and a shared pointer to the handle, which is read with the mutex
 // locked.
 //
-// What must hold:
+// Invariants:
 //   - The program owns the descriptor. A handle never closes the descriptor, and a thread that
 //     still waits with a handle does not keep the descriptor open.
 //   - A program can close a descriptor with close(2), contrary to evfd(3), so that its number is

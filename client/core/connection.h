@@ -4,7 +4,7 @@
 // Replies arrive in the order of the calls, so a caller can send several calls before it reads the
 // first reply. A Connection does not reconnect and does not repeat a call: Session does.
 //
-// What must hold:
+// Invariants:
 //   - One thread at a time uses a Connection.
 //   - A caller that stops waiting for a reply must not use the Connection for another call, because
 //     the next call would get the late reply. fail() marks the Connection unusable.

@@ -9,7 +9,7 @@
 // after a restart of the daemon, even if the client makes no call. A client that only waits on
 // descriptors needs the thread, because the daemon drops a session that is not resumed in time.
 //
-// What must hold:
+// Invariants:
 //   - A session belongs to the user who began it: the daemon resumes it for no other user. When the
 //     process changes its user, the main session moves to former_sessions_ and stays while
 //     something belongs to it.

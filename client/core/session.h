@@ -14,7 +14,7 @@
 // time), a new session begins. A call that was sent in the old session fails with `interrupted`,
 // unless it is safe to repeat.
 //
-// What must hold:
+// Invariants:
 //   - One thread at a time uses a Session.
 //   - sequence_ counts the replies to calls that the daemon counts, and no others.
 //   - A call that was sent and has no reply is sent again, or the session ends. Without this rule,

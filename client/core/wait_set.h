@@ -8,7 +8,7 @@
 // wait_all() gives the tokens already consumed back to their objects, and sleeps until the empty
 // object becomes readable.
 //
-// What must hold:
+// Invariants:
 //   - No object is in the set twice: a single token could not serve two entries.
 //   - Only shared tokens can be given back to their objects. Private counts (pulses, timers) are
 //     consumed last, when nothing can fail any more.

@@ -12,7 +12,7 @@
 // A verb that runs a command (CommandVerb) gets the words after "--" from main.cpp, unparsed,
 // because CLI11 would split words in brackets.
 //
-// What must hold:
+// Invariants:
 //   - run() prints its result on standard output and an error on standard error, and returns an
 //     Exit. It does not call exit(3).
 //   - With --json every line of output is one JSON message of the protocol.

@@ -19,7 +19,7 @@
 // processes of the user can use up this limit. A watch that does not fit is polled with ppoll(2)
 // beside the epoll set, and is moved into the epoll set when there is room again.
 //
-// What must hold:
+// Invariants:
 //
 // - A Watch is destroyed before its descriptor is closed. A duplicate that another process holds
 //   would keep the closed descriptor in the epoll set.

@@ -12,7 +12,7 @@
 // part of the state store could not be read and was created again, they are the one or two
 // descriptors of the part.
 //
-// What must hold:
+// Invariants:
 //
 // - The fd store has all four descriptors before the first reply is sent. Some of them are useless
 //   without the others.

@@ -10,7 +10,7 @@
 // - a signalfd. After SIGCHLD the supervisor reaps the daemon. It passes SIGTERM, SIGINT and SIGHUP
 //   on to the daemon.
 //
-// What the supervisor does next depends on how the daemon ended:
+// The supervisor does one of these when the daemon has ended:
 //
 // - The daemon stopped on request, or exited before any daemon was ready. The supervisor exits with
 //   the daemon's status.
@@ -21,7 +21,7 @@
 // - The daemon ended in any other way. The supervisor restarts it, at first immediately, later with
 //   growing delays if the daemon keeps failing before it is ready.
 //
-// What must hold: only the daemon has the other end of the socketpair, so no other process can send
+// Invariant: only the daemon has the other end of the socketpair, so no other process can send
 // notifications. Signals stay blocked in the daemon until it has its own signalfd, so no signal is
 // lost.
 #pragma once

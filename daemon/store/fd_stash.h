@@ -14,7 +14,7 @@
 // - store() returns a Stored. The destructor of the Stored removes the descriptor from the stash.
 //   The removed descriptor stays in flight, as a leftover, until compact() rewrites its message.
 //
-// What must hold:
+// Invariants:
 //
 // - A message is received only after its live descriptors have been sent again. A crash at any
 //   instant thus leaves every stored descriptor in flight, some of them twice.

@@ -83,8 +83,6 @@ Result<void> write_file_head(const UniqueFd& memfd)
 
 } // namespace
 
-// The functions below create or open a journal.
-
 Result<Journal> Journal::create()
 {
     UniqueFd memfd{::memfd_create("evfdd-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
@@ -165,8 +163,6 @@ Result<void> Journal::open_log(Contents& contents)
     contents.truncated_bytes = log.truncated_bytes;
     return {};
 }
-
-// The functions below stage and commit changes.
 
 void Journal::put(Key key, std::string_view text)
 {
@@ -296,8 +292,6 @@ std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
 {
     return {window_.bytes().data() + (from - window_offset_), to - from};
 }
-
-// The functions below clean the log: they copy the live entries of old frames and free the frames.
 
 // Copies the live entries of the oldest frames to the staged changes. Without memory for the
 // copies, the function does nothing, and a later commit tries again. The function cleans about

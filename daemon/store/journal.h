@@ -20,7 +20,7 @@
 // copies the live entries of the oldest frames to its own frame, and punches a hole where those
 // frames were. Thus no commit ever rewrites the whole log.
 //
-// What must hold:
+// Invariants:
 //
 // - Frame numbers increase. A frame whose number is lower than that of the frame before it is a
 //   leftover, which the reader ignores.

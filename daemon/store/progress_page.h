@@ -20,7 +20,7 @@
 // - The slots count only if they were used after the journal's last commit. Every commit contains
 //   the takes before it, so the first take after a commit uses the slots again.
 //
-// What must hold: some fields decide whether other fields are valid. Such a field is stored after
+// Invariant: some fields decide whether other fields are valid. Such a field is stored after
 // the other fields when they become valid, and before them when they become invalid
 // (compiler_barrier()). If the daemon is killed between two stores, the page therefore reads as it
 // was either before the change or after it.

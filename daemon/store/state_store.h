@@ -27,7 +27,7 @@
 //   tokens that it took. The next commit says what the tokens are for. Without such a commit,
 //   recovery returns them.
 //
-// What must hold:
+// Invariants:
 //
 // - No reply is sent before the changes that it depends on are committed.
 // - No commit is made between the takes of one wait, because it would contain only a part of them.

@@ -13,7 +13,7 @@
 // a sample. Before the first pair, evfdd and the baseline each run one batch whose times are
 // discarded.
 //
-// What must hold:
+// Invariants:
 // - evfdd and the baseline do equal work and transfer equal numbers of bytes and descriptors.
 // - evfdd and the baseline take turns in being measured first in a pair, so that neither gains from
 //   its position.

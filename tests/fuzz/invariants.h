@@ -1,6 +1,6 @@
 // The invariants of a daemon between any two messages.
 //
-// What must hold:
+// Invariants:
 //
 // - Charges: every user is charged for exactly the objects, subscriptions and connections that
 //   exist.

@@ -10,7 +10,7 @@
 // If the connection is lost, next() resumes the session and sends the call again; the daemon keeps
 // the wait's result meanwhile.
 //
-// What must hold:
+// Invariants:
 //   - A wait that is destroyed or cancelled before its end consumes nothing. If the wait is already
 //     complete, cancel() returns the result of the wait.
 //   - A daemon that does not answer is detected: at the deadline of the wait, or by a call at every

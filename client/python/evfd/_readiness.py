@@ -9,7 +9,7 @@ Each loop has one AIO context and one eventfd (:class:`_LoopPoller`).  The kerne
 when an operation completes; the loop then reaps all completions and resolves their futures.  The
 loop reads the eventfd only while an operation is in progress.
 
-What must hold:
+Invariants:
 
 - A poller has no reference to its loop, and a pending operation has only a weak reference to its
   future.  So a loop that the program drops is collected, and its poller with it.

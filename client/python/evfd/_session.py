@@ -11,7 +11,7 @@ continue.
 A daemon that lost its state does not know the session.  In that case the client starts a new
 session.  A call that has possibly been executed and is not idempotent fails with LostDaemonError.
 
-What must hold:
+Invariants:
 
 - Every counted call that was sent either gets a reply, which is counted (count_reply()), or ends
   the session.  Without this rule, the next call would receive the cached reply to the unanswered

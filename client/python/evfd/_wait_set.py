@@ -12,7 +12,7 @@ all objects: first from auto events and semaphores, for which other waiters comp
 private descriptors of pulses and timers.  If an auto event or a semaphore is empty, wait_all()
 gives the tokens consumed so far back to their objects, and continues to wait for the empty object.
 
-What must hold:
+Invariants:
 
 - wait_all() consumes from all objects or from none, even if a signal handler raises an exception.
 - No object occurs twice in wait_all(), because a single token would be needed twice.

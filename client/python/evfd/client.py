@@ -12,7 +12,7 @@ The daemon authorizes a call by the credentials of its connection.  When the pro
 user or its groups, the main session is replaced by one with the new credentials.  A former session
 stays open while handles belong to it.
 
-What must hold:
+Invariants:
 
 - `_lock` guards every field.  Threads acquire it through `_fair_lock`, in the order of their
   arrival.

@@ -224,8 +224,8 @@ struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
         Require require;
-        // What the wait still needs: names of manual events and pulses that must be set, and names
-        // of timers that must expire.
+        // The names of manual events and pulses that must still be set, and of timers that must
+        // still expire, before the wait is done.
         std::set<std::string> unseen;
         // Names of the auto events and semaphores of which the wait consumes a token.
         std::set<std::string> to_consume;
