@@ -26,7 +26,7 @@ Connection::~Connection()
     // The pending replies end before the session. If the session ended first, a wait could consume
     // the tokens that the end of the session returns.
     replies_ = {};
-    service_.end(session_);
+    service_.sessions().end(session_);
 }
 
 Result<void> Connection::attach(EventLoop::Callback callback)
@@ -69,7 +69,7 @@ Next Connection::read()
         return disconnect(done.error());
     if (was_long || !stream_.is_long_call())
         return Next::keep;
-    if (!service_.has_reply_room(uid()))
+    if (!service_.check_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
     // Charges the user for the long call now, before another connection of the user reads a call.
     update_charges();
@@ -79,7 +79,7 @@ Next Connection::read()
 Next Connection::serve()
 {
     is_queued_ = false;
-    may_reply_ = service_.has_reply_room(uid());
+    may_reply_ = service_.check_reply_room(uid()).has_value();
     const auto granted = scheduler_.budget_for(uid());
     auto calls_left = granted.calls;
     const TimeSlice slice{granted.time};

@@ -159,7 +159,7 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     }
     if (descriptors == IncomingFds::possible)
         prepare_to_peek(socket);
-    const auto id = service_.new_session_id();
+    const auto id = service_.registry().ids.next();
     auto connection = std::make_unique<Connection>(
         loop_, scheduler_, service_, scratch_, std::move(socket), descriptors,
         Session{id, std::move(peer), {}, {}}, *std::move(charges));
@@ -259,7 +259,7 @@ void Server::stop_when_idle(nanoseconds max_idle_time, Reopen reopen)
 {
     max_idle_time_ = max_idle_time;
     reopen_ = std::move(reopen);
-    service_.on_orphans_ended([this] { arm_idle_timeout(); });
+    service_.sessions().on_orphans_ended([this] { arm_idle_timeout(); });
     arm_idle_timeout();
 }
 

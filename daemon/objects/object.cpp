@@ -14,8 +14,8 @@ std::optional<Mode> Object::mode() const
 
 SubscriptionTable* Object::subscriptions()
 {
-    if (auto* followed = timer())
-        return &followed->subscriptions();
+    if (auto* schedule = timer())
+        return &schedule->subscriptions;
     return pulse() ? &pulse()->subscriptions() : nullptr;
 }
 
@@ -37,7 +37,7 @@ bool has_tokens(const Object& object)
 
 bool is_watched(const Object& object, EdgeMask edges)
 {
-    return object.timer() ? object.timer()->is_counting() : object.watch.reports(edges);
+    return object.timer() ? object.timer()->counted().has_value() : object.watch.reports(edges);
 }
 
 Object* find(Objects& objects, const ObjectRef& reference)

@@ -33,7 +33,7 @@ record::Counters counters_of(const Object& object)
     record::Counters counters{.expirations = {}, .backlog = 0, .pulses = 0};
     if (const auto* timer = object.timer()) {
         counters.expirations = timer->counted();
-        counters.backlog = timer->target() ? timer->target()->backlog : 0;
+        counters.backlog = timer->target ? timer->target->backlog : 0;
     } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
         counters.pulses = pulse->pulses();
     }

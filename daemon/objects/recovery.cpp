@@ -177,7 +177,7 @@ void Recovery::adopt()
 {
     for (const auto& [id, entry] : entries_) {
         const auto& timer = recovered_.objects.at(id).timer;
-        if (timer && Timer::missed_clock_change(*timer))
+        if (timer && missed_clock_change(*timer))
             inheritance_.missed_clock_change.insert(id);
     }
     inheritance_.last_id = recovered_.last_id;

@@ -80,8 +80,8 @@ Timer::Target to_target(const record::Target& record, std::int64_t backlog)
 
 } // namespace
 
-Timer::Timer(const TimerSpec& spec, std::optional<Target> target)
-    : spec_{spec}, target_{std::move(target)}
+Timer::Timer(const TimerSpec& spec, std::optional<Target> new_target)
+    : target{std::move(new_target)}, spec_{spec}
 {
     count_from_first();
 }
@@ -101,42 +101,44 @@ TimerState Timer::state_at(nanoseconds now) const
 
 bool Timer::can_be_armed_with(const TimerSpec& spec) const
 {
-    return subscriptions_.size() == 0 || spec.descriptor_clock() == spec_.descriptor_clock();
+    return subscriptions.size() == 0 || spec.descriptor_clock() == spec_.descriptor_clock();
 }
 
-Result<void> Timer::arm(const TimerSpec& spec, std::optional<Target> target)
+Result<void> Timer::arm(const TimerSpec& spec, std::optional<Target> new_target)
 {
-    if (target && target_ && target->serial == target_->serial) {
-        target->backlog = target_->backlog;
-        target->batch_sizer = target_->batch_sizer;
+    if (new_target && target && new_target->serial == target->serial) {
+        new_target->backlog = target->backlog;
+        new_target->batch_sizer = target->batch_sizer;
     }
     spec_ = spec;
-    target_ = std::move(target);
+    target = std::move(new_target);
     phase_ = TimerState::armed;
     count_from_first();
-    return subscriptions_.for_each(
+    return subscriptions.for_each(
         [this](const UniqueFd& timerfd) { return program(timerfd, spec_.schedule.first); });
 }
 
 Result<void> Timer::disarm()
 {
     phase_ = TimerState::disarmed;
-    return subscriptions_.for_each(
-        [this](const UniqueFd& timerfd) { return program(timerfd, {}); });
+    return subscriptions.for_each([this](const UniqueFd& timerfd) { return program(timerfd, {}); });
 }
 
-bool Timer::is_cancelled_by_clock_change() const
+bool Timer::cancel_by_clock_change()
 {
     // True also if the first expiration was already in the past when the timer was armed, even if
     // no poll has counted this expiration yet.
     const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_finished = spec_.schedule.is_once() && has_passed;
-    return spec_.cancel_on_clock_change && phase_ == TimerState::armed && !is_finished;
+    if (!spec_.cancel_on_clock_change || phase_ != TimerState::armed || is_finished)
+        return false;
+    phase_ = TimerState::cancelled;
+    return true;
 }
 
 Result<void> Timer::acknowledge(const Token& token) const
 {
-    const auto* subscription = subscriptions_.find(token);
+    const auto* subscription = subscriptions.find(token);
     return subscription && phase_ == TimerState::cancelled ? program(subscription->fd(), {})
                                                            : Result<void>{};
 }
@@ -188,30 +190,30 @@ record::Timer Timer::record() const
                          .target = {}};
     if (spec_.cancel_on_clock_change)
         record.wall_offset = wall_offset().count();
-    if (target_)
-        record.target = to_record(*target_);
+    if (target)
+        record.target = to_record(*target);
     return record;
 }
 
 Timer Timer::from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                          std::int64_t backlog)
 {
-    std::optional<Target> target;
+    std::optional<Target> recorded;
     if (record.target)
-        target = to_target(*record.target, backlog);
+        recorded = to_target(*record.target, backlog);
     Timer timer{{.clock = record.clock,
                  .is_relative = record.is_relative,
                  .cancel_on_clock_change = record.cancel_on_clock_change,
                  .was_past = record.was_in_past,
                  .schedule = {record.grid, record.first, record.interval}},
-                std::move(target)};
+                std::move(recorded)};
     timer.phase_ = record.state;
     if (counted)
         timer.counted_ = counted;
     return timer;
 }
 
-bool Timer::missed_clock_change(const record::Timer& record)
+bool missed_clock_change(const record::Timer& record)
 {
     // The largest error of wall_offset(), which reads the two clocks one after the other.
     constexpr nanoseconds noise = std::chrono::microseconds{100};
@@ -274,9 +276,9 @@ nanoseconds Timer::relative_tolerance() const
 
 bool Timer::must_count() const
 {
-    if (target_ && target_->backlog > 0)
+    if (target && target->backlog > 0)
         return true;
-    const bool sets = target_ && !target_->is_gone;
+    const bool sets = target && !target->is_gone;
     // A change of the wall clock does not cancel a timer after its only expiration. The daemon must
     // therefore count this expiration.
     const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
@@ -326,8 +328,8 @@ std::optional<nanoseconds> Timer::next_poll() const
     if (!counted_)
         return is_armed && spec_.cancel_on_clock_change ? std::optional{nanoseconds::max()}
                                                         : std::nullopt;
-    if (target_ && target_->backlog > 0)
-        return now() + target_->cooldown;
+    if (target && target->backlog > 0)
+        return now() + target->cooldown;
     if (!is_armed)
         return {};
     const auto& schedule = spec_.schedule;

@@ -48,30 +48,25 @@ public:
     };
 
     // Creates a timer that is armed and counts its expirations, as after arm().
-    Timer(const TimerSpec& spec, std::optional<Target> target);
+    Timer(const TimerSpec& spec, std::optional<Target> new_target);
 
-    Clock clock() const { return spec_.clock; }
     const TimerSpec& spec() const { return spec_; }
     TimerState state_at(nanoseconds now) const; // `now` is a time on the clock of the schedule.
-    std::optional<Target>& target() { return target_; }
-    const std::optional<Target>& target() const { return target_; }
-    SubscriptionTable& subscriptions() { return subscriptions_; }
-    const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
     // Returns whether the timerfds of the present subscribers can be programmed to `spec`. A spec
     // with another clock is not possible, because the clock of a timerfd cannot change.
     bool can_be_armed_with(const TimerSpec& spec) const;
     // Programs every subscriber's timerfd to the new schedule, and counts from the first expiration
     // of that schedule.
-    Result<void> arm(const TimerSpec& spec, std::optional<Target> target);
+    Result<void> arm(const TimerSpec& spec, std::optional<Target> new_target);
     Result<void> disarm();
     // Returns whether the timer is armed. A timer stays armed after its last expiration.
     bool is_armed() const { return phase_ == TimerState::armed; }
-    bool is_cancelled_by_clock_change() const;
-    // Marks the timer as cancelled. The timerfd of each subscriber reports the cancellation once,
-    // by ECANCELED. To program the timerfd would lose this report, so the timerfd stays as it is
+    // Called after the wall clock was set. Cancels the timer if its spec says so, and returns
+    // whether it was cancelled. The timerfd of each subscriber reports the cancellation once, by
+    // ECANCELED. Programming the timerfd would lose this report, so the timerfd stays as it is
     // until acknowledge().
-    void cancel() { phase_ = TimerState::cancelled; }
+    bool cancel_by_clock_change();
     Result<void> acknowledge(const Token& token) const;
 
     // Creates the timerfd of a new subscription and programs it to the schedule.
@@ -82,16 +77,12 @@ public:
     // Returns the timer of a record. `counted` and `backlog` are the counters of that timer.
     static Timer from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                              std::int64_t backlog);
-    std::optional<std::int64_t> counted() const { return counted_; }
     // Returns whether the count of expirations must be recorded. After a restart, the clock alone
     // does not show the count: the timer can have expired before the wall clock was set back.
     bool persists_count() const
     {
-        return target_ || (spec_.cancel_on_clock_change && spec_.schedule.is_once());
+        return target || (spec_.cancel_on_clock_change && spec_.schedule.is_once());
     }
-    // Returns whether the timer must be cancelled because the wall clock was set since the record
-    // was written.
-    static bool missed_clock_change(const record::Timer& record);
     // Programs the timerfd of a subscriber of an earlier daemon, unless the timerfd already expires
     // at the times of the schedule.
     Result<void> resync(const UniqueFd& timerfd) const;
@@ -99,9 +90,11 @@ public:
     // The following functions count expirations: for waiters, for monitors and for the event that
     // the timer sets.
 
+    // Returns the number of expirations that have been counted, or nothing while the timer is not
+    // counting.
+    std::optional<std::int64_t> counted() const { return counted_; }
     // Returns whether the timer must count even without a waiter or a monitor.
     bool must_count() const;
-    bool is_counting() const { return counted_.has_value(); }
     void start_counting(); // Counts from now on; has no effect if the timer is counting already.
     void stop_counting();
     // Returns the number of expirations since the previous call.
@@ -114,6 +107,10 @@ public:
     // clock cancels the timer, returns the largest possible time instead of nothing: without a
     // deadline, the TimerDriver would not notice that the wall clock was set.
     std::optional<nanoseconds> next_poll() const;
+
+    std::optional<Target> target;
+    SubscriptionTable subscriptions;
+
     // The deadline of the next poll by the TimerDriver.
     std::optional<DeadlineQueue::Deadline> deadline;
     // The charge for the number of sets per second, if the timer sets an event.
@@ -136,11 +133,13 @@ private:
     // The phase is armed, disarmed or cancelled, never expired: state_at() derives `expired` from
     // the clock.
     TimerState phase_ = TimerState::armed;
-    std::optional<Target> target_;
     // The number of expirations up to the last poll; empty while the timer is not counting.
     std::optional<std::int64_t> counted_;
     nanoseconds last_poll_{0};
-    SubscriptionTable subscriptions_;
 };
+
+// Returns whether the timer must be cancelled because the wall clock was set since the record was
+// written.
+bool missed_clock_change(const record::Timer& record);
 
 } // namespace evfd::daemon

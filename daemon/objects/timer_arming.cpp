@@ -35,7 +35,7 @@ Outcome<Made> TimerArming::arm(Creation creation, const protocol::Arm& request, 
     if (!timer)
         return std::unexpected(timer.error());
     const auto spec =
-        resolve_spec(request, exists ? std::optional{(*timer)->clock()} : std::nullopt);
+        resolve_spec(request, exists ? std::optional{(*timer)->spec().clock} : std::nullopt);
     if (!spec)
         return std::unexpected(protocol::InvalidParameter{spec.error().name});
     if (is_alarm(spec->clock) && !may_wake_machine(peer))
@@ -124,7 +124,7 @@ void TimerArming::charge_ticks(Object& object)
 {
     auto& timer = *object.timer();
     const auto ticks =
-        timer.target() && timer.is_armed() ? ticks_per_second(timer.spec().schedule) : 0;
+        timer.target && timer.is_armed() ? ticks_per_second(timer.spec().schedule) : 0;
     if (timer.ticks)
         timer.ticks->resize(ticks);
     else
@@ -176,11 +176,9 @@ void TimerArming::adopt(ObjectTable::Entry& entry, bool missed_clock_change,
             fmt::format("timer '{}' is not polled: {}", name.text(), prepared.error().message()));
         return;
     }
-    if (missed_clock_change && timer.is_cancelled_by_clock_change()) {
-        timer.cancel();
+    if (missed_clock_change && timer.cancel_by_clock_change())
         objects_.persist(entry);
-    }
-    const auto checked = timer.subscriptions().for_each(
+    const auto checked = timer.subscriptions.for_each(
         [&](const UniqueFd& timerfd) { return timer.resync(timerfd); });
     if (!checked)
         warnings.push_back(fmt::format("cannot program a subscriber's timerfd of '{}': {}",

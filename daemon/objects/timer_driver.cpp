@@ -36,7 +36,7 @@ TimerDriver::TimerDriver(EventLoop& loop, ObjectTable& objects, Authorization& a
 void TimerDriver::watch(Entry& entry)
 {
     auto& timer = *entry.second.timer();
-    if (timer.is_counting())
+    if (timer.counted())
         return;
     timer.start_counting();
     schedule_poll(entry);
@@ -78,7 +78,7 @@ void TimerDriver::poll(Entry& entry)
     auto& object = entry.second;
     auto& timer = *object.timer();
     const auto times = timer.take_new_expirations();
-    if (times > 0 && !timer.target() && timer.persists_count())
+    if (times > 0 && !timer.target && timer.persists_count())
         objects_.persist_counters(object);
     if (times > 0) {
         if (object.interests > 0)
@@ -96,7 +96,7 @@ void TimerDriver::poll(Entry& entry)
 void TimerDriver::fire_target(Entry& entry, std::int64_t times)
 {
     auto& [name, object] = entry;
-    auto& target = object.timer()->target();
+    auto& target = object.timer()->target;
     if (!target || target->is_gone || target->backlog + times == 0)
         return;
     if (is_target_gone(*target)) {
@@ -127,7 +127,7 @@ void TimerDriver::fire_target(Entry& entry, std::int64_t times)
 void TimerDriver::skip_target(Entry& timer)
 {
     auto& [name, object] = timer;
-    auto& target = *object.timer()->target();
+    auto& target = *object.timer()->target;
     if (!std::exchange(target.has_logged_denial, true))
         log_.info({.name = name.text(), .uid = target.armer.uid},
                   "timer '{}' does not set '{}': uid {}, which armed it, has lost the permission",
@@ -142,7 +142,7 @@ void TimerDriver::skip_target(Entry& timer)
 bool TimerDriver::drain_backlog(Entry& timer, Object& event)
 {
     auto& object = timer.second;
-    auto& target = *object.timer()->target();
+    auto& target = *object.timer()->target;
     const TimeSlice slice{time_slice};
     bool can_continue = true;
     while (can_continue && target.backlog > 0) {
@@ -157,7 +157,7 @@ bool TimerDriver::drain_backlog(Entry& timer, Object& event)
 bool TimerDriver::add_batch(Entry& timer, Object& event)
 {
     auto& [name, object] = timer;
-    auto& target = *object.timer()->target();
+    auto& target = *object.timer()->target;
     if (!state_store_.prepare())
         // Nothing is added yet. If the daemon crashes now, the next daemon counts these expirations
         // again.
@@ -198,7 +198,7 @@ bool TimerDriver::acknowledge(const Session& session, const Token& token)
     const auto* object =
         subscription == session.subscriptions.end() ? nullptr : objects_.find(subscription->name);
     const auto* timer = object ? object->timer() : nullptr;
-    if (!timer || !timer->subscriptions().has(token))
+    if (!timer || !timer->subscriptions.has(token))
         return false;
     if (const auto done = timer->acknowledge(token); !done)
         log_.error({.name = subscription->name.text()},
@@ -218,9 +218,8 @@ void TimerDriver::on_clock_set()
     const OnStack<TimerDriver> entered;
     for (auto& entry : objects_.all()) {
         auto* timer = entry.second.timer();
-        if (!timer || !timer->is_cancelled_by_clock_change())
+        if (!timer || !timer->cancel_by_clock_change())
             continue;
-        timer->cancel();
         objects_.persist(entry);
         objects_.report(ObjectChange::Kind::cancelled, entry);
         unwatch_if_unneeded(entry);

@@ -38,10 +38,10 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
                              ? *next
                              : add_saturating(now_on(spec.clock), *described.left);
     }
-    if (timer.target()) {
-        described.sets = timer.target()->event;
-        described.is_target_deleted = registry.timers.is_target_gone(*timer.target());
-        described.is_target_denied = registry.timers.is_target_denied(*timer.target());
+    if (timer.target) {
+        described.sets = timer.target->event;
+        described.is_target_deleted = registry.timers.is_target_gone(*timer.target);
+        described.is_target_denied = registry.timers.is_target_denied(*timer.target);
     }
     return described;
 }

@@ -50,8 +50,9 @@ template <class Request>
 std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Call& call,
                                      OutputQueue& output)
 {
-    if (!caller.may_reply && !service.reply_cache(caller.session).has_begun())
-        return refuse(service, service.no_reply_room(caller.session.peer.uid), output);
+    if (!caller.may_reply && !ReplyCache{service.registry(), caller.session}.has_begun())
+        if (auto room = service.check_reply_room(caller.session.peer.uid); !room)
+            return refuse(service, std::move(room.error()), output);
     if (protocol::is_streaming<Request> && !call.more)
         return refuse(service, protocol::ExpectedMore{}, output);
     const auto request = decode<Request>(call.parameters);
@@ -85,7 +86,7 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
                                     OutputQueue& output)
 {
     caller.is_streaming = call.more;
-    auto reply_cache = service.reply_cache(caller.session);
+    ReplyCache reply_cache{service.registry(), caller.session};
     if (auto done_before = reply_cache.begin(what_to_record<Request>(call)))
         return done_before;
     service.counters().count_call<Request>();

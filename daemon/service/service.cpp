@@ -71,7 +71,7 @@ void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& req
 {
     const OnStack<Service> entered;
     reserve_stash_room(1);
-    Session session{new_session_id(), {owner, group, ::getpid(), {}}};
+    Session session{registry_.ids.next(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
                  registry_.lifetimes.create({session, PolicyCheck::skip}, request));
     apply_changes();
@@ -80,7 +80,7 @@ void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& req
 void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
 {
     const OnStack<Service> entered;
-    Session session{new_session_id(), {owner, group, ::getpid(), {}}};
+    Session session{registry_.ids.next(), {owner, group, ::getpid(), {}}};
     const auto* existing = registry_.objects.find(request.name);
     log_declared(request.name, owner,
                  existing && existing->timer()
@@ -139,15 +139,11 @@ Outcome<ConnectionCharges> Service::admit(const Peer& peer)
                              quota_.charge_unchecked(peer.uid, Resource::unread_descriptors, 0)};
 }
 
-bool Service::has_reply_room(uid_t uid)
+Outcome<void> Service::check_reply_room(uid_t uid)
 {
-    return quota_.check(uid, Resource::unread_bytes).has_value();
-}
-
-Refusal Service::no_reply_room(uid_t uid) const
-{
-    constexpr auto resource = Resource::unread_bytes;
-    return refuse::quota_exceeded({uid, resource, quota_.limit(uid, resource)});
+    if (const auto room = quota_.check(uid, Resource::unread_bytes); !room)
+        return std::unexpected(refuse::quota_exceeded(room.error()));
+    return {};
 }
 
 void Service::refuse(Refusal refusal, OutputQueue& output)

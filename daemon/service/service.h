@@ -36,7 +36,6 @@
 #include "daemon/waiting/monitors.h"
 #include "daemon/waiting/waits.h"
 
-#include <functional>
 #include <memory>
 #include <optional>
 
@@ -76,13 +75,10 @@ public:
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
     Outcome<ConnectionCharges> admit(const Peer& peer);
-    // Returns whether the user's quota of unread reply bytes has room for a further reply.
-    bool has_reply_room(uid_t uid);
-    Refusal no_reply_room(uid_t uid) const;
+    // Refuses if the user's quota of unread reply bytes has no room for a further reply.
+    Outcome<void> check_reply_room(uid_t uid);
     // Writes the refusal as the reply to a call.
     void refuse(Refusal refusal, OutputQueue& output);
-    std::uint64_t new_session_id() { return registry_.ids.next(); }
-    void end(Session& session) { sessions_.end(session); }
     // Makes room in the state store for the records of one call. Called before the call changes
     // anything. Returns a refusal if the records could not be stored.
     Outcome<void> prepare();
@@ -94,14 +90,6 @@ public:
     std::optional<Committed> commit();
     // Delivers the changes of a handler to the waits and the monitors. Called after each handler.
     void apply_changes() { delivery_.apply(); }
-    ReplyCache reply_cache(Session& session) { return {registry_, session}; }
-
-    // Sets the function that is called when the grace period is over and the sessions that no
-    // client resumed have ended.
-    void on_orphans_ended(std::function<void()> task)
-    {
-        sessions_.on_orphans_ended(std::move(task));
-    }
     // Returns true if there are no objects and no connections.
     bool is_idle() const;
 
@@ -131,10 +119,12 @@ public:
     handle(Caller&, const protocol::GetInterfaceDescription&);
 
     Registry& registry() { return registry_; }
+    Sessions& sessions() { return sessions_; }
     const Waits& waits() const { return waits_; }
     const Monitors& monitors() const { return monitors_; }
 
 private:
+    ReplyCache reply_cache(Session& session) { return {registry_, session}; }
     Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
     Outcome<void> authorize(const Peer& peer, const Items<Item>& items, Permission permission);

@@ -2,6 +2,7 @@
 // needs this descriptor is refused, and all other calls work.
 #include "common/timerfd.h"
 #include "tests/support/service_fixture.h"
+#include "tests/support/wall_clock.h"
 
 #include <fcntl.h>
 
@@ -160,10 +161,13 @@ TEST_CASE("a foreign descriptor among a timer's subscriptions is logged, and the
 
 TEST_CASE("a subscriber with a foreign descriptor can acknowledge a cancelled timer")
 {
+    WallClockLock wall_clock;
     RegistryFixture fixture;
-    REQUIRE(fixture.registry.arm(fixture.owner, {.name = "t"_name, .after = 1h}));
+    const auto first = now_on(Clock::realtime) + 1h;
+    REQUIRE(fixture.registry.arm(
+        fixture.owner, {.name = "t"_name, .first = first, .cancel_on_clock_change = true}));
     const auto token = subscribe_foreign(fixture, "t");
-    fixture.registry.objects.find("t"_name)->timer()->cancel();
+    REQUIRE(fixture.registry.objects.find("t"_name)->timer()->cancel_by_clock_change());
     CHECK(fixture.registry.acknowledge(fixture.owner, token));
 }
 
@@ -182,7 +186,7 @@ TEST_CASE("a pulse with a foreign descriptor is refused, and so is the timer tha
         fixture.registry.arm(fixture.owner, {.name = "t"_name, .first = 1ns, .sets = "p"_name}));
     run_until_idle(fixture.loop);
     CHECK(fixture.registry.objects.find("t"_name)->timer()->has_expired());
-    CHECK(fixture.registry.objects.find("t"_name)->timer()->target()->backlog == 0);
+    CHECK(fixture.registry.objects.find("t"_name)->timer()->target->backlog == 0);
 }
 
 } // namespace

@@ -99,10 +99,10 @@ TEST_CASE("a timer keeps its schedule and its target, of which the owner is the 
     REQUIRE(std::holds_alternative<std::unique_ptr<Timer>>(body));
     const auto& timer = *std::get<std::unique_ptr<Timer>>(body);
     CHECK(timer.spec().schedule.interval == 1min);
-    REQUIRE(timer.target());
-    CHECK(timer.target()->event == "e"_name);
-    CHECK(timer.target()->backlog == 4);
-    CHECK(timer.target()->armer.uid == (has_armer ? bob : alice));
+    REQUIRE(timer.target);
+    CHECK(timer.target->event == "e"_name);
+    CHECK(timer.target->backlog == 4);
+    CHECK(timer.target->armer.uid == (has_armer ? bob : alice));
 }
 
 } // namespace

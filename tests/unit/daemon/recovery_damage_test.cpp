@@ -67,7 +67,7 @@ TEST_CASE("a recovered timer that targets itself or another timer sets nothing")
     fixture = commit_crash_and_restart(std::move(fixture));
     run_until_idle(fixture->loop);
 
-    CHECK(object(*fixture, "t").timer()->target()->is_gone);
+    CHECK(object(*fixture, "t").timer()->target->is_gone);
 }
 
 TEST_CASE("the first of two subscriptions with one token is recovered")

@@ -42,10 +42,10 @@ TEST_CASE("timers are recovered with their schedules and states")
         CHECK(state("linked") == TimerState::armed);
         CHECK(state("past") == TimerState::expired);
         CHECK(object(*fixture, "armed").timer()->spec().schedule.first == far);
-        REQUIRE(object(*fixture, "linked").timer()->target());
-        CHECK(object(*fixture, "linked").timer()->target()->event == "e"_name);
+        REQUIRE(object(*fixture, "linked").timer()->target);
+        CHECK(object(*fixture, "linked").timer()->target->event == "e"_name);
         CHECK_FALSE(
-            fixture->registry.timers.is_target_gone(*object(*fixture, "linked").timer()->target()));
+            fixture->registry.timers.is_target_gone(*object(*fixture, "linked").timer()->target));
         fixture = commit_crash_and_restart(std::move(fixture));
     }
     CHECK(is_watched(object(*fixture, "linked")));
@@ -66,7 +66,7 @@ TEST_CASE("the user by whose permission a timer sets its event is recovered")
         member, {.name = "declared"_name, .after = 1h, .sets = "e"_name}, PolicyCheck::skip);
     REQUIRE(declared);
     const auto is_denied = [&](std::string_view name) {
-        return fixture->registry.timers.is_target_denied(*object(*fixture, name).timer()->target());
+        return fixture->registry.timers.is_target_denied(*object(*fixture, name).timer()->target);
     };
     for (int i = 0; i < 2; ++i) {
         fixture = commit_crash_and_restart(std::move(fixture));
@@ -97,8 +97,8 @@ TEST_CASE("a timer target without a recorded user has the permissions of the tim
     }
     fixture = commit_crash_and_restart(std::move(fixture));
     CHECK_FALSE(
-        fixture->registry.timers.is_target_denied(*object(*fixture, "of-alice").timer()->target()));
-    CHECK(fixture->registry.timers.is_target_denied(*object(*fixture, "of-bob").timer()->target()));
+        fixture->registry.timers.is_target_denied(*object(*fixture, "of-alice").timer()->target));
+    CHECK(fixture->registry.timers.is_target_denied(*object(*fixture, "of-bob").timer()->target));
 }
 
 TEST_CASE("a recovered timer adds exactly the expirations that it missed to its event")
@@ -129,12 +129,12 @@ TEST_CASE("a recovered timer adds exactly the expirations that it missed to its 
     }
     REQUIRE(run_until(fixture->loop, [&] {
         const auto& timer = *object(*fixture, "t").timer();
-        return timer.counted() >= 2500 && timer.target()->backlog == 0;
+        return timer.counted() >= 2500 && timer.target->backlog == 0;
     }));
     REQUIRE(fixture->registry.disarm(fixture->owner.peer, names({"t"})));
     const auto& timer = *object(*fixture, "t").timer();
     const auto counted = *timer.counted();
-    CHECK(static_cast<std::int64_t>(tokens(*fixture, "s")) + timer.target()->backlog ==
+    CHECK(static_cast<std::int64_t>(tokens(*fixture, "s")) + timer.target->backlog ==
           counted - 100 + 30);
 }
 

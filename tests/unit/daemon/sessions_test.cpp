@@ -309,7 +309,7 @@ std::unique_ptr<ServiceFixture> restart_with_reply_in_doubt()
 {
     auto daemon = with_semaphore(2);
     const auto serial = daemon->service.registry().objects.find("s"_name)->serial;
-    const auto id = daemon->service.new_session_id();
+    const auto id = daemon->service.registry().ids.next();
     daemon->state_store.put(id, record::Session{.token = token,
                                                 .uid = alice,
                                                 .sequence = 1,
@@ -425,7 +425,7 @@ TEST_CASE(
     }
     ServiceFixture next{crash(std::move(daemon)), 0ns};
     int ended = 0;
-    next.service.on_orphans_ended([&] { ++ended; });
+    next.service.sessions().on_orphans_ended([&] { ++ended; });
     auto client = next.connect(alice);
     run_iterations(next.loop, 1);
     client.call("Resume", fmt::format(R"({{"session":"{}","sequence":0}})", last_session));

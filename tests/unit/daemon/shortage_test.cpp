@@ -94,7 +94,8 @@ TEST_CASE("a call that needs storage is refused without memory and changes nothi
     };
     const auto before = shown();
     {
-        const MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        const MemoryShortage memory_shortage{daemon->state_store,
+                                             daemon->service.registry().ids.next()};
         const auto reply = daemon->request(client, method, parameters);
         CHECK(reply.contains("io.evfdd.SystemFailure"));
         CHECK(reply.contains("fallocate(2)"));
@@ -114,7 +115,8 @@ TEST_CASE("repeated refusals take no room in the journal")
                     R"({"session":"00112233445566778899aabbccddeeff","sequence":0})");
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":1})");
     {
-        const MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        const MemoryShortage memory_shortage{daemon->state_store,
+                                             daemon->service.registry().ids.next()};
         const auto bytes = daemon->state_store.journal_bytes();
         for (int i = 0; i < 20; ++i) {
             CHECK(daemon->request(client, "Set", R"({"items":[{"name":"s"}]})")
@@ -158,7 +160,7 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     }
     REQUIRE(is_halfway);
     {
-        MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        MemoryShortage memory_shortage{daemon->state_store, daemon->service.registry().ids.next()};
         memory_shortage.fill_completely();
         run_until_idle(daemon->loop);
         CHECK(client.reply().empty());
@@ -172,7 +174,7 @@ TEST_CASE("a wait that consumes nothing works without memory")
     ServiceFixture daemon;
     auto client = daemon.connect();
     daemon.request(client, "CreateEvent", R"({"name":"m","initial":1})");
-    const MemoryShortage memory_shortage{daemon.state_store, daemon.service.new_session_id()};
+    const MemoryShortage memory_shortage{daemon.state_store, daemon.service.registry().ids.next()};
     CHECK(daemon.request(client, "Wait", R"({"items":[{"name":"m"}]})").contains("fired"));
 }
 
@@ -189,7 +191,7 @@ TEST_CASE("a reply waits until its effects are committed, and other clients are 
     run_until_idle(daemon->loop);
     REQUIRE(client.descriptors.size() == 1);
     {
-        MemoryShortage memory_shortage{daemon->state_store, daemon->service.new_session_id()};
+        MemoryShortage memory_shortage{daemon->state_store, daemon->service.registry().ids.next()};
         memory_shortage.fill_completely();
         REQUIRE(add(client.descriptors.front(), 1));
         run_until_idle(daemon->loop);
@@ -280,7 +282,7 @@ TEST_CASE("a timer sets its event later when memory was short")
     {
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         auto& timer = *object(*fixture, "t").timer();
-        REQUIRE(runs_until(fixture->loop, [&] { return timer.target()->backlog == 1; }));
+        REQUIRE(runs_until(fixture->loop, [&] { return timer.target->backlog == 1; }));
         CHECK(tokens(*fixture, "s") == 0);
     }
     CHECK(runs_until(fixture->loop, [&] { return tokens(*fixture, "s") == 1; }));
