@@ -63,11 +63,12 @@ Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t min_events,
 }
 
 // The completion ring is in memory that the kernel shares with this process, at the address of the
-// context. Moving the ring's head consumes completions; io_getevents(2) does the same. The kernel
+// context. Moving the head of the ring consumes completions, as io_getevents(2) does. The kernel
 // reads the head when it makes room for further operations. fs/aio.c
 //
-// If this function used io_getevents(2), a Set by name of an event that other processes have open
-// would cost the daemon 4 % more CPU time (0.2 of 5 us), and the caller would wait 3 % longer.
+// With io_getevents(2) this function would be slower. If a Set call names an event that other
+// processes have open, the call would cost the daemon 4 % more CPU time (0.2 of 5 us), and the
+// caller would wait 3 % longer.
 Result<void> Aio::discard_completions() const
 {
     auto& ring = *reinterpret_cast<Ring*>(context_);

@@ -32,10 +32,10 @@ namespace evfd {
 
 class Aio {
 public:
-    // The name of the system call in the fault that create() returns.
+    // The name of the system call in the Fault that a failed create() returns.
     static constexpr std::string_view set_up_call = "io_setup(2)";
-    // Creates a context for `operations` operations at a time, which count against the machine's
-    // fs.aio-max-nr. Fails with EAGAIN and set_up_call if too few operations are left.
+    // Creates a context for `operations` operations at a time. These operations count against the
+    // machine's limit fs.aio-max-nr. If the limit leaves too few operations, fails with EAGAIN.
     static Result<Aio> create(unsigned operations);
     Aio(Aio&& other) noexcept : context_{std::exchange(other.context_, 0)} {}
     Aio& operator=(Aio&& other) noexcept

@@ -106,8 +106,8 @@ std::optional<nanoseconds> parse_duration(std::string_view text)
             const auto digits = consume_digits(text, &places);
             if (!digits)
                 return {};
-            // A fraction with more than max_places digits is finer than a nanosecond in every unit,
-            // or has needless zeros at its end.
+            // Refuses a fraction with more than max_places digits. Such a fraction is finer than a
+            // nanosecond in every unit, or has needless zeros at its end.
             if (places > max_places)
                 return {};
             fraction = *digits;
@@ -146,7 +146,7 @@ std::string to_text(nanoseconds span)
             remaining %= size;
             continue;
         }
-        // A rest below a minute is written in one unit, with a fraction.
+        // The remaining time is less than a minute. It is written in one unit, with a fraction.
         text += fmt::format("{}", remaining / size);
         if (const auto fraction = remaining % size; fraction != 0) {
             auto digits = fmt::format(".{:0{}}", fraction, std::to_string(size).size() - 1);

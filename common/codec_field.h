@@ -24,7 +24,8 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
 }
 
 // A member that is a struct but not a nested JSON object: the fields of the member are keys of the
-// owner's JSON object. The optional fields in `hidden` are left out.
+// owner's JSON object. The member's fields in `hidden`, which are optional, are not keys of that
+// object.
 template <class Owner, class T, std::size_t n>
 struct Part {
     T Owner::* member;
@@ -42,9 +43,9 @@ constexpr Part<Owner, T, sizeof...(Names)> part(T Owner::* member, Names... hidd
     return {member, {hidden...}};
 }
 
-// Returns the list of a message's fields: a function that passes the fields to another function. A
-// std::tuple would do the same, but the tuples of all messages take the compiler a second in each
-// source.
+// Returns the list of a message's fields. The list is a function that passes the fields to another
+// function. A std::tuple could be the list instead, but the tuples of all messages would cost a
+// second of compile time in each source file.
 template <class... Fields>
 constexpr auto field_list(Fields... fields)
 {

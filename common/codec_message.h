@@ -55,7 +55,8 @@ struct BadField {
     std::string reason = {}; // A reason that replaces `expected` if the defect is not in the value.
 };
 
-// The input of a decoder besides the JSON value, and its report of a defect.
+// The settings and descriptors that a decoder needs besides the JSON value, and the first defect
+// that the decoder finds.
 struct DecodeContext {
     UnknownFields unknown = UnknownFields::refuse;
     // The received descriptors. The descriptors of this message are at the front. An empty UniqueFd
@@ -67,8 +68,9 @@ struct DecodeContext {
     bool accepts_null = true; // True if null stands for the absent value of an optional field.
     std::optional<BadField> bad = {}; // The first defect, which is set by a decoder that fails.
 
-    // Records the defect in `bad`. If the decoder of a nested value has recorded a defect already,
-    // keeps that defect, and adds `name` to it if it has no name yet.
+    // Records the defect in `bad`, unless the decoder of a nested value has recorded a defect
+    // already. In that case only adds `name` to the recorded defect, if that defect has no name
+    // yet.
     void fail(std::string_view name, Defect defect, std::optional<json::Value> at,
               std::string (*expected)() = nullptr);
 };
@@ -77,7 +79,6 @@ struct DecodeContext {
 struct DescribedType;
 using NamedTypes = std::map<std::string, DescribedType, std::less<>>;
 
-// A list of types.
 template <class... Ts>
 struct TypeList {};
 
@@ -224,7 +225,8 @@ public:
             },
             slots_);
     }
-    // Calls `f(name)` for each field, including the fields of parts.
+    // Calls `f(name)` for each field of the struct. Each Part contributes the fields that it does
+    // not hide.
     template <class F>
     void visit_names(F f) const
     {
@@ -260,9 +262,9 @@ std::optional<T> read_members(std::optional<json::Value> object, DecodeContext& 
     return reader.build(object, context);
 }
 
-// Returns the message in `parameters`. On failure, returns the first field that is wrong, missing,
-// repeated or unknown, in the message or in a nested struct. An empty optional, null and {} are
-// equivalent.
+// Returns the message in `parameters`. An empty optional, null and {} all mean a message without
+// fields. On failure, returns the first field that is wrong, missing, repeated or unknown, in the
+// message or in a nested struct.
 template <Message T>
 std::expected<T, BadField> decode(std::optional<json::Value> parameters, DecodeContext& context)
 {

@@ -27,11 +27,12 @@ Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // Works like take_into(), but uses read(2), which is a little faster. Only for an eventfd that no
 // other process can have made blocking.
 Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken);
-// Takes all tokens of a semaphore, one with each read. Takes at least one token, even if the slice
-// is over. Returns whether all tokens are taken. Other processes can add tokens as fast as this
-// function takes them. Therefore the first call that uses up its slice stores the present count in
-// `remaining`, and later calls take no more than that count. Fails with E2BIG if the count exceeds
-// max_tokens_per_clear.
+// Takes all tokens of a semaphore, one with each read, until the time slice is over. Takes at least
+// one token, even if the slice is over at the start. Returns whether all tokens are taken.
+//
+// Other processes can add tokens as fast as this function takes them. Therefore the first call that
+// uses up its slice stores the present count in `remaining`, and later calls take no more than that
+// count. Fails with E2BIG if the count exceeds max_tokens_per_clear.
 Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& remaining,
                    const TimeSlice& slice);
 // Adds tokens with write(2). The write blocks while the counter has no room *and* a process has

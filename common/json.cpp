@@ -210,8 +210,8 @@ bool may_be_large(std::string_view number)
     return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 
-// Replaces each number that might be too large for a double by a small number. The result is JSON
-// if and only if `text` is JSON.
+// Writes a small number in place of each number that might be too large for a double. The result is
+// JSON if and only if `text` is JSON.
 std::string without_large_numbers(std::string_view text)
 {
     // The replacement is not longer than 1e0, which is the shortest number that it replaces.
@@ -274,9 +274,9 @@ void Document::clear()
 
 namespace {
 
-// An input iterator that reports to a LineCounter what the parser reads, since the parser does not
-// report positions. When the parser reports a value, the iterator is at the end of the value. After
-// a number, it is one character further.
+// An input iterator that reports to a LineCounter which characters the parser reads, because the
+// parser does not report positions. When the parser reports a value, the iterator is at the end of
+// the value. If the value is a number, the iterator is one character further.
 class Cursor {
 public:
     using iterator_category = std::input_iterator_tag;

@@ -29,8 +29,8 @@ inline constexpr std::size_t max_uncounted_call_bytes = 64 * 1024;
 // The number of tokens that one call may add. The daemon adds the tokens one by one, in about 0.4
 // us each.
 inline constexpr std::int64_t max_tokens_per_set = 16'384;
-// The number of tokens that one connection may hold. When the session of the connection ends, all
-// held tokens are returned together.
+// The number of tokens that one connection may hold. The number is limited because the end of the
+// connection's session returns all held tokens together.
 inline constexpr std::int64_t max_tokens_held = max_names_per_call;
 // Highest sequence number of a session: the largest integer that every JSON reader preserves.
 inline constexpr std::int64_t max_sequence = 9'007'199'254'740'991;
@@ -42,8 +42,8 @@ inline constexpr std::int64_t max_initial_count = 4'294'967'295;
 // read, so clearing the largest possible count, 2^64 - 2, would take thousands of years.
 inline constexpr std::int64_t max_tokens_per_clear = max_initial_count;
 
-// Least interval of a timer with a target, in nanoseconds. It is limited because the daemon itself
-// sets the target at each expiration.
+// The least interval of a timer that has a target, in nanoseconds. The interval is limited because
+// the daemon itself sets the target event at each expiration.
 inline constexpr std::int64_t min_target_interval = 1'000'000;
 
 // The number of supplementary groups that a process may have if it arms a timer with a target. The

@@ -13,7 +13,8 @@ namespace {
 
 constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "0123456789._@:+-/"; // The characters that names can have.
-constexpr std::size_t star = alphabet.size();              // The index of the row for `*`.
+// The index of the row that marks the positions of `*`.
+constexpr std::size_t star = alphabet.size();
 
 constexpr std::size_t word_bits = 64;
 constexpr std::size_t max_words = max_pattern_bytes / word_bits + 1;

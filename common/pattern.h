@@ -1,5 +1,5 @@
-// Glob patterns that select names. Matching takes no memory, and time in proportion to the length
-// of the name, whatever the pattern.
+// Glob patterns that select names. Matching a name allocates no memory. For every pattern, the time
+// to match a name is proportional to the length of the name.
 #pragma once
 
 #include "common/name.h"

@@ -1,5 +1,6 @@
-// Permissions of an object, in the style of a file mode with `r` and `w` alone. They say which
-// users may wait for the object, set it and, with `r` and `w`, consume from it.
+// Permissions of an object, in the style of a file mode with `r` and `w` alone. The permissions say
+// which users may wait for the object, set it, and consume from it. Consuming requires both `r` and
+// `w`.
 #pragma once
 
 #include <sys/types.h>

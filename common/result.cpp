@@ -19,7 +19,7 @@ std::string Fault::message() const
 
 std::string_view errno_hint(int error)
 {
-    if (error == EFBIG) // The limit applies to memfds as well. setrlimit(2)
+    if (error == EFBIG) // RLIMIT_FSIZE limits the size of memfds, too. setrlimit(2)
         return "; raise the limit RLIMIT_FSIZE (ulimit -f)";
     return {};
 }

@@ -25,9 +25,10 @@ struct Message {
 // receive() returns duplicates of the descriptors, and the message stays in flight. Fails with
 // EAGAIN if the socket has no message.
 Result<Message> receive(const UniqueFd& socket, std::span<char> into, int flags = 0);
-// Sends the bytes of `data`, and with the first byte all of the descriptors: at least one, at most
-// max_descriptors_per_message. Returns how many bytes were sent. Never raises SIGPIPE. Fails with
-// EAGAIN if the socket has no room, and with ETOOMANYREFS if too many descriptors are in flight.
+// Sends the bytes of `data`, and all descriptors together with the first byte. `fds` must have at
+// least one descriptor and at most max_descriptors_per_message. Returns how many bytes were sent.
+// Never raises SIGPIPE. Fails with EAGAIN if the socket has no room, and with ETOOMANYREFS if too
+// many descriptors are in flight.
 Result<std::size_t> send(const UniqueFd& socket, std::span<iovec> data, std::span<const int> fds);
 
 } // namespace evfd::scm_rights

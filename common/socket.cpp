@@ -155,7 +155,7 @@ void prepare_to_peek(const UniqueFd& socket)
         ::setsockopt(socket.get(), SOL_SOCKET, option, &value, sizeof value);
     };
     set(SO_OOBINLINE, 1);
-    set(SO_PASSCRED, 0); // Accepted sockets inherit the option.
+    set(SO_PASSCRED, 0); // An accepted socket inherits SO_PASSCRED from its listener.
     set(SO_PASSSEC, 0);
 }
 

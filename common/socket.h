@@ -47,9 +47,9 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 // Reads bytes without removing the bytes or their descriptors from the socket. Sets is_truncated if
 // descriptors came with the bytes.
 Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> into);
-// Sends bytes and returns how many were sent. The second overload also sends descriptors, which go
-// with the first byte: all or none, at most max_descriptors_per_message. Never raises SIGPIPE.
-// Fails with ETOOMANYREFS if too many descriptors are in flight.
+// Sends bytes and returns how many bytes were sent. The second overload also sends descriptors, at
+// most max_descriptors_per_message. All descriptors go with the first byte, so either all or none
+// are sent. Never raises SIGPIPE. Fails with ETOOMANYREFS if too many descriptors are in flight.
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes);
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const int> descriptors);
@@ -63,11 +63,12 @@ bool refuses_descriptors(const UniqueFd& socket);
 
 // Shuts the socket down for input. Returns whether received bytes are left unread.
 bool end_input(const UniqueFd& socket);
-// Prepares a socket so that is_truncated, as peek() sets it, reports all descriptors and nothing
-// else.
-// All descriptors: data that the peer sends with MSG_OOB is read in line. If this data were not in
-// line, a read would skip the data, and the kernel would drop the data with its descriptors.
-// Nothing else: the socket receives no credentials, which would also set is_truncated.
+// Prepares a socket for peek(), so that peek() sets is_truncated exactly if descriptors came with
+// the bytes.
+//
+// - Data that the peer sends with MSG_OOB becomes part of the stream. Without this, a read would
+//   skip the data, and the kernel would drop the data with its descriptors.
+// - The socket receives no credentials, because credentials would also set is_truncated.
 void prepare_to_peek(const UniqueFd& socket);
 
 // Returns whether the peer has read everything that was sent to it. Asks the kernel by SIOCOUTQ.

@@ -25,7 +25,8 @@ inline constexpr TimerSetting disarmed{.first = nanoseconds{0}};
 // CAP_WAKE_ALARM.
 Result<UniqueFd> make_timerfd(Clock clock);
 // Arms or disarms the timerfd, and discards unread expirations. Fails with ECANCELED if the wall
-// clock was set since ECANCELED was reported last. The timer is set nevertheless.
+// clock was set and the timerfd has not reported this yet. Even after this error, the timerfd has
+// the new setting.
 Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
 // Returns the number of expirations since the last call, or since the timer was set. Fails with
 // ECANCELED, once, if the wall clock was set. Never blocks, unless a process that has the timerfd
@@ -34,7 +35,7 @@ Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
 // Returns the time until the next expiration. Returns 0 if no expiration is to come, and
 // expiry_in_progress if an expiration is due now.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
-// Returns the time until the next expiration, as `first`, and the interval.
+// Returns the present setting. `first` is the time until the next expiration.
 Result<TimerSetting> current_setting(const UniqueFd& timerfd);
 // The remaining time that is returned if the time of an expiration has passed, but the kernel's
 // interrupt for this expiration is still to come. In this state, the remaining time does not show

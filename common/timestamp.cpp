@@ -125,7 +125,7 @@ std::optional<nanoseconds> parse_rfc3339(std::string_view text)
 
 std::optional<nanoseconds> parse_seconds(std::string_view text)
 {
-    // Rejects a text with units: only plain seconds since the zero of the clock are valid.
+    // Accepts only a plain number of seconds. parse_duration() would accept units, too.
     for (const char c : text)
         if ((c < '0' || c > '9') && c != '.')
             return {};

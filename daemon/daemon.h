@@ -14,8 +14,8 @@
 // EventLoop.
 //
 // run() reports readiness to the fd store's process and runs the loop. Signals stop the loop or
-// reload the configuration. An invalid configuration at a reload changes nothing; an invalid
-// configuration at the start of a daemon that recovers objects is replaced by one that denies
+// reload the configuration. At a reload, an invalid configuration changes nothing. At the start of
+// a daemon that recovers objects, an invalid configuration is replaced by one that denies
 // everything (fallback_config()), since the objects would be lost if the daemon did not start.
 //
 // Invariant: a normal exit leaves the same state as a kill. No object is destroyed at the end, so

@@ -14,7 +14,8 @@ namespace evfd::daemon {
 // The longest time for which the work for one user blocks the event loop. Larger jobs are split
 // into slices of this length.
 inline constexpr std::chrono::microseconds time_slice{250};
-// The maximum time that one iteration of the event loop spends on due tasks, for each clock.
+// The maximum time for which one iteration of the event loop runs the tasks of expired deadlines.
+// The limit applies to each clock separately. See DeadlineQueue.
 inline constexpr std::chrono::microseconds max_due_tasks_time{250};
 // The maximum time that one iteration spends on each kind of work that can wait. There are two
 // kinds: visiting all objects after a monitor has ended, and reporting numbers of waiters.
@@ -91,7 +92,8 @@ inline constexpr std::int64_t reserved_client_fds = 32;
 // The number of bytes that are reserved in the journal for the records of one call and its
 // consequences. Very large calls need more bytes; their replies wait until everything is committed.
 inline constexpr std::size_t usual_record_bytes_per_call = 192 * 1024;
-// The journal's memory is allocated in steps of this size, so a commit within one step cannot fail.
+// The journal's memory is allocated in steps of this size. A commit that needs no further step
+// cannot fail.
 inline constexpr std::size_t journal_step_bytes = 256 * 1024;
 // The journal is cleaned when it exceeds twice the size of its live records by more than this
 // number of bytes.

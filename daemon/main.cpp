@@ -100,10 +100,11 @@ void reject_clients(const InheritedFds& inherited)
         }
 }
 
-// Returns the configuration that the options name. A daemon that recovers objects starts even if
-// the configuration is invalid, since the objects would be lost if it did not start. Until the
-// daemon can read its configuration, users other than root and the daemon's user may use only their
-// names below user/UID.
+// Returns the configuration that the options name. If the configuration is invalid, the function
+// rejects the waiting clients and throws BadConfig. But a daemon that recovers objects starts even
+// then, since the objects would be lost if it did not start. Until this daemon can read its
+// configuration, users other than root and the daemon's user may use only their names below
+// user/UID.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {

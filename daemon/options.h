@@ -18,7 +18,7 @@ struct Options {
     // The mode of the socket file, which decides which users can connect. If empty, the configured
     // mode is used.
     std::optional<mode_t> socket_mode;
-    // If present, the daemon exits after this time without clients and objects.
+    // If present, the daemon exits when it has had no clients and no objects for this time.
     std::optional<nanoseconds> idle_exit;
     // True if evfdd returns to its caller once clients can connect, and continues in the
     // background.

@@ -3,11 +3,12 @@
 #        coverage.sh report SOURCE_DIR PROGRAM...
 #
 # Measures which lines of common/ and daemon/ were executed. The programs must be built with the
-# preset `coverage`. They write counts to the directory of LLVM_PROFILE_FILE.
+# preset `coverage`. They count how often each line is executed, and write the counts to the
+# directory of LLVM_PROFILE_FILE.
 # `begin` removes the counts of earlier runs.
 # `report` prints, for each file, the percentage of the lines that were executed. It writes the
 # lines that were not executed to the file `unreached` in the directory of the counts. It fails if
-# less than `least` percent of the lines of common/ or of daemon/ were executed.
+# less than 95 percent of the lines of common/ or of daemon/ were executed.
 set -euo pipefail
 least=95
 profiles=$(dirname "${LLVM_PROFILE_FILE:?use the presets, which say where counts go}")

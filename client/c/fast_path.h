@@ -8,12 +8,11 @@
 // not return.
 //
 // Invariants:
-//   - If the program closed a descriptor with close(2), its number can belong to another file by
-//     now. In that case a write or a read reaches the other file, as any use of a closed descriptor
-//     does. But the result of a read or a poll is checked: poll_now() asks for an event that only
-//     another file has, and a count above max_plausible_count is doubtful. After a doubtful result
-//     the slow path compares the open file with the recorded file, and returns EBADF if they
-//     differ.
+//   - If the program closed a descriptor with close(2), the number of the descriptor can belong to
+//     another file by now. In that case a write or a read reaches the other file. The fast path
+//     checks the result of each read and poll: poll_now() asks for an event that only another file
+//     reports, and a count above max_plausible_count is doubtful. After a doubtful result the slow
+//     path compares the open file with the recorded file, and returns EBADF if the files differ.
 //   - The system calls go through syscall(2), because write(2), poll(2) and similar functions are
 //     cancellation points. See pthreads(7).
 //   - A read uses RWF_NOWAIT, because any process that has the open file can switch O_NONBLOCK off.
@@ -38,8 +37,8 @@ inline bool add_one(int fd)
     return ::syscall(SYS_write, fd, &one, sizeof one) == sizeof one;
 }
 
-// Reads the descriptor's counter, which consumes the count. Returns the value that was read, or 0
-// if the read failed or the counter was 0.
+// Consumes the count of the eventfd by one read. Returns the value that was read, or 0 if the
+// counter was 0 or the read failed.
 inline std::uint64_t consume(int fd)
 {
     std::uint64_t consumed = 0;
@@ -54,8 +53,9 @@ inline std::uint64_t consume(int fd)
 // another file now. `nothing`: the object is not set, or the poll failed.
 enum class PollResult { nothing, set, foreign };
 
-// Polls the descriptor without sleeping. Also asks for a poll event that other files report and our
-// files never report. This costs no time, and shows that the descriptor's number was reused.
+// Polls the descriptor without sleeping. Also asks for a poll event that our files never report. If
+// this event is reported, the descriptor's number belongs to another file. Asking for the
+// additional event costs no time.
 inline PollResult poll_now(int fd, FastPath fast_path)
 {
     const short foreign_events = fast_path.is_epoll ? POLLOUT : POLLRDNORM;

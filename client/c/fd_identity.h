@@ -1,7 +1,7 @@
 // Identifies the open file behind a descriptor, to detect that the descriptor's number was reused.
 // fstat(2) distinguishes our descriptors, which are anonymous inodes, from files, sockets and
-// pipes. /proc also distinguishes each eventfd from every other eventfd. It distinguishes a timerfd
-// or an epoll instance only from files of other kinds.
+// pipes. /proc also distinguishes each eventfd from every other eventfd. /proc distinguishes a
+// timerfd or an epoll instance only from files of other kinds.
 #pragma once
 
 #include <sys/types.h>

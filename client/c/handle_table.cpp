@@ -31,8 +31,8 @@ FastPath fast_path_of(const Object& object)
 {
     const auto [may_wait, may_set] = waitable_of(object).access();
     const auto* const event = std::get_if<Event>(&object);
-    // The fast path never reads from a timer. Only the first read(2) after the cancellation of a
-    // timer reports the cancellation, and only the slow path handles that report.
+    // The fast path never reads from a timer, because only the slow path handles the cancellation
+    // of a timer. Only the first read(2) after the cancellation reports the cancellation.
     if (!event)
         return {.can_poll = may_wait};
     const bool has_eventfd = may_wait && may_set;

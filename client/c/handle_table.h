@@ -76,8 +76,8 @@ public:
         return slot ? slot->fast_path.load(std::memory_order_relaxed) : FastPath{};
     }
 
-    // Returns the handle of a descriptor. Fails with EBADF if the number is unknown. Checks the
-    // number with one system call, and fails with EBADF if the descriptor is closed or has the
+    // Returns the handle of a descriptor. Checks the descriptor with one system call. Fails with
+    // EBADF if the number is unknown, if the descriptor is closed, or if the descriptor has the
     // inode of another file.
     Result<HandlePtr> find(int fd);
     // Adds an opened object and returns its descriptor.
@@ -91,7 +91,8 @@ public:
     Result<Client> client();
     void set_client(std::unique_ptr<Client> client) noexcept;
 
-    // Called before fork(2). unlock() is called after the fork.
+    // The fork handlers call lock() before fork(2). After the fork, the parent and the child call
+    // unlock().
     void lock() noexcept { mutex_.lock(); }
     void unlock() noexcept { mutex_.unlock(); }
 
@@ -128,7 +129,6 @@ private:
 // Returns the error for a descriptor that was closed by something other than evfd_close().
 Failure closed_elsewhere(int fd, bool was_reused);
 
-// The only HandleTable of the process.
 extern constinit HandleTable handle_table;
 
 } // namespace evfd::c

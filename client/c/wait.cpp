@@ -28,8 +28,8 @@ Result<std::int64_t> wait_for(const Handle& handle, std::optional<nanoseconds> t
         return std::unexpected(consumed.error());
     if (*consumed > 0)
         return *consumed;
-    // Checks after a timeout whether the descriptor's number belongs to another file by now: if so,
-    // the wait was on that file.
+    // If the descriptor's number belongs to another file by now, the wait was possibly on that
+    // other file. Therefore the descriptor is checked after a timeout.
     if (timeout != nanoseconds{0})
         if (const auto verified = handle_table.verify(handle); !verified)
             return std::unexpected(verified.error());

@@ -33,7 +33,7 @@ using namespace std::chrono_literals;
 constexpr auto socket_name = "io.evfdd";
 // The value of --idle-exit for a daemon that is started on demand.
 constexpr auto idle_exit = "60s";
-// The longest time from the first attempt to connect until a daemon answers.
+// How long a client that has started evfdd keeps trying to connect.
 constexpr nanoseconds start_timeout = 5s;
 // The time between attempts to connect while another client starts the daemon.
 constexpr nanoseconds start_retry_interval = 10ms;
@@ -228,7 +228,7 @@ Expected<Address> Address::user()
 }
 
 // Returns the address only if the socket's lock is taken. The lock shows that a daemon is running
-// that created the socket itself. Without the lock, the socket can belong to systemd, and a
+// that created the socket itself. If the lock is free, the socket can belong to systemd, and a
 // connection to that socket would start the daemon.
 std::optional<Address> Address::user_on_demand()
 {

@@ -29,9 +29,9 @@ struct Address {
     // Returns the address of the user's own daemon, or nothing if that daemon is not running or was
     // started by systemd. Never starts a daemon.
     static std::optional<Address> user_on_demand();
-    // Returns the address in $EVFDD_SOCKET if that is set, else the system daemon if its socket
-    // exists, else the user's own daemon. A set-user-ID program ignores the caller's environment:
-    // secure_getenv(3).
+    // Returns the address in $EVFDD_SOCKET if that variable is set. If not, returns the address of
+    // the system daemon if its socket exists, else the address of the user's own daemon. A
+    // set-user-ID program ignores the caller's environment: secure_getenv(3).
     static Expected<Address> usual();
 
     // Returns a copy of this address with which connect_to() does not start a daemon.

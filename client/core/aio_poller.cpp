@@ -116,7 +116,8 @@ AioPoller::~AioPoller()
         if (slot.is_armed)
             aio_->cancel(slot.operation);
     std::array<io_event, max_reaped> completions;
-    // Every submitted operation completes, because all operations were cancelled.
+    // The cancellation makes every submitted operation complete. This loop waits for all
+    // completions.
     while (in_flight_ > 0) {
         const auto reaped = aio_->reap(completions, 1, std::nullopt);
         if (reaped)

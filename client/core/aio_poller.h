@@ -13,10 +13,10 @@
 
 namespace evfd {
 
-// The poller uses kernel AIO, which reports a descriptor that became readable even if the
-// descriptor is no longer readable, because the kernel completes the AIO operation during the
-// wake-up. poll(2) and epoll(7) check the descriptor again after the wake-up, and can miss a short
-// change. Where AIO is not available, the poller uses poll(2).
+// The poller uses kernel AIO. The kernel completes an AIO operation during the wake-up, so the
+// poller reports a descriptor even if it was readable only for a short time. poll(2) and epoll(7)
+// check the descriptor again after the wake-up, and can miss a short change. Where AIO is not
+// available, the poller uses poll(2).
 class AioPoller {
 public:
     // Makes a poller for `count` descriptors, at most 256. The caller identifies each of them by

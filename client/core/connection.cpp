@@ -259,9 +259,10 @@ Expected<std::optional<Reply>> Connection::try_read_reply()
     return parse_reply(**frame);
 }
 
-// Waits in poll(2), although a sleep in recvmsg(2) would save a system call. When the daemon reads
-// a call, the socket has room for output again, and the kernel wakes every thread that sleeps in
-// recvmsg(2) on the socket. That wake-up would be useless, because the reply has not arrived yet.
+// Waits in poll(2) to avoid useless wake-ups, although a sleep in recvmsg(2) would save a system
+// call. When the daemon reads a call, the socket has room for output again. At that moment the
+// kernel wakes every thread that sleeps in recvmsg(2) on the socket, although the reply has not
+// arrived yet.
 Expected<Reply> Connection::await_reply(Deadline deadline)
 {
     while (true) {

@@ -39,8 +39,8 @@ inline Deadline to_deadline(std::optional<nanoseconds> timeout)
     return timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
 }
 
-// The kind of process at the other end of the socket. A relay closes the connection when this
-// process shuts down its output.
+// The kind of process at the other end of the socket. When this process shuts down the output of
+// the socket, a relay closes the connection.
 enum class PeerKind { daemon, relay };
 
 class Connection {
@@ -111,7 +111,8 @@ public:
     // Returns whether any byte of the last frame was written. If no byte was written, the daemon
     // cannot have executed the call.
     bool has_sent() const { return has_sent_; }
-    // Returns false after the connection was lost, a timeout, or a reply that could not be decoded.
+    // Returns false if the connection was lost, if an operation timed out, or if a reply could not
+    // be decoded.
     bool is_usable() const { return is_usable_; }
     // Marks the connection unusable, so that no later call can get the reply to the failed call.
     // Returns `error`.
@@ -144,8 +145,8 @@ private:
         DecodeContext context{UnknownFields::ignore, &received_fds_, 0};
         auto decoded = decode<T>(reply.parameters, context);
         if (context.is_missing_fds)
-            // Removes the empty entry. read_more() adds one empty entry in place of all descriptors
-            // that the kernel did not deliver.
+            // read_more() adds one empty entry to received_fds_ in place of all descriptors that
+            // the kernel did not deliver. The empty entry is removed here.
             received_fds_.pop_front();
         if (!decoded)
             return fail(protocol_error(decoded.error().name));

@@ -58,8 +58,8 @@ ConnectionPool::~ConnectionPool()
 }
 
 // Locks mutex_. In a child of fork(2), the first caller replaces all members before it locks
-// mutex_: if a thread of the parent had locked mutex_ at the fork, no thread of the child would
-// unlock the child's copy.
+// mutex_. If a thread of the parent had locked mutex_ at the fork, the child's copy of mutex_ would
+// stay locked forever.
 std::unique_lock<std::mutex> ConnectionPool::lock()
 {
     const auto ours = fork_generation();
@@ -74,8 +74,8 @@ std::unique_lock<std::mutex> ConnectionPool::lock()
 }
 
 // Replaces the main session if it belongs to another user than the current user, because the daemon
-// resumes a session only for the session's own user. The previous main session moves to
-// former_sessions_ if anything belongs to it.
+// resumes a session only for the user of the session. If objects, subscriptions or holds belong to
+// the previous main session, that session moves to former_sessions_.
 Expected<void> ConnectionPool::switch_to_current_user()
 {
     if (main_session_->is_of_current_user())
@@ -285,9 +285,11 @@ Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection&
     return Session::receive<Request>(connection, monotonic_deadline(timeout_));
 }
 
-// Waits until the reply begins to arrive. With a deadline, the daemon replies at the deadline at
-// the latest, so this function stops waiting one timeout after the deadline. Without a deadline,
-// this function calls GetInfo at intervals, to check that the daemon still answers.
+// Waits until the reply begins to arrive.
+// If the call has a deadline, the daemon replies at the deadline at the latest. In that case this
+// function stops waiting when `timeout_` has passed after the deadline.
+// If the call has no deadline, this function calls GetInfo at intervals, to check that the daemon
+// still answers.
 Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline deadline)
 {
     while (true) {

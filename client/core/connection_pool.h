@@ -40,8 +40,8 @@ namespace evfd {
 
 // The interval at which a wait without a deadline checks that the daemon still answers.
 inline constexpr nanoseconds default_keepalive_interval = std::chrono::seconds{30};
-// The maximum number of former sessions. A former session belongs to a user as whom this process
-// ran earlier, and keeps a connection open.
+// The maximum number of former sessions. If this process changes its user, the main session of the
+// previous user becomes a former session. A former session keeps a connection open.
 inline constexpr std::size_t max_former_sessions = 64;
 
 class ConnectionPool {
@@ -79,8 +79,8 @@ public:
     }
 
     // Starts the thread that resumes the main session after a restart of the daemon. Called when
-    // the session gets a subscription, a temporary object or a hold, which must continue even if
-    // the client makes no further call.
+    // the session gets a subscription, a temporary object or a hold. All three must continue even
+    // if the client makes no further call.
     void enable_auto_resume();
 
     // Executes the call Wait in a separate session. The timeout of the request is the time that is
@@ -124,9 +124,9 @@ private:
     Expected<void> await_reply(Connection& connection, Deadline deadline);
     std::unique_lock<std::mutex> lock();
     Expected<void> switch_to_current_user();
-    // Records the effect of a completed call. The main session gets the handles that the call
-    // created. All sessions lose the handles that the call ended. This overload is for calls that
-    // neither create nor end a handle.
+    // Each update_handles() records the effect of one type of completed call. The main session gets
+    // the handles that the call created. All sessions lose the handles that the call ended. This
+    // first overload is for calls that neither create nor end a handle.
     void update_handles(const auto& /*request*/, const auto& /*reply*/) {}
     void update_handles(const protocol::CreateEvent& request,
                         const protocol::CreateEvent::Reply& reply);
@@ -154,8 +154,8 @@ private:
     std::atomic<int> fork_generation_ = fork_generation();
     std::optional<Session> main_session_;
     std::vector<Session> idle_sessions_;
-    // The main sessions of users as whom this process ran before. Each of these sessions still has
-    // objects or subscriptions.
+    // The main sessions of the previous users of this process. Objects, subscriptions or holds
+    // still belong to each of these sessions.
     std::vector<Session> former_sessions_;
 
     // A duplicate of the main session's socket. The auto-resume thread watches this descriptor,

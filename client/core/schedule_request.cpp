@@ -40,9 +40,9 @@ std::string_view find_error(const Schedule& schedule)
 }
 
 // Refuses a time on a clock that has an offset in this time namespace, because the time means
-// another moment outside of the namespace. A schedule without a clock is not checked: a new timer
-// with a time gets the wall clock, which has no offset, and only the daemon knows the clock of an
-// existing timer.
+// another moment outside of the namespace.
+// A schedule without a clock is not checked. If the timer is new, the timer gets the wall clock,
+// which has no offset. If the timer exists, only the daemon knows the clock of the timer.
 Expected<void> check_clock_offset(const Schedule& schedule)
 {
     if (!schedule.at || !schedule.clock || !has_namespace_offset(*schedule.clock))

@@ -80,8 +80,8 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
             sequence_ = 0;
             user_ = Credentials::now();
             user_can_change_groups_ = can_change_groups();
-            // The daemon has no cached reply for a new session, so Resume is sent without awaiting
-            // a reply.
+            // Sends Resume without asking for a reply. The session is new, so the daemon has no
+            // cached reply to return.
             (void)connection_->send(protocol::Resume{session_, 0}, monotonic_deadline(timeout_),
                                     ReplyMode::none);
             break;
@@ -152,8 +152,8 @@ void Session::record_reply(bool exactly_once)
 }
 
 // Records that the connection was lost during the call. Returns whether the connection has been
-// lost again and again for longer than the timeout. If more time than the timeout passes between
-// two losses, the measurement starts again.
+// lost again and again for longer than the timeout. If more time than the timeout passes without a
+// loss, the next loss counts as the first loss.
 bool Session::retries_exhausted(Attempt& attempt) const
 {
     const auto now = monotonic_now();
@@ -186,8 +186,8 @@ Expected<void> Session::finish()
 Expected<bool> Session::session_exists()
 {
     const auto retry_deadline = monotonic_deadline(timeout_);
-    // If the daemon has answered no counted call, nothing belongs to the session, so no check is
-    // needed.
+    // sequence_ is 0 if the daemon has answered no call that it counts. In that case nothing
+    // belongs to the session, so no check is needed.
     while (sequence_ > 0) {
         auto socket = connect_with_retry();
         if (!socket)

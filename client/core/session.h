@@ -16,7 +16,7 @@
 //
 // Invariants:
 //   - One thread at a time uses a Session.
-//   - sequence_ counts the replies to calls that the daemon counts, and no others.
+//   - The daemon counts the calls of some types. sequence_ is the number of replies to those calls.
 //   - A call that was sent and has no reply is sent again, or the session ends. Without this rule,
 //     the next call would get the cached reply to the unanswered call.
 //   - A one-way call stays in unacknowledged_ until a later reply proves that the daemon has read
@@ -95,8 +95,8 @@ public:
     }
 
     // Like call(), but with two functions that the caller supplies. Each attempt to execute the
-    // call calls `make_request()`, because the request can contain the time that is left.
-    // `await(connection)` waits for the reply and returns the reply.
+    // call calls `make_request()`, because the request can contain the time until the
+    // deadline. `await(connection)` waits for the reply and returns the reply.
     template <Message Request, class MakeRequest, class Await>
     Expected<typename Request::Reply> call_with(MakeRequest make_request, Await await)
     {
@@ -119,8 +119,9 @@ public:
             }
             if (reply)
                 return reply;
-            // The connection was not lost but failed, for example because the daemon did not answer
-            // in time. The result of the call remains unknown, so the session ends.
+            // The connection was not lost, but became unusable for another reason. For example, the
+            // daemon did not answer in time. The result of the call remains unknown, so the session
+            // ends.
             if (reply.error().code != ErrorCode::interrupted) {
                 end();
                 return reply;
@@ -157,9 +158,9 @@ public:
             (void)connection_->send_frame(unacknowledged_.back(), monotonic_deadline(timeout_));
     }
 
-    // Records that the reply to a call has arrived. A caller that sends a call itself over
-    // connection() must call this function. The session must still be connected. `exactly_once`
-    // tells whether the daemon counts calls of that type.
+    // Records that a reply has arrived. Use this function for each reply that connection() received
+    // directly, while the session is still connected. `exactly_once` tells whether the daemon
+    // counts calls of that type.
     void record_reply(bool exactly_once);
     // Abandons the session. The next call begins another session.
     void end();
@@ -192,9 +193,10 @@ private:
     Credentials user_;    // The user and groups of the process when the session began.
     bool user_can_change_groups_ = true;
     SessionHandles handles_;
-    std::int64_t sequence_ = 0; // The number of received replies to calls that the daemon counts.
-    // The encoded one-way calls since the last reply. Each call is not sent yet, or it is unknown
-    // whether the daemon has read the call.
+    // The number of received replies. A reply to a call that the daemon does not count is left out.
+    std::int64_t sequence_ = 0;
+    // The encoded one-way calls that the daemon has possibly not read yet. The reply to a later
+    // call empties the list.
     std::deque<std::string> unacknowledged_;
 };
 

@@ -28,10 +28,10 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The longest time from the start of ssh to the daemon's first reply. The user sometimes has to
+// How long to wait for the daemon's first reply after the start of ssh. The user sometimes has to
 // type a password, for which sshd(8) also allows two minutes.
 constexpr nanoseconds greeting_timeout = 2min;
-// The longest time from the end of ssh's output until ssh exits.
+// How long to wait for the exit of ssh after the end of its output.
 constexpr nanoseconds exit_timeout = 5s;
 
 constexpr int status_ssh_failed = 255; // The exit status of ssh if it failed to connect.
@@ -186,8 +186,8 @@ Expected<CloseOnForkFd> connect_to(const Remote& remote, ConnectMode mode)
             ErrorCode::no_daemon,
             fmt::format("ssh cannot be started: {}; install it, or give another command with --ssh",
                         std::generic_category().message(child.error()))});
-    // Closes this process's copy of the socket that ssh uses. While the copy is open, `ours` does
-    // not hang up when ssh exits.
+    // Closes this process's copy of the socket that ssh uses. While the copy is open, the other end
+    // of the pair, `ours`, does not hang up when ssh exits.
     theirs = {};
     children().add(*child);
     if (const auto answered = probe_daemon(ours); !answered) {

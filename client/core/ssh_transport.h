@@ -22,7 +22,7 @@ struct Remote {
 
     std::string host;
     std::string ssh = {}; // A shell command to run instead of `ssh`, if not empty.
-    // The options for the remote evfdctl that select a daemon on its machine.
+    // The options of evfdctl that select a daemon on the remote machine.
     std::vector<std::string> options = {};
 };
 

@@ -1,4 +1,4 @@
-// Tells whether this process reads a clock differently from other processes: time_namespaces(7).
+// Tells whether a clock has an offset in the time namespace of this process: time_namespaces(7).
 #pragma once
 
 #include "common/enums.h"

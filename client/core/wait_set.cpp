@@ -35,8 +35,8 @@ Expected<void> WaitSet::check() const
     return {};
 }
 
-// Returns the socket path of an object's daemon. The path identifies the daemon. The client does
-// not identify the daemon, because several clients can be connected to one daemon.
+// Returns the socket path of an object's daemon. The path tells whether two objects belong to one
+// daemon. Two different Client objects can also be connected to one daemon.
 std::string_view WaitSet::daemon_path(std::size_t index) const
 {
     const auto& pool = all_[index]->pool_;
@@ -158,14 +158,14 @@ Expected<bool> WaitSet::await_each(AioPoller& poller, const std::vector<std::siz
     return true;
 }
 
-// Consumes from every object whose mode requires that, and returns nothing. If an object is empty
-// because another waiter was faster, gives back the tokens already consumed from the other objects
-// and returns the index of the empty object.
+// Consumes from every object, except from objects whose mode leaves nothing to consume. Returns
+// nothing on success. If an object is empty because another waiter was faster, gives back the
+// tokens already consumed from the other objects and returns the index of the empty object.
 Expected<std::optional<std::size_t>> WaitSet::consume_all() const
 {
     std::vector<WaitResult> consumed;
-    // Shared tokens come first. Private counts come last: no other waiter can consume them, so they
-    // are certain to be there.
+    // Tokens come first, because other waiters can consume them. The counts of pulses and timers
+    // come last: no other waiter can consume these counts, so they are certain to be there.
     for (const auto kind : {Consumption::shared, Consumption::exclusive})
         for (std::size_t i = 0; i < all_.size(); ++i) {
             if (all_[i]->consumption() != kind)

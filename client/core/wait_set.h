@@ -39,8 +39,8 @@ private:
     Expected<void> check() const;
     std::string_view daemon_path(std::size_t index) const;
     bool has_duplicates() const;
-    // Tries each object once without sleeping. Returns the first object from which this function
-    // could consume, or nothing.
+    // Tries each object once, without sleeping, until an attempt succeeds. Returns the result of
+    // that attempt, or nothing if no attempt succeeds.
     Expected<std::optional<WaitResult>> try_consume() const;
     Expected<bool> await_each(AioPoller& poller, const std::vector<std::size_t>& which,
                               Deadline deadline) const;

@@ -86,8 +86,8 @@ Expected<void> Waitable::check_wait() const
 
 Expected<std::int64_t> Waitable::wait_and_consume(std::optional<MonotonicTime> deadline) const
 {
-    // The loop sleeps in poll(2). Tokens and private counts stay until they are consumed, so
-    // poll(2) cannot miss them.
+    // poll(2) can miss a short change, but the loop loses nothing: a token, a pulse or an
+    // expiration stays in the counter until it is consumed.
     while (true) {
         const auto consumed = consume();
         if (!consumed || *consumed > 0)

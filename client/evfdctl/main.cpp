@@ -133,7 +133,8 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
         return part(words);
     try {
         part({words.begin(), dashes});
-        // The error is ignored if the verb runs no command: a missing name can come after "--".
+        // If the verb runs no command, the error is ignored here: the missing name can come after
+        // "--", and the call of part() below parses all words.
     } catch (const CLI::ParseError&) {
         if (const auto* verb = verbs.selected(); verb && verb->runs_command())
             throw;

@@ -6,9 +6,9 @@ namespace evfd::control {
 
 namespace {
 
-// Returns whether a word of the command line equals the name. The word can be an argument instead
-// of the verb, such as the name of an object. The class Verbs constructs a verb that is not needed
-// in this case, which is harmless.
+// Returns whether a word of the command line equals the name of a verb. The word is possibly not
+// the verb but an argument, such as the name of an object. In that case the class Verbs constructs
+// a verb that is not needed, which is harmless.
 bool occurs_in(std::string_view name, std::span<char* const> words)
 {
     return std::ranges::find(

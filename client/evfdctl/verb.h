@@ -48,7 +48,8 @@ public:
 
     bool is_selected() const { return app_.parsed(); }
     std::string command_name() const { return app_.get_name(); }
-    // Returns whether the words after "--" are a command, which the parser must not see.
+    // Returns whether the words after "--" are a command. The parser must not see the words of a
+    // command.
     virtual bool runs_command() const { return false; }
     // Receives the words after the first "--" of the command line, before run(). Called only for a
     // verb that runs a command.
@@ -101,7 +102,8 @@ public:
     // Returns VERB if the command line is "help VERB".
     // Returns "" if the command line is only "help".
     // Returns nothing for any other verb.
-    // Resets the parser, because the parser would print the help of the verb "help" itself.
+    // Also resets the parser after the verb "help". Otherwise the parser would print the help of
+    // the verb "help".
     std::optional<std::string> help_topic() const;
     void prepare_help() const;
 

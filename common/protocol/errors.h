@@ -8,7 +8,7 @@ namespace evfd::protocol {
 
 inline constexpr std::string_view sentence_comment = "A sentence for people that says what to do.";
 
-// The base of an error that has a sentence only.
+// The base of an error with one field, `message`, which is a sentence for people.
 template <class Error>
 struct SentenceError {
     std::string message;
@@ -20,7 +20,7 @@ struct SentenceError {
     }
 };
 
-// The base of an error that has the name of an object and a sentence.
+// The base of an error with two fields: the name of an object, and a sentence for people.
 template <class Error>
 struct NameError {
     Name name;

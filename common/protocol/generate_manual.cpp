@@ -26,7 +26,7 @@ std::string plain(std::string_view text)
     return escaped;
 }
 
-// Returns each field with its type, and its comment below.
+// Returns a list of the fields for scdoc(5). Below the name and the type of a field is its comment.
 std::string terms(const std::vector<DescribedField>& fields)
 {
     std::string text;

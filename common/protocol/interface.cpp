@@ -30,7 +30,7 @@ std::string in_brackets(const std::vector<std::string>& lines)
 
 std::string comment_lines(std::string_view text)
 {
-    constexpr std::size_t columns = 98; // Without the leading "# ".
+    constexpr std::size_t columns = 98; // The width of a line without the leading "# ".
     std::string lines;
     while (true) {
         auto end = text.substr(0, columns + 1).find('\n');

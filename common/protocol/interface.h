@@ -11,7 +11,8 @@ namespace evfd {
 
 // Returns `text` as wrapped comment lines.
 std::string comment_lines(std::string_view text);
-// Returns "(name: string, count: ?int)", on several lines if there is more than one field.
+// Returns the fields in the syntax of Varlink: "()", "(name: string)", or several lines if there is
+// more than one field.
 std::string fields_text(const std::vector<DescribedField>& fields);
 std::string type_text(std::string_view name, const DescribedType& type);
 
@@ -43,7 +44,7 @@ DescribedInterface describe_evfdd();
 
 // Returns the full names of the interfaces that the daemon implements, sorted.
 std::vector<std::string> interface_names();
-// Returns null for an interface that the daemon does not implement.
+// Returns the published text of an interface. Returns null if the daemon does not implement it.
 const std::string* interface_text(std::string_view name);
 
 } // namespace protocol

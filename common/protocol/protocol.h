@@ -1,6 +1,6 @@
-// The lists of all messages of the wire. The decoder, the encoder and the published interface text
-// are derived from them. The reply to a method is its nested struct Reply. The messages themselves
-// are in the other files of this folder.
+// Lists all methods and errors of the protocol. Each of them is a struct in another file of this
+// folder. The reply to a method is the nested struct Reply. The decoder, the encoder and the
+// published interface text are derived from these lists and structs.
 #pragma once
 
 #include "common/codec.h"
@@ -22,10 +22,12 @@
 
 namespace evfd::protocol {
 
-// Flags that a method may have. `streams`: the call needs the flag `more` and gets any number of
-// replies. `counts`: the call changes something, so the session counts it and executes it once.
-// `once`: a second execution would have another effect, so without a session a client must not
-// repeat the call by itself.
+// Flags that the struct of a method can define:
+//
+// - `streams`: the call needs the flag `more` and gets any number of replies.
+// - `counts`: the call changes something. A session counts the call and executes it only once.
+// - `once`: a second execution would have another effect. Without a session, a client must not
+//   repeat the call automatically.
 template <class Request>
 inline constexpr bool is_streaming = requires { requires Request::streams; };
 template <class Request>
@@ -37,7 +39,7 @@ struct Evfdd {
     static constexpr std::string_view name = "io.evfdd";
     static constexpr std::string_view comment =
         "Named events and timers for Linux, handed out as file descriptors.";
-    // In the order in which a new user needs them.
+    // The methods, in the order in which a new user needs them.
     using Methods = TypeList<CreateEvent, Arm, Disarm, Set, Clear, Wait, Join, Release, Open,
                              Unsubscribe, Show, ListObjects, Monitor, Delete, SetPermissions,
                              Status, Quotas, Metrics, Resume, Acknowledge>;
@@ -49,7 +51,7 @@ struct Evfdd {
 
 using Interfaces = TypeList<Evfdd, VarlinkService>; // Sorted by name.
 
-// Decides whether the interface lists the method or the error.
+// ListedIn<T, Interface>::value is true if the interface lists the method or the error T.
 template <class T, class Interface>
 struct ListedIn;
 template <class T, class Interface>

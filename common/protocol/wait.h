@@ -1,4 +1,5 @@
-// The calls that wait for names, and hold and release the consumed tokens: Wait, Join, Release.
+// The calls that wait for objects by name, and that hold and return the tokens consumed by a wait:
+// Wait, Join, Release.
 #pragma once
 
 #include "common/protocol/types.h"

@@ -20,8 +20,8 @@ bool is_member(const Peer& peer, gid_t group)
            std::ranges::find(peer.groups, group) != peer.groups.end();
 }
 
-// Returns whether the rule applies to the peer. A uid that stands for many unmapped users gets
-// nothing from an allow rule, but a deny rule for that uid applies.
+// Returns whether the rule applies to the peer. If the peer's uid stands for many unmapped users, a
+// rule that allows something to this uid does not apply, but a rule that denies something does.
 bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission permission)
 {
     const bool is_user =

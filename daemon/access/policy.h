@@ -6,8 +6,8 @@
 //    or everyone. The last rule that matches peer, name and permission decides.
 // 2. The object's own permissions, in the style of a file mode: owner, group, others (access_of()).
 //
-// The names below `user/` are outside of the rules: user/UID and all names below belong to that one
-// user and to root, and every other name there to root alone.
+// No rule applies to the names below `user/`. Only the user UID and root may use user/UID and the
+// names below user/UID. Only root may use any other name below `user/`.
 //
 // The identity of a peer is what the kernel says about the other end of its socket (Peer). Root may
 // do everything. The rules do not bind the user that the daemon runs as, who could replace the
@@ -16,8 +16,8 @@
 //
 // Invariants:
 //
-// - A uid that stands for unmapped users (user_namespaces(7)) owns nothing and gets nothing from an
-//   allow rule, but a deny rule for this uid applies.
+// - A uid that stands for unmapped users (user_namespaces(7)) owns nothing. A rule that allows
+//   something to this uid does not apply, but a rule that denies something does.
 // - The caller decides whether the policy is consulted. For objects that the configuration
 //   declares, the policy is not consulted.
 // - No other code looks at permissions, so all decisions about access can be read and changed here.
@@ -91,8 +91,8 @@ struct Policy {
     };
 
     // Returns whether the policy gives the peer this permission for the name. Permission::own
-    // covers deleting an object and changing its permissions. The policy allows root everything,
-    // and the daemon's user everything but other users' names below user/.
+    // covers deleting an object and changing its permissions. The policy allows root everything. It
+    // allows the daemon's user everything except the names of other users below user/.
     bool allows(const Peer& peer, const Name& name, Permission permission) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 

@@ -14,8 +14,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns the id of the user or group; nothing if the machine has no user or group of this name. A
-// failed lookup is an error, because the user or group can exist nevertheless.
+// Returns the id of the user or group. Returns nothing if the machine has no user or group of this
+// name. Returns an error if the lookup failed, because the user or group can exist nevertheless.
 Result<std::optional<id_t>> find(PrincipalKind kind, const std::string& name)
 {
     errno = 0;

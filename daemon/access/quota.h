@@ -1,12 +1,12 @@
 // Quota: limits how much of each resource one account may use.
 //
 // Every resource has a limit for each user (LimitTable: general limits, and exceptions for single
-// users). Users are counted by account (Accounts), so a user cannot use more by having many uids.
+// users). The use is counted for each account (Accounts), so a user with many uids cannot use more.
 //
 // charge() checks the limit and returns a Charge, an object that represents the used amount and
 // releases it on destruction. The Charge is a member of the object that it pays for, so an object
-// and its charge end together. What exists already is charged without a check, even if it exceeds
-// the limit, by charge_unchecked() and Charge::resize().
+// and its charge end together. charge_unchecked() and Charge::resize() charge for resources that
+// are in use already, and do not check the limit.
 //
 // Some resources become free without a notice to the quota. For such a resource, set_reclaim()
 // registers a function that releases what has become free. The quota calls this function before it

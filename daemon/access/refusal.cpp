@@ -59,7 +59,8 @@ std::string_view hint_for(Permission permission)
     std::abort();
 }
 
-// How an error message names a limited resource, and its advice on how to use less of the resource.
+// The words of an error message about a limited resource: the name of the resource, and advice on
+// how to use less of it.
 struct ResourcePhrase {
     std::string_view noun;
     std::string_view hint;

@@ -26,9 +26,8 @@ using Reason =
                  protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
                  protocol::ExpectedMore>;
 
-// One error of the protocol. Its copy functions and its destructor are defined in refusal.cpp. If
-// they were inline, nearly every source file would have to compile them for the variant of 20
-// types.
+// One error of the protocol. The copy functions and the destructor are defined in refusal.cpp. If
+// they were inline, nearly every source file would have to compile them for all 20 types of errors.
 class Refusal {
 public:
     template <class Error>
@@ -74,12 +73,12 @@ Refusal too_many_groups(const Name& event);
 // A user without a mapping in the daemon's user namespace cannot own anything.
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
-// Objects, subscriptions and processes use up their share of the daemon's descriptors, or the rest
-// of their share is reserved for other users. `use.limit` is not a limit here, but the number of
-// descriptors that the user has now.
+// A part of the daemon's descriptors is for objects, subscriptions and processes. Either all
+// descriptors of this part are in use, or those that are left are reserved for users who have
+// fewer. `use.limit` is not a limit here: it is the user's present use of `use.resource`.
 Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
 // The units that are left in the pool are reserved for users who have fewer units. `exceeded.limit`
-// is not a limit here, but the number of units that the user has now.
+// is not a limit here: it is the number of units that the user has now.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);
@@ -90,10 +89,10 @@ Refusal no_such_process();
 Refusal timed_out();
 Refusal deleted(const Name& name);
 Refusal cancelled(const Name& name);
-// The subscribers' descriptors of the timer use the clock `present`, and cannot change to
-// `requested`.
+// The timer has subscribers. Their descriptors use the clock `present` and cannot change to the
+// clock `requested`.
 Refusal clock_in_use(const Name& name, Clock present, Clock requested);
-// The clock wakes the machine from suspend, which the caller is not permitted to do.
+// A timer on this clock wakes the machine from suspend. The caller is not permitted to do this.
 Refusal wake_not_permitted(Clock clock);
 // The clock cannot be used. EPERM for an alarm clock means that CAP_WAKE_ALARM is missing.
 Refusal clock_unavailable(Clock clock, const Fault& fault);

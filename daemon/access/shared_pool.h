@@ -1,9 +1,9 @@
 // SharedPool: a resource of which all users together have a fixed amount, such as descriptors.
 //
 // take() gives one unit to a user and returns a Charge, an object that returns the unit on
-// destruction. The Charge is a member of the object that uses the unit. The last part of the pool
-// is reserved for users who have little of it, so that no user can exhaust it for the others. Root
-// and the daemon's user may use the reserved part, too.
+// destruction. The Charge is a member of the object that uses the unit. The last units of the pool
+// are reserved for users who have few units, so that no user can take all units. Root and the
+// daemon's user may use the reserved units, too.
 //
 // Invariants: used() is the number of Charges. A Charge is destroyed before its pool.
 #pragma once

@@ -162,7 +162,7 @@ private:
     Result<std::size_t> wait_for_events(Events& events, std::optional<nanoseconds> wait_for) const;
     struct PollResult {
         bool epoll_is_ready;
-        std::vector<epoll_event> events; // Reported for watches outside of the epoll set.
+        std::vector<epoll_event> events; // The events of watches outside of the epoll set.
     };
     Result<PollResult> wait_by_ppoll(std::optional<nanoseconds> wait_for);
     bool polls_any() const;

@@ -23,7 +23,8 @@ public:
     }
     ~OnStack() { --calls_; }
 #else
-    // Not defaulted, so that the compiler does not report an OnStack object as an unused variable.
+    // The constructor is not `= default`, because the compiler would report OnStack objects as
+    // unused variables.
     OnStack() {}
 #endif
     OnStack(const OnStack&) = delete;

@@ -13,8 +13,9 @@ public:
     void begin(std::int64_t known);
 
     // Returns the number of open descriptors of the process. Linux 6.2 and later report this
-    // number. On older kernels the result is an estimate: `known`, as for begin(), plus the number
-    // of other descriptors that were open at begin().
+    // number. On older kernels the result is an estimate: `known` plus the number of other
+    // descriptors that were open at begin(). `known` is the number of open descriptors that the
+    // caller knows of now.
     std::int64_t count(std::int64_t known) const;
 
 private:

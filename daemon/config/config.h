@@ -29,8 +29,8 @@ struct DeclaredOwner {
 };
 
 // An object that the configuration declares. The daemon creates the object at its start, as if a
-// client had requested it. The object is permanent. If an object of the name exists already, the
-// daemon accepts it.
+// client had requested it. The object is permanent. If an object with this name exists already, the
+// daemon accepts that object.
 template <class Request>
 struct Declared {
     Request request;
@@ -53,7 +53,8 @@ struct Config {
     Policy policy;                     // The rules of all files, in the order of the files.
     std::vector<DeclaredEvent> events; // No name occurs twice in `events` and `timers` together.
     std::vector<DeclaredTimer> timers;
-    // One sentence for each part that was ignored because it names an unknown user or group.
+    // One sentence for each part of the configuration that was ignored because it names an unknown
+    // user or group.
     std::vector<std::string> warnings;
 
     LimitTable limit_table() const;

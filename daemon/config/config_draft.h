@@ -11,8 +11,8 @@
 
 namespace evfd::daemon {
 
-// A configuration file that is being read. error() returns an error with the line and the key of a
-// value in this file.
+// A configuration file that is being read. error() returns an error about the value `at` of this
+// file. The error has the line and the key of the value.
 struct ConfigSource {
     const std::string& file;
     const json::Document& document;

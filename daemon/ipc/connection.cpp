@@ -71,7 +71,8 @@ Next Connection::read()
         return Next::keep;
     if (!service_.check_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
-    // Charges the user for the long call now, before another connection of the user reads a call.
+    // The incomplete call has become long. The user is charged for it now, before another
+    // connection of the user reads a call.
     update_charges();
     return Next::keep;
 }
@@ -92,15 +93,15 @@ Next Connection::serve()
     scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    // on_events() made this check before the calls were answered. It is repeated here, because the
-    // result of must_finish() can have changed in the meantime.
+    // on_events() also closes the connection of a peer that has hung up. This second test is
+    // needed because the result of must_finish() can have changed while calls were answered.
     if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
     return rest();
 }
 
-// Answers calls while the budget lasts. Answers at least one call, even if the pending reply has
-// used up the time.
+// Advances the pending reply, and then answers calls while time and calls are left. Answers the
+// first call even if the pending reply has used up the time.
 Next Connection::answer_calls(std::int64_t& calls_left, const TimeSlice& slice)
 {
     advance_pending(slice);
@@ -171,8 +172,8 @@ Next Connection::flush()
     return Next::keep;
 }
 
-// Commits all staged changes. Returns nothing if the connection has no output, or if the commit
-// failed.
+// Commits all staged changes, and returns the Committed that Stream::flush() needs. Returns nothing
+// if the connection has no output, or if the commit failed.
 std::optional<Committed> Connection::commit()
 {
     if (stream_.output().is_empty())

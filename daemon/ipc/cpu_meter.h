@@ -8,9 +8,11 @@
 //
 // - At the start of a turn, the meter reads the clock at most once in each `max_total_time`.
 // - At the end of a turn, the meter reads the clock only if the turns since the last reading lasted
-//   for `max_total_time` in total. The turn took at most the processor time since that reading.
+//   for `max_total_time` in total. The result is then the processor time since the last reading,
+//   but at most the wall time of the turn. Without a reading, the result is the wall time.
 //
-// The result is exact to about `max_total_time`, and never less than the turn took.
+// The result is never less than the processor time of the turn, and is exact to about
+// `max_total_time`.
 #pragma once
 
 #include "common/clock.h"

@@ -83,8 +83,8 @@ private:
     struct User {
         std::uint64_t iteration = never; // The iteration of the loop to which the budget belongs.
         Budget budget{};
-        // The total time that the user has used. When the user returns after a pause, the value is
-        // raised to almost the value of the other users.
+        // The total time that the user has used. When the user returns after a pause, its used time
+        // is raised to almost the used time of the other users.
         nanoseconds used_time{0};
         std::deque<std::uint64_t> waiting{}; // The ids of the connections to be served.
         // True while the account is in queue_ or its connections are being served.
@@ -108,9 +108,9 @@ private:
     std::map<uid_t, User> users_; // The users that were served recently, by account.
     std::set<QueueKey> queue_; // The accounts with work, in the order in which they will be served.
     std::uint64_t last_arrival_ = 0; // The number of times that an account was put into queue_.
-    // The highest used time that a user had when it was taken from the queue, or when it was
-    // charged while the queue was empty. When a user returns after a pause, the user's used time is
-    // raised to almost this value.
+    // The highest used time of all users that were taken from the queue, or that were charged while
+    // the queue was empty. When a user returns after a pause, its used time is raised to almost
+    // this value.
     nanoseconds min_used_time_{0};
     std::uint64_t total_iteration_ = never;
     // The part of the total time that is left in the iteration total_iteration_.

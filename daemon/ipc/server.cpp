@@ -39,8 +39,8 @@ void Server::listen(UniqueFd socket)
 {
     if (!spare_fd_)
         spare_fd_ = open_null();
-    // The server does not start without a spare descriptor. When exit_if_idle() listens again, the
-    // server goes on even without a spare descriptor.
+    // The server does not start without a spare descriptor. But when exit_if_idle() calls listen()
+    // later, the server continues even without a spare descriptor.
     if (!spare_fd_ && !max_idle_time_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
     // Makes the kernel refuse the descriptors that clients send, because no call has any. If
@@ -112,10 +112,12 @@ bool Server::accept_one(const UniqueFd& listener)
     }
 }
 
-// Rejects a client for which no descriptor is left. To do so, the server closes its spare
-// descriptor. A client that is neither accepted nor rejected would keep the listener readable.
-// Returns whether another client can be waiting. The errno value does not say whether a client was
-// waiting at all: without a free descriptor, accept4(2) fails before it looks at the queue.
+// Rejects a client for which no descriptor is left, because a client that is neither accepted nor
+// rejected would keep the listener readable. The server closes its spare descriptor to accept the
+// client. Returns whether another client can be waiting.
+//
+// EMFILE and ENFILE do not mean that a client is waiting: without a free descriptor, accept4(2)
+// fails before it looks at the queue.
 bool Server::reject_without_descriptors(const UniqueFd& listener)
 {
     const Fault fault{"accept4(2)", errno};

@@ -58,8 +58,8 @@ std::uint32_t Stream::events_for(Need need) const
     if (peer_hung_up() && need == Need::no_hangup)
         // With EPOLLET, the kernel reports the hangup again only when the mask changes.
         return EPOLLET;
-    // Asks for an event when the peer reads output. With EPOLLET, each read of the peer causes only
-    // one event.
+    // Asks for an event when the peer reads output. Output can be left although the socket is
+    // writable. Without EPOLLET, the event would then be reported again and again.
     if (is_blocked())
         return EPOLLOUT | EPOLLET;
     if (!input_is_open() || (has_unread_input_ && need != Need::input))

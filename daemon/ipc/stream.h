@@ -2,10 +2,10 @@
 // and the events for which the socket is watched. A stream knows neither the service nor the
 // session.
 //
-// The owner says which events it waits for. Input is read only while the owner takes calls, one
-// read for each event, so a client that does not read its replies blocks only itself. EPOLLIN stays
-// in the mask until input arrives that the owner does not take. Most clients send nothing while a
-// call is pending, so few calls change the mask.
+// The owner says which events it waits for. Input is read only while the owner takes calls, and
+// only once for each event. A client that does not read its replies therefore blocks only itself.
+// EPOLLIN stays in the mask until input arrives that the owner does not take. Most clients send
+// nothing while a call is pending, so few calls change the mask.
 //
 // A socket that can contain descriptors is peeked at before it is read, so that no descriptor is
 // received. The caller of release_socket() closes the socket with the same care (see FdCloser).

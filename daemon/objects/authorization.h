@@ -1,4 +1,5 @@
-// Authorization: decides whether a caller may use an object. If not, returns the refusal.
+// Authorization: decides whether a caller may use an object. If the caller may not, Authorization
+// returns the refusal.
 //
 // A decision depends on the administrator's policy and on the object's permissions: see
 // daemon/access/policy.h. The find functions look up the object that a call names, and check the

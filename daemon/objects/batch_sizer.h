@@ -1,7 +1,7 @@
-// BatchSizer: chooses how many increments fit into one time slice. The cost of one increment
-// depends on the clients that have the eventfd. The kernel wakes every process that watches the
-// eventfd, possibly thousands, and cannot be interrupted meanwhile. The first batch is therefore
-// one increment; each later batch is sized by the measured cost of the batch before it.
+// BatchSizer: chooses how many increments of eventfds fit into one time slice. The cost of an
+// increment is not known in advance: the kernel wakes every process that watches the eventfd,
+// possibly thousands, and cannot be interrupted meanwhile. The first batch is therefore one
+// increment. The size of each later batch follows from the measured cost of the batch before it.
 #pragma once
 
 #include "common/clock.h"

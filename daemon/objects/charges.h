@@ -12,7 +12,8 @@ namespace evfd::daemon {
 
 class Charges {
 public:
-    // The charges for a private descriptor, which belongs to a subscription or a wait-only handle.
+    // The charges for one private descriptor: the descriptor of a subscription or of a wait-only
+    // handle.
     struct PrivateDescriptor {
         Quota::Charge quota;
         SharedPool::Charge descriptor;

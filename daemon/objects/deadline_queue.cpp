@@ -141,8 +141,8 @@ void DeadlineQueue::program(ClockQueue& queue)
         log_.error({}, "cannot program a timerfd: {}", done.error().message());
         return;
     }
-    // The error ECANCELED of set() means that somebody has set the wall clock. No read of the
-    // timerfd reports this change again, so a deferred task reports the change.
+    // If set() fails with ECANCELED, somebody has set the wall clock. Later reads of the timerfd do
+    // not report this change, so a deferred task reports the change.
     clock_was_set_ = true;
     loop_.defer([this] { report_clock_set(); });
 }

@@ -10,8 +10,8 @@
 // The timerfds of the wall clock are armed with TFD_TIMER_CANCEL_ON_SET. The queue thereby also
 // detects that somebody set the wall clock, and reports it once through `on_clock_set`.
 //
-// Invariants: a clock is prepared before the first deadline is added on it. A timerfd is programmed
-// once, after the tasks have run, however many deadlines the tasks add and remove.
+// Invariants: a clock is prepared before the first deadline is added on it. However many deadlines
+// the due tasks add and remove, the timerfd is programmed only once, after these tasks have run.
 #pragma once
 
 #include "common/clock.h"
@@ -39,8 +39,8 @@ public:
     using Charge = std::function<void(uid_t payer, nanoseconds used)>;
 
     // `deliver` is called after each task, and after `on_clock_set`. `charge` is called after each
-    // task, with the time that the task and its delivery took. `on_clock_set` is called when the
-    // wall clock was set. The queue notices this only while deadlines exist on the wall clock.
+    // task, with the time that the task and `deliver` took. `on_clock_set` is called when the wall
+    // clock was set. The queue notices this only while deadlines exist on the wall clock.
     DeadlineQueue(EventLoop& loop, Task deliver, Charge charge, Task on_clock_set);
     // Not copyable: the watches hold the address of this object.
     DeadlineQueue(const DeadlineQueue&) = delete;
@@ -70,8 +70,8 @@ public:
     // `payer` is the user who is charged for the time of the task.
     Deadline add(Clock clock, nanoseconds when, uid_t payer, Task task);
 
-    // Returns whether the wall clock was set and this change is not reported yet. `on_clock_set` is
-    // not called for a change that this function reports.
+    // Returns whether the wall clock was set since the previous report of such a change. The result
+    // is itself a report: `on_clock_set` is not called for this change.
     bool check_wall_clock();
 
 private:

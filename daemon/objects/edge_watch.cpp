@@ -15,9 +15,9 @@ bool covers(EdgeMask reported, EdgeMask wanted)
 // produces an edge, and the daemon need not read the eventfd.
 //
 // To observe all edges, the mask has EPOLLOUT in addition to EPOLLIN. Without EPOLLOUT, epoll would
-// not report a set that is cleared at once: epoll_wait(2) checks the eventfd again, and the eventfd
-// is no longer readable. With EPOLLOUT, the set is reported, because the eventfd is writable. A
-// read also produces an edge with EPOLLOUT, and so does the beginning of the watch.
+// not report a write to an event that is cleared at once: epoll_wait(2) checks the eventfd again,
+// and the eventfd is no longer readable. With EPOLLOUT, epoll reports the write, because the
+// eventfd is writable. With EPOLLOUT, a read and the beginning of the watch also produce an edge.
 std::uint32_t epoll_events(EdgeMask mask)
 {
     return EPOLLET | EPOLLIN | (mask == EdgeMask::any ? EPOLLOUT : 0u);

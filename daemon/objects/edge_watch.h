@@ -3,13 +3,13 @@
 // state   | edges come from | what happens
 // --------|-----------------|------------------------------------------------------------------
 // none    |                 | nobody observes the event
-// local   | the daemon      | no client has the eventfd, so the daemon reports its own sets
+// local   | the daemon      | no client has the eventfd, so the daemon reports its own writes
 // armed   | epoll           | edges of the mask are reported
 // idle    | epoll           | nobody observes the event any more; the next edge removes the watch
 //
-// The idle state saves system calls: the next wait for a token usually arrives before the next set.
-// Only a watch for readable edges becomes idle, since a watch for all edges costs a wake-up for
-// each read.
+// The idle state saves system calls: in most cases, another wait for the event begins before the
+// event is set again. A watch for all edges never becomes idle, because each read of the event
+// would wake the daemon.
 #pragma once
 
 #include "common/result.h"
@@ -32,10 +32,10 @@ public:
     // Returns whether the eventfd is in the epoll set, even if nobody uses the watch at present.
     bool is_in_epoll() const;
 
-    // Makes the watch local: from now on the caller reports the sets of the event. The eventfd must
+    // Makes the watch local: from now on the caller reports when the event is set. The eventfd must
     // not be in the epoll set.
     void arm_locally() { state_ = Local{}; }
-    // Adds the eventfd to the epoll set, which from now on calls `callback` at least for the edges
+    // Adds the eventfd to the epoll set. From now on, `callback` is called at least for the edges
     // of the mask. On failure the watch is unchanged. Fails with ENOMEM or ENOSPC as epoll_ctl(2)
     // does.
     Result<void> arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,

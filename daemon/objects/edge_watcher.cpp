@@ -24,8 +24,8 @@ Result<void> EdgeWatcher::watch(const Name& name, Object& object, EdgeWatch& wat
 void EdgeWatcher::signal(const Name& name, Object& object)
 {
     if (signalled_.empty())
-        // If another call delivers the edges first, the deferred call finds no edges, which is
-        // harmless.
+        // Another call can deliver the edges before the deferred call runs. The deferred call then
+        // finds no edges, which is harmless.
         loop_.defer([this] { deliver_(); });
     signalled_.push_back({&name, &object, {}});
 }

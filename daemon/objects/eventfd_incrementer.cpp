@@ -14,7 +14,8 @@ namespace evfd::daemon {
 
 namespace {
 
-char discard_byte; // Receives the zero bytes of increments that need no record.
+// An AIO read puts its zero byte here if the caller does not need that byte.
+char discard_byte;
 
 // Opens a file from which zero bytes can be read. Without /dev/zero, as in a small chroot, the
 // function uses a memfd with a hole. A read from this memfd takes a quarter longer.

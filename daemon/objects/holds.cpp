@@ -53,8 +53,9 @@ void Holds::begin(Session& session, HoldRequest request, TakenTokens taken, Quot
               .session = request.process ? 0 : session.id};
     if (!request.process)
         session.held.push_back(request.hold);
-    // If the process has ended, the tokens return at once, because nobody would hold them. The
-    // connection of an ended process stays open while another process uses the connection.
+    // If the process has ended, nobody would hold the tokens, so the tokens return at once. The
+    // process can have ended although its connection is open: another process can use that
+    // connection.
     else if (request.process->has_ended())
         return tokens_.return_tokens(std::array{std::move(hold.taken)});
     else
@@ -95,8 +96,8 @@ Outcome<void> Holds::join(const Token& id, ProcessWatcher::Ref process)
     return {};
 }
 
-// Records the hold with its present holders. The record is not updated when a holder ends. Recovery
-// ignores a recorded holder that it does not find.
+// Records the hold with its present holders. When a holder ends, the record is not updated:
+// recovery ignores each recorded holder that it does not find.
 void Holds::persist(const Token& id, Hold& hold)
 {
     std::vector<ProcessWatcher::Id> processes;

@@ -56,8 +56,8 @@ public:
     Holds(const Holds&) = delete;
     Holds& operator=(const Holds&) = delete;
 
-    // Records that a wait of `session` consumed these tokens for the hold. The hold is certain once
-    // the record is committed.
+    // Records that a wait of `session` consumed these tokens for the hold. Once the record is
+    // committed, a crash does not lose the hold.
     void record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                       TakenTokens& taken);
     // Begins the hold. Called when the waiter has received the reply.
@@ -75,7 +75,7 @@ public:
 
     // Returns the number of tokens that the session holds.
     std::int64_t count_tokens(Session& session) const;
-    // Removes the session from the holders of all holds. The result has the tokens that nobody
+    // Removes the session from the holders of all holds. The result contains the tokens that nobody
     // holds any more. The caller must return these tokens to their events.
     std::vector<TakenTokens> end(Session& session);
     // Removes the process from the holders of all holds, and returns the tokens that nobody holds

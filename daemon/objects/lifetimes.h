@@ -53,8 +53,9 @@ public:
     // Creates the event. Refuses a name that exists already, unless the request has `if_missing`
     // and the existing event has the requested mode.
     Outcome<Made> create(Creation creation, const protocol::CreateEvent& request);
-    // Creates the timer of a request that the caller has checked. The new timer counts its
-    // expirations at least until its creation is delivered to the waits and monitors.
+    // Creates the timer that the request describes. The caller must have checked the request. The
+    // new timer counts its expirations at least until its creation is delivered to the waits and
+    // monitors.
     Outcome<ObjectTable::Entry*> create_timer(Creation creation, const protocol::Arm& request,
                                               const TimerSpec& spec,
                                               std::optional<Timer::Target> target);

@@ -26,8 +26,8 @@
 
 namespace evfd::daemon {
 
-// Returns whether an event of this mode counts how often it is set. In the modes manual and auto, a
-// set has no effect while the event is set.
+// Returns whether an event of this mode counts how often it is set. Setting a manual or auto event
+// that is already set has no effect.
 constexpr bool accumulates(Mode mode)
 {
     return mode == Mode::semaphore || mode == Mode::pulse;
@@ -108,8 +108,8 @@ inline bool is_needed(const Object& object)
     return object.interests > 0 || object.is_monitored;
 }
 
-// Returns whether the daemon watches the object. An event is watched if its watch reports the edges
-// of the mask. A timer is watched if the daemon counts its expirations.
+// Returns whether the daemon watches the object. An event is watched if its EdgeWatch reports
+// `edges`. A timer is watched if the daemon counts its expirations.
 bool is_watched(const Object& object, EdgeMask edges = EdgeMask::readable);
 
 // Returns the object's id on the wire, which is its serial.

@@ -16,8 +16,8 @@ struct ObjectChange {
     enum class Kind : std::uint8_t {
         created,
         // A client or the daemon wrote or read a watched event. If a manual event was clear at its
-        // previous edge, or when its watch began, the edge shows that the event was set in the
-        // meantime, even if the event is clear again by now.
+        // previous edge, or when its watch began, the edge shows that the event was set. The event
+        // can be clear again by now.
         edge,
         pulsed,
         expired,     // The timer expired, and the daemon counted the expiration.

@@ -22,8 +22,7 @@ inline record::Id to_record(std::uint64_t id)
 
 record::Object record_of(const Name& name, const Object& object);
 record::Counters counters_of(const Object& object);
-// Returns whether the counters of the object must be recorded each time that the object is
-// recorded.
+// Returns whether each new record of the object needs a new record of its counters.
 bool has_recorded_count(const Object& object);
 record::Subscription record_of(const Token& token, const Object& object, const Session& session);
 
@@ -39,8 +38,9 @@ struct ChargedDescriptor {
     FdStash::Stored stored;
     SharedPool::Charge charge;
 };
-// Returns the body of the object of a record. The record must have a mode or a timer. `eventfd` is
-// the stashed descriptor, which must be present if has_eventfd() is true for the record.
+// Returns the Event, Pulse or Timer that the record describes. The record must have a mode or a
+// timer. `eventfd` is the stashed descriptor, which must be present if has_eventfd() is true for
+// the record.
 Object::Body body_of(record::Object record, const record::Counters& counters,
                      std::optional<ChargedDescriptor> eventfd);
 

@@ -52,7 +52,8 @@ Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
         if (const auto watched = events_.watch(entry, *event, edges); !watched)
             return watched;
     if (edges == EdgeMask::any)
-        // Collects earlier edges, and the edge with which a watch for all edges begins.
+        // Collects earlier edges. Also collects the edge that the beginning of a watch for all
+        // edges produces.
         events_.collect();
     return {};
 }

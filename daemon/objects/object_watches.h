@@ -1,6 +1,6 @@
 // ObjectWatches: begins and ends the watching of objects.
 //
-// An object is watched while an Interest in it lives or while a monitor reports it. Writes and
+// An object is watched while an Interest in it exists or while a monitor reports it. Writes and
 // reads of a watched event, and expirations of a watched timer, are reported as changes.
 #pragma once
 
@@ -23,16 +23,16 @@ public:
     ObjectWatches(const ObjectWatches&) = delete;
     ObjectWatches& operator=(const ObjectWatches&) = delete;
 
-    // Watches the object while the returned Interest lives. Edges from before the call can be
-    // reported as well. With `readable`, an event that is set already can also be reported, unless
-    // it is cleared before the edges are collected. Fails with ENOMEM or ENOSPC as epoll_ctl(2)
-    // does.
+    // Watches the object while the returned Interest exists. An edge that occurred before this call
+    // can be reported too. If `edges` is `readable` and the event is already set, this can also be
+    // reported, unless the event is cleared before the edges are collected. Fails with ENOMEM or
+    // ENOSPC as epoll_ctl(2) does.
     Result<Interest> watch(const Name& name, Object& object, EdgeMask edges);
     // Watches all edges of the object for the monitors, until unmonitor(). One call serves all
     // monitors.
     Result<void> monitor(const Name& name, Object& object);
     void unmonitor(const Name& name, Object& object);
-    // Stops watching the object, unless an Interest in it lives or a monitor reports it.
+    // Stops watching the object, unless an Interest in it exists or a monitor reports it.
     void unwatch_if_unneeded(const Name& name);
 
 private:

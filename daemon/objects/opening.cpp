@@ -135,7 +135,8 @@ Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name,
     auto charged = charges_.charge_private_descriptor(session.peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    // The place stays empty for a timer, which can have any number of subscribers.
+    // A pulse has a limited number of places for subscribers. A timer has no such limit, so for a
+    // timer this charge stays empty.
     std::optional<SharedPool::Charge> place;
     if (auto* pulse = object.pulse()) {
         auto taken = charges_.charge_place(session.peer, *pulse);

@@ -21,24 +21,25 @@ class Pulse {
 public:
     Pulse() = default;
     Pulse(Pulse&&) = default;
-    // Not assignable: an assignment would destroy the places before the subscriptions that hold
-    // them.
+    // Not assignable: an assignment would destroy the pool of places while the old subscriptions
+    // still have charges of that pool.
     Pulse& operator=(Pulse&&) = delete;
 
     std::int64_t pulses() const { return pulses_; }
     SubscriptionTable& subscriptions() { return subscriptions_; }
     const SubscriptionTable& subscriptions() const { return subscriptions_; }
 
-    // Lists the increments of a set: appends the eventfd of each subscriber `times` times. The
-    // eventfds that the state store keeps go to `persistent`, all others to `others`. The order is
-    // fixed while the subscribers do not change, so a later daemon can continue a set that a crash
-    // interrupted. The function does not count the pulses: the caller must call count().
+    // Lists the eventfds that a set increments: appends the eventfd of each subscriber `times`
+    // times. The eventfds that the state store keeps go to `persistent`, all others to `others`.
+    // The order does not change while the subscribers do not change. A later daemon can therefore
+    // continue a set that a crash interrupted. This function does not count the pulses: the caller
+    // must call count().
     void append_targets(std::int64_t times, std::vector<int>& persistent,
                         std::vector<int>& others) const;
     void count(std::int64_t times) { pulses_ += times; }
 
-    // Takes a place for a new subscriber. Each set adds one token for each subscriber, and one call
-    // can add at most max_tokens_per_set tokens. Therefore a pulse has only this number of places.
+    // Takes a place for a new subscriber. A pulse has max_tokens_per_set places: each set adds a
+    // token for each subscriber, and one call can add at most max_tokens_per_set tokens.
     std::expected<SharedPool::Charge, SharedPool::Shortage> take_place(const Payer& payer)
     {
         return places_->take(payer);
@@ -54,8 +55,8 @@ public:
 
 private:
     std::int64_t pulses_ = 0;
-    // The places for subscribers. The pool is declared before the subscriptions and so destroyed
-    // after them, because each subscription has a charge of the pool.
+    // The places for subscribers. Each subscription has a charge of this pool. The pool is
+    // therefore declared before the subscriptions, so that it is destroyed after them.
     std::unique_ptr<SharedPool> places_ = std::make_unique<SharedPool>(max_tokens_per_set);
     SubscriptionTable subscriptions_;
 };

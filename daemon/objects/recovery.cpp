@@ -100,7 +100,8 @@ void Recovery::drop_object(Id id, const record::Object& record, std::string_view
 {
     warn(fmt::format("{} '{}' of uid {} is lost: {}", record.timer ? "timer" : "event",
                      record.name.text(), record.owner, why));
-    // Keeps the records: a later daemon with a higher descriptor limit can receive the descriptor.
+    // If some descriptors could not be received, the records of the object stay in the state store:
+    // a later daemon with a higher descriptor limit can receive the descriptors.
     if (recovered_.has_unreadable_fds)
         return;
     erase_records(id);
@@ -202,8 +203,8 @@ void Recovery::restore_subscription(Id id, const record::Subscription& record)
                          : !stored      ? stored.error()
                          : !token       ? "its token is invalid"
                                         : "its token is already in use"));
-        // Keeps the records: a later daemon with a higher descriptor limit can receive the
-        // descriptor.
+        // If the descriptor could not be received, the record of the subscription stays in the
+        // state store: a later daemon with a higher descriptor limit can receive the descriptor.
         if (!stored && recovered_.has_unreadable_fds)
             return;
         registry_.state_store.erase(id, record::Kind::subscription);
@@ -255,9 +256,9 @@ void Recovery::redo_intent()
         warn(std::move(warning));
 }
 
-// Returns tokens to their events. They are the tokens that uncommitted calls took, and the tokens
-// of calls that the client cannot repeat. The tokens that all other calls took are in doubt until
-// the client resumes its session.
+// Returns tokens to their events: the tokens that uncommitted calls took, and the tokens of calls
+// that the client cannot repeat. The tokens of a restored hold stay in the hold. All other taken
+// tokens stay in Session::in_doubt until the client resumes its session.
 void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();
@@ -277,7 +278,7 @@ void Recovery::roll_back()
 
 // Lists the tokens that were taken after the last commit, and records them. The first commit of
 // this daemon clears the progress page, but the tokens can return to their events much later.
-// Without a record, a crash in between would lose the tokens.
+// Without a record, a crash between the commit and the return would lose the tokens.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t no_session = 0;

@@ -24,7 +24,8 @@ void Recovery::restore_process(Id id, const record::Process& record)
     warn(fmt::format("cannot watch process {} any more: {}", record.pid,
                      pidfd ? process.error().message() : pidfd.error()));
     if (recovered_.has_unreadable_fds && !pidfd)
-        // Keeps the record: a later daemon with a higher descriptor limit can receive the pidfd.
+        // The record of the process stays in the state store, because a later daemon with a higher
+        // descriptor limit can receive the pidfd.
         return;
     registry_.state_store.erase(id, record::Kind::process);
 }

@@ -85,8 +85,8 @@ struct Registry {
         bool is_last_id_certain = false; // True if no id after last_id was assigned.
     };
     // Takes over the objects and starts the timers among them. Must be called before any other use
-    // of the registry. Returns a sentence for each timer that cannot be started. The objects keep
-    // their addresses.
+    // of the registry. Returns a sentence for each timer that cannot be started. The addresses of
+    // the objects do not change.
     std::vector<std::string> adopt(Inheritance inheritance);
 
     StateStore& state_store;

@@ -33,7 +33,7 @@ struct TakenToken {
 // The tokens that a call took. The list is kept until the client has received the reply, or until
 // the hold of the tokens ends.
 struct TakenTokens {
-    std::uint64_t id = 0; // The id of the record in the state store; 0 if there is none.
+    std::uint64_t id = 0; // The id of the record in the state store; 0 if no record exists.
     std::int64_t sequence = 0;
     std::vector<TakenToken> tokens = {};
     // The id of the session that made the call; known once the tokens are recorded.
@@ -54,8 +54,8 @@ struct Session {
         // created, or the reply.
         enum class Recorded : std::uint8_t { nothing, subscriptions, reply };
 
-        // The number of calls that were answered, or that are certain to be done because their
-        // reply is recorded.
+        // The number of calls that the session has counted so far. A call is counted once its reply
+        // is recorded or, if its reply is not recorded, once the call ends.
         std::int64_t sequence = 0;
         // The reply to the last call that `sequence` counts; empty if the reply cannot be repeated.
         std::string cached_reply = {};
@@ -70,8 +70,8 @@ struct Session {
 
     std::uint64_t id; // The id is never 0 and is never reused.
     Peer peer;
-    // The list can contain subscriptions that ended because their object was deleted. A
-    // subscription still exists if the named object has a subscription with this token.
+    // The subscriptions of the session. Some of them can have ended, because their object was
+    // deleted. A subscription still exists if the named object has a subscription with this token.
     std::vector<SubscriptionRef> subscriptions = {};
     std::optional<Token> token = {}; // Empty if the client cannot resume the session.
     Slot slot = {};

@@ -56,7 +56,8 @@ Outcome<void> Setting::add(const Peer& peer, const Increments& increments)
     if (const auto done = apply(increments, peer.uid, peer.pid); !done)
         return std::unexpected(refuse::system_failure(done.error()));
     if (is_observed)
-        // Collects the edges of the set now, before the next request can clear the event.
+        // The edges of the increments are collected now, because the next request can clear the
+        // events.
         events_.collect();
     return {};
 }

@@ -14,8 +14,8 @@ std::unexpected<BadField> invalid_field(std::string_view field)
 }
 
 // Returns the clock on which the schedule is kept. A relative time on a wall clock is measured on a
-// clock that nobody can set. timerfd_settime(2) measures relative times in this way for
-// CLOCK_REALTIME, but not for CLOCK_REALTIME_ALARM.
+// clock that nobody can set. The kernel measures relative times in this way for a timerfd of
+// CLOCK_REALTIME, but not for a timerfd of CLOCK_REALTIME_ALARM.
 Clock grid_clock(Clock clock, bool is_relative)
 {
     if (!is_relative || !is_wall_clock(clock))

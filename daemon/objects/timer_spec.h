@@ -26,8 +26,9 @@ struct TimerSpec {
     Clock descriptor_clock() const;
 };
 
-// Checks the request, and returns its settings as of the current time. `present` is the clock of
-// the timer, if the timer already exists. Fails with the name of the invalid field.
+// Checks the request and returns the settings of the timer. A relative first expiration is counted
+// from now. `present` is the clock of the timer, if the timer already exists. Fails with the name
+// of the invalid field.
 std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
                                                 std::optional<Clock> present);
 

@@ -81,7 +81,7 @@ struct TokenLog::Targets {
     std::vector<record::Increment> logged; // The increments that the intent records.
     std::vector<int> persistent; // Eventfds that the state store keeps: one entry for each token.
     std::vector<int> others;     // Eventfds that end with the daemon: one entry for each token.
-    // The events that get all tokens by one write(2) instead, and the number of tokens.
+    // Each event that gets all of its tokens by one write(2), and the number of these tokens.
     std::vector<std::pair<Event*, std::int64_t>> unshared;
 };
 
@@ -259,8 +259,8 @@ void TokenLog::record_pending()
 }
 
 // Returns the increments that return the next batch of tokens. Also erases the records of these
-// tokens, because the intent will record the increments. A pulse has no tokens, so none return to a
-// pulse.
+// tokens, because the intent will record the increments. No increment returns tokens to a pulse,
+// because a pulse has no tokens.
 Increments TokenLog::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.

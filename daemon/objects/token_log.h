@@ -5,8 +5,8 @@
 // (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
 // interrupted. Tokens that a wait consumes are recorded afterwards: take() reads tokens into the
 // progress page, record_taken() stages a record for the next commit, and confirm_taken() or
-// return_tokens() ends that record. If the store has no room for an
-// intent, return_tokens() records which tokens are to be returned, and returns them later.
+// return_tokens() ends that record. If the store has no room for an intent, return_tokens() records
+// which tokens are to be returned, and returns them later.
 //
 // Only the TokenLog owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
 #pragma once

@@ -47,7 +47,7 @@ void Daemonizer::detach_from_terminal()
         return;
     for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO})
         ::dup2(null.get(), fd);
-    // A file system that is the working directory of a process cannot be unmounted.
+    // A file system cannot be unmounted while the working directory of a process is in it.
     if (::chdir("/") < 0)
         log::debug({}, "cannot leave the working directory");
 }

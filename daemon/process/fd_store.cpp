@@ -129,7 +129,7 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
                   "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
-            protocol.remove(name); // Removes all four: some are useless without the others.
+            protocol.remove(name); // Removes all four descriptors: some are useless alone.
         return FdStore::none;
     }
     const auto descriptors = state_store.descriptors();

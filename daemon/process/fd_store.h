@@ -8,9 +8,9 @@
 //
 // At its start the daemon sorts the inherited descriptors by name (take_inherited_fds()) and opens
 // its state store with them. Then it stores those descriptors that the fd store does not have yet
-// (store_fds()). At the first start these are all four, and after a restart there are none. If a
-// part of the state store could not be read and was created again, they are the one or two
-// descriptors of the part.
+// (store_fds()). At its first start the daemon stores all four descriptors, and after a restart it
+// stores none. If a part of the state store could not be read and was created again, the daemon
+// stores the one or two descriptors of that part.
 //
 // Invariants:
 //

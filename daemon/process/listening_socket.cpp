@@ -45,7 +45,7 @@ UniqueFd make_socket(int flags)
     return socket;
 }
 
-// Locks the path. The lock is held before the path is checked, and for as long as the
+// Locks the path. The lock is taken before the path is checked, and is held while the
 // ListeningSocket exists. Without the lock, two daemons that start at the same time could both find
 // that the socket file of a third daemon is stale.
 UniqueFd lock(const std::string& path)
@@ -66,8 +66,8 @@ UniqueFd lock(const std::string& path)
 } // namespace
 
 // Only ECONNREFUSED and ENOENT mean that no process listens. After any other error of connect(2), a
-// process can be listening that is busy, or does not let us connect, or has a socket of another
-// type.
+// process can be listening: the process is perhaps busy, denies us the connection, or has a socket
+// of another type.
 std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
@@ -98,8 +98,8 @@ ListeningSocket::ListeningSocket(std::string path, mode_t mode, KernelFeatures k
     socket_ = open();
 }
 
-// Binds a temporary file beside the path and renames it, so every client that finds the file can
-// connect.
+// Binds a temporary file beside the path. Renames the file to the path only when the socket
+// listens. Every client that finds the file can therefore connect.
 UniqueFd ListeningSocket::open()
 {
     const auto temporary = path_ + ".new";

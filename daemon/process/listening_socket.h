@@ -32,8 +32,8 @@ class ListeningSocket {
 public:
     // Binds `path` and listens. Replaces an existing socket file if no process listens at it. The
     // new file accepts connections from the moment it appears. While this object exists, it holds a
-    // lock on the file `path`.lock. If the kernel has SO_PASSRIGHTS, it refuses descriptors that
-    // clients send. Throws AlreadyRunning or std::system_error.
+    // lock on the file `path`.lock. If the kernel has SO_PASSRIGHTS, the kernel refuses descriptors
+    // that clients send. Throws AlreadyRunning or std::system_error.
     ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel);
     ~ListeningSocket(); // Deletes the socket file, unless another file has replaced it.
     ListeningSocket(const ListeningSocket&) = delete;

@@ -19,7 +19,7 @@ struct Caller {
     // True if the user's quota of unread reply bytes has room for a reply. If there is no room, the
     // only reply is an error that says that the quota is used up.
     bool may_reply = true;
-    // True if the call has changed state that the daemon records, or could have changed it.
+    // True if the call has changed, or can have changed, state that the daemon records.
     bool modifies_state = false;
     bool is_streaming = false; // True if the call has Varlink's `more` flag.
 };

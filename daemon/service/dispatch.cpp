@@ -26,8 +26,8 @@ std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQu
 }
 
 // Returns what the daemon records of the call, so that a call that the client repeats is not done
-// twice. For an Open, the daemon records only the new subscriptions. An Open without a subscription
-// can be executed again without harm, so the daemon does not record which descriptors were sent.
+// twice. For an Open, the daemon records only the new subscriptions, because an Open that creates
+// no subscription can be executed again without harm.
 template <class Request>
 ReplyCache::Recorded what_to_record(const Call& call)
 {
@@ -37,8 +37,8 @@ ReplyCache::Recorded what_to_record(const Call& call)
     return std::is_same_v<Request, protocol::Open> ? Recorded::subscriptions : Recorded::reply;
 }
 
-// Returns whether the call must be refused if the state store cannot record anything. A Wait is
-// accepted, because it changes nothing until it takes tokens.
+// Returns whether the call must be refused while the state store cannot record anything. A Wait
+// need not be refused, because it changes nothing until it takes tokens.
 template <class Request>
 bool requires_storage(const ReplyCache& reply_cache)
 {
@@ -79,8 +79,8 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }
 }
 
-// Executes the call. If the session has recorded the reply to this call already, returns a pending
-// reply that repeats it.
+// Executes the call, unless the session has already recorded the reply to this call. In that case,
+// returns a pending reply that sends the recorded reply again.
 template <class Request>
 std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call& call,
                                     OutputQueue& output)

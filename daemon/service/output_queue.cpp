@@ -26,7 +26,7 @@ Result<std::optional<std::size_t>> send_batch(const UniqueFd& socket, std::strin
 } // namespace
 
 // Frees the part of the buffer that was sent. Without this function, the buffer for a peer that
-// reads slowly would grow without limit, because its queue might never become empty.
+// reads slowly would grow without limit, because the queue might never become empty.
 void OutputQueue::discard_sent()
 {
     if (offset_ < bytes_.size() / 2)
@@ -86,7 +86,7 @@ Result<OutputQueue::Flushed> OutputQueue::send_all(const UniqueFd& socket)
             fd_batches_.pop_front();
         }
     }
-    // Unlike an assignment, a swap frees the buffer, so an idle connection keeps none.
+    // Unlike an assignment, a swap frees the buffer, so an idle connection has no buffer.
     std::string{}.swap(bytes_);
     offset_ = 0;
     return Flushed::all;

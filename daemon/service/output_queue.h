@@ -68,8 +68,8 @@ public:
         append_error(bytes_, protocol::full_name<Error>(), parameters);
     }
 
-    // `queued_then` is an earlier result of bytes_queued(). Returns the text of the reply that was
-    // queued after that result. The text is empty if no reply was queued.
+    // Returns the text of the reply that was queued since bytes_queued() returned `queued_then`.
+    // The text is empty if no reply was queued.
     std::string_view text_since(std::uint64_t queued_then) const
     {
         auto frame =
@@ -78,7 +78,7 @@ public:
             frame.remove_suffix(1); // Drops the zero byte that ends the reply.
         return frame;
     }
-    // Queues the text of a reply, as text_since() of this queue or of another queue returned it.
+    // Queues a reply. `text` is a result of text_since(), from this queue or from another queue.
     void append_text(std::string_view text)
     {
         if (replies_ == Replies::sent)

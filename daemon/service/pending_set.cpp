@@ -28,8 +28,8 @@ PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
     const auto each = increments_per_token();
     // A pulse takes one increment for each subscriber, and new subscribers can have come since the
-    // last slice. With too many subscribers, even one token for each target takes more increments
-    // than one call is allowed to make.
+    // last slice. The Set fails if one token for each target already takes more increments than one
+    // call is allowed to make.
     if (each > max_tokens_per_set)
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       output);
@@ -105,8 +105,8 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Returns the increments of the next batch. The pulses of an object are reported together, with the
-// last batch for this object.
+// Returns the increments of the next batch. The last batch for an object reports all pulses of the
+// object together. The batches before it report no pulses of the object.
 Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     Increments increments;

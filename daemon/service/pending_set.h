@@ -1,8 +1,9 @@
 // PendingSet: a Set call in progress that adds many tokens. It adds the tokens in time slices, so
 // that other connections are served between two slices. The reply cache records the progress with
 // each slice. If a client resumes its session after a crash, the rest of the Set is therefore done,
-// and no token is added twice. An event gets no more tokens if it was deleted, or if the client, at
-// the time of the resumption, has no permission to set the event. The Set succeeds nevertheless.
+// and no token is added twice. Two kinds of events get no more tokens: a deleted event, and an
+// event that the client is not allowed to set when it resumes the session. The Set succeeds
+// nevertheless.
 #pragma once
 
 #include "daemon/base/event_loop.h"

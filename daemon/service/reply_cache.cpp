@@ -44,9 +44,9 @@ void ReplyCache::start(const Token& token)
 bool ReplyCache::can_resume(std::int64_t acknowledged, bool history_is_complete) const
 {
     const auto ahead = slot().sequence - acknowledged;
-    // `ahead` is negative if the client's last calls were not recorded because they are idempotent,
-    // or if the recovery lost records. In this case, the client can continue the session only if no
-    // record was lost.
+    // `ahead` is negative if the client has replies to calls that the daemon has no record of.
+    // Either the calls were idempotent, so the daemon did not record them, or the recovery lost
+    // their records. The client can continue the session only if no record was lost.
     return ahead <= 1 && (ahead >= 0 || history_is_complete);
 }
 
@@ -60,8 +60,8 @@ void ReplyCache::resume(std::int64_t acknowledged)
     });
     if (slot().sequence == acknowledged)
         return; // The client has the last reply.
-    if (slot().sequence <
-        acknowledged) { // The client also has replies to calls that were not recorded.
+    if (slot().sequence < acknowledged) {
+        // The client has replies to calls that the daemon did not record.
         slot() = {.sequence = acknowledged};
     } else if (!slot().cached_reply.empty()) {
         slot().next_is_replay = true;

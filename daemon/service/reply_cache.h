@@ -14,9 +14,9 @@
 //   after a crash, the call continues from this number, and is not refused.
 // - finish() records the reply, unless commit() has recorded a reply with the same text.
 //
-// These functions do nothing for a call that the session does not count, so a handler can use them
-// for every call. Only this class changes the session's slot, and only this class writes the record
-// of the session.
+// The daemon records nothing about some calls (Recorded::nothing). These functions do nothing for
+// such a call, so a handler can use them for every call. Only this class changes Session::slot, and
+// only this class writes the record of the session.
 //
 // Invariants: a session has at most one call in progress. The record of the session exists before
 // anything that belongs to the session.
@@ -34,7 +34,7 @@
 
 namespace evfd::daemon {
 
-// Refers to a session, which must outlive this object. All of the state is in the session's slot.
+// Refers to a session, which must outlive this object. All of the state is in Session::slot.
 class ReplyCache {
 public:
     using Recorded = Session::Slot::Recorded;

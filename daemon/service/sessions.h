@@ -41,8 +41,8 @@ public:
     Sessions& operator=(const Sessions&) = delete;
 
     // Keeps `orphans`, the sessions of an earlier daemon. An orphan ends if no client resumes it
-    // within `grace`. `history_is_complete` is true if the recovery lost no record. If no record
-    // was lost, an earlier session that is missing from `orphans` did nothing.
+    // within `grace`. `history_is_complete` is true if the recovery lost no record. In that case,
+    // the calls of an earlier session that is missing from `orphans` changed nothing.
     void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
                        bool history_is_complete);
     // Sets the function that is called when the grace period is over and the orphans that no client

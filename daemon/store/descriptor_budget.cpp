@@ -11,15 +11,16 @@
 namespace evfd::daemon {
 
 // Objects and subscriptions get at most three quarters of the limit, so the daemon can always
-// accept clients and report to them that there is no room for more objects. Connections get only
-// three quarters of the rest. The last quarter is for replies, because a reply holds duplicates of
-// descriptors until it is sent.
+// accept clients and report to them that there is no room for more objects. Connections get three
+// quarters of the descriptors that remain after that. Replies get the other quarter, because a
+// reply holds duplicates of descriptors until it is sent.
 //
 // A daemon that recovers opens all descriptors of one stashed message at once. Some of the
-// descriptors can belong to objects that no longer exist, so they need room in addition to the
-// share of objects. Therefore at least as many descriptors as one message can have are left free.
-// If the limit is too low for this, objects get half of the free descriptors. The other half is
-// enough for a message, because a message never has more descriptors than the objects had.
+// descriptors can belong to objects that no longer exist. These descriptors need room in addition
+// to the share of objects. The share of objects therefore leaves room for the descriptors of the
+// largest message. If the limit is too low for this, objects get half of the free descriptors. The
+// other half is enough for a message, because a message never has more descriptors than the objects
+// had.
 DescriptorBudget descriptor_budget(std::int64_t limit)
 {
     constexpr std::int64_t message = max_descriptors_per_message;

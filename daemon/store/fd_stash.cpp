@@ -61,15 +61,12 @@ bool peek_next(const UniqueFd& end, PeekedMessage& peeked)
         std::memcmp(bytes.data(), label.magic, sizeof label.magic) != 0)
         return true;
     peeked.ids.resize((message->bytes - sizeof label) / sizeof(FdStash::Id));
-    // Copies the ids that follow the label. Nothing is copied if there are none.
     std::copy_n(bytes.data() + sizeof label, peeked.ids.size() * sizeof(FdStash::Id),
                 reinterpret_cast<char*>(peeked.ids.data()));
     return true;
 }
 
 } // namespace
-
-// The functions below create or open a stash.
 
 Result<FdStash> FdStash::create()
 {
@@ -122,8 +119,6 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
         generation.messages.push_back({number, std::move(message.ids), message.is_truncated});
     }
 }
-
-// The functions below store and remove descriptors.
 
 FdStash::Stored::Stored(UniqueFd fd) : fd_{std::make_shared<const UniqueFd>(std::move(fd))} {}
 
@@ -182,8 +177,6 @@ Result<void> FdStash::send(Generation& generation, const std::vector<Id>& ids,
     in_flight_ += ids.size();
     return {};
 }
-
-// The functions below remove old messages from the stash.
 
 bool FdStash::has_room_for(std::size_t count) const
 {

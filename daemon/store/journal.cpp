@@ -63,7 +63,7 @@ Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
     return bytes;
 }
 
-// Returns the offset of the first page after the header page that is not a hole.
+// Returns the offset of the first page that is not a hole. The header page is skipped.
 std::uint64_t first_data_offset(const UniqueFd& memfd)
 {
     const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
@@ -126,8 +126,8 @@ Result<void> Journal::open_first_page(Contents& contents)
         return read;
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
-    // Writes a new header page. A damaged header page does not end open(), because the frames can
-    // still be valid.
+    // Writes a new header page. A damaged header page does not make open() fail, because the frames
+    // can still be valid.
     if (!contents.is_journal)
         if (const auto written = write_file_head(memfd_); !written)
             return written;

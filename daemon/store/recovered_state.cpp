@@ -86,8 +86,9 @@ private:
     int unreadable_ = 0;
 };
 
-// Returns the id that is followed by the largest gap of unused ids. This is the highest id, unless
-// a damaged record has an id so high that no daemon can have reached it by counting.
+// Returns the id that is followed by the largest gap of unused ids. This is normally the highest
+// id. A damaged record can have a far higher id, which no daemon can have reached by counting. The
+// largest gap is then before that id.
 RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
 {
     constexpr RecoveredState::Id end = std::uint64_t{max_object_id} + 1;

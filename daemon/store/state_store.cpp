@@ -42,8 +42,6 @@ T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recove
 
 } // namespace
 
-// The functions below create or open a state store.
-
 StateStore::Parts StateStore::create_parts()
 {
     return {value_or_throw(Journal::create()), value_or_throw(FdStash::create()),
@@ -112,8 +110,6 @@ std::array<int, StateStore::fd_names.size()> StateStore::descriptors() const
     return {stash_.ends()[0].get(), stash_.ends()[1].get(), journal_.memfd().get(),
             progress_page_.memfd().get()};
 }
-
-// The functions below change the state store.
 
 void StateStore::erase(Id id, record::Kind kind)
 {

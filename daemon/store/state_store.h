@@ -129,7 +129,7 @@ public:
         // its token must still be added.
         std::span<char> pending_increments() const { return store_->pending_increments(); }
         // Ends the intent after every token was added. If the intent stayed open, recovery could
-        // add tokens again: when waits have consumed the added tokens, the counter has its earlier
+        // add tokens again. After waits have consumed the added tokens, the counter has its earlier
         // value, as if no token had been added.
         void complete();
 

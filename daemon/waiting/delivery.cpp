@@ -19,7 +19,7 @@ Delivered Delivery::deliver(const Name& name)
         registry_.timers.poll(name);
         return deliver();
     }
-    // No object has this name, so the caller's next change cannot hide a pending edge. Edges are
+    // No object has this name, so the caller's next change affects no pending edge. Edges are
     // therefore not collected here.
     apply();
     return registry_.objects.confirm_delivery();
@@ -104,8 +104,8 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
     switch (change.kind) {
     case Kind::created:
         monitors_.on_created(name, *object);
-        // The daemon counts the expirations of a new timer from its arming on. The counting ends
-        // here if no client needs it.
+        // The daemon counts the expirations of a new timer from the moment when it is armed. If no
+        // client needs this count, the daemon stops counting here.
         return registry_.watches.unwatch_if_unneeded(name);
     case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
     case Kind::pulsed:

@@ -4,9 +4,11 @@
 // Delivery calls the waits, then the monitors, and the waits and the monitors call the registry. No
 // class is on a call stack twice.
 //
-// deliver() is called before each function of the registry that has a parameter of the type
-// Delivered; apply() is called after each step that can have changed an object, so that a wait
-// which completes takes its token before the next step; run() is called by the loop.
+// - deliver() is called before each function of the registry that has a parameter of the type
+//   Delivered.
+// - apply() is called after each step that can have changed an object. A wait that completes thus
+//   takes its token before the next step.
+// - run() is called by the loop.
 //
 // Edges that follow each other in the list of changes are one batch: the queues note all edges of a
 // batch before the first wait is looked at. The reason is that waits are served in the order of

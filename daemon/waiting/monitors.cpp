@@ -40,8 +40,6 @@ bool Monitor::covers(const Name& name) const
     return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
-// The functions of Monitor: storing changes, listing objects, and returning the changes as events.
-
 void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
     if (phase_ == Phase::resync)

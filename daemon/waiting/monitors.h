@@ -73,8 +73,8 @@ public:
 private:
     friend class Monitors;
 
-    // The changes of a name since the last report about the name. An object that the peer is not
-    // allowed to see counts as an object that does not exist.
+    // The facts that the next report about a name needs. An object that the peer is not allowed to
+    // see counts as an object that does not exist.
     struct DirtyEntry {
         bool existed; // True if the object existed at the last report.
         // True if the object was deleted since the last report. A new object can have its name now.
@@ -105,8 +105,8 @@ private:
     Phase phase_ = Phase::present;
     std::optional<Name> cursor_;      // The last name that the present listing has visited.
     std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
-    // The last name that any listing has visited. Up to this name, every object that the monitor
-    // reports is watched.
+    // The greatest name that any listing of this monitor has visited. Every object up to this name
+    // that the monitor reports is watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;

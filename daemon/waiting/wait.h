@@ -51,13 +51,13 @@ private:
     friend class Waits;
 
     // One item of the wait, and its state: whether it is satisfied, and how many pulses or
-    // expirations it has counted. A part for an auto event or a semaphore is not satisfied before
-    // its token is taken, at the very end of the wait.
+    // expirations it has counted. An item that is an auto event or a semaphore is not satisfied
+    // before its token is taken, at the very end of the wait.
     struct Part {
         Name name;
         ListNode node;
-        std::int64_t required_count; // How many pulses or expirations the part requires.
-        // The id of the object that satisfied the part. It is valid once the wait is done.
+        std::int64_t required_count; // How many pulses or expirations the item requires.
+        // The id of the object that satisfied the item. It is valid once the wait is done.
         protocol::ObjectId id{};
         std::int64_t count = 0;
         bool is_satisfied = false;
@@ -73,8 +73,8 @@ private:
 
     bool is_done() const { return is_complete_ || outcome_.has_value(); }
     void count(Part& part, std::int64_t times) const;
-    // Updates the part with the sets, pulses and expirations that its queue has counted since the
-    // last call for this part.
+    // Updates one item of the wait with the sets, pulses and expirations that the item's queue has
+    // counted since the last call for this item.
     void catch_up(Part& part) const;
     bool is_blocked_on(const Part& part) const;
 
@@ -91,9 +91,8 @@ private:
     // The position of the wait in the order of arrival. All queues of the wait use this number. It
     // is 0 while the wait is in no queue.
     std::uint64_t position_ = 0;
-    // For a wait that requires all of its items: the index of the part that was most
-    // recently found unsatisfied. While this part is unsatisfied, the wait cannot complete,
-    // whatever happens to the other parts.
+    // For a wait that requires all of its items: the index of the item that was most recently found
+    // unsatisfied. The wait cannot complete while this item is unsatisfied.
     std::size_t blocked_on_ = 0;
     // True if a wait that requires all of its items has completed. The reply is built later, by
     // outcome().

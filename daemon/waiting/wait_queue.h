@@ -17,7 +17,8 @@ class Wait;
 class ListNode {
 public:
     explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
-    // Takes the wait of `other`, which must not be in a list. The new node is in no list either.
+    // Takes over the wait of `other`. The node `other` must not be in a list, and the new node is
+    // in no list.
     ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
     ListNode& operator=(ListNode&&) = delete;
     ~ListNode() { unlink(); }

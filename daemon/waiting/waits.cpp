@@ -89,8 +89,8 @@ Outcome<void> Waits::authorize(const Peer& peer, const Name& name, const Object*
     if (object && options.is_hold && !has_tokens(*object))
         return std::unexpected(
             refuse::wrong_kind(name, object->description(), "an auto event or a semaphore"));
-    // A wait for an object that does not exist yet might consume nothing. Such a wait requires
-    // permission to consume only if it asks for a hold.
+    // A wait for an object that does not exist yet might consume nothing. The permission to consume
+    // is therefore not checked yet, unless the wait asks for a hold.
     if (options.is_hold || (object && has_tokens(*object)))
         return registry_.authorization.check_consuming(peer, name, object);
     return {};
@@ -271,7 +271,8 @@ void Waits::finish(Wait& wait, Outcome<protocol::Wait::Reply> outcome)
 void Waits::end(Wait& wait)
 {
     const bool is_waiting = wait.position_ != 0;
-    // The taken tokens are recorded in the same commit as the taking itself.
+    // Stages the record of the taken tokens now, so that the next commit says what the tokens are
+    // for.
     if (!wait.taken_.tokens.empty())
         record_taken(wait);
     wait.timeout_.reset();

@@ -68,9 +68,9 @@ public:
                                          const protocol::Wait& request, Wait::Wake wake,
                                          const Delivered& delivered, CallId call = {},
                                          std::optional<HoldRequest> hold_request = {});
-    // Returns whether pending edges must be delivered before this wait starts. An edge can belong
-    // to an earlier wait for an object of this wait. An edge that is older than this wait must not
-    // satisfy this wait.
+    // Returns whether pending edges must be delivered before this wait starts. There are two
+    // reasons: earlier waits for the same objects come first, and an edge that is older than this
+    // wait must not satisfy this wait.
     bool needs_edges_first(const protocol::Wait& request) const;
     // Returns a refusal if the peer is not allowed to make this request.
     Outcome<void> check(const Peer& peer, const protocol::Wait& request) const;
@@ -148,10 +148,10 @@ private:
     void end_unauthorized(const Name& name, WaitQueue& queue);
     Result<void> watch(WaitQueue& queue, const Name& name, Object& object);
     void recheck(Wait& wait);
-    // For each part whose timer has expired and will not expire again, counts one expiration if the
-    // part has counted none.
+    // Counts one expiration for each item of the wait whose timer expires only once and has
+    // expired. Skips an item that has counted an expiration already.
     void count_expired(Wait& wait) const;
-    // For each part whose manual event is set, marks the part as satisfied.
+    // Marks each item of the wait whose manual event is set as satisfied.
     void note_set_events(Wait& wait) const;
     // Tries to complete the waits that are blocked on the name of this queue, in the order of
     // arrival.
@@ -166,8 +166,8 @@ private:
     // wait must be served first.
     bool can_be_taken(const Wait& wait, const Wait::Part& part) const;
     bool is_behind_others(const Wait& wait, const Wait::Part& part) const;
-    // Returns whether the object might have a token for this part. For an auto event or a
-    // semaphore, returns false only if a read in this epoch has shown that the event has no token.
+    // Returns whether the object of this item might have a token. For an auto event or a semaphore,
+    // returns false only if a read in this epoch has shown that the event has no token.
     bool may_be_taken(const Wait::Part& part) const;
 
     // Completes the wait if it is satisfied, and takes the tokens that it needs, all or none.

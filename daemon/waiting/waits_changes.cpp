@@ -1,4 +1,4 @@
-// The part of Waits that is called for each change of an object, and of the policy.
+// The functions of Waits that are called when an object or the policy has changed.
 #include "daemon/base/on_stack.h"
 #include "daemon/waiting/waits.h"
 

@@ -1,4 +1,4 @@
-// The part of Waits that decides whether a wait is done, and takes its tokens.
+// The functions of Waits that decide whether a wait is done, and that take its tokens.
 #include "daemon/waiting/waits.h"
 
 #include <algorithm>
@@ -31,9 +31,9 @@ bool Waits::may_be_taken(const Wait::Part& part) const
 }
 
 // Returns whether an earlier wait must be served before this wait. This is the case if an earlier
-// wait is blocked on the object and no change of the object was delivered in this epoch. If the
-// object is set all the same, an edge of the object is still pending, and the earlier wait gets the
-// token.
+// wait is blocked on the object and no change of the object was delivered in this epoch. The object
+// can be set even in this case. An edge of the object is then still pending, and the earlier wait
+// gets the token.
 bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
 {
     const auto* queue = part.queue;
@@ -116,7 +116,8 @@ Result<bool> Waits::take(Wait& wait, const Wait::Part& part)
     const bool has_taken = taken && *taken;
     if (has_taken)
         wait.taken_.tokens.push_back({part.name, object.serial});
-    if (part.queue) { // After a token was taken, the event can have more, so it must be read again.
+    // After a token was taken, the event can have more tokens, so it must be read again.
+    if (part.queue) {
         part.queue->checked_in = has_taken ? 0 : epoch_;
         part.queue->cached_is_set = false;
     }

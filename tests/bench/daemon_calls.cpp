@@ -44,7 +44,7 @@ Comparison open_latency(const DaemonProcess& daemon, int pairs)
 
 namespace {
 
-// An endpoint of a ping-pong that is a client of the bare server.
+// An endpoint of a ping-pong. The endpoint is a client of the bare server.
 class SocketEndpoint {
 public:
     SocketEndpoint(const UniqueFd& socket, const Exchange& set, const Exchange& wait)

@@ -1,6 +1,6 @@
-// Ping-pong: two processes that signal each other, through evfdd and through a baseline, in
-// alternating batches. An `Endpoint` has set(), wait() and clear(). A peer waits for its own
-// endpoints and sets the endpoints of the other peer.
+// Ping-pong: two processes that signal each other. The batches alternate between evfdd and a
+// baseline. The class `Endpoint` has the functions set(), wait() and clear(). A peer waits for its
+// own endpoints and sets the endpoints of the other peer.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -55,19 +55,20 @@ std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 }
 
 inline constexpr int rounds_per_batch = 400;
-// A pair compares evfdd with a baseline. Each of the two is measured in this many batches.
+// In each pair of samples, evfdd is measured in this many batches, and the baseline in as many
+// other batches.
 inline constexpr int batches_per_pair = 5;
 
 // `separate`: each peer is pinned to its own core. `shared`: the peers stay on the core to which
 // the caller has pinned this process.
 enum class CorePlacement { separate, shared };
 inline constexpr int any_core = -1;
-// Pins a process to a core. With any_core, the process can run on every core again. The number 0
-// means the calling process.
+// Pins a process to a core. With any_core, the process can run on every core again. The process id
+// 0 means the calling process.
 void pin_to_core(int core, pid_t process = 0);
 
-// Pins this process and the servers that it calls to one core. If they ran on several cores, the
-// measured times would include the time that an idle core needs to leave its idle state.
+// Pins this process and the given servers to one core. On several cores, the measured times would
+// include the time that an idle core needs to leave its idle state.
 class PinnedToOneCore {
 public:
     explicit PinnedToOneCore(std::initializer_list<pid_t> servers)

@@ -17,7 +17,8 @@ from typing import Callable
 import evfd
 
 ROUNDS = 200  # The number of rounds in a batch.
-# A pair compares evfd with a baseline. Each of the two is measured in this many batches.
+# In each pair of samples, evfd is measured in this many batches, and the baseline in as many other
+# batches.
 BATCHES = 5
 
 # Two functions of a process: the first signals the other process, and the second waits for a signal

@@ -29,12 +29,13 @@ private:
 
 // Returns a handler that replies to each message with a descriptor.
 BareServer::Handler reply_with_descriptor(const Exchange& exchange);
-// Returns a handler that serves two clients, which send sets and waits. The server replies to a set
-// at once, and a set completes the wait of the other client.
+// Returns a handler that serves two clients. Each client sends `set` messages and `wait` messages.
+// The handler replies to a `set` message at once. It replies to a `wait` message when the other
+// client has sent a `set` message.
 BareServer::Handler relay_sets(const Exchange& set, const Exchange& wait);
 
-// The first byte of each message that relay_sets() receives. The byte says whether the message is a
-// set or a wait.
+// The first byte of each message that relay_sets() receives. The byte tells `set` messages from
+// `wait` messages.
 inline constexpr char set_tag = 'S';
 inline constexpr char wait_tag = 'W';
 void send_all(const UniqueFd& socket, const std::string& bytes);

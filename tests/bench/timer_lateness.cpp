@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 using e2e::value_or_throw;
 
 constexpr nanoseconds interval = 1ms;
-// A pair compares a timer of evfdd with a private timerfd. Each of the two is measured in this many
-// batches. A pair takes two seconds.
+// In each pair of samples, a timer of evfdd is measured in this many batches, and a private timerfd
+// in as many other batches. A pair takes two seconds.
 constexpr int batches_per_side = 20;
 constexpr int expirations = 50; // The number of expirations in a batch.
 

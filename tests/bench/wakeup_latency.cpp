@@ -21,7 +21,7 @@ struct Variant {
     Language language = Language::cpp;
 };
 
-// Opens the events. Called in the process that uses them.
+// Opens the events. The process that uses the events must call this function itself.
 std::vector<EventEndpoint> open_events(const Client& client, const std::vector<std::string>& names)
 {
     std::vector<EventEndpoint> all;
@@ -40,8 +40,8 @@ std::vector<CEndpoint> open_in_c(const std::vector<std::string>& names)
 
 Comparison measure_wakeup(const DaemonProcess& daemon, int pairs, const Variant& variant)
 {
-    // A responder without the permission to clear uses two events in turn. The initiator clears the
-    // event that the responder does not use in this round.
+    // A responder without the permission to clear uses two events in turn. At the end of a round
+    // the initiator clears the event of this round. The responder waits for the other event next.
     const std::vector<std::string> requests =
         variant.is_wait_only ? std::vector<std::string>{"request/1", "request/2"}
                              : std::vector<std::string>{"request/1"};

@@ -16,9 +16,9 @@
 namespace evfd::e2e {
 namespace {
 
-// A way to close an event's descriptor. Afterwards the number of the descriptor refers to another
-// file, or to no file. poll(2) reports each of the other files as readable. So a library that only
-// polled the number would report the event as set.
+// A function that closes an event's descriptor. Afterwards the number of the descriptor refers to
+// another file, or to no file. poll(2) reports every such file as readable. If the library only
+// polled the number, it would therefore report the event as set.
 struct Replacement {
     std::string description;
     std::function<void(int number)> occupy;

@@ -18,8 +18,8 @@ TEST_CASE("a call uses the current credentials, in C")
     Worker child{[&](const WorkerSocket&) {
         ok(evfd_connect(daemon.path().c_str()));
         ok(evfd_open("root", EVFD_CREATE | EVFD_SEMAPHORE, 0600, 2));
-        // A wait by name uses a separate session. This call leaves such a session of root open. The
-        // test fails if the library uses the session of root for the wait of another user below.
+        // The library uses a second session for evfd_wait_name(), and keeps it open. That session
+        // belongs to root, so the library must not use that session after become_unprivileged().
         ok(evfd_wait_name("root", timeout_ns));
         become_unprivileged();
         expect_error(evfd_delete("root"), EACCES);

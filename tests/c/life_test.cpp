@@ -207,8 +207,8 @@ TEST_CASE("descriptors stay usable and waits continue when the daemon is killed 
 
     daemon.kill_daemon();
     ok(evfd_wait(tick, timeout_ns));
-    // A set of a pulse is a call to the daemon. The daemon that the supervisor has started after
-    // the kill answers this call.
+    // evfd_set() of a pulse makes a call to the daemon. The supervisor has started a new daemon,
+    // which answers the call.
     CHECK(evfd_set(pulse) == 0);
     CHECK(evfd_wait(pulse, timeout_ns) == 1);
     CHECK(evfd_set(event) == 0);

@@ -164,9 +164,10 @@ class Reader:
     def __init__(self, directory: Path, shell: Shell) -> None:
         self._directory = directory
         self._shell = shell
-        # The C and C++ programs that no line in sh has built yet, by the names of their files.
+        # Maps the name of a C or C++ source file to its block. Has only the files that no command
+        # of the document has used yet.
         self._saved: dict[str, Block] = {}
-        # The lines that run in the background, each with its process id.
+        # The shell commands that run in the background, each with its process id.
         self._begun: list[tuple[str, str]] = []
         self._count = 0
         self.not_run: set[str] = set()

@@ -12,8 +12,8 @@
 namespace evfd::e2e {
 namespace {
 
-// Runs `work` with an event that has these permissions. If the test runs as root, `work` runs as an
-// unprivileged user, because root is allowed everything.
+// Creates an event of the given mode and permissions, and runs `work` with the event. If the test
+// runs as root, `work` runs as an unprivileged user, because root is allowed everything.
 void with_event(Mode mode, const std::string& permissions,
                 const std::function<void(const Event&)>& work)
 {

@@ -32,7 +32,8 @@ void send_command(const UniqueFd& socket, std::string_view command)
             static_cast<ssize_t>(command.size()));
 }
 
-// Returns the text of the line after `beginning`, or nothing if the line does not start with it.
+// Returns the rest of a line that starts with `beginning`. Returns nothing if the line does not
+// start with `beginning`.
 std::optional<std::string> text_after(std::string_view beginning, const std::string& line)
 {
     if (!line.starts_with(beginning))
@@ -65,8 +66,7 @@ TEST_CASE("the examples with three timers and a socket print what the programs o
     const auto port = number(await_line(program, "Listening on port "));
 
     // In three seconds, timer 1 expires 12 times, timer 2 expires 6 times, and timer 3 expires 4
-    // times. If an iteration of the example's loop is late, it reads and prints several expirations
-    // at once.
+    // times. If the example is late, it reads several expirations at once and prints their number.
     std::map<int, int> counts;
     std::map<int, std::string> descriptors;
     while (counts[1] < 12 || counts[2] < 6 || counts[3] < 4) {

@@ -146,13 +146,13 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
         // From this call on, a thread of the client watches its session.
         client->create("mine", {.lifetime = Lifetime::session}));
     Worker child{[&](const WorkerSocket&) {
-        // The thread of the client does not exist in this child. The thread `own` can get the
-        // pthread identifier that the client's thread has in the parent.
+        // The client's thread exists only in the parent. In this child, the thread `own` can get
+        // the pthread identifier of the client's thread. client.reset() must not join `own`.
         const auto [reads, writes] = make_pipe();
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();
         require(::write(writes.get(), "", 1) == 1, "write(2)");
-        // Throws if client.reset() has joined this thread by mistake.
+        // Throws if client.reset() has joined `own` by mistake.
         own.join();
     }};
     CHECK(child.wait() == 0);

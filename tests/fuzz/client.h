@@ -28,8 +28,9 @@ public:
     // Sets the reply mode of the next call.
     void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
     ReplyMode reply_mode() const { return reply_mode_; }
-    // From now on, the client increments `answered` at each reply to a call that the session
-    // counts. A session does not count calls that change nothing, such as Show or List.
+    // From now on, the client adds 1 to `answered` when the last reply to a call arrives. The
+    // client leaves out calls that change nothing, such as Show or List, because a session does not
+    // count these calls.
     void resume(std::int64_t& answered) { answered_calls_ = &answered; }
     bool has_unsent() const { return !outgoing_.empty(); }
     // Reads all replies that have arrived.
@@ -53,7 +54,7 @@ private:
     std::string outgoing_;
     std::deque<UniqueFd> descriptors_;
     std::vector<std::string> subscriptions_;
-    // An entry for each call that has no reply yet: whether the session counts the call.
+    // The calls that have no reply yet. An entry is true if the session counts the call.
     std::vector<bool> pending_calls_;
     std::int64_t* answered_calls_ = nullptr;
     ReplyMode reply_mode_ = ReplyMode::one;

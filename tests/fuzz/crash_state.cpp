@@ -67,8 +67,8 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
                 replace_fd(subscription.fd().get(), event);
     }
     instance.reset();
-    // Restores the contents that the progress page had at the kill. The page is shared memory, so
-    // the destructors of the instance have changed the contents.
+    // The destructors of the DaemonInstance have changed the progress page, because the page is
+    // shared memory. Restores the contents that the page had at the kill.
     write_contents(inherited[3], progress);
     return inherited;
 }

@@ -29,9 +29,9 @@ std::map<std::uint64_t, PersistedObject> persisted_objects(DaemonInstance& insta
 // Returns the number of tokens of each persistent event. The key is the serial number of the event.
 std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance);
 
-// Destroys the instance with the effects of a kill, and returns the descriptors in the fd store. A
-// kill runs no destructors. So crash() first makes the descriptors of the instance refer to other
-// files, so that the destructors do not change the state.
+// Destroys the instance as if the daemon were killed, and returns the descriptors that an fd store
+// would keep. A kill runs no destructors, so the destructors of the instance must not change the
+// stored state. Therefore crash() first makes the descriptors of the instance refer to other files.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon

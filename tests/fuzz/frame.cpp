@@ -41,7 +41,8 @@ void read_frames(FrameReader& reader, ParseResult& result, std::size_t max_count
     }
 }
 
-// Returns the expected result, computed directly from the definition of a frame.
+// Returns the result that FrameReader must give. Computes the result directly from the definition
+// of a frame.
 ParseResult reference_result(std::string_view bytes, std::size_t limit)
 {
     ParseResult result;

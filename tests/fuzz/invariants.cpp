@@ -46,8 +46,9 @@ bool matches(const record::Timer& record, const Timer& timer)
            record.state == current.state;
 }
 
-// Commits the staged records, and returns a duplicate of the journal's descriptor. A copy of the
-// journal is not needed, because opening a valid journal does not change the journal.
+// Commits the staged records, and returns a duplicate of the journal's descriptor. The caller can
+// open this journal and needs no copy of it, because opening a valid journal does not change the
+// journal.
 UniqueFd committed_journal(DaemonInstance& instance)
 {
     instance.state_store.commit();

@@ -14,7 +14,8 @@
 
 namespace evfd::daemon {
 
-// Checks charges, watches and the stash. Fast enough to be called after every operation.
+// Checks charges, watches and the stash. The function is fast enough to be called after every
+// operation.
 void check_invariants(DaemonInstance& instance);
 // Reads the journal as another daemon would, and compares the records with the registry.
 void check_journal_matches(DaemonInstance& instance);

@@ -23,7 +23,7 @@ public:
     Parameters(fuzz::Input& input, const Registry& registry) : input_{input}, registry_{registry} {}
 
     Parameters& name(std::string_view key = "name") { return add(key, quoted(pick(names_))); }
-    // Adds one of the names. For half of the possible inputs, also adds an id.
+    // Adds the name of an object. For half of the possible inputs, also adds an id.
     Parameters& name_and_id()
     {
         const auto chosen = input_.below(2 * names_.size());

@@ -125,8 +125,8 @@ UniqueFd make_event(unsigned count = 0)
     return UniqueFd{::eventfd(count, EFD_NONBLOCK | EFD_CLOEXEC)};
 }
 
-// Returns the value of SIOCOUTQ: the memory of the messages that were sent through this end of the
-// connection and that the other end has not read yet, in bytes.
+// Returns the value of SIOCOUTQ. This value is the memory, in bytes, of the messages that this end
+// has sent and that the other end has not read yet.
 int unread_bytes(const UniqueFd& socket)
 {
     int bytes = -1;
@@ -418,9 +418,9 @@ TEST_CASE("a listener without SO_PASSRIGHTS (Linux 6.16) refuses descriptors to 
 }
 
 // Returns a uid that no other process uses, because the kernel counts the descriptors in flight of
-// all processes of a uid together. The uid is between 60578 and 61183, which neither useradd nor
-// systemd assigns. It depends on the pid, so that tests that run at the same time use different
-// uids.
+// all processes of a uid together. The uid is between 60578 and 61183. Neither useradd nor systemd
+// assigns these uids. The uid depends on the pid, so that tests that run at the same time use
+// different uids.
 uid_t spare_uid()
 {
     return 60578 + static_cast<uid_t>(::getpid()) % 606;
@@ -429,9 +429,9 @@ uid_t spare_uid()
 constexpr rlim_t fd_limit = 16;
 constexpr int cannot_test = 255;
 
-// Makes the limit on descriptors in flight apply to this process. Lowers the limit. If this process
-// is root, also changes its user, because root's capabilities exempt a process from the limit.
-// Returns false on failure.
+// Lowers RLIMIT_NOFILE of this process, which is also the limit on descriptors in flight. If this
+// process is root, also changes its user, because root's capabilities exempt a process from the
+// limit on descriptors in flight. Returns false on failure.
 bool become_bounded(uid_t uid)
 {
     const rlimit limit{.rlim_cur = fd_limit, .rlim_max = fd_limit};

@@ -109,8 +109,8 @@ std::string dependencies()
     return list;
 }
 
-// Returns the path of the container's image. Builds the image first, unless an image exists that
-// was built by an equal command.
+// Returns the path of the container's image. Builds the image first, unless the existing image was
+// built by the same command line.
 std::string make_image()
 {
     const std::filesystem::path directory{EVFDD_BUILD_DIR "/container"};

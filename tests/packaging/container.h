@@ -38,8 +38,9 @@ public:
     // Runs a command in the container and requires success. Returns the output of the command
     // without the last newline.
     std::string run_checked(std::vector<std::string> argv) const;
-    // Installs all packages in a directory of the container. /packages has the packages of this
-    // build. /packages/next has the packages of this build with a higher version number.
+    // Installs all packages that are in `directory`, which is a directory of the container.
+    // /packages has the packages of this build. /packages/next has the packages of this build with
+    // a higher version number.
     void install(std::string_view directory) const;
     // Runs a command in the container as a user without supplementary groups.
     RunResult run_as(std::string_view user, std::vector<std::string> argv) const;

@@ -43,9 +43,9 @@ bool log_contains(const std::string& cursor, const std::string& text)
 }
 
 // Objects with open descriptors, a waiting command and a connected client. A test restarts the
-// daemon and then calls check_all_work(), which changes the objects by evfdctl. The
-// descriptors and the waiting command are older than the restart. check_all_work() checks that they
-// see the changes.
+// daemon and then calls check_all_work(), which changes the objects by evfdctl. check_all_work()
+// checks that these changes reach the descriptors and the command, which are older than the
+// restart.
 class LiveObjects {
 public:
     LiveObjects()
@@ -130,8 +130,8 @@ TEST_CASE("an event survives a restart of the service")
     live.check_all_work();
 }
 
-// While this object lives, the daemon's configuration file has another text. The destructor
-// restores the file and makes the daemon reload it.
+// While this object lives, the daemon's configuration file contains the given text. The destructor
+// restores the packaged text and makes the daemon reload the file.
 class Configuration {
 public:
     explicit Configuration(std::string_view text) { write(text); }
@@ -304,8 +304,8 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
     const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
     const auto event = value_or_throw(client.open("lost"));
-    // The daemon stores none of its four descriptors, because it can recover its state only from
-    // all four.
+    // To recover its state, a daemon needs all four descriptors. The fd store has no room for four
+    // descriptors, so the daemon stores none.
     CHECK(property("NFileDescriptorStore") == "0");
     CHECK(value_or_throw(client.status()).fd_store == FdStore::none);
     const auto pid = main_pid();

@@ -22,9 +22,9 @@ for file; do
     expect 'FLAGS_1.* NOW' "$elf" 'binds symbols lazily (-z now)'
 
     # The stack protector and the buffer checks call functions of the C library. A dynamically
-    # linked file shows these calls as undefined symbols. A statically linked program has no
-    # undefined symbols, so the check of the symbols leaves it out. The statically linked program
-    # consists of the object files of a dynamically linked program, and that program is checked.
+    # linked file lists these functions as undefined symbols. A statically linked program has no
+    # undefined symbols, so its symbols are not checked. The statically linked program consists of
+    # the object files of a dynamically linked program, whose symbols are checked.
     if grep -q NEEDED <<<"$elf"; then
         symbols=$(nm --dynamic --undefined-only "$file")
         expect ' __stack_chk_fail@' "$symbols" 'does not protect its stack (-fstack-protector-strong)'

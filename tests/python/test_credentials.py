@@ -52,8 +52,9 @@ def test_a_wait_by_name_uses_the_current_credentials(reachable: DaemonProcess, n
     def work() -> None:
         client = reachable.client()
         client.create(name, "semaphore", initial=2, permissions=0o600)
-        # A wait by name uses a separate session. This call leaves such a session of root open. The
-        # test fails if the client uses the session of root for the wait of another user below.
+        # A wait by name uses a separate session. The first wait leaves a session of root open. The
+        # test fails if the client uses this session for the second wait, which is a wait of another
+        # user.
         client.wait(name)
         os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
@@ -195,8 +196,8 @@ def test_a_client_keeps_the_handles_of_64_former_users(
             client.status()
         with pytest.raises(evfd.LimitError, match="64 former users"):
             client.wait(name, timeout=0)
-        # The limit on former users does not affect this user, because the client already has a
-        # session for this user.
+        # The client keeps at most 64 sessions of former users. This call needs no additional
+        # session, because one of the 64 sessions belongs to _FIRST_USER.
         _act_as(_FIRST_USER, client.status)
         opened.pop().close()
         assert poll_until(lambda: client.status().connections == before + most)

@@ -88,8 +88,9 @@ def test_the_resume_thread_retries_when_it_has_no_descriptor(
 
     monkeypatch.setattr(Connection, "duplicate", try_to_duplicate)
     with exhausted_descriptors(but=2):
-        # The pulse and the eventfd of the resume thread need the two free descriptors. So no
-        # descriptor is free for the resume thread's duplicate of the connection.
+        # The Pulse object uses one of the two free descriptors, and the eventfd of the resume
+        # thread uses the other. So no descriptor is free for the resume thread's duplicate of the
+        # connection.
         pulse = evfd.Pulse("p", client=client)
         assert has_tried.wait(TIMEOUT_S)
     supervised.kill_supervised()

@@ -137,8 +137,8 @@ def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDae
     with (wire := fake_daemon.accept()).connection:
         session = wire.begin()["parameters"]["session"]
         wire.call()
-        # Closes the listening socket, so that the client cannot resume the session before its
-        # timeout ends. The client then cannot know whether the call was executed.
+        # Closes the listening socket, so that the client cannot resume the session before the
+        # client's timeout ends. The client then cannot know whether the call was executed.
         fake_daemon.close()
     with pytest.raises(evfd.NoDaemonError):
         calling.result()

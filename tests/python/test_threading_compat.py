@@ -542,7 +542,7 @@ def test_a_parent_can_set_the_event_for_its_child(selectable: Any) -> None:
 
 def test_threads_of_a_child_of_fork_can_wait(selectable: Any) -> None:
     waiting = [Worker(selectable.wait) for _ in range(4)]
-    # These waits use AIO contexts, which a child does not inherit.
+    # The waits of the parent use AIO contexts, which a child does not inherit.
     assert all_wait(selectable, waiting)
 
     def use() -> None:

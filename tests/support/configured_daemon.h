@@ -7,7 +7,6 @@
 
 namespace evfd::e2e {
 
-// A daemon process with a configuration file of its own.
 class ReloadableDaemon {
 public:
     explicit ReloadableDaemon(std::string_view text) : daemon{start(text)} {}

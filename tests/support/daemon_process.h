@@ -87,9 +87,9 @@ public:
 
     // Returns the pid of the current daemon, or 0 while no daemon runs.
     pid_t daemon_pid() const;
-    // Waits for a daemon other than `previous`, and returns its pid. The test must name the
-    // previous daemon, because a dead daemon remains a child of the supervisor until the supervisor
-    // reaps it.
+    // Waits for a daemon other than `previous`, and returns its pid. Without `previous`, the
+    // function could return the pid of a dead daemon, which remains a child of the supervisor until
+    // the supervisor reaps it.
     pid_t await_daemon_after(pid_t previous) const;
     // Sends SIGKILL to the daemon, and returns its pid once it is dead.
     pid_t kill_daemon() const;

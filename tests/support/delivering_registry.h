@@ -1,5 +1,5 @@
-// A registry for unit tests that delivers its changes at once. In the daemon, the service does
-// this.
+// A registry for unit tests that delivers its changes at once. In the daemon, the service delivers
+// the changes of the registry.
 //
 // Some functions of Registry require a Delivered as an argument. A Delivered is the proof that all
 // earlier changes were delivered. A function of DeliveringRegistry obtains this proof itself, makes

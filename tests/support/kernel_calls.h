@@ -17,8 +17,8 @@ namespace evfd::e2e {
 inline const std::vector<std::string> without_pass_rights{"--without-kernel-feature",
                                                           "pass-rights"};
 
-// Returns whether the kernel rejects descriptors that a client sends to a daemon that was started
-// with `options`.
+// Returns whether the kernel rejects descriptors that a client sends to the daemon. `options` are
+// the options with which the daemon was started.
 inline bool are_descriptors_refused(const std::vector<std::string>& options)
 {
     const UniqueFd socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)};

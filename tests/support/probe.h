@@ -27,8 +27,8 @@
 
 namespace evfd::probe {
 
-// The time limit of a wait, in milliseconds. Only a test that hangs reaches the limit: it is long
-// enough for a busy machine.
+// The time limit of a wait, in milliseconds. The limit is long enough for a busy machine, so only a
+// test that hangs reaches the limit.
 inline constexpr int deadline_ms = 20'000;
 
 // Returns 0, or the errno of the call that returned `result`. A test must call error_of() before it

@@ -1,4 +1,5 @@
-// Fixtures for recovery: registries that crash, and successors that recover their state.
+// Functions for tests of recovery: a registry crashes, and a second registry recovers the state of
+// the first registry.
 #pragma once
 
 #include "daemon/objects/recovery.h"

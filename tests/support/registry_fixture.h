@@ -36,7 +36,8 @@ using namespace std::string_literals;
 
 inline constexpr uid_t alice = 2001;
 inline constexpr uid_t bob = 2002;
-// A budget of this many descriptors is enough for any test that does not test the budget.
+// A budget of descriptors that is large enough for every test, except for tests of the budget
+// itself.
 inline constexpr std::int64_t ample_budget = 10'000;
 
 inline Peer make_peer(uid_t uid)
@@ -80,8 +81,8 @@ inline Items<protocol::WaitItem> wait_items(std::initializer_list<std::string_vi
     return items;
 }
 
-// Returns a charge for one descriptor, for tests that have no registry. The pool behind the charge
-// is never exhausted in a test.
+// Returns a charge for one descriptor, for tests that have no registry. The charge comes from a
+// shared pool that is large enough for every test.
 inline SharedPool::Charge ample_descriptor()
 {
     static SharedPool pool{ample_budget};
@@ -107,8 +108,8 @@ inline void run_iterations(EventLoop& loop, int iterations)
         REQUIRE(loop.run_once(0ns));
 }
 
-// Runs the loop until the loop has no deferred task left, and at least for twice the pause that the
-// daemon makes between two deliveries of edges.
+// Runs the loop until no deferred task is left. Runs the loop for at least twice the time that the
+// daemon waits between two deliveries of edges.
 inline void run_until_idle(EventLoop& loop)
 {
     const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});

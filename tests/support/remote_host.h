@@ -25,8 +25,8 @@ inline void write_script(const std::string& path, const std::string& text)
 
 class FakeRemoteHost {
 public:
-    // `environment` has variables for the environment of the remote command, as NAME=VALUE words of
-    // a shell.
+    // `environment` has words NAME=VALUE in the syntax of a shell. Each word sets a variable in the
+    // environment of the remote command.
     explicit FakeRemoteHost(const DaemonProcess& daemon, const std::string& environment = "")
         : directory_{daemon.directory()}
     {

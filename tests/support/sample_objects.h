@@ -31,7 +31,8 @@ inline protocol::Object event(Name name)
             .timer = {}};
 }
 
-// Returns a timer that expires in the time `left`, or an expired timer if `left` is empty.
+// Returns a timer that expires after the duration `left`. If `left` is empty, returns an expired
+// timer.
 inline protocol::Object timer(Name name, std::optional<nanoseconds> left)
 {
     auto object = event(std::move(name));

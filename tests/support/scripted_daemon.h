@@ -1,9 +1,9 @@
 // A daemon whose replies the test writes by hand.
 //
 // A scripted daemon accepts the connection of a client library, returns each call as text and sends
-// whatever the test wants the library to read: replies in pieces, malformed ones, or none. The
-// scripted daemon runs in the thread of the test. So a test makes a library call that waits for a
-// reply in another thread.
+// whatever the test wants the library to read: replies in pieces, malformed replies, or no reply.
+// The scripted daemon runs in the thread of the test. So the test needs another thread to make a
+// library call that waits for a reply.
 #pragma once
 
 #include "client/core/address.h"

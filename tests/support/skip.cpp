@@ -21,7 +21,7 @@ using ListenerBase = Catch::TestEventListenerBase;
 #endif
 
 // Prints the reasons of all skips at the end of the program. Prints nothing if a test failed,
-// because CTest counts a program that prints a reason as skipped, even if the program failed.
+// because a printed reason would make CTest report "skipped" and not "failed".
 class SkipListener : public ListenerBase {
 public:
     using ListenerBase::ListenerBase;
@@ -54,8 +54,8 @@ void skip(const std::string& reason)
 void skip_in_chroot(const std::string& reason)
 {
     reasons.insert(reason);
-    // SKIP() exists only in Catch2 3. In Catch2 2 and 3 a test case that ends by this exception
-    // passes, if no check has failed before.
+    // Throws an exception, because SKIP() exists only in Catch2 3. After this exception, both
+    // Catch2 2 and Catch2 3 count the test case as passed, unless a check has failed before.
     throw Catch::TestFailureException{};
 }
 

@@ -15,7 +15,7 @@ namespace evfd {
 // line. With EVFDD_FORBID_SKIPS=1 in the environment, the test case fails and is not skipped.
 [[noreturn]] void skip(const std::string& reason);
 // Skips a test of an operation that the kernel does not allow in a chroot (see user_namespaces(7)).
-// Does so even with EVFDD_FORBID_SKIPS=1, because CI also runs the test outside of a chroot.
+// Skips the test even with EVFDD_FORBID_SKIPS=1, because CI also runs the test outside of a chroot.
 [[noreturn]] void skip_in_chroot(const std::string& reason);
 // Returns whether EVFDD_FORBID_SKIPS=1 is in the environment.
 bool forbids_skips();

@@ -1,6 +1,5 @@
-// Test cases for skip_test.sh. One test case is always skipped. Two test cases run several times,
-// and only some of these runs are skipped. In a run that is not skipped, one of the two test cases
-// fails.
+// Test cases for skip_test.sh. A test case runs once for each value of GENERATE(), and skip() can
+// skip only some of these runs.
 #include "tests/support/catch.h"
 #include "tests/support/skip.h"
 

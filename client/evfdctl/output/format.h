@@ -64,8 +64,8 @@ public:
         : heading_{std::move(heading)}, is_for_terminal_{is_for_terminal}
     {
     }
-    // Adds a row and returns the output that can be printed now: the row, or nothing on a terminal,
-    // where the widths of the columns depend on all rows.
+    // Adds a row. Returns the row as text if the output is not a terminal. For a terminal, returns
+    // an empty text, because the widths of the columns depend on all rows.
     std::string add(Row cells);
     // Called after the last row. Returns the output that is still to be printed.
     std::string end() const;

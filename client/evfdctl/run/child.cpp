@@ -83,7 +83,8 @@ private:
     static constexpr std::size_t pid_digits = 20;
 
     Launch(const Command& command, const sigset_t& mask);
-    // Duplicates a descriptor to a number above those of the command's inherited descriptors.
+    // Duplicates a descriptor to a number that is higher than the number of every descriptor that
+    // the command inherits.
     std::expected<UniqueFd, int> duplicate(int fd) const;
     [[noreturn]] void exec_command();
 
@@ -352,8 +353,8 @@ void Child::await_exit(std::optional<MonotonicTime> deadline)
             deadline.reset();
             continue;
         }
-        // Called even if the child has exited, to record a signal that arrived just before the
-        // exit.
+        // forward_signal() is called even if the child has exited, to record a signal that arrived
+        // just before the exit.
         forward_signal();
         if (polled[0].revents != 0)
             return;

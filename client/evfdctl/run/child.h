@@ -132,7 +132,6 @@ private:
     std::optional<int> termination_signal_;
 };
 
-// Runs a command until its exit.
 CommandResult run_command(const Command& command, const TerminationSignals& signals);
 
 } // namespace evfd

@@ -1,11 +1,11 @@
 // RegisteredWait: a wait that the daemon has confirmed before the caller continues.
 //
-// `evfdctl wait NAME -- COMMAND` starts COMMAND only after the daemon has registered the wait, so
-// that a set by COMMAND is never missed. begin() sends the call Wait with the flag `more`, which
-// asks for several replies. The first reply confirms the registration, and the second reply is the
-// result. The caller watches the wait together with other descriptors, such as those for signals
-// and for a child: next() returns when the wait is complete, or when one of the caller's
-// descriptors becomes readable.
+// `evfdctl wait NAME -- COMMAND` starts COMMAND only after the daemon has registered the wait. So
+// the wait is never too late if COMMAND sets NAME at once. begin() sends the call Wait with the
+// flag `more`, which asks for several replies. The first reply confirms the registration, and the
+// second reply is the result. The caller watches the wait together with other descriptors, such as
+// those for signals and for a child: next() returns when the wait is complete, or when one of the
+// caller's descriptors becomes readable.
 //
 // If the connection is lost, next() resumes the session and sends the call again; the daemon keeps
 // the wait's result meanwhile.

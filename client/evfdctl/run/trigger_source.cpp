@@ -48,7 +48,8 @@ Expected<void> TriggerSource::identify_remote()
 }
 
 // Checks the permission to clear a manual event, because evfdctl clears the event before each run
-// of the command. For events of other modes the daemon itself requires this permission.
+// of the command. For an auto event or a semaphore, the daemon requires the permission itself. For
+// a pulse, the permission is not needed.
 Expected<void> TriggerSource::check_may_clear(const Event& event) const
 {
     if (event.access().set || event.mode() != Mode::manual)
@@ -83,7 +84,7 @@ Expected<void> TriggerSource::identify()
 }
 
 // Checks that the event still has the mode that evfdctl found first. While no wait is registered, a
-// client can delete the event and create it again with another mode. If the event became manual,
+// client can delete the event and create it again with another mode. If the new event were manual,
 // evfdctl would not clear the event and would run the command again and again.
 Expected<void> TriggerSource::check_mode() const
 {
@@ -156,8 +157,8 @@ std::int64_t TriggerSource::consume_remaining(std::int64_t consumed,
 }
 
 // Handles the reply to the wait. Returns the number of tokens, pulses or expirations in the reply.
-// Returns 0 if the connection was lost, after sending the call again.
-// Returns 0 for a pulse or a timer that is already open: consume_private() reads the number from
+// If the connection was lost, sends the call again and returns 0.
+// For a pulse or a timer that is already open, returns 0: consume_private() reads the number from
 // the private descriptor.
 Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {

@@ -1,5 +1,5 @@
-// TriggerSource: delivers the sets or expirations of one name, one after another, to `evfdctl on`.
-// Sets and expirations that happen between two calls of next() are not lost.
+// TriggerSource: tells `evfdctl on` each time that an event is set or a timer expires. Nothing is
+// lost if the event is set or the timer expires between two calls of next().
 #pragma once
 
 #include "client/core/wait_request.h"
@@ -29,8 +29,8 @@ public:
     // Determines the kind of the object, if the object exists. Connects to the daemon, which can
     // take a while. next() calls this function if necessary.
     Expected<void> identify_if_exists();
-    // Waits for the next set or expiration and consumes it. If the name does not exist yet, also
-    // waits for the creation of the object.
+    // Waits until the event is set or the timer expires, and consumes from it. If the name does not
+    // exist yet, also waits for the creation of the object.
     // Returns the number of pulses or expirations since the last call, the number of consumed
     // tokens of a semaphore, or 1 for any other event.
     // Returns nothing and consumes nothing if one of `others` becomes readable first. The next call

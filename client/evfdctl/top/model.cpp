@@ -16,8 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Returns the unit in which a duration is displayed: a second, a minute or an hour. The displayed
-// text changes at most once in each unit.
+// Returns a second, a minute or an hour: the displayed text of the duration changes at most once
+// in the returned time.
 nanoseconds unit_of(nanoseconds span)
 {
     if (span < 1min)
@@ -131,8 +131,8 @@ std::optional<MonotonicTime> Row::next_change(const Now& now) const
     }
     if (expires && *expires - now.monotonic >= 1s) {
         const auto left = *expires - now.monotonic;
-        // The displayed number is rounded down, so the text changes just after the moment at which
-        // a whole number of units is left.
+        // The displayed number of units is rounded down. At exactly 2 minutes left the text is
+        // still "2m", and the text changes one nanosecond later.
         in(left % unit_of(left) + 1ns);
     }
     return first;

@@ -59,8 +59,8 @@ public:
 
     // Returns the lines to draw, cut to the size of the screen.
     std::vector<Line> render(const Now& now) const;
-    // Returns when the text changes next because time passes, or nothing if no text changes with
-    // time.
+    // Returns the time of the next change of the text that the passing of time alone causes.
+    // Returns nothing if there is no such change.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:

@@ -78,8 +78,8 @@ private:
         if (!signals)
             return report_error(signals.error());
         auto holder = to_run();
-        // Only the child sets child_hold. The child never runs the destructor, which would release
-        // the hold.
+        // Only the child sets child_hold. The child either executes the command or exits. Neither
+        // runs the destructor, which would release the hold.
         std::optional<Hold> child_hold;
         holder.before_exec = [&, parent = ::getpid()] {
             child_hold.emplace(acquire_in_child(client, timeout, *handshake, parent));

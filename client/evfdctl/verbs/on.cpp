@@ -114,7 +114,7 @@ private:
     }
 
     // Runs the command until it exits by itself. With --restart, restarts the command at each
-    // further set or expiration. Fails only if the trigger source fails.
+    // further set or expiration. Fails only if the wait for a further set or expiration fails.
     Expected<CommandResult> run_for(std::int64_t count, TriggerSource& source, nanoseconds grace,
                                     const TerminationSignals& signals) const
     {
@@ -129,8 +129,8 @@ private:
                 return more || ended.termination_signal ? Expected<CommandResult>{std::move(ended)}
                                                         : std::unexpected(more.error());
             }
-            // The command is restarted before it has finished, so the next run gets the sum of the
-            // counts.
+            // This run of the command is ended before it has finished. Therefore its count is added
+            // to the count of the next run.
             count += **more;
             auto ended = child->terminate(grace);
             if (ended.termination_signal) {

@@ -209,7 +209,9 @@ private:
     TimeoutOption timeout_;
     GraceOption grace_;
     bool is_any_ = false;
-    bool is_all_ = false; // Never read, because evfdctl waits for all names by default.
+    // Stores the flag --all. The value is never read, because evfdctl waits for all names by
+    // default.
+    bool is_all_ = false;
     bool is_existing_ = false;
     std::int64_t count_ = 1;
 };

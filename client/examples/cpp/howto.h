@@ -13,7 +13,7 @@
 
 namespace howto {
 
-constexpr std::chrono::seconds timeout{3}; // The longest time of one iteration of the loop.
+constexpr std::chrono::seconds timeout{3}; // The longest time that one iteration of the loop waits.
 
 [[noreturn]] void quit(std::string_view why);
 

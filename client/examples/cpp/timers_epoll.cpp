@@ -56,7 +56,9 @@ int main(int argc, char** argv)
                 if (server.connection() >= 0)
                     watch(epoll, server.connection());
             } else if (fd == server.connection()) {
-                server.read(); // close(2) also removes the descriptor from the epoll set.
+                // If this call closes the connection, the kernel also removes the descriptor from
+                // the epoll set.
+                server.read();
             } else if (!howto::read_timer(timers, fd)) {
                 fmt::print("Unknown file descriptor {}\n", fd);
             }

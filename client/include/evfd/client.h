@@ -46,8 +46,8 @@ struct CreateOptions {
     // Permissions of the new event. Default: 0666 without the bits of the caller's umask(2).
     std::optional<Permissions> permissions = {};
     Lifetime lifetime = Lifetime::permanent;
-    // If true, create() also succeeds if an event of this mode exists, and leaves that event
-    // unchanged. If false, create() fails if the name is taken.
+    // If true, create() also succeeds if the name belongs to an event of the requested mode, and
+    // leaves that event unchanged. If false, create() fails if the name is taken.
     bool if_missing = false;
 };
 
@@ -93,35 +93,36 @@ public:
 
     const Address& address() const; // Returns the address of the daemon.
 
-    // Creates an event. Made::created is false if options.if_missing is set and the event existed.
-    // Fails with name_taken if the name exists and options.if_missing is not set, or if the
-    // existing object is not an event of this mode.
+    // Creates an event.
+    // If the name is taken, the result depends on options.if_missing. If if_missing is true and the
+    // object is an event of the mode options.mode, succeeds, and Made::created is false. In every
+    // other case fails with name_taken.
     Expected<Made> create(std::string_view name, const CreateOptions& options = {}) const;
     // Arms a timer, and creates it first if it does not exist. Before the function returns, the
     // descriptors of all subscribers have the new schedule.
     Expected<Made> arm(std::string_view name, const Schedule& schedule,
                        const ArmOptions& options = {}) const;
-    // Disarms all of 1 to 253 timers, or none of them.
+    // Disarms 1 to 253 timers: either all of them or none.
     Expected<void> disarm(std::span<const std::string> names) const;
-    // Opens all of 1 to 253 events, or none of them. Fails with refused if a permission is missing,
-    // or if the daemon runs on another machine, from which no descriptor can be received.
+    // Opens 1 to 253 events: either all of them or none. Fails with refused if a permission is
+    // missing, or if the daemon runs on another machine, from which no descriptor can be received.
     Expected<std::vector<Event>> open(std::span<const std::string> names) const;
     Expected<Event> open(std::string_view name) const;
     // Opens a timer. Fails with name_taken if the object is an event.
     Expected<Timer> open_timer(std::string_view name) const;
     // Opens an event or a timer.
     Expected<std::variant<Event, Timer>> open_either(std::string_view name) const;
-    // Opens all of 1 to 253 events and timers, or none of them. Returns them in the order of the
-    // names.
+    // Opens 1 to 253 events and timers: either all of them or none. Returns them in the order of
+    // the names.
     Expected<std::vector<std::unique_ptr<Waitable>>>
     open_each(std::span<const std::string> names) const;
-    // Sets all of 1 to 253 events, or none of them. Adds `count` tokens to semaphores, and drops
-    // the tokens that do not fit. Delivers `count` pulses to the subscribers of pulses.
+    // Sets 1 to 253 events: either all of them or none. Adds `count` tokens to semaphores, and
+    // drops the tokens that do not fit. Delivers `count` pulses to the subscribers of pulses.
     Expected<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
     // Resets 1 to 253 events. Consumes the tokens that a semaphore has now, one by one. Has no
     // effect on a pulse.
     Expected<void> clear(std::span<const std::string> names) const;
-    // Deletes all of 1 to 253 objects, or none of them. The waiters of a deleted object get
+    // Deletes 1 to 253 objects: either all of them or none. The waiters of a deleted object get
     // ErrorCode::deleted. Only the owner and root are allowed to delete an object.
     Expected<void> delete_object(std::span<const std::string> names) const;
     // Changes the permissions of an object; umask(2) does not apply. Open descriptors stay valid.

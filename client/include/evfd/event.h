@@ -28,16 +28,16 @@ public:
     // the tokens do not fit. Delivers `count` pulses to every present subscriber of a pulse.
     Expected<void> set(std::int64_t count = 1) const;
     // Resets a manual or auto event. Consumes the tokens that a semaphore has now, one by one.
-    // Fails with refused and is_limit if there are more tokens than max_tokens_per_clear. Discards
-    // the caller's own unconsumed pulses.
+    // Fails with refused if a semaphore has more than max_tokens_per_clear tokens; Error::is_limit
+    // is true in this case. For a pulse, discards the caller's own unconsumed pulses.
     Expected<void> clear() const;
 
-    // Waits until the event is set, and consumes what its mode consumes. Returns 1, or for a pulse
-    // the number of pulses since the last wait. Returns 0 if the timeout passed first. A wait
-    // without a timeout has no limit; a timeout of 0 checks once.
+    // Waits until the event is set, and then consumes from it in the way that its mode prescribes.
+    // Returns 1, or for a pulse the number of pulses since the last wait. Returns 0 if the timeout
+    // passed first. A wait without a timeout has no limit; a timeout of 0 checks once.
     //
-    // A set of a manual event releases every present waiter, even if the event is cleared
-    // immediately, as long as supports_latched_wait() returns true.
+    // If supports_latched_wait() returns true, a set of a manual event releases every present
+    // waiter, even if the event is cleared immediately.
     Expected<std::int64_t> wait(std::optional<nanoseconds> timeout = {}) const;
     // Like wait(), but with a deadline instead of a timeout.
     Expected<std::int64_t> wait_until(MonotonicTime deadline) const;

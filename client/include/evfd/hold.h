@@ -14,10 +14,12 @@ class ConnectionPool;
 // A hold survives a restart of the daemon.
 //
 // A hold of a process lasts until release(), or until the process exits or is killed. The end of
-// the connection does not end the hold. The hold survives execve(2), and child processes do not
-// inherit it. A hold of a session also ends with this process. After a restart of the daemon, this
-// process must resume its session in time. If the process is stopped and therefore does not resume
-// the session, the hold is lost.
+// the connection does not end the hold. The hold survives execve(2). Child processes do not inherit
+// the hold.
+//
+// A hold of a session lasts until release(), or until the session ends. The session ends when this
+// process exits. The session also ends if this process does not resume it in time after a restart
+// of the daemon, for example because the process is stopped.
 class Hold {
 public:
     Hold(Hold&&) noexcept;
@@ -28,8 +30,9 @@ public:
     // Client::join().
     const std::string& id() const { return id_; }
     // Releases the hold for all of its holders, and returns after the daemon has returned the
-    // token. Fails with invalid if the hold was released or moved from before. After any other
-    // error, another client can have got the token before this call.
+    // token. Fails with invalid if the hold was released or moved from before. If release() fails
+    // with any other error, the hold possibly ended earlier. In that case, another client can have
+    // consumed the token before this call.
     Expected<void> release();
 
 private:

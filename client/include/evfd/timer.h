@@ -44,7 +44,8 @@ private:
 
     Consumption consumption() const override { return Consumption::exclusive; }
     Expected<std::int64_t> consume() const override;
-    // Does nothing: a timerfd is private, so nobody else could use the returned expirations.
+    // Does nothing. The timerfd is private, so nobody else could consume expirations that were
+    // given back.
     Expected<void> restore(std::int64_t) const override { return {}; }
 };
 

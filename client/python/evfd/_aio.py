@@ -115,7 +115,8 @@ class Context:
         try:
             self._call(4, self._id, ctypes.addressof(operation), ctypes.addressof(unused))
         except OSError:
-            # EINPROGRESS is the usual result. EINVAL means that the operation has completed.
+            # EINPROGRESS is the usual result of io_cancel(2). EINVAL means that the operation has
+            # completed.
             pass
 
     def reap(self, min_count: int, timeout_ns: int | None) -> list[int]:

@@ -284,7 +284,7 @@ _duplicates: weakref.WeakSet[Descriptor] = weakref.WeakSet()
 
 
 # In a child of fork(2) the sockets are closed already: see evfd._address. This function marks the
-# connections unusable and closes the duplicates.
+# connections unusable and closes the duplicates of their sockets.
 def _close_in_child() -> None:
     for connection in list(_instances):
         connection.close()

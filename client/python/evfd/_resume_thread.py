@@ -22,9 +22,9 @@ from evfd._time import Deadline
 
 _ERROR_PAUSE_S = 1  # The pause after an exception, in seconds.
 
-#: The result of a step. The first item is the connection to watch, or None; the end of that
-#: connection causes the next step. The second item is the latest time of the next step. The third
-#: item tells whether the thread continues.
+#: The result of one call of the function `step` of a ResumeThread. The first item is the connection
+#: to watch, or None. The end of that connection causes the next call. The second item is the latest
+#: time of the next call. The third item tells whether the thread continues.
 Step = tuple[Optional[Descriptor], Deadline, bool]
 
 

@@ -39,12 +39,13 @@ from evfd._session_handles import SessionHandles
 from evfd._time import NS_PER_SECOND, deadline_after_ns
 
 _INTERFACE = "io.evfdd"
-# The calls that the session counts, so that each is executed exactly once.
+# The calls that advance the session's sequence number. Each of them is executed exactly once.
 _EXACTLY_ONCE = frozenset(
     "CreateEvent Arm Disarm Open Unsubscribe Acknowledge Set Clear Wait Delete "
     "SetPermissions".split()
 )
-# The calls that must not be executed twice by a daemon that does not know the session.
+# The calls that must not be executed twice. If a daemon does not know the session, such a call is
+# not sent to it again, because it is unknown whether the call was executed.
 _NOT_IDEMPOTENT = frozenset("CreateEvent Arm Open Set Delete".split())
 _RECONNECT_PAUSE_NS = 5 * 10**6
 _MAX_UNACKNOWLEDGED = 1024
@@ -407,8 +408,9 @@ class Session:
         self._token = secrets.token_hex(16)
         self._credentials = credentials_now()
         self._sequence = 0
-        # The daemon has no cached reply for a new session, so Resume is sent without awaiting a
-        # reply. If the daemon exits now, the next call detects that.
+        # The reply to Resume says whether the daemon knows which calls of the session it has
+        # executed. A new session has made no call yet, so this Resume needs no reply. If the daemon
+        # exits now, the next call detects the exit.
         self._try_to_send([encode_call(full_name("Resume"), self._resume_parameters(), "oneway")])
 
     def _resume(self) -> bool:

@@ -9,8 +9,8 @@ from typing import Any, Mapping
 
 from evfd._connection import Parameters
 
-# The maximum number of recorded objects. A limit is needed because an object that another client
-# deletes stays in the set.
+# The maximum number of objects that SessionHandles records. A limit is needed because an object
+# stays recorded after another client has deleted it.
 _MAX_OBJECTS = 1024
 
 

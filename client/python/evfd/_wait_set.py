@@ -138,8 +138,8 @@ class _WaitSet:
         consumed tokens back to their objects and return the index of the empty object.
         """
         consumed: list[tuple[int, int]] = []
-        # Private counts come last: no other waiter can consume them, so they are certain to be
-        # there.
+        # Private counts are consumed last. No other waiter can consume them, so they are certainly
+        # still there.
         kinds: tuple[Consumption, ...] = ("shared", "exclusive")
         try:
             for kind in kinds:

@@ -144,8 +144,9 @@ class Waitable(abc.ABC):
         )
 
     def _require_client(self) -> Client:
-        # Only a private object has no client. A private object has all permissions and a
-        # descriptor, so no operation on it needs a client.
+        # Every object without a client is private to this process and its children. This process
+        # has all permissions and the descriptor of a private object, so no operation on it needs a
+        # client.
         assert self._client is not None
         return self._client
 

@@ -57,8 +57,8 @@ Mode = Literal["manual", "auto", "semaphore", "pulse"]
 Lifetime = Literal["permanent", "session", "process"]
 
 _MAX_IDLE_SESSIONS = 4
-# The maximum number of former sessions, which belong to users as whom the process ran earlier. Each
-# former session keeps a connection open.
+# The maximum number of former sessions. A former session began when the process ran as another
+# user. Each former session keeps a connection open.
 _MAX_FORMER_SESSIONS = 64
 _MAX_TOKENS = 16_384  # The most tokens that one set adds.
 _MAX_INITIAL = 2**32 - 1  # The largest initial count: eventfd(2) takes an unsigned int.
@@ -520,8 +520,8 @@ class Client:
         After a restart of the daemon the call is repeated and the entries already yielded are
         skipped.
         """
-        # The time at which to give up. It is set when the connection is lost, and reset by each new
-        # entry.
+        # After this time, the call is not sent again. The time is set when the connection is lost.
+        # Each new entry resets it to None.
         retry_until: Deadline = None
         last: Any = None
         while True:

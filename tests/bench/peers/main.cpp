@@ -168,7 +168,7 @@ Comparison set_and_get(int pairs)
 Comparison publish(int pairs)
 {
     constexpr int subscriber_count = 100;
-    constexpr int sets = 50; // The number of sets in a batch.
+    constexpr int sets = 50; // A batch sets the pulse this many times.
     const DaemonProcess daemon{EVFDD_DAEMON};
     const auto client = daemon.client();
     (void)value_or_throw(client.create("tick", {.mode = Mode::pulse}));

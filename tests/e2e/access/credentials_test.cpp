@@ -169,7 +169,7 @@ TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
         };
         require(is_refused(status) && is_refused(waited), "the call was not refused");
         act_as(first_user,
-               // The client already has a session of the first user, so it does not refuse this
+               // The client already has a session of the first user, so the client accepts this
                // call.
                [&] { value_or_throw(client.status()); });
         opened.pop_back();

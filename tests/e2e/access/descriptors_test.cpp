@@ -1,5 +1,5 @@
-// Tests of a daemon that runs out of descriptors. It refuses calls that need another descriptor and
-// executes all other calls.
+// Tests of a daemon that runs out of descriptors. The daemon refuses calls that need another
+// descriptor, and executes all other calls.
 #include "daemon/store/descriptor_budget.h"
 #include "tests/support/daemon_process.h"
 
@@ -9,9 +9,9 @@ namespace evfd::e2e {
 namespace {
 
 constexpr rlim_t descriptor_limit = 128;
-// The daemon reserves descriptors for clients and for itself. With a limit as low as this, the
-// daemon uses half of the other descriptors for objects. The other half stays free for the recovery
-// of the daemon, during which each object can have two open descriptors for a moment.
+// The daemon reserves some descriptors for clients and some for itself. If the limit is low, the
+// daemon uses half of the remaining descriptors for objects. The daemon keeps the other half free,
+// because each object can have two open descriptors for a moment during the daemon's recovery.
 constexpr rlim_t max_objects =
     (descriptor_limit - rlim_t{daemon::reserved_daemon_fds + daemon::reserved_client_fds}) / 2;
 

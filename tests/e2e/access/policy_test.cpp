@@ -61,7 +61,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
         {"delete", {"chmod", "db/own", "0600"}},
     }));
     const auto is_denied = GENERATE(true, false);
-    // The list of all operations except `verb`, as the "deny" of a rule of the policy.
+    // All operations except `verb`, as a list in JSON for deny_rule().
     std::string others;
     for (const auto* one : {"create", "wait", "set", "delete"})
         if (one != verb)
@@ -233,8 +233,8 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    // Four commands wait for two names each, which makes 8 waits. has_waits() counts the waits for
-    // all names if no object has the given name, and no object has the name "never".
+    // No object has the name "never", so has_waits() counts the waits of all clients. The four
+    // commands have 8 waits, because each command waits for two names.
     REQUIRE(daemon.has_waits("never", 8));
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);

@@ -346,8 +346,8 @@ TEST_CASE("every call on another user's object ends as its permissions say")
             if (object.owner_uid == owner)
                 left.push_back(object.name.text());
         }));
-        // The objects that three of the actors used are left, because these actors are neither root
-        // nor the owner, and could not delete them.
+        // Three of the actors are neither root nor the owner. The objects that these three actors
+        // used still exist, because the actors could not delete them.
         CHECK(left.size() == 3 * kinds.size() * all_permissions().size());
         for (const auto& name : left)
             value_or_throw(client.delete_object(std::vector{name}));
@@ -376,8 +376,8 @@ TEST_CASE("the token of a session or subscription gives another user no access t
             parent.send(std::stoull(token.substr(0, 16), nullptr, 16));
             parent.send(std::stoull(token.substr(16), nullptr, 16));
             parent.receive();
-            // The other user has not ended the owner's session or subscription, so the owner can
-            // still set the pulse and receives it.
+            // The other user could not end the owner's session or subscription. The owner can
+            // therefore still set the pulse, and the owner's descriptor becomes readable.
             require(verdict(wire.request("Set", {{"items", items({"pulse"})}})) == "done",
                     "the event is not set");
             require(await_readable(wire.descriptors().front().get()), "the subscription ended");

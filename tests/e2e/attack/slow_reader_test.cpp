@@ -39,7 +39,8 @@ std::int64_t objects_in_list(WireClient& wire)
 }
 
 #ifdef EVFDD_SANITIZED
-constexpr std::uint64_t max_growth_kib = 300'000; // A sanitizer delays the reuse of freed memory.
+// A sanitizer delays the reuse of freed memory, so the daemon's memory can grow more.
+constexpr std::uint64_t max_growth_kib = 300'000;
 #else
 constexpr std::uint64_t max_growth_kib = 30'000;
 #endif
@@ -96,8 +97,9 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     auto sent_bytes = not_reading.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
-    // Other clients can still open events. Each of the 300 replies has 100 descriptors, and the
-    // daemon holds the descriptors of at most 70 replies.
+    // The unread replies do not use up the daemon's descriptors, so other clients can still open
+    // events. Each of the 300 replies has 100 descriptors, but the daemon must hold the descriptors
+    // of fewer than 70 replies.
     CHECK(client.open("e/7"));
     const auto status = value_or_throw(client.status());
     CHECK(status.descriptors < 100 + 100 * 70);

@@ -61,8 +61,8 @@ TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes
     OutputReader runner{daemon.ctl_command({"on", "s", "--merge", "--", "echo", "run"})};
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
-    // evfdctl first consumes one token and then further ones. This loop waits until evfdctl has
-    // consumed at least two.
+    // evfdctl consumes one token first, and then more tokens. Waits until evfdctl has consumed at
+    // least two tokens, so that the signal comes while evfdctl consumes.
     REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; }));
     runner.process().signal(SIGTERM);
     CHECK(runner.wait() == -SIGTERM);
@@ -108,8 +108,8 @@ TEST_CASE("on --restart ends a running command, and the next run gets both sets"
     REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
     CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    // The next run gets a count of 1. The two earlier sets are not counted again, because the
-    // second run received both sets and is complete.
+    // The third run gets the count 1. The second run got the count 2 and exited by itself, so
+    // evfdctl does not report the first two sets again.
     CHECK(blocking.await_start() == "e 1");
     CHECK(runner.errors().empty());
 }
@@ -211,8 +211,9 @@ TEST_CASE("on --restart returns the tokens that it consumed for a run that a sig
     runner.process().signal(SIGTERM);
     blocking.finish();
     CHECK(runner.wait() == -SIGTERM);
-    // No run is complete, so evfdctl returns the tokens of the two sets. An auto event has at most
-    // one token.
+    // evfdctl has interrupted the first run and has not started a second run, so evfdctl returns
+    // the tokens of both sets. A semaphore then has two tokens. A manual or auto event has one
+    // token, because it cannot have more.
     CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1));
 }
 

@@ -169,9 +169,9 @@ TEST_CASE("a command inherits no socket and no anonymous descriptor of evfdctl")
     const DaemonProcess daemon;
     create_event(daemon);
     const auto ran = daemon.ctl({"hold", "s", "--", "/bin/sh", "-c",
-                                 // The script prints each descriptor above 2 except regular files,
-                                 // directories, character devices and pipes. It would therefore
-                                 // print a socket, or an eventfd, which has no file type.
+                                 // The script prints each descriptor above 2 that is not a regular
+                                 // file, directory, character device or pipe. It would therefore
+                                 // print a socket, an eventfd or another anonymous descriptor.
                                  "for fd in /proc/$$/fd/*; do test ${fd##*/} -le 2 || ! test -e "
                                  "$fd || test -f $fd || test -d $fd || "
                                  "test -c $fd || test -p $fd || echo $fd; done; echo ran"});

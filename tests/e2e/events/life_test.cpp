@@ -113,8 +113,8 @@ TEST_CASE("the option --check-socket does not name a listener whose process it c
 {
     const TemporaryDirectory directory;
     const auto path = directory / "io.evfdd";
-    // The connect(2) of evfdd to this socket fails: evfdd uses SOCK_STREAM, and the socket is of
-    // type SOCK_SEQPACKET.
+    // evfdd cannot connect to this socket: the socket is of type SOCK_SEQPACKET, but evfdd uses
+    // SOCK_STREAM.
     const auto other = listen_at(path, SOCK_SEQPACKET);
     const auto refused = run({.argv = {EVFDD_DAEMON, "--check-socket", path}});
     CHECK(refused.status == 75);

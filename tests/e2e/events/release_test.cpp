@@ -73,9 +73,9 @@ void wait_in_threads(const DaemonProcess& daemon, const WorkerSocket& parent,
     require(failures == 0, "waiters were not released");
 }
 
-// Waits until all threads block in io_getevents(2), the system call of a wait that misses no set.
-// Throws if a thread stays in another system call, because that thread does not wait, or its wait
-// could miss a set.
+// Waits until all threads block in io_getevents(2). Throws if a thread stays in another system
+// call. The library waits in io_getevents(2), because a wait in poll(2) could miss a set that is
+// followed at once by a clear.
 void await_all_blocked(const std::vector<std::unique_ptr<Worker>>& workers,
                        const std::vector<std::vector<pid_t>>& threads)
 {

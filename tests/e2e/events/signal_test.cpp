@@ -61,8 +61,8 @@ std::size_t count_released(const std::vector<std::unique_ptr<Worker>>& waiters, 
                 ++received;
             }
     }
-    // Also counts waiters beyond `count` whose result has arrived, so that the test notices if too
-    // many waiters are released.
+    // If more than `count` waiters have sent a result, counts them all. The test then fails,
+    // because too many waiters were released.
     return received + static_cast<std::size_t>(::poll(wanted.data(), wanted.size(), 0));
 }
 
@@ -192,8 +192,8 @@ TEST_CASE("consuming waits through the daemon are served in order of arrival")
         REQUIRE(daemon.has_waits("queue", i + 1));
     }
 
-    // The test sets the event by name and through its descriptor in turn. Each of these sets must
-    // release the first waiter in the queue.
+    // The test sets the event by name and through its descriptor in turn. Each time, the daemon
+    // must release the first waiter in the queue.
     const auto holder = value_or_throw(daemon.client().open("queue"));
     for (std::size_t i = 0; i < waiting.size(); ++i) {
         if (i % 2 == 0)

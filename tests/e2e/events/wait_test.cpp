@@ -173,8 +173,8 @@ TEST_CASE("a temporary object lives until the last descriptor of its connection 
     REQUIRE(poll_until(
         [&] { return read_file("/proc/" + std::to_string(heir.pid()) + "/comm") == "sleep\n"; }));
     owner.reset();
-    // If the connection had ended, the daemon would have noticed that before this call, and deleted
-    // "mine". The connection continues, because sleep(1) has a descriptor of it.
+    // The connection continues, because sleep(1) still has a descriptor of it. If the connection
+    // had ended, the daemon would have deleted "mine" before it read this call.
     CHECK(daemon.ctl({"show", "mine"}).status == 0);
     CHECK(daemon.has_waits("mine", 1));
     heir.signal(SIGKILL);
@@ -202,8 +202,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         parent.send(fired.size());
     }};
-    // If no object has the given name, here "x", has_waits() counts the waits for all names. The
-    // client waits for two names.
+    // No object has the name "x", so has_waits() counts the waits of all clients. There are two
+    // waits, because one client waits for two names.
     REQUIRE(daemon.has_waits("x", 2));
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));

@@ -241,10 +241,10 @@ void count_pulses(const Client& client, const WorkerSocket& parent)
     parent.send(pulses);
 }
 
-// Kills the daemon again and again, at a random instant within max_daemon_life. In half of the
-// cases the time counts from the start of the daemon's process, so that the kill can come during
-// the start. In the other half it counts from the daemon's first reply, so that the kill comes
-// later even on a slow machine.
+// Kills the daemon again and again. Before each kill, waits for a random time of at most
+// max_daemon_life. In half of the cases the wait begins when the daemon's process starts, so that
+// the kill can come during the start. In the other half the wait begins after the daemon's first
+// reply, so that the kill comes after the start even on a slow machine.
 void kill_repeatedly(const Client& client, const SupervisedDaemon& supervised)
 {
     std::random_device chance;
@@ -278,10 +278,10 @@ struct ChaosFixture {
         value_or_throw(client.create("manual"));
         manual.emplace(value_or_throw(client.open("manual")));
         tokens.emplace(value_or_throw(client.open("tokens")));
-        // Kills the daemon once, so that the numbers recorded below are those of a daemon that has
-        // recovered. The daemon at the end of the test has recovered too.
+        // Kills the daemon once before the test records the numbers of connections and descriptors.
+        // The numbers then come from a recovered daemon, as the numbers at the end of the test do.
         REQUIRE(::kill(daemon.daemon_pid(), SIGKILL) == 0);
-        // Makes the client open all of its connections before the numbers below are recorded.
+        // Makes the client open all of its connections before the test records the numbers.
         value_or_throw(client.list("", [](protocol::Object&) {}));
         supervisor_descriptors = descriptors_of(daemon.pid());
         status_before = value_or_throw(client.status());

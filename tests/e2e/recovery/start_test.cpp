@@ -73,8 +73,8 @@ TEST_CASE("a supervisor started with all signals ignored or blocked restarts its
     CHECK(supervised.process().wait() == 0);
 }
 
-// Returns the number with this key in /proc/PID/status: a set of signals is hexadecimal (base 16),
-// the umask is octal (base 8). See proc(5).
+// Returns the number after `key` in /proc/PID/status. The base is 16 for a set of signals, and 8
+// for the umask. See proc(5).
 std::uint64_t status_field(pid_t process, std::string_view key, int base)
 {
     return process_number(process, "status", key, base);

@@ -330,8 +330,7 @@ TEST_CASE(
     const std::vector<std::string> words{EVFDD_DAEMON, "--socket", path, "--supervise",
                                          "--background"};
     OutputReader starting{{.argv = words}};
-    // read_line() returns nothing at the end of the file, so no process has the standard output
-    // open any more.
+    // read_line() returns nothing once every process has closed the standard output.
     CHECK(starting.read_line() == std::nullopt);
     CHECK(starting.wait() == 0);
 

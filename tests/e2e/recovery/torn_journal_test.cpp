@@ -37,8 +37,8 @@ TEST_CASE("a kill in the middle of a commit loses nothing of a client of the C++
     // to the journal.
     const auto mine = value_or_throw(client.open("mine"));
 
-    // One session is not resumed: the session of the call hold(). The client does not need this
-    // session, because the hold belongs to the process and not to the session.
+    // The client used a second session for hold(), and does not resume that session. The hold
+    // continues, because the hold belongs to the process and not to the session.
     interrupted.kill_in_commit(1);
 
     CHECK(value_or_throw(client.show("jobs")).count == 0);

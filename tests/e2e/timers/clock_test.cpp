@@ -19,8 +19,8 @@ nanoseconds in_one_hour()
 // Two times count as equal in these tests if they differ by at most this.
 constexpr nanoseconds tolerance = shift / 20;
 
-// Waits until the next expiration of the timer is at the time `moment` of the clock. Returns false
-// if that takes too long.
+// Waits until the timer's next expiration is at `moment`, which is a time on the clock. Returns
+// false if that takes too long.
 bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
 {
     return poll_until([&] {

@@ -64,8 +64,8 @@ TEST_CASE("arm sets the first expiration and the interval")
     CHECK(timer["cancelOnClockChange"] == false);
     CHECK_FALSE(timer.contains("sets"));
     if (interval == nanoseconds::max())
-        // With the largest interval, only the first expiration is before the end of the clock. The
-        // checks below do not apply to such a timer.
+        // With the largest interval, the second expiration is beyond the highest time of the clock.
+        // The checks below do not apply to such a timer.
         return;
     CHECK(timer["state"] == "armed");
     const auto point = timer["nextNSec"].get<std::int64_t>() -

@@ -53,8 +53,8 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
     CHECK(daemon.is_idle());
     wire.request("Status");
     REQUIRE(daemon.is_idle());
-    // Shows that a call changes usage(). Equal values of usage() therefore prove that the daemon
-    // did nothing.
+    // Checks that a call changes the result of usage(). So the two equal results above prove that
+    // the daemon did nothing.
     CHECK_FALSE(daemon.usage() == before);
 }
 
@@ -89,8 +89,8 @@ TEST_CASE(
     std::vector<Timer> timers;
     for (int i = 0; i < 50; ++i)
         timers.push_back(value_or_throw(client.open_timer("t")));
-    // During this wait by name, the daemon itself counts expirations. It must stop counting after
-    // the wait.
+    // For a wait by name, the daemon counts the expirations itself. The daemon must stop counting
+    // when the wait has ended.
     REQUIRE(client.wait(std::vector{"t"s}, {.count = 3}));
     REQUIRE(daemon.is_idle());
     const auto before = daemon.usage();

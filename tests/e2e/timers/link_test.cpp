@@ -55,8 +55,8 @@ TEST_CASE(
     const auto tokens = [&] { return value_or_throw(client.show("e")).count; };
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
-        // Clears the semaphore until it stays empty. Tokens of the previous try can still arrive,
-        // because a late daemon adds them in several iterations of its event loop.
+        // Clears the semaphore until it stays empty. The daemon can still add tokens of the
+        // previous try, because it adds missed tokens in several iterations of its event loop.
         do {
             value_or_throw(client.clear(std::vector{"e"s}));
             wait_for_duration(5ms);
@@ -81,7 +81,7 @@ TEST_CASE("each of 100 subscribers of a pulse counts the expirations during a st
 
     const auto points = disarm_after_missed_points(daemon, client, [&] {
         const auto pulses = [&] { return *value_or_throw(client.show("e")).pulses; };
-        // Waits until no more pulses of the previous try arrive: a late daemon sends them in
+        // Waits until no more pulses of the previous try arrive. The daemon sends missed pulses in
         // several iterations of its event loop.
         do {
             pulses_before = pulses();
@@ -187,7 +187,7 @@ TEST_CASE("a semaphore gets exactly one token for each expiration")
     }
     const auto [lower, upper] = disarm(client, grid);
     const auto all = [&] { return tokens + value_or_throw(client.show("e")).count.value_or(-1); };
-    // Waits, because a late daemon adds the tokens in several iterations of its event loop.
+    // Waits, because a daemon that is late adds the tokens in several iterations of its event loop.
     CHECK(poll_until([&] { return all() >= lower; }));
     wait_for_duration(5ms);
     CHECK(all() <= upper);
@@ -341,8 +341,8 @@ TEST_CASE("the log reports a few broken links per second and the number of the o
     }
     REQUIRE(
         client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
-    // Counts a second that has only begun as a whole second, because the log limits the number of
-    // lines in each second.
+    // Rounds the time up to whole seconds, because the log limits the number of lines in each
+    // second.
     const auto seconds = (monotonic_now() - began) / 1s + 1;
     const auto log = daemon.log();
     std::int64_t lines = 0;

@@ -39,8 +39,7 @@ public:
 
 private:
     Grid grid_;
-    // The lower and the upper bound of the index of the first expiration that the descriptor
-    // counts.
+    // The first expiration that the descriptor counts has an index from `at_least_` to `at_most_`.
     std::int64_t at_least_;
     std::int64_t at_most_;
     std::int64_t sum_ = 0;
@@ -126,10 +125,10 @@ bool can_wake_the_machine(Clock clock)
 struct ExpiryCounts {
     std::int64_t early = 0; // The number of reads that counted a future expiration.
     std::int64_t lost = 0;  // The number of reads that did not count a past expiration.
-    // The number of expirations that the reads returned in total. The last read was not at the time
-    // of an expiration, so this number is exact.
+    // The total number of expirations that the reads returned. Without an error, this number equals
+    // `had_come`, because the test stops only after a read during which no expiration came due.
     std::int64_t counted = 0;
-    // The number of expirations that the schedule has up to the last read.
+    // The number of expirations whose time had come by the last read, according to the schedule.
     std::int64_t had_come = 0;
 };
 

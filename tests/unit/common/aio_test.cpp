@@ -221,8 +221,8 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     std::array<iocb*, at_a_time> operations;
     operations.fill(&read);
 
-    // The rounds together submit far more operations than fit into the context, although the kernel
-    // makes a context larger than requested.
+    // The loop submits far more operations in total than the context has room for. The kernel makes
+    // the context larger than requested, but not that large.
     constexpr unsigned rounds = 1'000;
     for (unsigned i = 0; i < rounds; ++i) {
         REQUIRE(aio.submit(operations) == at_a_time);
@@ -230,8 +230,8 @@ TEST_CASE("forgotten completions free their room, however many arrive")
     }
     CHECK(take(notified) == rounds * at_a_time);
 
-    // No completion of the rounds is left, so reap() returns only the operation that is submitted
-    // now.
+    // The loop has left no completion in the context. So reap() returns only the operation that is
+    // submitted next.
     read.aio_data = 7;
     REQUIRE(aio.submit(std::span{operations}.first(1)) == 1U);
     std::array<io_event, at_a_time> done{};

@@ -138,7 +138,7 @@ TEST_CASE("the innermost wrong field is reported by name, the first of several")
         {R"({"text":"","list":null})", "list"},
         {R"({"text":"","list":{}})", "list"},
         {R"({"text":"","list":[1]})", "list"},
-        // A field with an empty name cannot be reported, so the enclosing list is reported.
+        // An error cannot name a field whose name is empty, so the error names the enclosing list.
         {R"({"text":"","list":[{"":1}]})", "list"},
         {R"({"text":"","list":[null]})", "list"},
         {R"({"text":"","list":[{}]})", "number"},

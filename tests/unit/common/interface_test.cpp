@@ -168,8 +168,8 @@ TEST_CASE("every type, method, error and field has a comment")
                 member.comment, [&](const auto& text) { return text.starts_with(says); });
             REQUIRE(line != member.comment.end());
             CHECK(line->size() > says.size());
-            // The first line of the comment describes the member, so no field can be described
-            // there.
+            // The first line of the comment describes the member. So each field must be described
+            // on a later line.
             CHECK(line != member.comment.begin());
         }
     }

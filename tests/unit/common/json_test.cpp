@@ -415,7 +415,7 @@ Value at(Value value, const std::vector<std::string>& path)
 TEST_CASE("a value of a text with lines knows its line and its path")
 {
     Document document;
-    // The number behind each line of the text is its line number.
+    // The C++ comment after each line of the JSON text is the number of that line.
     const auto root = document.parse_with_lines("// first\n"               // 1
                                                 "{ /* and\n"               // 2
                                                 "  more */ \"a\": 1,\n"    // 3

@@ -18,15 +18,16 @@ TEST_CASE("terminal control characters are not printable, and all other text is 
         {"\x1b]0;title\x07\x1b[31mred", "?]0;title??[31mred"},
         {"a\nb\tc\rd", "a?b?c?d"},
         {"\x7f\0\x1f"s, "???"},
-        // These are C1 control characters, encoded in UTF-8.
+        // The input contains C1 control characters, encoded in UTF-8.
         {"\xc2\x9b"
          "31m\xc2\x80\xc2\x9f\xc2\xa0",
          "?31m??\xc2\xa0"},
-        // This is a C1 control character as a single byte.
+        // The input contains a C1 control character as a single byte.
         {"\x9b"
          "31m",
          "?31m"},
-        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"}, // These are overlong encodings.
+        // The input contains overlong encodings.
+        {"\xc1\x9b|\xe0\x82\x9b|\xf0\x80\x82\x9b", "??|???|????"},
         {"\xc3", "?"}, // The second byte of this character is missing.
         {"\xe6\x9d", "??"},
         {"\xff\xfe", "??"},

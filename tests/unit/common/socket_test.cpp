@@ -242,7 +242,8 @@ TEST_CASE("unexpected descriptors are closed and their bytes are read")
     sent.push_back(std::move(writer));
     REQUIRE(send(pair.ours, "bytes", sent) == 5U);
     sent.clear();
-    REQUIRE_FALSE(is_hung_up(reader)); // The write end is in flight and therefore still open.
+    // The write end of the pipe is in flight and therefore still open, see unix(7).
+    REQUIRE_FALSE(is_hung_up(reader));
 
     CHECK(received(pair.theirs) == "bytes");
 

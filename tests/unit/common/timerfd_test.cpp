@@ -57,7 +57,8 @@ TEST_CASE("an absolute expiration in the past fires at once and counts all since
     const auto now = now_on(Clock::monotonic);
     REQUIRE(set(fd, {.first = 1ns, .interval = now / 4}));
     REQUIRE(await_events(fd, POLLIN));
-    // The first expiration is at 1 ns. Four more expirations follow, one at each quarter of `now`.
+    // The first expiration is at 1 ns. The interval is a quarter of `now`, so four more expirations
+    // follow until `now`.
     CHECK(take_expirations(fd) == 5U);
     CHECK(take_expirations(fd) == 0U);
 }

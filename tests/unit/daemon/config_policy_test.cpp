@@ -116,7 +116,6 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
         {R"({"prefix": "a", "verbs": []})",
          "[0].verbs: there is no such key; take it out, or give one of prefix, user, group, "
          "allow, deny"},
-        // These rules have an invalid prefix.
         {R"({"prefix": "/a", "deny": ["set"]})", "[0].prefix: \"/a\"" + no_beginning},
         {R"({"prefix": "a//", "deny": ["set"]})", "[0].prefix: \"a//\"" + no_beginning},
         {R"({"prefix": "a b", "deny": ["set"]})", "[0].prefix: \"a b\"" + no_beginning},
@@ -125,7 +124,6 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
         {R"({"prefix": null, "deny": ["set"]})", "[0].prefix: null" + no_beginning},
         {R"({"prefix": "user/", "deny": ["set"]})", "[0].prefix: " + is_in_user_namespace},
         {R"({"prefix": "user/7/x", "deny": ["set"]})", "[0].prefix: " + is_in_user_namespace},
-        // These rules have an invalid user or group.
         {R"({"prefix": "a", "user": -1, "deny": ["set"]})",
          "[0].user: -1 is not valid; give the name of an existing user, or a number"},
         {R"({"prefix": "a", "user": 4294967295, "deny": ["set"]})",
@@ -134,7 +132,6 @@ TEST_CASE("config: an error in a rule is reported with file, line and key")
          "[0].group: a list is not valid; give the name of an existing group, or a number"},
         {R"({"prefix": "a", "user": 1, "group": 1, "deny": ["set"]})", "[0].group: " + one},
         {R"({"prefix": "a", "group": 1, "user": 1, "deny": ["set"]})", "[0].group: " + one},
-        // These rules name no permission, or an invalid one.
         {R"({"prefix": "a"})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": [], "deny": []})", "[0]: " + nothing},
         {R"({"prefix": "a", "allow": "wait"})",

@@ -87,8 +87,8 @@ TEST_CASE("a client that shuts down sending gets all its replies, also the one t
     CHECK(client.reply().contains("evfdd"));
     CHECK(client.reply().empty());
     CHECK_FALSE(client.is_disconnected());
-    // The client has shut down sending. The end of its input does not keep the daemon awake while
-    // the wait is pending.
+    // The client has shut down its socket for writing. The end of file does not keep the daemon
+    // awake while the wait is pending.
     CHECK(daemon.loop.run_once(0ns) == 0);
 
     daemon.request(other, "Set", R"({"items":[{"name":"e"}]})");
@@ -228,7 +228,7 @@ TEST_CASE("descriptors that arrive with a call are closed, and the call is answe
         const std::array<UniqueFd, 1> sent{UniqueFd{ends[1]}};
         REQUIRE(evfd::send(client.socket, framed(get_info), sent));
     }
-    // The write end is in flight and therefore still open.
+    // The write end of the pipe is in flight and therefore still open, see unix(7).
     CHECK_FALSE(is_ready(read_end, POLLHUP));
     run_until_idle(daemon.loop);
     CHECK(client.reply().contains("evfdd"));

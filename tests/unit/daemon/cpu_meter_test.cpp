@@ -42,7 +42,8 @@ TEST_CASE("the processor time between turns is charged to no turn")
     CpuMeter meter{read_cpu};
     const MonotonicTime start{1h};
     meter.begin_turn(start);
-    cpu_now += 1s; // Between the turns, the thread spends this time on timers and new clients.
+    // The thread spends this second on timers and new clients, between the turns of connections.
+    cpu_now += 1s;
     meter.begin_turn(start + 20s);
     cpu_now += 300us;
     CHECK(meter.cpu_time_of(800ms) == 300us);
@@ -61,7 +62,8 @@ TEST_CASE("a turn that computes for long is charged for all of it")
 {
     CpuMeter meter{read_cpu};
     cpu_now += 1s;
-    // The turn lasted 50 ms. The thread used the rest of its processor time between turns.
+    // The turn of a connection lasted 50 ms. The thread used the other 950 ms of processor time
+    // between turns.
     CHECK(meter.cpu_time_of(50ms) == 50ms);
     cpu_now += 50ms;
     CHECK(meter.cpu_time_of(50ms) == 50ms);

@@ -18,11 +18,11 @@ struct DeadlineQueueFixture {
         for (const auto clock : clocks)
             REQUIRE(queue.prepare(clock));
     }
-    // Adds a deadline that records its name when it runs.
+    // Adds a deadline. The task of the deadline appends `what` to `ran`.
     DeadlineQueue::Deadline add(nanoseconds when, std::string what, Clock clock = Clock::monotonic)
     {
         return queue.add(clock, when, payer, [this, when, clock, what] {
-            CHECK(now_on(clock) >= when); // A deadline never runs early.
+            CHECK(now_on(clock) >= when); // The task never runs early.
             ran += what;
         });
     }
@@ -196,8 +196,8 @@ TEST_CASE("thousands of deadlines of one time all run, some in each iteration")
     wait_until(Clock::monotonic, when);
     CHECK(*fixture.loop.run_once(0ns) == 1);
     CHECK(ran_count > 0);
-    // One iteration runs only some of the due deadlines, so that the loop can do other work in
-    // between.
+    // One iteration runs only some of the due tasks, so that the loop can do other work before the
+    // next task.
     CHECK(ran_count <= 10);
     while (all.size() > 100)
         all.pop_back();
@@ -234,7 +234,7 @@ TEST_CASE("a clock is prepared once, and not without the capability")
     DeadlineQueueFixture fixture;
     CHECK(fixture.queue.prepare(Clock::monotonic));
     const auto a = fixture.add(soon(1ms), "a");
-    CHECK(fixture.queue.prepare(Clock::monotonic)); // Preparing the clock again loses no deadline.
+    CHECK(fixture.queue.prepare(Clock::monotonic)); // A second prepare() loses no deadline.
     CHECK(fixture.runs("a"));
 
     const int error = probe::in_child([] {
@@ -250,7 +250,8 @@ TEST_CASE("a clock is prepared once, and not without the capability")
 
 TEST_CASE("each change of the wall clock is reported once while the clock has deadlines")
 {
-    // The queue notices a change of the clock when the test polls it, or when its timer fires.
+    // The queue detects a change of the clock in two ways: check_wall_clock() is called, or the
+    // timerfd of the queue fires.
     const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     DeadlineQueueFixture fixture{Clock::realtime};
@@ -304,7 +305,8 @@ TEST_CASE("a change of the wall clock before the first deadline is not reported"
 
 TEST_CASE("no timer stays armed when a change of the wall clock cancels the last deadline")
 {
-    // The queue notices a change of the clock when the test polls it, or when its timer fires.
+    // The queue detects a change of the clock in two ways: check_wall_clock() is called, or the
+    // timerfd of the queue fires.
     const bool is_polled = GENERATE(false, true);
     WallClockLock wall_clock;
     EventLoop loop;

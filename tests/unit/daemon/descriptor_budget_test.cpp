@@ -16,8 +16,8 @@ TEST_CASE(
         const auto [objects, connections] = descriptor_budget(limit);
         REQUIRE(objects >= 0);
         REQUIRE(connections >= 0);
-        // The next daemon receives all descriptors of a stash message at once. Even if every object
-        // of these descriptors was deleted, the descriptors need room.
+        // A successor receives all descriptors of a stash message at once. So the limit must leave
+        // room even for descriptors whose objects were deleted.
         const auto unwanted =
             std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
         if (objects > 0)

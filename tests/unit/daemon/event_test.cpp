@@ -140,8 +140,8 @@ TEST_CASE("a clear of a semaphore with too many tokens to consume one by one is 
     auto event = make(Mode::semaphore, 0);
     REQUIRE(add(event.fd(), static_cast<std::uint64_t>(max_tokens_per_clear) + 1));
     std::optional<std::uint64_t> left;
-    // The clear takes one token before it checks the limit. So the number of tokens left is exactly
-    // the limit.
+    // The clear consumes one token before it checks the limit max_tokens_per_clear. At the check,
+    // exactly max_tokens_per_clear tokens are left, so the clear is not refused.
     CHECK_FALSE(event.clear(left, TimeSlice{0ns}).value());
 
     REQUIRE(add(event.fd(), 2));

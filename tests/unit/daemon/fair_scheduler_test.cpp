@@ -121,7 +121,8 @@ TEST_CASE("a turn during which the daemon was stopped leaves no debt for that ti
     SchedulerFixture fixture{100};
     run_iterations(fixture.loop, 1);
     fixture.scheduler.charge_turn(alice, 1, 24h);
-    run_iterations(fixture.loop, 500); // A debt of 24 hours would last for 1000 iterations.
+    // If the 24 hours became a debt, the user would be throttled for 1000 iterations.
+    run_iterations(fixture.loop, 500);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }
 
@@ -208,7 +209,8 @@ TEST_CASE("users of one account have one share together")
     fixture.enqueue(100'000, 1, 1);
     fixture.enqueue(100'001, 2, 1);
     fixture.enqueue(165'535, 3, 1);
-    fixture.enqueue(165'536, 4, 1); // This uid is outside of alice's range.
+    // The uid 165'536 is outside of the range of alice's subordinate uids.
+    fixture.enqueue(165'536, 4, 1);
     CHECK(fixture.served_in_next_iteration() == Served{1, 2, 4});
     CHECK(fixture.served_in_next_iteration() == Served{3});
 }

@@ -474,7 +474,8 @@ TEST_CASE("a foreign or truncated message is reported and does not hide the othe
     CHECK(file_of(again.stored.at(2).fd()) == file_of(last->fd()));
 
     std::vector<FdStash::Stored> others;
-    for (Id id = 100; id < 400; ++id) { // The compactions in this loop drop the foreign messages.
+    // The compactions in this loop drop the message that send_raw() sent.
+    for (Id id = 100; id < 400; ++id) {
         auto one = again.result->store(id, event());
         REQUIRE(one);
         others.push_back(*std::move(one));

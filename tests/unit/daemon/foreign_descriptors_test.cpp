@@ -36,7 +36,8 @@ std::unique_ptr<ServiceFixture> with_foreign_event(const std::string& permission
                           R"({"name":"odd","mode":"auto","permissions":")" + permissions + R"("})")
                 .contains("true"));
     auto& event = *daemon->service.registry().objects.find("odd"_name)->event();
-    REQUIRE(event.share()); // From now on the event counts as opened by a client.
+    // From now on the daemon treats the event as opened by a client.
+    REQUIRE(event.share());
     make_foreign(event.fd());
     return daemon;
 }

@@ -81,7 +81,7 @@ TEST_CASE("ids are reserved long before they are used, so a failed commit repeat
     for (int i = 0; i < 3'000; ++i)
         last = fixture->registry.ids.next();
     fixture->state_store.commit();
-    // Together with the 3000 ids above, these are more ids than the first record reserves.
+    // The test uses 5000 ids in total. The first record reserves fewer ids.
     for (int i = 0; i < 2'000; ++i)
         last = fixture->registry.ids.next();
 

@@ -224,7 +224,7 @@ TEST_CASE("a journal that is cut at any byte equals the state after one of its c
     const auto bytes = bytes_in(history.journal);
     for (std::size_t size = 16; size <= bytes.size(); ++size) {
         if (size > 32 && size < page - 32)
-            continue; // The first page is empty between these two offsets.
+            continue; // The middle of the first page is empty.
         CAPTURE(size);
         ReopenedJournal cut{memfd_of(std::string_view{bytes}.substr(0, size))};
         const auto commits = history.commits_by(size);
@@ -494,7 +494,7 @@ TEST_CASE(
 
 TEST_CASE("commits beyond the highest number restart the count, and none is lost")
 {
-    // The first commit has the highest possible number minus this value.
+    // The first commit gets the number UINT64_MAX minus this value.
     const auto before = GENERATE(range(0, 4));
     const auto first = UINT64_MAX - static_cast<std::uint64_t>(before);
     auto journal = created();

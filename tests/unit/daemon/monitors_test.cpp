@@ -431,8 +431,8 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     for (auto* one : {&monitor, &other, &pattern_monitor})
         one->take_events();
     const auto events = [&] {
-        // A change of waiters is reported in the next iteration at the earliest, because more
-        // changes can follow.
+        // A monitor reports a new number of waiters in the next iteration at the earliest, because
+        // the number can change again until then.
         CHECK(monitor.take_events().empty());
         run_until_idle(fixture.loop);
         CHECK(other.take_events().empty());
@@ -463,7 +463,7 @@ TEST_CASE("a monitor with waiters reports when others begin and end a wait or a 
     pattern_monitor.monitor.reset();
     run_until_idle(fixture.loop);
     wait = begin_wait(fixture, {"p"});
-    // Without a monitor, the daemon has no change of waiters to report.
+    // No monitor asks for the number of waiters any more, so the daemon has nothing to report.
     CHECK_FALSE(fixture.loop.has_deferred());
 }
 
@@ -516,8 +516,9 @@ TEST_CASE("the watches of ended monitors are released in parts")
     all.monitor.reset();
     run_iterations(fixture.loop, 1);
     CHECK(watched() > timers / 2); // The watches are released over several iterations.
-    // The daemon is still releasing the watches of the first monitor, one object after another. The
-    // daemon can already have passed objects that only the second monitor keeps watched.
+    // The second monitor ends while the daemon still releases the watches of the first monitor, one
+    // object after another. The daemon can already have passed objects that only the second monitor
+    // kept watched. The daemon must release the watches of these objects too.
     some.monitor.reset();
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);

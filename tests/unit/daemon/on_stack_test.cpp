@@ -1,5 +1,5 @@
-// Tests the check for reentrancy. Every build of this file makes the check, but only for the
-// classes that are defined in this file.
+// Tests the check for reentrancy. This file defines EVFDD_REENTRANCY_CHECK, so that every build
+// runs the tests. The definition affects only the classes that are defined in this file.
 #ifndef EVFDD_REENTRANCY_CHECK
 #define EVFDD_REENTRANCY_CHECK
 #endif

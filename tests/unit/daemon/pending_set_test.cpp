@@ -408,9 +408,9 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
     bool all_subscribed = false;
     for (int iterations = 0; tokens(daemon, "s") < many; ++iterations) {
         REQUIRE(iterations < 100'000);
-        // In this iteration, one token for "s" and one pulse for "p" together take at least this
-        // number of increments. The number can grow, because more subscribers can join before the
-        // Set continues.
+        // One token for "s" takes one increment. One pulse for "p" takes one increment for each
+        // subscriber. More subscribers can join before the Set continues, so the sum is a lower
+        // bound.
         const auto additions = 1 + static_cast<std::int64_t>(subscriptions.size());
         all_subscribed = all_subscribed || subscriptions.size() == all.size();
         const auto before = max_delivered();
@@ -425,7 +425,7 @@ TEST_CASE("subscribers that join during a Set do not lengthen its slices")
 TEST_CASE(
     "subscribers of a pulse that a Set has finished do not make the rest of the Set too large")
 {
-    // The number of subscribers of each of the three pulses.
+    // Each of the three pulse events "p", "q" and "r" gets this number of subscribers.
     constexpr std::int64_t subscribers = max_tokens_per_set / 3 + 1;
     require_descriptors(20'000);
     auto limits = default_limits;

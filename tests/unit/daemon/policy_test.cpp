@@ -97,8 +97,9 @@ TEST_CASE("only root and the daemon's own user may wake the machine")
     CHECK_FALSE(may_wake_machine({::geteuid() + 1, 0, 1, {0}}));
 }
 
-// Returns what the policy allows the peer under this name, such as "cwsd" or "-w--". The letters
-// mean create, wait, set and delete. A dash means that the policy denies the permission.
+// Returns the permissions that the policy allows the peer for an object with this name, such as
+// "cwsd" or "-w--". The letters mean create, wait, set and delete. A dash means that the policy
+// denies the permission.
 std::string allowed_verbs(const Policy& policy, const Peer& peer, std::string_view name)
 {
     const auto parsed = *Name::parse(name);
@@ -127,7 +128,6 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"", "a", "cwsd cwsd cwsd cwsd cwsd"},
         {"default allow", "a", "cwsd cwsd cwsd cwsd cwsd"},
         {"default deny", "a", "---- ---- ---- ---- cwsd"},
-        // These rules are for everyone, for one user and for a group.
         {"db/ * -c", "db/x", "-wsd -wsd -wsd -wsd cwsd"},
         {"db/ * -cwsd", "db/x", "---- ---- ---- ---- cwsd"},
         {"db/ alice -ws", "db/x", "c--d cwsd cwsd cwsd cwsd"},
@@ -135,7 +135,7 @@ TEST_CASE("policy: the last rule for the user, prefix and verb decides, else the
         {"default deny; db/ * +w", "db/x", "-w-- -w-- -w-- -w-- cwsd"},
         {"default deny; db/ alice +cwsd", "db/x", "cwsd ---- ---- ---- cwsd"},
         {"default deny; db/ @team +cw", "db/x", "---- ---- cw-- cw-- cwsd"},
-        // These rules allow some permissions and deny others.
+        // One rule can allow some permissions and deny others.
         {"db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         {"default deny; db/ * +ws-cd", "db/x", "-ws- -ws- -ws- -ws- cwsd"},
         // The prefix "db/" matches only the last of the names that follow.
@@ -193,7 +193,7 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/3000/x", roots},
         {"user/0", roots},
         {"user/0/x", roots},
-        // These numbers are not in the canonical form of a uid.
+        // A number that is not in the canonical form of a uid names no user.
         {"user/02001/x", roots},
         {"user/007/x", roots},
         {"user/00", roots},
@@ -206,7 +206,7 @@ TEST_CASE("policy: names below user belong to their users, whatever the rules")
         {"user/200", roots},
         {"user/alice/x", roots},
         {"user/abc", roots},
-        // These numbers are 2001 + 2^32, 2001 + 2^64, the invalid uid 2^32 - 1, and 2^32.
+        // The next four numbers are 2001 + 2^32, 2001 + 2^64, the invalid uid 2^32 - 1, and 2^32.
         {"user/4294969297/x", roots},
         {"user/18446744073709553617/x", roots},
         {"user/4294967295", roots},
@@ -277,7 +277,8 @@ TEST_CASE("policy: the owner of a namespace below user is parsed from the name")
 }
 
 // Returns a peer whose user and group have no mapping in the user namespace. The kernel reports the
-// overflow uid and gid for all such users and groups, and `uid` stands for them.
+// overflow uid and the overflow gid for each such peer. In the tests, the overflow uid and gid are
+// `uid`.
 Peer unmapped(uid_t uid, std::vector<gid_t> groups = {})
 {
     Peer peer{uid, uid, 1, std::move(groups)};

@@ -142,8 +142,8 @@ TEST_CASE("held tokens return with the last holder")
     auto other = connect(*daemon, second);
     const auto id = hold(*daemon, client);
     CHECK(join(*daemon, other, id) == done);
-    CHECK(join(*daemon, other, id) ==
-          done); // The process already holds the token, so joining again changes nothing.
+    // The process already holds the token, so a second Join changes nothing.
+    CHECK(join(*daemon, other, id) == done);
     CHECK(waits(*daemon) == 2);
     const bool is_first = GENERATE(true, false);
     end(*daemon, is_first ? first : second);
@@ -419,8 +419,8 @@ TEST_CASE("a client that missed the reply to its hold gets it again with the sam
     CHECK(hold(*daemon, client) == id);
     CHECK(tokens(*daemon) == 2);
     CHECK(release(*daemon, client, id) == done);
-    // Before the first crash, the client missed the reply to its hold. At this second crash, the
-    // client misses the reply to its release.
+    // At the first crash, the client missed the reply to the Wait that took the hold. At this
+    // second crash, the client misses the reply to Release.
     daemon = crash_and_restart(std::move(daemon));
     client = connect(*daemon, process);
     REQUIRE(
@@ -511,7 +511,7 @@ TEST_CASE("many objects of an ended process are all deleted, over several iterat
         counts_per_iteration.push_back(objects());
     }
     CHECK(counts_per_iteration.size() >= 3);
-    // The descriptor with which the daemon watched the process is closed as well.
+    // The daemon has closed the descriptor with which it watched the process.
     CHECK(daemon.service.registry().descriptors.used() == 0);
     CHECK(daemon.state_store.stored_fds() == 0);
 }

@@ -150,7 +150,7 @@ TEST_CASE("a user with limits of its own has those, and all others have the comm
     CHECK(quota.users() == std::vector<uid_t>{alice, bob});
 
     quota.set_limits(LimitTable{own, {{bob, few}}});
-    // A user above the limit keeps its charges and gets no more.
+    // A user above the limit keeps its charges, and each further charge is refused.
     CHECK_FALSE(quota.charge(alice, Resource::objects));
     CHECK(quota.charge(bob, Resource::objects));
 }

@@ -364,7 +364,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
                 auto& s = *fixture.registry.objects.find("s"_name);
                 if (fixture.registry.tokens.take(s) != true)
                     ::_exit(2);
-                // The take is committed together with this record.
+                // commit() commits the take together with the record that put() adds.
                 fixture.state_store.put(1, record::Counters{{}, 0, 0});
                 fixture.state_store.commit();
                 ++ledger.taken;
@@ -387,7 +387,7 @@ TEST_CASE("a daemon that is killed at any instant keeps each acknowledged token 
         const auto set = ledger.set.load();
         const auto taken = ledger.taken.load();
         CAPTURE(round, at_once, token_count, set, taken);
-        // The daemon can have executed one more Set or take, which the ledger does not count yet.
+        // The killed daemon can have executed one more Set or take that `ledger` does not include.
         const auto more = token_count - (set - taken);
         CHECK((more == 0 || more == at_once || more == -1));
         ledger.set = token_count;

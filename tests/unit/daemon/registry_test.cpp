@@ -162,7 +162,7 @@ TEST_CASE("Open is all or nothing and leaves no subscription behind")
     REQUIRE(fixture.create(fixture.session, {.name = "p"_name, .mode = Mode::pulse}));
     REQUIRE(
         fixture.create(fixture.session, {.name = "mine"_name, .permissions = "0600"_permissions}));
-    // The calls below must not end this subscription.
+    // Begins a subscription, which the refused calls below must not end.
     REQUIRE(fixture.registry.open(fixture.other, names({"p"})));
 
     CHECK(verdict(fixture.registry.open(fixture.other, names({"p", "missing"}))) == "NoSuchName");
@@ -663,7 +663,7 @@ TEST_CASE(
     CHECK(wakeups > 1);
     CHECK(wakeups <= most);
 
-    // When the fast writes have ended, a later edge is still reported.
+    // After the loop of fast writes, the daemon still reports the edge of a later write.
     run_until_idle(fixture.loop);
     fixture.take_recorded();
     REQUIRE(add(*written, 1));

@@ -829,8 +829,8 @@ TEST_CASE("a descriptor that reported the cancellation is disarmed unless it was
     CHECK(fixture.registry.acknowledge(fixture.session, token));
 
     CHECK((*time_left(fd) > 0ns) == is_rearmed);
-    // The descriptor of the other subscriber is still armed, because it has not reported the
-    // cancellation yet.
+    // The descriptor of the other subscriber is still armed, because this descriptor has not
+    // reported the cancellation yet.
     CHECK(*time_left(other) > 0ns);
     CHECK(take_expirations(other).has_value() == is_rearmed);
     CHECK(fixture.state() == (is_rearmed ? TimerState::armed : TimerState::cancelled));
@@ -869,7 +869,8 @@ TEST_CASE("a timer that is alone on its clock is cancelled by a later change of 
     CHECK(fixture.state() == TimerState::disarmed);
     REQUIRE(fixture.arm(cancellable()) == "ok");
     run_until_idle(fixture.loop);
-    CHECK(fixture.state() == TimerState::armed); // The clock was set before the timer was armed.
+    // The earlier change of the clock does not cancel the timer that was armed after the change.
+    CHECK(fixture.state() == TimerState::armed);
     wall_clock.shift(1000ns);
     run_until_idle(fixture.loop);
     CHECK(fixture.state() == TimerState::cancelled);
@@ -906,7 +907,8 @@ TEST_CASE("timers with targets share the expirations a second of their user")
 
     CHECK(fixture.arm({.name = "u"_name, .interval = 100ms, .sets = e}) == "QuotaExceeded");
     CHECK_FALSE(fixture.registry.objects.find("u"_name));
-    // A timer without a target is charged no ticks.
+    // The quota limits the expirations per second of timers with a target. A timer without a target
+    // is not charged.
     CHECK(fixture.arm({.name = "u"_name, .interval = 1ms}) == "ok");
     CHECK(used() == 10);
     CHECK(fixture.arm({.name = "u"_name, .interval = 200ms, .sets = e}) == "ok");

@@ -171,8 +171,9 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
     ServerFixture fixture{default_limits, KernelFeatures{}};
     std::deque<TestClient> clients;
     std::deque<LingeringSocket> lingering;
-    // The first child process closes the connections that are queued for closing when it starts. A
-    // second child process closes the connections that are queued later.
+    // The daemon closes the connections in two child processes. The first child closes the
+    // connections that are queued for closing when the first child starts. The second child closes
+    // the connections that are queued later.
     for (int i = 0; i < 3; ++i) {
         const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};

@@ -201,7 +201,7 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
     auto last = daemon->connect();
     REQUIRE(resume(*daemon, last, 1) == certain); // The client has received the reply to its Open.
     CHECK(subscriptions(*daemon, "p") == 1);
-    // These are the descriptors of the subscription and the semaphore.
+    // The state store has the descriptor of the subscription and the descriptor of the semaphore.
     CHECK(daemon->state_store.stored_fds() == 2);
 }
 

@@ -105,7 +105,8 @@ TEST_CASE("a state store with a missing part uses the others and warns")
     CHECK(next.recovered.fds.contains(1) == (warned_part != "stash"));
     CHECK(next.recovered.intent.has_value() == (warned_part == "stash"));
     CHECK(next.recovered.takes.empty() == (warned_part != "stash"));
-    // The store works, although a part was missing when it was opened.
+    // The state store works, although at least one of its descriptors was missing when it was
+    // opened.
     next.state_store.put(2, event_record("later"));
     const auto later = next.state_store.store_fd(2, *make_eventfd(0, Counter::semaphore));
     REQUIRE(later);
@@ -169,8 +170,8 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     CHECK(next.recovered.warnings[0].contains(damage.warning));
     for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
-    // A newer version number hides no commit. Any other damage can hide a commit that has reserved
-    // more ids, so the last reserved id is unknown.
+    // If the journal only has a newer version number, no commit is hidden, so the last reserved id
+    // is known. Any other damage can hide a commit that has reserved more ids.
     const bool is_newer_version = damage.offset == 8;
     CHECK(next.recovered.knows_last_id == is_newer_version);
 }

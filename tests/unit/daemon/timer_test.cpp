@@ -368,8 +368,8 @@ TEST_CASE("polling a descriptor that its holder made due forever takes bounded t
     CHECK(time_left(fd) == expiry_in_progress);
 
     CHECK(fixture.timer.resync(fd));
-    // The daemon did not arm the descriptor again, because this could lose an expiration in
-    // progress.
+    // The daemon did not arm the descriptor again, because arming could lose an expiration that is
+    // due at this moment.
     CHECK(time_left(fd) == expiry_in_progress);
     fixture.arm({.name = "t"_name, .clock = Clock::monotonic, .interval = 2h});
     CHECK(*time_left(fd) > 1h);
@@ -548,7 +548,8 @@ TEST_CASE("counted expirations stay counted when the wall clock is set back befo
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    // On a busy machine, the test can set the clock back too late, and then tries again.
+    // On a busy machine, the test can set the clock back too late. In that case the test tries
+    // again.
     while (time_until(deadline) > 0ns) {
         TimerFixture fixture{{.name = "t"_name, .first = now_on(Clock::realtime) + 200us}};
         wait_until(Clock::realtime, fixture.schedule().first);

@@ -224,8 +224,8 @@ struct WaitModel {
     struct Waiter {
         std::unique_ptr<Wait> wait;
         Require require;
-        // The names of manual events and pulses that must still be set, and of timers that must
-        // still expire, before the wait is done.
+        // The names of the manual events, pulses and timers that the wait still needs. Each of
+        // these events must be set, and each of these timers must expire.
         std::set<std::string> unseen;
         // Names of the auto events and semaphores of which the wait consumes a token.
         std::set<std::string> to_consume;
@@ -339,8 +339,8 @@ TEST_CASE("no wait stays pending while its objects are set, whatever is set and 
             model.cancel(one_of(model.waiters.size()));
         }
         if (one_of(2) == 0)
-            // Skips this delivery, so that the next delivery reports several writes and reads at
-            // once.
+            // Half of the steps deliver no edges, so that a later step delivers the edges of
+            // several writes and reads at once.
             continue;
         INFO("step " << step);
         fixture.registry.deliver_edges();

@@ -345,7 +345,7 @@ TEST_CASE("a set before the timeout counts, however busy the loop is")
     const auto always_ready = *make_eventfd(1, Counter::plain);
     std::deque<UniqueFd> fds;
     std::deque<EventLoop::Watch> watches;
-    // These ready descriptors fill the batch of one whole iteration of the loop.
+    // Adds descriptors that are always ready, as many as one iteration of the loop can handle.
     for (std::size_t i = 0; i < EventLoop::batch; ++i)
         watches.push_back(
             *fixture.loop.watch(fds.emplace_back(*duplicate(always_ready)), EPOLLIN, [](auto) {}));

@@ -366,7 +366,8 @@ TEST_CASE("a count beyond one is accepted only for timers and pulses")
         return start(fixture, {.items = wait_items(list, count)}).state();
     };
     const auto refused = mode == Mode::semaphore ? "InvalidParameter" : "WrongKind";
-    // The error for a semaphore is different, because a later version could accept a count for it.
+    // The error for a semaphore is different, because a later version could accept a count for a
+    // semaphore.
     CHECK(wait({"e"}, 2) == refused);
     CHECK(wait({"t", "e"}, 2) == refused);
     CHECK(wait({"e"}, 1) == "waits");
@@ -482,7 +483,8 @@ TEST_CASE("a counted one-shot timer still releases at once after the clock was s
 {
     WallClockLock wall_clock;
     const auto deadline = monotonic_deadline(20s);
-    // On a busy machine, the test can set the clock back too late, and then tries again.
+    // On a busy machine, the test can set the clock back too late. In that case the test tries
+    // again.
     while (time_until(deadline) > 0ns) {
         RegistryFixture fixture;
         // This wait makes the daemon count the expirations.
