@@ -113,7 +113,8 @@ public:
 
     // The deadline of the next poll by the TimerDriver.
     std::optional<DeadlineQueue::Deadline> deadline;
-    // The charge for the number of sets per second, if the timer sets an event.
+    // The charge of the timer's owner for the number of times a second that the timer sets its
+    // event.
     std::optional<Quota::Charge> ticks;
 
 private:

@@ -69,9 +69,12 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
 }
 
 // Called before an object is created. Assigns the id of the object, records the reply and returns
-// the id. Returns nothing if the name exists already. The reply must be in the same commit as the
-// object, and apply_changes() can commit early: it completes waits for the new object, and commits
-// if these waits take many tokens. If the creation fails, another reply replaces this one.
+// the id. Returns nothing if the name exists already.
+//
+// The reply is recorded so early because it must be in the same commit as the object. The first
+// commit can come before the handler's call is finished: apply_changes() completes waits for the
+// new object, and commits if these waits take many tokens. If the creation fails, another reply
+// replaces this one.
 template <class Request>
 std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, const Name& name)
 {
@@ -194,8 +197,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // to be done, and done once.
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
-        // If the state store has no fault, the record of the increments was committed before add()
-        // failed, so a part of the tokens can have been added.
+        // add() has failed. If the state store has no fault, the commit succeeded and a later step
+        // failed. A part of the tokens can have been added in this case.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }
@@ -282,8 +285,8 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
         return std::unexpected(process.error());
     if (!hold || !registry_.holds.is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
-    // The reply is recorded in one commit with the effect, because a repeated Release would be
-    // refused.
+    // The reply is recorded in one commit with the effect. If the effect were committed without the
+    // reply, a crash would make the client repeat the Release, and the daemon would refuse it.
     reply_cache(caller.session).commit(protocol::Release::Reply{});
     registry_.holds.release(*hold);
     return {};

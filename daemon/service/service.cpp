@@ -90,9 +90,10 @@ void Service::declare(uid_t owner, gid_t group, const protocol::Arm& request)
     apply_changes();
 }
 
-// If the fd stash has no room for the coming descriptors, the state store commits its changes early
-// and then makes room. Each call checks this, because thousands of calls in one iteration of the
-// event loop can stash descriptors, and the usual commit comes at the end of the iteration.
+// Makes room in the fd stash for `coming` descriptors. If the stash has no room for them, the state
+// store commits its changes early and then makes room. The usual commit, at the end of each
+// iteration of the event loop, can be too late, because thousands of calls in one iteration can
+// stash descriptors.
 void Service::reserve_stash_room(std::size_t coming)
 {
     registry_.state_store.reserve_fd_slots(coming);

@@ -14,9 +14,10 @@
 // and commit() makes the effect and the reply certain. The connection calls commit() before it
 // sends anything.
 //
-// Invariants: everything that can be refused is refused before the first change. What a connection
-// uses is charged to its user for as long as the connection uses it: the Charge object is a member
-// of the object that it pays for.
+// Invariants: a handler makes every check that can refuse a call before the first change. The only
+// exception is a Set of many tokens, which can find out late that an event is full. What a
+// connection uses is charged to its user for as long as the connection uses it: the Charge object
+// is a member of the object that it pays for.
 #pragma once
 
 #include "common/protocol/protocol.h"
