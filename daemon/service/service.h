@@ -15,9 +15,9 @@
 // sends anything.
 //
 // Invariants: a handler makes every check that can refuse a call before the first change. The only
-// exception is a Set of many tokens, which can find out late that an event is full. What a
-// connection uses is charged to its user for as long as the connection uses it: the Charge object
-// is a member of the object that it pays for.
+// exception is a Set of many tokens, because a pulse can get more subscribers while the Set is in
+// progress. What a connection uses is charged to its user for as long as the connection uses it:
+// the Charge object is a member of the object that it pays for.
 #pragma once
 
 #include "common/protocol/protocol.h"
