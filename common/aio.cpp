@@ -64,7 +64,7 @@ Result<std::size_t> Aio::reap(std::span<io_event> into, std::size_t min_events,
 
 // The completion ring is in memory that the kernel shares with this process, at the address of the
 // context. Moving the head of the ring consumes completions, as io_getevents(2) does. The kernel
-// reads the head when it makes room for further operations. fs/aio.c
+// reads the head when it makes room for further operations (see fs/aio.c in the kernel).
 //
 // With io_getevents(2) this function would be slower. If a Set call names an event that other
 // processes have open, the call would cost the daemon 4 % more CPU time (0.2 of 5 us), and the

@@ -85,8 +85,8 @@ MonotonicTime add_saturating(MonotonicTime instant, nanoseconds span)
 nanoseconds time_until(MonotonicTime instant)
 {
     const auto now = monotonic_now();
-    // The comparison comes first, because the difference between a distant past and now would
-    // overflow.
+    // Compares the times before it subtracts them, because the difference between a distant past
+    // and now would overflow.
     return instant > now ? instant - now : nanoseconds{0};
 }
 

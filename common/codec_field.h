@@ -24,8 +24,8 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
 }
 
 // A member that is a struct but not a nested JSON object: the fields of the member are keys of the
-// owner's JSON object. The member's fields in `hidden`, which are optional, are not keys of that
-// object.
+// owner's JSON object. `hidden` names the member's fields that are not keys of the owner's JSON
+// object. A hidden field must be optional.
 template <class Owner, class T, std::size_t n>
 struct Part {
     T Owner::* member;

@@ -11,12 +11,12 @@ namespace evfd {
 enum class Kind { event, timer }; // The kind of an object.
 // The mode of an event: how a set and a wait change it.
 enum class Mode { manual, automatic, semaphore, pulse };
-// The clock of a timer. clock_getres(2), timerfd_create(2)
+// The clock of a timer: see clock_getres(2) and timerfd_create(2).
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
 enum class TimerState { disarmed, armed, expired, cancelled }; // The state of a timer.
 enum class Lifetime { permanent, session, process };           // The lifetime of an object.
 enum class Require { any, all };                  // Whether a wait requires one item or all.
-enum class Until { set, clear };                  // The state of an object that ends a wait.
+enum class Until { set, clear };                  // The state that ends a wait for an object.
 enum class Holder { session, process };           // The holder of the tokens that a wait consumed.
 enum class Permission { wait, set, own, create }; // An operation that can be denied.
 // Resources that are limited for each user.
@@ -33,7 +33,7 @@ enum class Resource {
 };
 // The process that holds the state store's descriptors while the daemon does not run.
 enum class FdStore { none, supervisor, systemd };
-// The kinds of the events that a monitor reports.
+// The kinds of a monitor's reports.
 enum class Change { present, ready, created, changed, deleted, resync };
 
 template <class E, std::size_t n>
@@ -105,8 +105,8 @@ constexpr auto enum_names(Resource)
                                    {Resource::unread_descriptors, "unreadDescriptors"},
                                    {Resource::calls, "callsPerIteration"}}};
 }
-// Returns the enum's name and comment in the interface text, where an enum with many values is a
-// named type.
+// In the interface text, an enum with many values is a named type. Returns the name of this type
+// and its comment.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
 {
     return {"Resource",

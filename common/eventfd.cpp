@@ -64,8 +64,8 @@ Result<std::uint64_t> take(const UniqueFd& eventfd)
 Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken)
 {
     const iovec into{&taken, sizeof taken};
-    // RWF_NOWAIT makes the read fail with EAGAIN even if a process has made the open file blocking.
-    // preadv2(2)
+    // RWF_NOWAIT makes the read fail with EAGAIN even if a process has made the open file blocking:
+    // see preadv2(2).
     while (::preadv2(eventfd.get(), &into, 1, -1, RWF_NOWAIT) < 0) {
         if (errno == EAGAIN)
             return false;

@@ -49,7 +49,7 @@ struct FdInfo {
 };
 Result<FdInfo> read_fdinfo(const UniqueFd& eventfd);
 Result<std::uint64_t> count(const UniqueFd& eventfd);
-// The highest value of the counter. eventfd(2)
+// The highest value of an eventfd's counter: see eventfd(2).
 inline constexpr std::uint64_t max_count = 0xffff'ffff'ffff'fffe;
 // Switches O_NONBLOCK on for all processes that have the eventfd. Returns whether O_NONBLOCK was
 // off.

@@ -149,7 +149,7 @@ private:
     std::array<std::size_t, max_json_depth> open_;
     std::size_t depth_ = 0;
     std::string_view defect_;
-    std::string message_; // The parser's message.
+    std::string message_;
     bool has_large_number_ = false;
 };
 
@@ -171,7 +171,7 @@ std::size_t digits_from(std::string_view text, std::size_t at)
 }
 
 // Returns the offset after the number that starts at `begin`. Returns `begin` if no number starts
-// there. RFC 8259
+// there. The syntax of numbers is in RFC 8259.
 std::size_t end_of_number(std::string_view text, const std::size_t begin)
 {
     const auto is = [&](std::size_t at, std::string_view any) {
@@ -214,7 +214,7 @@ bool may_be_large(std::string_view number)
 // JSON if and only if `text` is JSON.
 std::string without_large_numbers(std::string_view text)
 {
-    // The replacement is not longer than 1e0, which is the shortest number that it replaces.
+    // The shortest number that must be replaced is 1e0, so the replacement always fits.
     constexpr std::string_view replacement = "0.5";
     std::string replaced{text};
     for (std::size_t at = 0; at < text.size();) {

@@ -14,9 +14,9 @@
 
 namespace evfd::json {
 
-// `number`: a number that does not fit into 64 bits with a sign, because it has a fraction or an
-// exponent or is too large. `too_deep`: an array or object nested deeper than max_json_depth, whose
-// contents are not stored.
+// `number`: a number that has a fraction or an exponent, or that does not fit into a signed integer
+// of 64 bits. `too_deep`: an array or object nested deeper than max_json_depth. The contents of the
+// array or object are not stored.
 enum class Kind : std::uint8_t { null, boolean, integer, number, string, array, object, too_deep };
 
 struct Node {
@@ -120,8 +120,8 @@ inline std::string_view Value::string() const
 
 // Appends `text` in quotes, with the escapes of RFC 8259. The text must be UTF-8.
 void append_string(std::string& out, std::string_view text);
-// Appends the key of a member, which needs no escapes, and the comma before it unless the member is
-// the first one of its object.
+// Appends the key of a member. The key must not need escapes. If the member is not the first one of
+// its object, a comma is appended before the key.
 void append_key(std::string& out, std::string_view key);
 void append_integer(std::string& out, std::int64_t value);
 // Returns a short text that describes the value in a message. For an array or an object the text

@@ -1,4 +1,4 @@
-// Limits of the protocol, which the daemon and its clients keep. Limits for each user are in
+// The limits of the protocol between the daemon and its clients. The limits for each user are in
 // daemon/access/quota.h.
 #pragma once
 
@@ -12,7 +12,7 @@ inline constexpr std::size_t max_reply_bytes = 256 * 1024;
 inline constexpr std::size_t max_json_depth = 16; // The deepest nesting of JSON objects and arrays.
 inline constexpr std::size_t max_name_bytes = 255;
 inline constexpr std::size_t max_pattern_bytes = 255;
-// The kernel's SCM_MAX_FD. Sending more descriptors in one message fails with EINVAL. unix(7)
+// The kernel's SCM_MAX_FD. Sending more descriptors in one message fails with EINVAL: see unix(7).
 inline constexpr std::size_t max_descriptors_per_message = 253;
 inline constexpr std::size_t max_names_per_call = max_descriptors_per_message;
 // The largest size of one call without its closing zero byte. The longest call has
@@ -29,8 +29,8 @@ inline constexpr std::size_t max_uncounted_call_bytes = 64 * 1024;
 // The number of tokens that one call may add. The daemon adds the tokens one by one, in about 0.4
 // us each.
 inline constexpr std::int64_t max_tokens_per_set = 16'384;
-// The number of tokens that one connection may hold. The number is limited because the end of the
-// connection's session returns all held tokens together.
+// The number of tokens that one connection may hold. The number is limited because the daemon
+// returns all of these tokens in one step when the connection's session ends.
 inline constexpr std::int64_t max_tokens_held = max_names_per_call;
 // Highest sequence number of a session: the largest integer that every JSON reader preserves.
 inline constexpr std::int64_t max_sequence = 9'007'199'254'740'991;

@@ -12,7 +12,7 @@ namespace {
 
 // The number of valid ids: all numbers of 32 bits except the highest number, -1.
 constexpr std::uint64_t all_ids = 0xffff'ffff;
-constexpr std::uint32_t usual_overflow = 65534; // The kernel's default. user_namespaces(7)
+constexpr std::uint32_t usual_overflow = 65534; // The kernel's default: user_namespaces(7).
 
 std::string text_of(const char* path)
 {

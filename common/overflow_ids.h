@@ -1,5 +1,5 @@
 // The uid and gid that the kernel reports for all users and groups that our user namespace does not
-// map. user_namespaces(7)
+// map: see user_namespaces(7).
 #pragma once
 
 #include "common/socket.h"
@@ -25,8 +25,8 @@ const OverflowIds& overflow_ids();
 // Returns whether the text of /proc/PID/uid_map or gid_map maps every id of the machine.
 bool maps_all_ids(std::string_view map);
 
-// Marks the peer's user as unmapped if the uid is an overflow id, and the group if the gid is one.
-// Removes overflow ids from the supplementary groups.
+// If the peer's uid is an overflow id, marks the user as unmapped. If the peer's gid is an overflow
+// id, marks the group as unmapped. Removes overflow ids from the supplementary groups.
 Peer mark_unmapped_ids(Peer peer, const OverflowIds& overflow);
 
 } // namespace evfd

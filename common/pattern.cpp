@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "0123456789._@:+-/"; // The characters that names can have.
-// The index of the row that marks the positions of `*`.
+// The index of the row of Pattern::rows_ that marks the positions of `*`.
 constexpr std::size_t star = alphabet.size();
 
 constexpr std::size_t word_bits = 64;
@@ -77,8 +77,8 @@ private:
         return c;
     }
 
-    // Reads a bracket expression after its `[`. An unclosed `[` is an ordinary character. No name
-    // contains `[`, so the result is an empty set.
+    // Reads a bracket expression after its `[`. An unclosed `[` is an ordinary character. In that
+    // case the result is an empty set, because no name contains `[`.
     Characters bracket()
     {
         const bool is_negated = skip("!") || skip("^");

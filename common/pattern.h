@@ -37,10 +37,12 @@ private:
 
     std::string text_;
     // The pattern as an automaton, which reads a name once. Its state is the set of positions in
-    // the pattern that are reachable after the characters read so far. Position i is reached after
-    // the first i characters that the pattern requires. Each character that names can have has a
-    // row of bits, which marks the positions from which this character advances. One more row marks
-    // the position of each `*`, where any character except `/` can leave the position unchanged.
+    // the pattern that the characters read so far can reach. Position i means that the first i
+    // characters that the pattern requires have matched.
+    //
+    // Each character that names can have has a row of bits. The row marks the positions from which
+    // this character leads to the next position. One more row marks the positions of the `*`. At
+    // such a position, any character except `/` can also leave the position unchanged.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

@@ -87,8 +87,8 @@ Result<UniqueFd> open_pidfd(pid_t pid, nanoseconds instant)
     UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, pid, 0))};
     if (!pidfd)
         return std::unexpected(Fault{"pidfd_open(2)", means_exited(errno) ? ESRCH : errno});
-    // start_time() finds a process by its number. If the process of the pidfd has not exited
-    // afterwards, the number belonged to this process while the start time was read.
+    // start_time() finds a process by its number, which another process can get after the process
+    // of the pidfd has exited. Therefore has_exited() is tested after the start time is read.
     const auto start = start_time(pid);
     if (has_exited(pidfd) || (start && *start > instant))
         return std::unexpected(Fault{"pidfd_open(2)", ESRCH});

@@ -10,8 +10,7 @@
 
 namespace evfd {
 
-// Returns whether the process has exited, whether its parent has reaped it or not. execve(2) does
-// not end a process.
+// Returns whether the process has exited. A zombie has exited. execve(2) does not end a process.
 bool has_exited(const UniqueFd& pidfd);
 bool is_pidfd(const UniqueFd& fd);
 

@@ -66,8 +66,8 @@ bool end_input(const UniqueFd& socket);
 // Prepares a socket for peek(), so that peek() sets is_truncated exactly if descriptors came with
 // the bytes.
 //
-// - Data that the peer sends with MSG_OOB becomes part of the stream. Without this, a read would
-//   skip the data, and the kernel would drop the data with its descriptors.
+// - Data that the peer sends with MSG_OOB becomes part of the stream. If the data stayed out of
+//   band, a read would skip it, and the kernel would drop the data with its descriptors.
 // - The socket receives no credentials, because credentials would also set is_truncated.
 void prepare_to_peek(const UniqueFd& socket);
 

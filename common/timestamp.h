@@ -21,8 +21,8 @@ struct Timestamp {
                                                "or \"@SECONDS\" since the clock's zero, "
                                                "from 1970 to 2262";
     // Parses RFC 3339 ("2026-01-31T08:30:00.5Z", "2026-01-31T08:30:00+01:00") or
-    // "@SECONDS[.FRACTION]". Returns nothing if the text is neither, or the time is before 1970 or
-    // beyond 63 bits.
+    // "@SECONDS[.FRACTION]". Returns nothing if the text is neither, if the time is before 1970, or
+    // if its nanoseconds do not fit into 63 bits.
     static std::optional<Timestamp> parse(std::string_view text);
 
     nanoseconds since_zero; // The time since the clock's zero, which is 1970 for the wall clock.

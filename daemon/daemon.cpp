@@ -199,8 +199,6 @@ void Daemon::exit_without_teardown()
     std::exit(EXIT_SUCCESS);
 }
 
-// Functions that apply the configuration.
-
 void Daemon::declare(const Config& config)
 {
     for (const auto& event : config.events)
@@ -252,8 +250,6 @@ void Daemon::reload()
     config_fault_ = error_text(config);
     notify_ready();
 }
-
-// Functions of the watchdog. sd_watchdog_enabled(3)
 
 void Daemon::Watchdog::begin()
 {

@@ -13,7 +13,7 @@
 // Server is destroyed before Service, Service before StateStore, and all of them before the
 // EventLoop.
 //
-// run() reports readiness to the fd store's process and runs the loop. Signals stop the loop or
+// run() reports readiness to the supervisor or systemd, and runs the loop. Signals stop the loop or
 // reload the configuration. At a reload, an invalid configuration changes nothing. At the start of
 // a daemon that recovers objects, an invalid configuration is replaced by one that denies
 // everything (fallback_config()), since the objects would be lost if the daemon did not start.

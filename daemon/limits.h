@@ -31,8 +31,8 @@ inline constexpr std::chrono::milliseconds max_total_time{2};
 // The maximum time that one iteration spends on the connections of one user while other users are
 // queued.
 inline constexpr std::chrono::microseconds max_contended_time{100};
-// A user whose calls took too long has a debt of time, which is forgotten after this number of
-// iterations.
+// A user whose calls took too long has a debt of time. The debt is forgotten after this number of
+// iterations without work for the user.
 inline constexpr std::uint64_t max_debt_iterations = 1'000;
 
 // Limits on numbers in one iteration of the event loop.
@@ -89,14 +89,15 @@ inline constexpr std::int64_t reserved_client_fds = 32;
 
 // Limits of the state store.
 
-// The number of bytes that are reserved in the journal for the records of one call and its
-// consequences. Very large calls need more bytes; their replies wait until everything is committed.
+// The number of bytes that are reserved in the journal before a call, for the records of the call
+// and its consequences. If a very large call needs more bytes, its commit can fail. Its reply then
+// waits until a later commit succeeds.
 inline constexpr std::size_t usual_record_bytes_per_call = 192 * 1024;
 // The journal's memory is allocated in steps of this size. A commit that needs no further step
 // cannot fail.
 inline constexpr std::size_t journal_step_bytes = 256 * 1024;
-// The journal is cleaned when it exceeds twice the size of its live records by more than this
-// number of bytes.
+// The journal is cleaned when its size exceeds twice the size of its live records plus this number
+// of bytes.
 inline constexpr std::size_t max_journal_slack_bytes = 256 * 1024;
 // The number of messages in the young generation of the fd stash. The smallest send buffer has room
 // for 278 messages. This limit leaves room for the descriptors that one call stores, and for a few
@@ -120,8 +121,8 @@ inline constexpr std::chrono::seconds max_restart_delay{1};
 // Limits of a connection.
 
 inline constexpr std::size_t max_bytes_per_read = 16 * 1024;
-// While a connection has more bytes of unsent output than this, it accepts no further call, and an
-// answer of several replies pauses.
+// While a connection has more bytes of unsent output than this, it accepts no further call, and a
+// call with several replies pauses between two replies.
 inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 // The daemon sends at most this number of descriptors to a peer without knowing whether the peer
 // has read any of them. The daemon sends a larger number only in one batch, after the peer has read

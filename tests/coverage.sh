@@ -34,8 +34,8 @@ report() {
         llvm-cov-19 "$1" -instr-profile="$profiles/all" "${@:2}" "${objects[@]}"
     }
     objects=("$1" "${@/#/-object=}")
-    # Reports on all programs together, because each program has its own instances of the templates
-    # in common/.
+    # Reports on all programs together. Each program has its own instances of the templates in
+    # common/, and a line counts as executed if any program has executed it.
     : >"$profiles/unreached"
     for part in common daemon; do
         table=$(cov report -show-branch-summary=0 -show-region-summary=0 -sources "$source/$part")

@@ -20,7 +20,8 @@ namespace evfd::c {
 
 struct Failure {
     Failure(int number, std::string text) : error{number}, message{std::move(text)} {}
-    Failure(const Error& of); // NOLINT: implicit. evfd.h documents the errno value of each Error.
+    // evfd.h documents the errno value of each Error.
+    Failure(const Error& of); // NOLINT: implicit conversion.
 
     int error;
     std::string message;

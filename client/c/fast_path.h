@@ -10,9 +10,10 @@
 // Invariants:
 //   - If the program closed a descriptor with close(2), the number of the descriptor can belong to
 //     another file by now. In that case a write or a read reaches the other file. The fast path
-//     checks the result of each read and poll: poll_now() asks for an event that only another file
-//     reports, and a count above max_plausible_count is doubtful. After a doubtful result the slow
-//     path compares the open file with the recorded file, and returns EBADF if the files differ.
+//     checks the result of each read and poll: poll_now() asks for a poll event that only another
+//     file reports, and a count above max_plausible_count is doubtful. After a doubtful result the
+//     slow path compares the open file with the recorded file, and returns EBADF if the files
+//     differ.
 //   - The system calls go through syscall(2), because write(2), poll(2) and similar functions are
 //     cancellation points. See pthreads(7).
 //   - A read uses RWF_NOWAIT, because any process that has the open file can switch O_NONBLOCK off.

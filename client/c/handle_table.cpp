@@ -63,8 +63,9 @@ Failure unknown_descriptor(int fd)
                                fd)};
 }
 
-// Makes a descriptor for a caller who is allowed to set but not to wait. The descriptor never polls
-// readable, and nothing can be written to it.
+// Makes a descriptor for a caller who is allowed to set but not to wait. The descriptor only
+// identifies the object: it never polls readable, and evfd_set() sends a call to the daemon instead
+// of writing to the descriptor.
 Result<UniqueFd> make_placeholder()
 {
     UniqueFd fd{::epoll_create1(EPOLL_CLOEXEC)};

@@ -16,8 +16,8 @@
 //     fast path of the slot.
 //   - mutex_ is never locked during a call to the daemon or a wait. mutex_ is locked during
 //     fork(2), so that the child's copy of the table is consistent.
-//   - The table, its pages and its client are never destroyed, because other threads can use them
-//     while the process exits.
+//   - The table, its pages and its client are not destroyed at exit, because other threads can use
+//     them while the process exits.
 #pragma once
 
 #include "client/c/error.h"

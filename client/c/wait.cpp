@@ -36,7 +36,7 @@ Result<std::int64_t> wait_for(const Handle& handle, std::optional<nanoseconds> t
     return timed_out();
 }
 
-// The open objects of one wait, which are kept alive until the wait ends.
+// The open objects of one wait. A HandleSet keeps the objects alive until the wait ends.
 struct HandleSet {
     std::vector<HandlePtr> handles;
     std::vector<const Waitable*> waitables;

@@ -227,9 +227,9 @@ Expected<Address> Address::user()
     return Address{fmt::format("{}/{}", directory, socket_name), true, {}};
 }
 
-// Returns the address only if the socket's lock is taken. The lock shows that a daemon is running
-// that created the socket itself. If the lock is free, the socket can belong to systemd, and a
-// connection to that socket would start the daemon.
+// Returns the address only if the socket's lock is taken. A taken lock shows that the running
+// daemon has created the socket itself. If the lock is free, the socket can belong to systemd, and
+// a connection to that socket would start the daemon.
 std::optional<Address> Address::user_on_demand()
 {
     const auto directory = user_directory();

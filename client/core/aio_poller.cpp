@@ -155,7 +155,8 @@ Expected<void> AioPoller::arm(std::size_t index, int fd)
         return {};
     }
     if (submitted.error().error == EINVAL && in_flight_ == 0) {
-        // Kernels before 4.18 lack IOCB_CMD_POLL. Without an AIO context, wait() uses ppoll(2).
+        // Kernels before 4.18 lack IOCB_CMD_POLL. On these kernels the AIO context is given up, so
+        // wait() uses ppoll(2).
         aio_.reset();
         return {};
     }

@@ -21,7 +21,8 @@ OpenFds& open_fds()
     return one;
 }
 
-std::atomic<int> fork_count{0}; // The number of forks between the first process and this process.
+// 0 in the process that loaded this library. A child of fork(2) has its parent's number plus 1.
+std::atomic<int> fork_count{0};
 
 void close_all()
 {

@@ -15,7 +15,7 @@ class CloseOnForkFd {
 public:
     CloseOnForkFd() noexcept = default;
     // Takes ownership of `fd`. Only a child that is forked after this call closes its copy of `fd`.
-    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit.
+    CloseOnForkFd(UniqueFd fd); // NOLINT: implicit conversion.
     CloseOnForkFd(CloseOnForkFd&& other) noexcept : entry_{std::exchange(other.entry_, {})} {}
     CloseOnForkFd& operator=(CloseOnForkFd&& other) noexcept
     {
@@ -26,7 +26,8 @@ public:
     ~CloseOnForkFd();
 
     explicit operator bool() const noexcept { return get() >= 0; }
-    // Returns -1 in a child of fork(2), where the descriptor is closed.
+    // Returns the descriptor, or -1 if there is none. In a child of fork(2) the descriptor is
+    // closed, so the child gets -1.
     int get() const noexcept { return entry_ ? (*entry_)->get() : -1; }
     const UniqueFd& fd() const noexcept { return entry_ ? **entry_ : none_; }
 
@@ -39,8 +40,9 @@ private:
     std::optional<FdList::iterator> entry_;
 };
 
-// Returns 1 plus the number of forks between the first process and this process, so a child has
-// another number than its parent. Makes no system call, unlike getpid(2).
+// Returns 1 in the process that loaded this library. In a child of fork(2), returns the parent's
+// number plus 1, so parent and child have different numbers. Makes no system call, unlike
+// getpid(2).
 int fork_generation() noexcept;
 
 // While a ForkGuard exists, fork(2) sleeps in every other thread. So no child is forked between the

@@ -217,8 +217,8 @@ Expected<bool> Connection::read_more()
 {
     std::array<char, 16 * 1024> buffer;
     auto received = evfd::receive(socket_.fd(), buffer, received_fds_);
-    // Tries again after an error, if the daemon has not closed the connection: a second attempt can
-    // still read the input that arrived before the error.
+    // After a failed read, reads a second time, unless the daemon has closed the connection. The
+    // second read can still return input that arrived before the error.
     if (!received && !is_closed())
         received = evfd::receive(socket_.fd(), buffer, received_fds_);
     if (!received)

@@ -39,8 +39,8 @@ inline Deadline to_deadline(std::optional<nanoseconds> timeout)
     return timeout ? Deadline{monotonic_deadline(*timeout)} : Deadline{};
 }
 
-// The kind of process at the other end of the socket. When this process shuts down the output of
-// the socket, a relay closes the connection.
+// The kind of process at the other end of the socket. If this process shuts down the output of the
+// socket, a relay closes its own connection to the daemon.
 enum class PeerKind { daemon, relay };
 
 class Connection {
@@ -108,8 +108,8 @@ public:
     // Like send(), for a call that is already encoded.
     Expected<void> send_frame(std::string_view frame, Deadline deadline);
 
-    // Returns whether any byte of the last frame was written. If no byte was written, the daemon
-    // cannot have executed the call.
+    // Returns whether any byte of the last call was written to the socket. If no byte was written,
+    // the daemon cannot have executed the call.
     bool has_sent() const { return has_sent_; }
     // Returns false if the connection was lost, if an operation timed out, or if a reply could not
     // be decoded.
@@ -127,8 +127,8 @@ public:
     int fd() const { return socket_.get(); }
     // Returns whether a part of the next reply has already been read from the socket.
     bool has_buffered_input() const { return frame_reader_.mid_message(); }
-    // Returns whether the daemon has closed the connection. Replies that arrived before can still
-    // be unread.
+    // Returns whether the daemon has closed the connection. Replies that arrived before the close
+    // can still be unread.
     bool is_closed() const;
     // Shuts down the socket, but only its output if the peer is a relay. Data that the daemon sent
     // before it noticed the disconnect can still be received.

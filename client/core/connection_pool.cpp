@@ -213,7 +213,8 @@ ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protoc
 }
 
 // The wait runs on a session of its own, because the main session is needed meanwhile to check that
-// the daemon answers. When the wait has ended, its session becomes the main session.
+// the daemon answers. When the wait has ended, its session becomes the main session, because the
+// hold can belong to that session.
 Expected<std::string> ConnectionPool::hold(protocol::Wait request, Holder holder, Deadline deadline)
 {
     request.hold = holder;
@@ -286,8 +287,8 @@ Expected<typename Request::Reply> ConnectionPool::receive_when_ready(Connection&
 }
 
 // Waits until the reply begins to arrive.
-// If the call has a deadline, the daemon replies at the deadline at the latest. In that case this
-// function stops waiting when `timeout_` has passed after the deadline.
+// If the call has a deadline, a running daemon replies at the deadline at the latest. This function
+// waits `timeout_` longer, then returns even without a reply.
 // If the call has no deadline, this function calls GetInfo at intervals, to check that the daemon
 // still answers.
 Expected<void> ConnectionPool::await_reply(Connection& connection, Deadline deadline)
@@ -353,7 +354,7 @@ void ConnectionPool::enable_auto_resume()
     }
     auto wakeup = make_eventfd(0, Counter::plain);
     if (!wakeup)
-        return; // Without the thread, the next call resumes the session.
+        return; // No thread is started, so the next call must resume the session.
     wakeup_fd_ = *std::move(wakeup);
     // Blocks all signals in the new thread, so that they are delivered only to the program's own
     // threads.
@@ -363,7 +364,8 @@ void ConnectionPool::enable_auto_resume()
     ::pthread_sigmask(SIG_SETMASK, &all, &previous);
     try {
         thread_ = std::thread{[this] { run_auto_resume(); }};
-    } catch (const std::system_error&) { // Without the thread, the next call resumes the session.
+    } catch (const std::system_error&) {
+        // The thread could not be started, so the next call must resume the session.
     }
     ::pthread_sigmask(SIG_SETMASK, &previous, nullptr);
 }

@@ -92,8 +92,8 @@ public:
     Expected<void> clear(const protocol::Clear& request);
 
     // Returns `fired` if it matches the request, else a protocol error. If the request requires all
-    // items, `fired` must have all of them in their order. If the request requires any item,
-    // `fired` must have exactly one item.
+    // items, `fired` must have all items in the order of the request. If the request requires any
+    // item, `fired` must have exactly one item.
     static Expected<std::vector<protocol::Fired>>
     validate_fired(const protocol::Wait& request, std::vector<protocol::Fired> fired);
 

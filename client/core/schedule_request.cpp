@@ -15,7 +15,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 // Returns the first reason why a timer cannot have this schedule, or "" if it can. The daemon
-// checks each schedule again by these rules.
+// checks each schedule again, by the rules that this function checks.
 std::string_view find_error(const Schedule& schedule)
 {
     constexpr nanoseconds zero{0};

@@ -95,8 +95,8 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
         }
         if (is_certain && *is_certain)
             break;
-        // The daemon does not know the session or its full history. The next iteration begins
-        // another session.
+        // The daemon does not know the session, or does not know which calls of the session were
+        // executed. The next iteration begins another session.
         end();
         if (attempt.was_sent && !is_repeatable)
             return std::unexpected(lost_session());

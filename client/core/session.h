@@ -79,7 +79,7 @@ public:
     // Resumes a session that lost its connection, if the daemon is running now. Does not wait for
     // the daemon and does not start a daemon. Returns false if the session is still disconnected.
     bool resume_if_lost();
-    // Returns the connection. Call it only while is_connected() returns true.
+    // Returns the connection. Call this function only while is_connected() returns true.
     Connection& connection() { return *connection_; }
     const Connection& connection() const { return *connection_; }
 
@@ -143,8 +143,8 @@ public:
     }
 
     // Sends a call that has no reply. If the connection is down, the call is sent after the next
-    // connect(). If the session ends first, the call is dropped, because the subscription that the
-    // call names has ended with the session.
+    // connect(). If the session ends first, the call is dropped: every one-way call names a
+    // subscription, and the subscription has ended with the session.
     template <Message Request>
     void send_oneway(const Request& request)
     {
@@ -160,7 +160,7 @@ public:
 
     // Records that a reply has arrived. Use this function for each reply that connection() received
     // directly, while the session is still connected. `exactly_once` tells whether the daemon
-    // counts calls of that type.
+    // counts the call that the reply answers.
     void record_reply(bool exactly_once);
     // Abandons the session. The next call begins another session.
     void end();
@@ -189,11 +189,11 @@ private:
     nanoseconds timeout_;
     bool was_connected_ = false;
     std::optional<Connection> connection_;
-    std::string session_; // The token of the session, or empty if there is no session.
+    std::string session_; // The random token of the session, or empty if there is no session.
     Credentials user_;    // The user and groups of the process when the session began.
     bool user_can_change_groups_ = true;
     SessionHandles handles_;
-    // The number of received replies. A reply to a call that the daemon does not count is left out.
+    // The number of received replies to calls of the types that the daemon counts.
     std::int64_t sequence_ = 0;
     // The encoded one-way calls that the daemon has possibly not read yet. The reply to a later
     // call empties the list.

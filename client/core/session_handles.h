@@ -41,7 +41,7 @@ private:
 
     bool is_pinned_ = false;
     std::set<std::string> objects_;       // The names of the session's temporary objects.
-    std::set<std::string> subscriptions_; // The tokens of the session's subscriptions.
+    std::set<std::string> subscriptions_; // The identifiers of the session's subscriptions.
 };
 
 } // namespace evfd

@@ -29,7 +29,7 @@ namespace {
 using namespace std::chrono_literals;
 
 // How long to wait for the daemon's first reply after the start of ssh. The user sometimes has to
-// type a password, for which sshd(8) also allows two minutes.
+// type a password. sshd(8) allows two minutes for the password, and so does this limit.
 constexpr nanoseconds greeting_timeout = 2min;
 // How long to wait for the exit of ssh after the end of its output.
 constexpr nanoseconds exit_timeout = 5s;
@@ -38,8 +38,8 @@ constexpr int status_ssh_failed = 255; // The exit status of ssh if it failed to
 constexpr int status_not_found = 127;  // The exit status of a shell if it did not find the command.
 constexpr int status_no_daemon = 5;    // The exit status of evfdctl if it found no daemon.
 
-// The ssh processes that this process has started and not yet reaped. add() reaps the processes
-// that have exited, so the list is not longer than the number of connections.
+// The ssh processes that this process has started and not yet reaped. Every call of add() reaps the
+// processes that have exited, so that the list does not grow with every new connection.
 class Children {
 public:
     void add(pid_t child)

@@ -35,8 +35,9 @@ Expected<void> WaitSet::check() const
     return {};
 }
 
-// Returns the socket path of an object's daemon. The path tells whether two objects belong to one
-// daemon. Two different Client objects can also be connected to one daemon.
+// Returns the socket path of an object's daemon. Equal paths show that two objects belong to one
+// daemon. Comparing their Client objects would not show this, because two Client objects can be
+// connected to one daemon.
 std::string_view WaitSet::daemon_path(std::size_t index) const
 {
     const auto& pool = all_[index]->pool_;

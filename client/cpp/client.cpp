@@ -218,7 +218,7 @@ Expected<std::vector<Event>> Client::open(std::span<const std::string> texts) co
             continue;
         }
         error = wrong_kind(items->list[i].name, "a timer", "open_timer()");
-        // The temporary Timer is destroyed at once, which ends its subscription.
+        // The returned Timer is destroyed at once, which ends its subscription.
         (void)to_timer(items->list[i].name, std::move(one));
     }
     if (error)

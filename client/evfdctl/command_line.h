@@ -34,7 +34,7 @@ protected:
     // Fails with ErrorCode::invalid if a name or the command is missing or misplaced.
     Expected<void> check_arguments() const;
     const std::vector<std::string>& names() const { return names_; }
-    // Returns the first name, which exists if check_arguments() has succeeded.
+    // Returns the first name. Call this function only after check_arguments() has succeeded.
     const std::string& object_name() const { return names_.front(); }
     const std::vector<std::string>& command() const { return command_; }
 

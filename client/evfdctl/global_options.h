@@ -73,7 +73,7 @@ struct TimeoutOption {
             ->type_name("DURATION")
             ->check(check_not_empty);
     }
-    // Returns nothing if the wait has no limit.
+    // Returns nothing if the wait has no time limit.
     Expected<std::optional<nanoseconds>> value() const;
 };
 

@@ -133,8 +133,8 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
         return part(words);
     try {
         part({words.begin(), dashes});
-        // If the verb runs no command, the error is ignored here: the missing name can come after
-        // "--", and the call of part() below parses all words.
+        // A parse error can mean that a name comes after "--". If the verb runs no command, the
+        // error is ignored here, because the call of part() below parses all words again.
     } catch (const CLI::ParseError&) {
         if (const auto* verb = verbs.selected(); verb && verb->runs_command())
             throw;

@@ -51,8 +51,8 @@ public:
     // Returns whether the words after "--" are a command. The parser must not see the words of a
     // command.
     virtual bool runs_command() const { return false; }
-    // Receives the words after the first "--" of the command line, before run(). Called only for a
-    // verb that runs a command.
+    // Receives the words after the first "--" of the command line. Called before run(), and only
+    // for a verb that runs a command.
     virtual void set_command_line(std::vector<std::string> /*words*/) {}
     // Prepares the options for the help text, because the help needs settings that the parser must
     // not have. Called just before the help is printed.
@@ -101,9 +101,10 @@ public:
     Verb* selected() const;
     // Returns VERB if the command line is "help VERB".
     // Returns "" if the command line is only "help".
-    // Returns nothing for any other verb.
-    // Also resets the parser after the verb "help". Otherwise the parser would print the help of
-    // the verb "help".
+    // Returns nothing if the command line has another verb.
+    //
+    // If the verb is "help", also resets the parser. Without the reset, the parser would print the
+    // help of the verb "help".
     std::optional<std::string> help_topic() const;
     void prepare_help() const;
 

@@ -25,9 +25,10 @@ namespace evfd::protocol {
 // Flags that the struct of a method can define:
 //
 // - `streams`: the call needs the flag `more` and gets any number of replies.
-// - `counts`: the call changes something. A session counts the call and executes it only once.
-// - `once`: a second execution would have another effect. Without a session, a client must not
-//   repeat the call automatically.
+// - `counts`: the call changes something. A session counts these calls, so that the daemon executes
+//   a call only once even if the client repeats it.
+// - `once`: the effect of executing the call twice differs from the effect of executing it once.
+//   Without a session, a client must not repeat the call automatically.
 template <class Request>
 inline constexpr bool is_streaming = requires { requires Request::streams; };
 template <class Request>

@@ -1,4 +1,4 @@
-// The types that several messages of the wire share.
+// The types that several messages of the protocol use.
 #pragma once
 
 #include "common/codec.h"

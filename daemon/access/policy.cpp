@@ -21,7 +21,7 @@ bool is_member(const Peer& peer, gid_t group)
 }
 
 // Returns whether the rule applies to the peer. If the peer's uid stands for many unmapped users, a
-// rule that allows something to this uid does not apply, but a rule that denies something does.
+// rule for this uid applies only if it denies the permission.
 bool applies_to(const Policy::Rule& rule, const Peer& peer, Permission permission)
 {
     const bool is_user =

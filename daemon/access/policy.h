@@ -11,13 +11,13 @@
 //
 // The identity of a peer is what the kernel says about the other end of its socket (Peer). Root may
 // do everything. The rules do not bind the user that the daemon runs as, who could replace the
-// daemon anyway. That user is bound by object permissions, and has no access to other users' names
-// below `user/`.
+// daemon anyway. But object permissions do bind the daemon's user, who also has no access to the
+// names of other users below `user/`.
 //
 // Invariants:
 //
-// - A uid that stands for unmapped users (user_namespaces(7)) owns nothing. A rule that allows
-//   something to this uid does not apply, but a rule that denies something does.
+// - A uid that stands for unmapped users (user_namespaces(7)) owns nothing. A rule for this uid can
+//   deny a permission, but cannot allow one.
 // - The caller decides whether the policy is consulted. For objects that the configuration
 //   declares, the policy is not consulted.
 // - No other code looks at permissions, so all decisions about access can be read and changed here.

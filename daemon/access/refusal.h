@@ -74,8 +74,8 @@ Refusal too_many_groups(const Name& event);
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // A part of the daemon's descriptors is for objects, subscriptions and processes. Either all
-// descriptors of this part are in use, or those that are left are reserved for users who have
-// fewer. `use.limit` is not a limit here: it is the user's present use of `use.resource`.
+// descriptors of this part are in use, or the unused ones are reserved for users who have fewer
+// descriptors. `use.limit` is not a limit here: it is the user's present use of `use.resource`.
 Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
 // The units that are left in the pool are reserved for users who have fewer units. `exceeded.limit`
 // is not a limit here: it is the number of units that the user has now.

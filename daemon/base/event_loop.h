@@ -85,8 +85,8 @@ public:
         std::uint32_t slot_;
     };
     // Watches `fd`. If the kernel allows no more epoll watches, the loop polls the descriptor with
-    // ppoll(2). But ppoll(2) does not report edges. For an edge-triggered watch the function
-    // therefore fails with ENOSPC.
+    // ppoll(2). In this case an edge-triggered watch fails with ENOSPC, because ppoll(2) does not
+    // report edges.
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
     // The epoll set of the other loop is polled with ppoll(2), and not added to the epoll set of
@@ -106,7 +106,7 @@ public:
         struct Entry {
             EventLoop& loop;
             Task task;
-            // The place of the entry in timeouts_; empty once the timeout has expired.
+            // The position of the entry in timeouts_; empty once the timeout has expired.
             std::optional<std::multimap<MonotonicTime, Entry*>::iterator> position;
         };
         explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
@@ -149,11 +149,12 @@ private:
     struct Polled {
         std::uint32_t slot;
         std::uint32_t events;
-        // The watched loop; null if the watch is for a descriptor. A loop without watches is not
-        // polled.
+        // The watched loop; null if the watch is for a descriptor. The watch is not polled while
+        // the watched loop has no watches.
         const EventLoop* other = nullptr;
-        // The time before which the watch is not polled again. It is set when an edge-triggered
-        // watch is ready, because ppoll(2) would report the watch again at once.
+        // The time before which the watch is not polled again. Watch::change() can make a polled
+        // watch edge-triggered. The loop then pauses its polling after each event, because ppoll(2)
+        // would report the watch again at once.
         MonotonicTime quiet_until{};
     };
 
@@ -162,7 +163,7 @@ private:
     Result<std::size_t> wait_for_events(Events& events, std::optional<nanoseconds> wait_for) const;
     struct PollResult {
         bool epoll_is_ready;
-        std::vector<epoll_event> events; // The events of watches outside of the epoll set.
+        std::vector<epoll_event> events; // The events that ppoll(2) found.
     };
     Result<PollResult> wait_by_ppoll(std::optional<nanoseconds> wait_for);
     bool polls_any() const;

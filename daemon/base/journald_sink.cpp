@@ -30,8 +30,9 @@ int priority_of(spdlog::level::level_enum level)
     return LOG_INFO;
 }
 
-// Appends "NAME=value". A value with several lines is written as the name, the length of the value
-// in 64 bits, little endian, and the value. https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
+// Appends "NAME=value". A value with several lines is written in binary form: the name, a line end,
+// the length of the value as a 64-bit little-endian number, and the value.
+// https://systemd.io/JOURNAL_NATIVE_PROTOCOL/
 void add_field(std::string& entry, std::string_view name, std::string_view value)
 {
     entry += name;

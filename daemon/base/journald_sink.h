@@ -1,7 +1,7 @@
 // Sends spdlog's lines to journald with structured fields, so that `journalctl EVFDD_NAME=a` finds
 // them. The sink writes journald's native protocol itself, one datagram for each line. It does not
-// use sd_journal_sendv(3), because this function waits while journald's queue is full, and knows
-// only one socket.
+// use sd_journal_sendv(3), because this function waits while journald's queue is full, and cannot
+// send to another socket than journald's usual one.
 #pragma once
 
 #include "common/result.h"

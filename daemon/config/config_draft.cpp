@@ -137,8 +137,9 @@ struct FileMerge {
             error = source.error(at, std::move(what));
     }
 
-    // Returns whether this machine has no user or group `principal`, and adds a warning if so. The
-    // text `consequence` ends the warning: it says what the daemon ignores, and what to do.
+    // Returns true and adds a warning if `principal` names a user or group that this machine does
+    // not have. The text `consequence` ends the warning: it says what the daemon ignores, and what
+    // to do.
     template <PrincipalKind kind>
     bool is_unknown(const std::optional<Principal<kind>>& principal, std::string_view consequence)
     {

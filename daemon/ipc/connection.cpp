@@ -93,8 +93,9 @@ Next Connection::serve()
     scheduler_.charge_turn(uid(), granted.calls - calls_left, slice.used());
     if (flushed == Next::close || answered == Next::close)
         return Next::close;
-    // on_events() also closes the connection of a peer that has hung up. This second test is
-    // needed because the result of must_finish() can have changed while calls were answered.
+    // If the peer has hung up, a pending reply keeps the connection open only while must_finish()
+    // returns true. on_events() has tested this already, but the calls that were answered since
+    // then can have changed the result.
     if (stream_.peer_hung_up() && replies_.is_pending() && !replies_.must_finish())
         return Next::close;
     return rest();
@@ -172,8 +173,8 @@ Next Connection::flush()
     return Next::keep;
 }
 
-// Commits all staged changes, and returns the Committed that Stream::flush() needs. Returns nothing
-// if the connection has no output, or if the commit failed.
+// Commits all staged changes. Returns a Committed, the proof that Stream::flush() needs. Returns
+// nothing if the connection has no output, or if the commit failed.
 std::optional<Committed> Connection::commit()
 {
     if (stream_.output().is_empty())
@@ -196,8 +197,8 @@ void Connection::refresh_unread_fds()
     update_charges();
 }
 
-// Charges the user for unsent output, for the session's cached reply, and for a long call until the
-// rest of the call arrives. Other output is not charged, because nearly all of it is sent at once.
+// Charges the user for output that could not be sent at once, for descriptors that the client has
+// not read, for the session's cached reply, and for a long call until the rest of the call arrives.
 void Connection::update_charges()
 {
     // A long call is charged as if it had the largest possible size.

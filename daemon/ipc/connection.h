@@ -16,7 +16,8 @@
 // Invariants:
 // - The destructor ends pending replies first and the session afterwards, so that no wait
 //   consumes tokens that the end of the session returns.
-// - A pending reply with must_finish() is brought to its end even if the peer has hung up.
+// - A pending reply whose must_finish() returns true is brought to its end even if the peer has
+//   hung up.
 //
 // A connection does not deal with objects; the handlers of the service do.
 #pragma once

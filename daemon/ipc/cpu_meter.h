@@ -35,8 +35,8 @@ public:
     {
     }
 
-    // Must be called when a turn begins. The processor time between two turns is charged to neither
-    // turn.
+    // Must be called when a turn begins. If the CPU clock was not read for a while, the function
+    // reads it, so that processor time used long before the turn is not charged to the turn.
     void begin_turn(MonotonicTime now)
     {
         if (now - last_begin_ < max_total_time)

@@ -80,8 +80,8 @@ void FairScheduler::schedule()
         loop_.defer([this] { serve_all(); });
 }
 
-// Puts a user into the queue. If the user had no work for a while, its used time is raised to
-// max_user_time below min_used_time_. This limits the advantage that the user has after a pause.
+// Puts a user into the queue. Raises the user's used time to at least min_used_time_ minus
+// max_user_time. This limits the advantage that a user has after a pause.
 void FairScheduler::queue_user(uid_t account, User& user)
 {
     user.used_time = std::max<nanoseconds>(user.used_time, min_used_time_ - max_user_time);

@@ -10,9 +10,9 @@
 // A budget ends by the wall clock, but a user pays for processor time alone (see CpuMeter), so no
 // user is charged for the time in which the daemon was interrupted. A single call can take longer
 // than its budget. The excess is a debt: the user's next budgets are smaller, or zero, until the
-// debt is paid, for at most max_debt_iterations. A user that returns after a pause is treated as if
-// it had used almost as much time as the others, so that pauses do not accumulate credit. The
-// scheduler forgets users that were not served for max_debt_iterations.
+// debt is paid. A user that returns after a pause is treated as if it had used almost as much time
+// as the others, so that pauses do not accumulate credit. The scheduler forgets a user, and the
+// user's debt, after max_debt_iterations without work for the user.
 //
 // A user here is an account (see Quota): all uids of a range in /etc/subuid are one user.
 //

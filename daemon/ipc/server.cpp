@@ -39,8 +39,8 @@ void Server::listen(UniqueFd socket)
 {
     if (!spare_fd_)
         spare_fd_ = open_null();
-    // The server does not start without a spare descriptor. But when exit_if_idle() calls listen()
-    // later, the server continues even without a spare descriptor.
+    // The server does not start without a spare descriptor. But a running server, for which
+    // exit_if_idle() calls listen() again, continues even without a spare descriptor.
     if (!spare_fd_ && !max_idle_time_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
     // Makes the kernel refuse the descriptors that clients send, because no call has any. If
@@ -79,8 +79,6 @@ void Server::pause_accepting()
             pause_accepting();
     }));
 }
-
-// The functions below accept clients.
 
 void Server::accept_some(const UniqueFd& listener)
 {
@@ -176,8 +174,6 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     idle_timeout_.reset();
     return Admission::admitted;
 }
-
-// The functions below serve and close connections.
 
 void Server::on_events(std::uint64_t id, std::uint32_t events)
 {

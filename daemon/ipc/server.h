@@ -45,11 +45,11 @@ public:
     // the service rejects the client, the client gets the reason and its socket is closed.
     Admission admit(UniqueFd socket, Peer peer, IncomingFds descriptors);
     std::size_t connections() const { return connections_.size(); }
-    // Stops the loop when there has been no connection and no object for `max_idle_time`. Before
-    // that, the server shuts its listening sockets down. If a client had connected by then, the
-    // server goes on with a new listening socket, which `reopen` returns.
-    // `reopen` is empty if the listening socket outlives the daemon. Such a socket is not shut
-    // down.
+    // Stops the loop when there has been no connection and no object for `max_idle_time`. The
+    // server first shuts its listening sockets down. If a client has connected before the shutdown,
+    // the loop is not stopped, and the server calls `reopen` to get a new listening socket.
+    // If the listening socket outlives the daemon, `reopen` is empty, and the server does not shut
+    // the socket down.
     using Reopen = std::function<UniqueFd()>;
     void stop_when_idle(nanoseconds max_idle_time, Reopen reopen);
 

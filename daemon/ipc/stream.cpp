@@ -32,8 +32,6 @@ UniqueFd Stream::release_socket()
     return std::move(socket_);
 }
 
-// The functions below watch the socket for events.
-
 void Stream::on_events(std::uint32_t events)
 {
     if ((events & (EPOLLHUP | EPOLLERR)) != 0)
@@ -58,16 +56,15 @@ std::uint32_t Stream::events_for(Need need) const
     if (peer_hung_up() && need == Need::no_hangup)
         // With EPOLLET, the kernel reports the hangup again only when the mask changes.
         return EPOLLET;
-    // Asks for an event when the peer reads output. Output can be left although the socket is
-    // writable. Without EPOLLET, the event would then be reported again and again.
+    // Unsent output waits for EPOLLOUT, which the kernel reports when the peer reads. The socket
+    // can be writable already. Without EPOLLET, the kernel would then report EPOLLOUT again and
+    // again.
     if (is_blocked())
         return EPOLLOUT | EPOLLET;
     if (!input_is_open() || (has_unread_input_ && need != Need::input))
         return 0; // EPOLLHUP is reported even with an empty mask. epoll_ctl(2)
     return EPOLLIN;
 }
-
-// The functions below read calls.
 
 // Reads bytes. If descriptors came with the bytes, the function leaves everything in the socket and
 // sets is_truncated. The daemon would have to close received descriptors, and close(2) can sleep
@@ -119,8 +116,6 @@ bool Stream::is_long_call() const
 {
     return incoming_.unread_bytes() > max_uncounted_call_bytes;
 }
-
-// The functions below send replies.
 
 Result<OutputQueue::Flushed> Stream::flush(Committed committed)
 {

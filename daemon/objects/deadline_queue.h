@@ -70,8 +70,8 @@ public:
     // `payer` is the user who is charged for the time of the task.
     Deadline add(Clock clock, nanoseconds when, uid_t payer, Task task);
 
-    // Returns whether the wall clock was set since the previous report of such a change. The result
-    // is itself a report: `on_clock_set` is not called for this change.
+    // Returns whether the wall clock was set and this change was not reported yet. Each change is
+    // reported only once: either by this result or by `on_clock_set`.
     bool check_wall_clock();
 
 private:

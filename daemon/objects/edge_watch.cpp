@@ -49,8 +49,8 @@ Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask 
     if (auto* armed = std::get_if<Armed>(&state_)) {
         if (covers(armed->mask, mask))
             return {};
-        // The change of the mask produces an edge. This edge is not skipped, because it can also
-        // stand for an earlier edge that the watch for readable edges has not reported yet.
+        // The change of the mask produces an edge. An earlier edge can still be pending, and epoll
+        // reports both edges as one. The edge is therefore not skipped.
         if (const auto changed = armed->watch.change(epoll_events(mask)); !changed) {
             if (was_idle)
                 release();

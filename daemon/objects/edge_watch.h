@@ -58,7 +58,7 @@ private:
         bool skips_first;
     };
     struct Idle {
-        EventLoop::Watch watch; // The watch reports readable edges only.
+        EventLoop::Watch watch; // The mask of an idle watch is always `readable`.
     };
     std::variant<None, Local, Armed, Idle> state_;
 };

@@ -25,8 +25,8 @@ public:
     {
     }
 
-    // Watches the event until its watch is released. An edge that occurred before this call can be
-    // reported too. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does.
+    // Watches the event until EdgeWatch::release() is called for its watch. An edge that occurred
+    // before this call can be reported too. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does.
     Result<void> watch(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
     // Prepares the watch of an event whose eventfd a client is about to get: moves a local watch
     // (see EdgeWatch) to the epoll set, because from now on clients can set the event.

@@ -14,7 +14,7 @@ namespace evfd::daemon {
 
 namespace {
 
-// An AIO read puts its zero byte here if the caller does not need that byte.
+// The AIO reads write their zero bytes here if the caller of add() supplies no completion bytes.
 char discard_byte;
 
 // Opens a file from which zero bytes can be read. Without /dev/zero, as in a small chroot, the

@@ -28,9 +28,9 @@ public:
     // fs.aio-max-nr is reached.
     static Result<EventfdIncrementer> create();
 
-    // Adds 1 to each eventfd; an eventfd that is listed n times gets n. `completion_bytes` is empty
-    // or has one byte for each eventfd in the list. When the kernel makes an increment, it also
-    // sets the byte of that increment to 0.
+    // Adds 1 to an eventfd for each time that the list contains the eventfd. `completion_bytes` is
+    // empty or has one byte for each entry of the list. When the kernel makes the increment of an
+    // entry, it also sets the byte of that entry to 0.
     Result<void> add(std::span<const int> eventfds, std::span<char> completion_bytes = {}) const;
     Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 

@@ -64,7 +64,7 @@ public:
     void begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge);
     void restore(const Token& id, Hold hold);
 
-    // Returns whether the hold `id` exists and processes of the user `uid` may join or use it.
+    // Returns whether the hold `id` exists and belongs to the user `uid`.
     bool exists(const Token& id, uid_t uid) const;
     // Makes the process a holder of the hold `id`, which must exist.
     Outcome<void> join(const Token& id, ProcessWatcher::Ref process);

@@ -33,10 +33,10 @@ std::uint64_t IdSequence::next()
     return ++last_;
 }
 
-// Stages a record that reserves the next ids. Even while commits fail, clients can see a new object
-// and its id by the call Show. An id must therefore be reserved by a commit before the id is
-// assigned, so each record is staged long before its ids are needed. The exception is the first
-// record of a daemon, which can be committed together with the first id that it reserves.
+// Stages a record that reserves the next ids. Clients can see the id of a new object with the call
+// Show, even while commits fail. A committed record must therefore reserve an id before the id is
+// assigned, so each record is staged long before its ids are needed. Only the first record of a
+// daemon can be committed together with the first id that it reserves.
 void IdSequence::reserve()
 {
     constexpr StateStore::Id only_key = 0;

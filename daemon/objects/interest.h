@@ -1,8 +1,8 @@
 // Interest: keeps an object watched while the Interest exists.
 //
-// ObjectWatches::watch() returns an Interest and counts the Interest in the object. The daemon can
-// stop watching the object when its last Interest has been destroyed. An Interest can outlive its
-// object.
+// ObjectWatches::watch() returns an Interest. Each object has a count of its Interests. When the
+// last Interest in an object has been destroyed, the daemon can stop watching the object. An
+// Interest can outlive its object.
 #pragma once
 
 #include "daemon/objects/object_change.h"

@@ -74,8 +74,8 @@ Outcome<ObjectTable::Entry*> Lifetimes::create_timer(Creation creation,
                 std::make_unique<Timer>(spec, std::move(target)));
 }
 
-// Prepares a new object: chooses its serial and makes room for its record. If the object ends with
-// its session and the session cannot be resumed, the object is not recorded.
+// Prepares a new object: chooses its id (Object::serial) and makes room for its record. If the
+// object ends with its session and the session cannot be resumed, the object is not recorded.
 template <class Request>
 Outcome<Lifetimes::Draft> Lifetimes::prepare(const Creation& creation, const Request& request)
 {

@@ -22,7 +22,7 @@ inline record::Id to_record(std::uint64_t id)
 
 record::Object record_of(const Name& name, const Object& object);
 record::Counters counters_of(const Object& object);
-// Returns whether each new record of the object needs a new record of its counters.
+// Returns whether the counters of the object are recorded each time that the object is recorded.
 bool has_recorded_count(const Object& object);
 record::Subscription record_of(const Token& token, const Object& object, const Session& session);
 

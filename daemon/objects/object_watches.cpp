@@ -52,8 +52,8 @@ Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
         if (const auto watched = events_.watch(entry, *event, edges); !watched)
             return watched;
     if (edges == EdgeMask::any)
-        // Collects earlier edges. Also collects the edge that the beginning of a watch for all
-        // edges produces.
+        // Collects the edges that occurred earlier, and the edge that a watch for all edges
+        // produces when the watch begins.
         events_.collect();
     return {};
 }

@@ -24,7 +24,7 @@ public:
     ObjectWatches& operator=(const ObjectWatches&) = delete;
 
     // Watches the object while the returned Interest exists. An edge that occurred before this call
-    // can be reported too. If `edges` is `readable` and the event is already set, this can also be
+    // can be reported too. If `edges` is `readable`, an event that is already set can also be
     // reported, unless the event is cleared before the edges are collected. Fails with ENOMEM or
     // ENOSPC as epoll_ctl(2) does.
     Result<Interest> watch(const Name& name, Object& object, EdgeMask edges);

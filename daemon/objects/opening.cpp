@@ -203,7 +203,7 @@ void Opening::undo(Session& session)
 }
 
 // Returns the subscription of a session, or null if the subscription has ended. If the name belongs
-// to another object by now, that object has no subscription with this token.
+// to another object by now, no subscription of that object has the random token of `reference`.
 const Subscription* Opening::find(const Session::SubscriptionRef& reference)
 {
     auto* object = objects_.find(reference.name);

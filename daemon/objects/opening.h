@@ -34,7 +34,8 @@ public:
 
     // Opens all of the objects, or none if one is refused.
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);
-    // Ends a subscription. Returns false if the session has no subscription with this token.
+    // Ends the subscription that `token` names. Returns false if the session has no such
+    // subscription.
     bool unsubscribe(Session& session, const Token& token);
     // Ends all subscriptions of the session.
     void end(Session& session);

@@ -92,7 +92,8 @@ Result<ProcessWatcher::Ref> ProcessWatcher::restore(Id id, Identity identity, Fd
     auto watch = loop_.watch(pidfd.fd(), EPOLLIN, [this, id](std::uint32_t) {
         // This reference keeps the process watched during the callback.
         const auto reference = ref(id);
-        processes_.at(id).watch.reset(); // A pidfd stays readable after its process has ended.
+        // The watch must end, because a pidfd stays readable after its process has ended.
+        processes_.at(id).watch.reset();
         on_ended_(id);
     });
     if (!watch)

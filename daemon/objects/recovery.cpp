@@ -256,9 +256,11 @@ void Recovery::redo_intent()
         warn(std::move(warning));
 }
 
-// Returns tokens to their events: the tokens that uncommitted calls took, and the tokens of calls
-// that the client cannot repeat. The tokens of a restored hold stay in the hold. All other taken
-// tokens stay in Session::in_doubt until the client resumes its session.
+// Decides about each taken token:
+// - A token of a restored hold stays in the hold.
+// - A token of an uncommitted call, or of a call that the client cannot repeat, returns to its
+//   event.
+// - Any other token stays in Session::in_doubt until the client resumes its session.
 void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();
@@ -276,9 +278,10 @@ void Recovery::roll_back()
     registry_.tokens.return_tokens(to_put_back);
 }
 
-// Lists the tokens that were taken after the last commit, and records them. The first commit of
-// this daemon clears the progress page, but the tokens can return to their events much later.
-// Without a record, a crash between the commit and the return would lose the tokens.
+// Lists the tokens that were taken after the last commit, and records them. So far, only the
+// progress page shows these tokens. The first commit of this daemon clears the page, but the tokens
+// can return to their events much later. Without the record, a crash in the meantime would lose the
+// tokens.
 std::vector<TakenTokens> Recovery::taken_since_last_commit()
 {
     constexpr std::int64_t no_session = 0;

@@ -64,8 +64,9 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     const bool is_by_session = owner && record.is_held_by_session.value_or(false);
     auto processes = holders(record);
     if (!is_by_session && processes.empty())
-        return recovered_.has_unreadable_fds &&
-               has_unread_holder(record); // True keeps the record for a later daemon.
+        // If the pidfd of a holder could not be received, the record of the hold stays in the state
+        // store for a later daemon.
+        return recovered_.has_unreadable_fds && has_unread_holder(record);
     const auto recorded = Token::parse(record.hold.value_or(""));
     const auto token = recorded ? Result<Token>{*recorded} : Token::make();
     if (!token)

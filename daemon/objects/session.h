@@ -64,14 +64,15 @@ struct Session {
         std::int64_t tokens_applied = 0;
         bool next_is_replay = false; // True if the client's next call will repeat the last call.
         Recorded recorded = Recorded::nothing; // The part of the call in progress that is recorded.
-        // True if `sequence` and `cached_reply` include the call in progress.
+        // True if `sequence` counts the call in progress and `cached_reply` is its reply.
         bool is_committed = false;
     };
 
     std::uint64_t id; // The id is never 0 and is never reused.
     Peer peer;
     // The subscriptions of the session. Some of them can have ended, because their object was
-    // deleted. A subscription still exists if the named object has a subscription with this token.
+    // deleted. The subscription of an entry still exists if the object `name` of the entry has a
+    // subscription that the entry's `token` names.
     std::vector<SubscriptionRef> subscriptions = {};
     std::optional<Token> token = {}; // Empty if the client cannot resume the session.
     Slot slot = {};

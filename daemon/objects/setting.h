@@ -44,8 +44,8 @@ public:
 
     // Checks a Set call and returns its increments, which add() makes. If one event is refused,
     // none is set. A semaphore gets the item's `count` tokens, and a pulse is set `count` times.
-    // Between check_set() and add(), the caller is allowed to record that the increments will be
-    // made, and nothing else.
+    // Between check_set() and add(), the caller must do nothing except record that the increments
+    // will be made.
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
     // Returns the increments of a Set call that an earlier daemon began. Such a call cannot be
     // refused any more. The object of an increment is null if the peer may not set the event now,

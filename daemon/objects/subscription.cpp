@@ -44,7 +44,8 @@ std::optional<Token> Token::parse(std::string_view text)
 
 std::string Token::text() const
 {
-    // Built without fmt, for speed: each recorded call of a session includes this text.
+    // This function does not use fmt, for speed: each recorded call of a session includes this
+    // text.
     std::string text;
     text.reserve(2 * half);
     for (const auto bits : bits_)

@@ -126,8 +126,8 @@ Result<void> Timer::disarm()
 
 bool Timer::cancel_by_clock_change()
 {
-    // A first expiration that was already in the past when the timer was armed has also passed,
-    // even if no poll has counted this expiration yet.
+    // If the first expiration was in the past when the timer was armed, this expiration has passed,
+    // even if no poll has counted it yet.
     const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_finished = spec_.schedule.is_once() && has_passed;
     if (!spec_.cancel_on_clock_change || phase_ != TimerState::armed || is_finished)
@@ -254,7 +254,7 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     if (present.first == nanoseconds{0})
         return next && *next > after ? program(timerfd, next) : Result<void>{};
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
-        return {}; // Programming the timerfd would lose the expiration in progress.
+        return {}; // Programming the timerfd would lose the expiration that is due now.
     // The reading shows only an earliest and a latest time of the timerfd's next expiration. The
     // timerfd is correct if the schedule's next expiration is between these two times.
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
@@ -279,8 +279,9 @@ bool Timer::must_count() const
     if (target && target->backlog > 0)
         return true;
     const bool sets = target && !target->is_gone;
-    // After its only expiration, a timer is not cancelled when the wall clock is set. The daemon
-    // must count this expiration: if the clock was set back, it does not show the expiration.
+    // Setting the wall clock does not cancel a timer after its only expiration. The daemon must
+    // count this expiration, because a clock that was set back does not show that the timer
+    // expired.
     const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
     return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || must_record_expiration);
 }

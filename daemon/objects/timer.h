@@ -77,8 +77,8 @@ public:
     // Returns the timer of a record. `counted` and `backlog` are the counters of that timer.
     static Timer from_record(const record::Timer& record, std::optional<std::int64_t> counted,
                              std::int64_t backlog);
-    // Returns whether the count of expirations must be recorded. After a restart, the clock alone
-    // does not show the count: the timer can have expired before the wall clock was set back.
+    // Returns whether the count of expirations must be recorded. After a restart, the clock does
+    // not always show the count: the wall clock can have been set back after the timer expired.
     bool persists_count() const
     {
         return target || (spec_.cancel_on_clock_change && spec_.schedule.is_once());
@@ -113,8 +113,8 @@ public:
 
     // The deadline of the next poll by the TimerDriver.
     std::optional<DeadlineQueue::Deadline> deadline;
-    // The charge of the timer's owner for the number of times a second that the timer sets its
-    // event.
+    // The quota charge for how many times a second the timer sets its event. The timer's owner
+    // pays.
     std::optional<Quota::Charge> ticks;
 
 private:

@@ -165,7 +165,8 @@ bool TimerDriver::add_batch(Entry& timer, Object& event)
     const auto tokens =
         target.batch_sizer.next_batch(std::min(target.backlog, max_increment(event)));
     target.backlog -= tokens;
-    // The smaller backlog is committed together with the intent to add the tokens.
+    // The backlog no longer contains the tokens of this batch. The new backlog is committed
+    // together with the intent to add the tokens.
     objects_.persist_counters(object);
     const auto begin = monotonic_now();
     if (const auto done = setting_.add_for_timer({&target.event, &event, tokens}, target.armer.uid);

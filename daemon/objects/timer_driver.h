@@ -49,8 +49,8 @@ public:
     // Checks whether the wall clock was set. If so, cancels the timers that have
     // cancel_on_clock_change.
     void check_wall_clock();
-    // Disarms the timerfd of a subscriber that has read ECANCELED from it. Returns false if the
-    // session has no subscription to a timer with this token.
+    // Disarms the timerfd of a subscriber that has read ECANCELED from the timerfd. `token` names
+    // the subscription. Returns false if the session has no such subscription to a timer.
     bool acknowledge(const Session& session, const Token& token);
 
     // Returns whether the event that a timer sets was deleted.

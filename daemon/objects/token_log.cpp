@@ -21,9 +21,10 @@ constexpr std::int64_t min_tokens_for_single_write = 16;
 
 static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 
-// Returns the counter before the increment if one write(2) is to add all tokens, else nothing. One
-// write(2) is used only if no client has the eventfd. Nobody can then consume the tokens before the
-// intent has ended, so the counter shows after a crash whether the tokens were added.
+// Decides whether one write(2) is to add all tokens of an increment. If so, returns the counter
+// before this write. Returns nothing if the tokens are to be added one by one.
+// One write(2) is used only if no client has the eventfd. Nobody can then consume the tokens before
+// the intent has ended, so the counter shows after a crash whether the tokens were added.
 // For a manual or auto event, the function returns 0 without reading the counter. If the counter is
 // 0 after a crash, the event is set again.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
@@ -39,9 +40,10 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
     return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
 }
 
-// Appends to `targets` the eventfds to which the increment adds tokens one by one. If one write(2)
-// was to add all tokens instead, the function adds all tokens now, unless the counter shows that
-// they were added before the crash. This write cannot block, because no client has the eventfd.
+// Handles one increment of an intent that a crash interrupted. If the increment adds its tokens one
+// by one, appends its eventfds to `targets`. If the increment adds all of its tokens by one
+// write(2), makes this write now, unless the counter shows that the tokens were added before the
+// crash. The write cannot block, because no client has the eventfd.
 void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens, before] = increment;
@@ -226,8 +228,9 @@ void TokenLog::return_tokens(std::span<const TakenTokens> all)
     return_pending();
 }
 
-// Returns the pending tokens in batches. Each batch is one intent, which is committed together with
-// all staged records. So each token returns exactly once, even if the daemon is killed meanwhile.
+// Returns the pending tokens to their events, in batches. Each batch is one intent, which is
+// committed together with all staged records. So each token returns exactly once, even if the
+// daemon is killed meanwhile.
 void TokenLog::return_pending()
 {
     return_retry_.reset();
@@ -258,9 +261,9 @@ void TokenLog::record_pending()
             record_taken(no_session, taken);
 }
 
-// Returns the increments that return the next batch of tokens. Also erases the records of these
-// tokens, because the intent will record the increments. No increment returns tokens to a pulse,
-// because a pulse has no tokens.
+// Removes the next batch of tokens from pending_returns_. The result lists the increments that add
+// these tokens to their events. Also erases the records of the tokens, because the intent will
+// record the increments. A pulse gets no increment, because a pulse has no tokens.
 Increments TokenLog::next_returns()
 {
     std::map<std::uint64_t, Increment> tokens; // The increments, by the serial of the object.

@@ -119,8 +119,8 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         return fd_store;
     const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
-        // The daemon could not use the old descriptor of this name, if there was one. Asks the fd
-        // store to remove it before a new descriptor is stored.
+        // If the fd store has an old descriptor of this name, the daemon could not use that
+        // descriptor. The fd store must remove it before a new descriptor is stored.
         if (which[i])
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
@@ -136,7 +136,7 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
     for (std::size_t i = 0; i < descriptors.size(); ++i)
         if (which[i])
             protocol.store(descriptors[i], StateStore::fd_names[i]);
-    // Waits, because the fd store must have the descriptors before the first reply is sent.
+    // The fd store must have the descriptors before the first reply is sent.
     if (!notifier.await_read(reply_timeout))
         log::warn({}, "the fd store does not respond: a crash may lose all objects");
     return fd_store;

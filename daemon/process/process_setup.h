@@ -1,5 +1,5 @@
-// Gives the process a known state whatever its parent was. The parent can be a program that ignores
-// SIGCHLD, a shell with standard error closed, or a shell with a limit for file sizes.
+// Gives the process a known state that does not depend on its parent. The parent can be a program
+// that ignores SIGCHLD, a shell with standard error closed, or a shell with a limit for file sizes.
 #pragma once
 
 #include "common/result.h"

@@ -212,7 +212,7 @@ void Supervisor::on_notify()
                 on_ready_();
         }
         // The destructor of `message` closes its descriptors here. If the message is a barrier, the
-        // daemon learns from the close that the message was read. sd_notify_barrier(3)
+        // daemon learns from the close that the message was read. See sd_notify_barrier(3).
     }
 }
 
@@ -259,7 +259,9 @@ void Supervisor::reap()
                                            : EXIT_FAILURE;
         const bool is_done = WIFEXITED(status) && code == EXIT_SUCCESS;
         if (is_stopping_ || (WIFEXITED(status) && !was_ready_)) {
-            exit_status_ = code; // The daemon stopped on request, or it cannot start at all.
+            // The daemon stopped on request, or it cannot start at all. The supervisor exits with
+            // the daemon's status.
+            exit_status_ = code;
         } else if (is_done) {
             on_idle_exit();
         } else {

@@ -42,7 +42,7 @@
 
 namespace evfd::daemon {
 
-// The name, in LISTEN_FDNAMES, of the daemon's end of the socketpair to its supervisor. The
+// LISTEN_FDNAMES has this name for the daemon's end of the socketpair to the supervisor. The
 // socketpair has no address, so no other process can send to it.
 inline constexpr std::string_view supervisor_fd_name = "evfdd-supervisor";
 // The environment variable that tells a daemon whether its supervisor runs in the background.

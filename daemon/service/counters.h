@@ -1,4 +1,4 @@
-// Counters of the daemon's own work, since its start.
+// Counters: the numbers of calls, refusals, disconnects and edges since the daemon's start.
 #pragma once
 
 #include "common/clock.h"

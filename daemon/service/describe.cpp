@@ -32,8 +32,8 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
         described.expirations = schedule.expirations_by(now);
     if (const auto next = schedule.next_after(now); next && described.state == TimerState::armed) {
         described.left = *next - now;
-        // A timer that was armed with a relative time on the wall clock is scheduled on another
-        // clock. The description gives its next expiration on the clock that the request named.
+        // If a timer was armed with a relative time on the wall clock, its schedule uses another
+        // clock. The next expiration is then converted to the clock that the request named.
         described.next = spec.clock == schedule.clock
                              ? *next
                              : add_saturating(now_on(spec.clock), *described.left);

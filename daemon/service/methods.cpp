@@ -20,8 +20,8 @@ bool is_held_by_session(const protocol::Wait& request)
 
 } // namespace
 
-// Charges a wait to its user, one unit for each name. The wait uses memory for each name, and can
-// take a token from each object.
+// Charges a wait to its user: one unit for each name, because the wait uses memory for each name
+// and can take a token from each object.
 Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& request)
 {
     const auto wanted = static_cast<std::int64_t>(request.items.list.size());
@@ -198,7 +198,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
         // add() has failed. If the state store has no fault, the commit succeeded and a later step
-        // failed. A part of the tokens can have been added in this case.
+        // failed, so some of the tokens can have been added.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }
@@ -285,8 +285,8 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
         return std::unexpected(process.error());
     if (!hold || !registry_.holds.is_holder(*hold, caller.session, *process))
         return std::unexpected(refuse::no_such_hold());
-    // The reply is recorded in one commit with the effect. If the effect were committed without the
-    // reply, a crash would make the client repeat the Release, and the daemon would refuse it.
+    // One commit contains the reply and the end of the hold. If a commit had only the end of the
+    // hold, and the daemon crashed, the client would repeat the Release and get a refusal.
     reply_cache(caller.session).commit(protocol::Release::Reply{});
     registry_.holds.release(*hold);
     return {};

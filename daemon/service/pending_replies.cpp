@@ -32,7 +32,7 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
     if (std::exchange(must_report_start_, false)) {
         protocol::Wait::Reply nothing_yet;
         output.reply(nothing_yet, true);
-        // The wait can be done already, so advance() must be called again at once.
+        // Returns `again` and not `blocked`, because the wait can be done already.
         return Progress::again;
     }
     auto& outcome = wait_->outcome();

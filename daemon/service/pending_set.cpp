@@ -81,10 +81,10 @@ Object* PendingSet::find_incomplete(const Target& target) const
     return is_set_already ? nullptr : object;
 }
 
-// Returns the number of increments that add one token to each incomplete target. A pulse takes one
-// increment for each subscriber, and the number of its subscribers can have changed since the last
-// slice. Complete targets are not counted, because new subscribers of a complete pulse could raise
-// the number above the limit of one call.
+// Returns the number of increments that add one token to each target that has not got all of its
+// tokens. A pulse takes one increment for each subscriber, and the number of its subscribers can
+// have changed since the last slice. A pulse that has got all of its tokens is not counted, because
+// its new subscribers could raise the number above the limit of one call.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
@@ -105,8 +105,8 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Returns the increments of the next batch. The last batch for an object reports all pulses of the
-// object together. The batches before it report no pulses of the object.
+// Returns the increments of the next batch. Only the last batch for an object has reported_pulses
+// above 0. The number then includes the pulses of the earlier batches of this daemon.
 Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     Increments increments;

@@ -61,7 +61,7 @@ void ReplyCache::resume(std::int64_t acknowledged)
     if (slot().sequence == acknowledged)
         return; // The client has the last reply.
     if (slot().sequence < acknowledged) {
-        // The client has replies to calls that the daemon did not record.
+        // The daemon did not record the last calls, so it continues with the client's number.
         slot() = {.sequence = acknowledged};
     } else if (!slot().cached_reply.empty()) {
         slot().next_is_replay = true;

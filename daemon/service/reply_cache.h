@@ -54,7 +54,7 @@ public:
     std::unique_ptr<PendingReply> begin(Recorded recorded);
     // Returns the identity of the call in progress.
     CallId call() const;
-    // Records the reply to the call in progress, before the effect of the call.
+    // Records the reply to the call in progress. Must be called before the call takes effect.
     void commit(std::string_view reply);
     template <Message Reply>
     void commit(Reply reply)
@@ -62,8 +62,8 @@ public:
         if (is_counted())
             commit(std::string_view{text_of(std::move(reply))});
     }
-    // Records how many tokens the call has added so far. If commit() has recorded the reply, but
-    // the effect could not begin, progress() withdraws the reply.
+    // Records how many tokens the call has added so far. If commit() has recorded the reply
+    // already, but the last tokens could not be added, progress() withdraws the recorded reply.
     void progress(std::int64_t tokens);
     // Returns how many tokens the call has added so far. The number includes the tokens that an
     // earlier daemon added before a crash.

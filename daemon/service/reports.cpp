@@ -32,8 +32,8 @@ Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::S
     if (!object)
         return std::unexpected(refuse::no_such_name(request.name));
     const auto& peer = caller.session.peer;
-    // A peer that is not allowed to see the object is not allowed to wait for it either, so check()
-    // returns the refusal to send.
+    // A peer that is not allowed to see the object is not allowed to wait for it either. check()
+    // thus returns a refusal, which becomes the reply.
     if (!registry_.authorization.sees(peer, request.name, *object))
         if (auto permitted =
                 registry_.authorization.check(peer, request.name, object, Permission::wait);

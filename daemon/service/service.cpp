@@ -121,8 +121,8 @@ Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std:
     return *std::move(charge);
 }
 
-// Root and the daemon's user can connect even if the pool has no descriptor left. They can, for
-// example, delete the objects that use up the descriptors.
+// Root and the daemon's user can connect even if no descriptor is left for connections. Thus they
+// can, for example, delete the objects that use up the descriptors.
 Outcome<ConnectionCharges> Service::admit(const Peer& peer)
 {
     const auto payer = quota_.payer(peer.uid);

@@ -46,7 +46,9 @@ namespace evfd::daemon {
 struct ConnectionCharges {
     Quota::Charge connection;
     SharedPool::Charge descriptor;
-    Quota::Charge unread_bytes; // Starts at 0 and is resized to the actual number of bytes.
+    // The charges for unread bytes and descriptors start at 0. They are resized to the actual
+    // numbers.
+    Quota::Charge unread_bytes;
     Quota::Charge unread_descriptors;
 };
 
@@ -76,7 +78,7 @@ public:
     void declare(uid_t owner, gid_t group, const protocol::Arm& request);
 
     Outcome<ConnectionCharges> admit(const Peer& peer);
-    // Refuses if the user's quota of unread reply bytes has no room for a further reply.
+    // Returns a refusal if the user's quota of unread reply bytes has no room for a further reply.
     Outcome<void> check_reply_room(uid_t uid);
     // Writes the refusal as the reply to a call.
     void refuse(Refusal refusal, OutputQueue& output);

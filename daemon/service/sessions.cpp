@@ -21,8 +21,8 @@ void Sessions::adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nano
         return;
     grace_timeout_.emplace(loop.add_timeout(monotonic_deadline(grace), [this, &loop] {
         log::info({}, "ending {} sessions that no client resumed", orphans_.size());
-        // The daemon forgets what the ended sessions did, but a client can still present the token
-        // of an ended session. The daemon must then not assume that the session did nothing.
+        // A client can present the token of an ended session later. The daemon no longer knows what
+        // that session did, so it must not assume that the session did nothing.
         history_is_complete_ = orphans_.empty();
         are_orphans_ending_ = true;
         end_orphans(loop);

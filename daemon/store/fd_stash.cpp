@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t batch = max_descriptors_per_message;
 
-// The start of each message in the stash. The ids of the descriptors follow this label.
+// Each message in the stash begins with this label. The ids of the descriptors follow the label.
 struct Label {
     char magic[4] = {'e', 'v', 'f', 'd'};
     std::uint32_t version = 1;

@@ -1,9 +1,10 @@
 // FdStash: keeps descriptors, each under an id, open beyond the life of the daemon.
 //
-// The kernel keeps a descriptor open while it is in flight in a Unix socket, even if no process has
-// it: unix(7), SCM_RIGHTS. The stash is a SOCK_SEQPACKET socketpair full of such messages. The
-// daemon holds both ends, and so does the fd store. The next daemon reads the messages with
-// MSG_PEEK, which duplicates the descriptors and leaves the messages in flight.
+// The kernel keeps a descriptor open while a message that carries it is in flight in a Unix socket,
+// even if no process has the descriptor: unix(7), SCM_RIGHTS. The stash is a SOCK_SEQPACKET
+// socketpair. The messages with the descriptors stay in flight in it. The daemon holds both ends,
+// and so does the fd store. The next daemon reads the messages with MSG_PEEK, which duplicates the
+// descriptors and leaves the messages in flight.
 //
 // A message cannot be removed from the middle of the kernel's queue. The stash is therefore a log
 // of two generations, one for each direction of the socketpair:
@@ -70,7 +71,8 @@ public:
         {
         }
         std::shared_ptr<const UniqueFd> fd_;
-        // The descriptors that the stash keeps, by id. Null if this descriptor is in no stash.
+        // The stash's map of its descriptors. The pointer is null if this descriptor is in no
+        // stash.
         std::shared_ptr<Live> live_;
         Id id_ = 0;
     };

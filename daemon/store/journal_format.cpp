@@ -112,7 +112,7 @@ Log read_log(std::string_view bytes, Begins begins)
     const bool begins_with_first = begins == Begins::with_first_frame &&
                                    bytes.size() >= sizeof(FrameHead) &&
                                    read_as<std::uint64_t>(bytes) != 0;
-    std::size_t last_not_zero = 0; // The end of the last 8 bytes that are not all zero.
+    std::size_t last_not_zero = 0; // The end of the last 8-byte word that is not 0.
     for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes.size();) {
         const auto rest = bytes.substr(at);
         const auto frame = read_frame(rest);

@@ -6,9 +6,10 @@
 // outcome unknown. The page closes the gap: it is a memfd that the fd store holds as well, and the
 // kernel writes to it during the system call.
 //
-// Adding    begin_intent() stores a 1 for each token to add. The AIO operation that adds a token
-//           also reads a byte of /dev/zero over its 1 (EventfdIncrementer). After a crash the bytes
-//           that are still 1 are the tokens that must still be added.
+// Adding    begin_intent() stores a byte with the value 1 for each token to add. The AIO operation
+//           that adds a token also sets the token's byte to 0: it reads a zero byte from /dev/zero
+//           to this address (EventfdIncrementer). If a byte is still 1 after a crash, its token
+//           must still be added.
 // Taking    begin_take() returns the address of a slot. The read(2) that takes a token writes its
 //           result there. After a crash, tokens in slots of an uncommitted take are returned.
 //

@@ -88,7 +88,7 @@ private:
 
 // Returns the id that is followed by the largest gap of unused ids. This is normally the highest
 // id. A damaged record can have a far higher id, which no daemon can have reached by counting. The
-// largest gap is then before that id.
+// largest gap is then before the damaged id, so the function does not return this id.
 RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
 {
     constexpr RecoveredState::Id end = std::uint64_t{max_object_id} + 1;
@@ -169,8 +169,8 @@ void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState:
             ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
     for (const auto& [id, fd] : recovered.fds)
         ids.push_back(id);
-    // New ids must also follow the last reserved id. No record mentions that id if its object was
-    // deleted.
+    // New objects must get ids above the last reserved id. If the object with the last reserved id
+    // was deleted, no other record mentions this id.
     ids.push_back(recovered.last_id);
     recovered.last_id = last_before_largest_gap(ids);
     if (const auto highest = std::ranges::max_element(ids);

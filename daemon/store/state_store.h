@@ -94,7 +94,7 @@ public:
     // Stores `fd` in the stash until the result is destroyed.
     Result<FdStash::Stored> store_fd(Id id, UniqueFd fd) { return stash_.store(id, std::move(fd)); }
     // Stores `fd` like store_fd() if `is_persistent` is true. If it is false, `fd` is not put into
-    // the stash: only the result owns it, so it ends with the daemon.
+    // the stash: only the result owns `fd`, so `fd` does not outlive the daemon.
     Result<FdStash::Stored> store_fd_if(bool is_persistent, Id id, UniqueFd fd)
     {
         return is_persistent ? store_fd(id, std::move(fd)) : FdStash::Stored{std::move(fd)};
@@ -114,10 +114,10 @@ public:
     const std::optional<Fault>& fault() const { return fault_; }
 
     // An intent whose tokens are being added. At most one exists at a time.
-    // If complete() was not called, the destructor gives up the remaining tokens: after the next
-    // commit no daemon adds them. The next commit also contains the reply to the failed call.
-    // If the daemon crashes before that commit, the next daemon adds the tokens, because the
-    // journal can already say that the call succeeded.
+    // If complete() was not called, the destructor stages the removal of the intent. The next
+    // commit contains this removal and the error reply to the call. After that commit, no daemon
+    // adds the remaining tokens. If the daemon crashes before that commit, the next daemon adds
+    // them, because the journal can still say that the call succeeded.
     class Intent {
     public:
         Intent(Intent&& other) noexcept
@@ -129,8 +129,8 @@ public:
         // its token must still be added.
         std::span<char> pending_increments() const { return store_->pending_increments(); }
         // Ends the intent after every token was added. If the intent stayed open, recovery could
-        // add tokens again. After waits have consumed the added tokens, the counter has its earlier
-        // value, as if no token had been added.
+        // add the tokens a second time: once waits have consumed the tokens, the counter has its
+        // earlier value, and looks as if no token had been added.
         void complete();
 
     private:

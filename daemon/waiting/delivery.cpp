@@ -19,8 +19,8 @@ Delivered Delivery::deliver(const Name& name)
         registry_.timers.poll(name);
         return deliver();
     }
-    // No object has this name, so the caller's next change affects no pending edge. Edges are
-    // therefore not collected here.
+    // No object has this name, so the caller's next change cannot affect an event with a pending
+    // edge. The edges are therefore not collected here.
     apply();
     return registry_.objects.confirm_delivery();
 }

@@ -105,8 +105,8 @@ private:
     Phase phase_ = Phase::present;
     std::optional<Name> cursor_;      // The last name that the present listing has visited.
     std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
-    // The greatest name that any listing of this monitor has visited. Every object up to this name
-    // that the monitor reports is watched.
+    // The greatest name that any listing of this monitor has visited. If the monitor reports an
+    // object and the object's name is not greater than this name, the object is watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;

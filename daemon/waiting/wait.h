@@ -62,9 +62,9 @@ private:
         std::int64_t count = 0;
         bool is_satisfied = false;
         WaitQueue* queue = nullptr; // The queue of the name; null while the wait is in no queue.
-        // The value of the queue's `sets` that catch_up() has seen last.
+        // The value of WaitQueue::sets when this item was last updated.
         std::int64_t sets = 0;
-        // The value of the queue's `times` that catch_up() has seen last.
+        // The value of WaitQueue::times when this item was last updated.
         std::int64_t times = 0;
     };
 

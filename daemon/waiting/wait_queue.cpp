@@ -23,7 +23,7 @@ Wait* ListNode::advance(const ListNode& list)
 {
     auto* next = next_;
     while (next != &list && !next->wait_)
-        next = next->next_; // Skips the marker of another iteration.
+        next = next->next_; // Skips the marker of another loop over this list.
     if (next == &list)
         return nullptr;
     insert_before(*next->next_);

@@ -104,7 +104,8 @@ public:
     void on_deleted(const Name& name);
     // Ends the waits that the new policy does not permit any more.
     void on_policy_changed();
-    // Ends the waits for this object that its new permissions do not permit any more.
+    // Called when the permissions of an object have changed. Ends the waits for the object that are
+    // no longer permitted.
     void on_permissions_changed(const Name& name);
 
 private:
@@ -151,7 +152,7 @@ private:
     // Counts one expiration for each item of the wait whose timer expires only once and has
     // expired. Skips an item that has counted an expiration already.
     void count_expired(Wait& wait) const;
-    // Marks each item of the wait whose manual event is set as satisfied.
+    // Finds the items of the wait whose manual event is set, and marks these items as satisfied.
     void note_set_events(Wait& wait) const;
     // Tries to complete the waits that are blocked on the name of this queue, in the order of
     // arrival.

@@ -47,7 +47,7 @@ void Waits::on_edge(const Name& name, Object& object)
     edge_queues_.push_back(*std::move(queue_ref));
 }
 
-// Waits are served in the order of arrival, whichever of the changed objects changed first.
+// Serves the waits in the order of arrival, whichever of the changed objects changed first.
 bool Waits::complete_after_edges()
 {
     const OnStack<Waits> entered;

@@ -30,10 +30,9 @@ bool Waits::may_be_taken(const Wait::Part& part) const
     return object && has_tokens(*object) && (!part.queue || may_be_set(*part.queue));
 }
 
-// Returns whether an earlier wait must be served before this wait. This is the case if an earlier
-// wait is blocked on the object and no change of the object was delivered in this epoch. The object
-// can be set even in this case. An edge of the object is then still pending, and the earlier wait
-// gets the token.
+// Returns whether an earlier wait must be served before this wait. Returns true if an earlier wait
+// is blocked on the object and no change of the object was delivered in this epoch. If the object
+// is set nevertheless, its edge is still pending, and the earlier wait gets the token.
 bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
 {
     const auto* queue = part.queue;

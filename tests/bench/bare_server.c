@@ -17,7 +17,7 @@
 
 enum { max_connections = 65536, batch = 256, call_bytes = 16 * 1024 };
 
-// The reply to each call, which includes the zero byte that ends the string.
+// The reply to each call. The zero byte that ends the string is a part of the reply.
 static const char reply[] = "{\"parameters\":{}}";
 
 // The beginning of a call whose end has not arrived yet. unread_of has an entry for each
@@ -60,7 +60,7 @@ static void serve(int socket, int event)
     memcpy(unread->bytes, call, unread->size);
 }
 
-// Notifies the process that started the server that clients can connect, as sd_notify(3) does.
+// Sends READY=1 to the process that started the server, as sd_notify(3) does: clients can connect.
 static void notify_ready(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

@@ -16,7 +16,6 @@ public:
 
     const std::string& path() const { return path_; }
     pid_t pid() const { return process_.pid(); }
-    // Returns a new client.
     Client client() const { return Client{Address::at(path_)}; }
 
 private:

@@ -68,7 +68,7 @@ def flood(path: Path, has_flooded: int) -> None:
     for descriptor, connection in connections.items():
         connection.setblocking(False)
         poll.register(descriptor, select.POLLIN | select.POLLOUT)
-    unsent = dict.fromkeys(connections, b"")  # The rest of the calls to send, by connection.
+    unsent = dict.fromkeys(connections, b"")  # The bytes that each connection must still send.
     never_full = set(connections)
     while True:
         ready = poll.poll()

@@ -1,6 +1,6 @@
-// Ping-pong: two processes that signal each other. The batches alternate between evfdd and a
-// baseline. The class `Endpoint` has the functions set(), wait() and clear(). A peer waits for its
-// own endpoints and sets the endpoints of the other peer.
+// Ping-pong: two processes, the peers, signal each other. A peer waits for its own endpoints and
+// sets the endpoints of the other peer. The class `Endpoint` has the functions set(), wait() and
+// clear(). The measurement alternates between batches with evfdd and batches with a baseline.
 #pragma once
 
 #include "tests/bench/comparison.h"
@@ -55,8 +55,8 @@ std::vector<Endpoint> vector_of_one(Arguments&&... arguments)
 }
 
 inline constexpr int rounds_per_batch = 400;
-// In each pair of samples, evfdd is measured in this many batches, and the baseline in as many
-// other batches.
+// A pair is one sample of evfdd and one sample of the baseline. Each sample has the times of this
+// many batches.
 inline constexpr int batches_per_pair = 5;
 
 // `separate`: each peer is pinned to its own core. `shared`: the peers stay on the core to which

@@ -17,8 +17,8 @@ from typing import Callable
 import evfd
 
 ROUNDS = 200  # The number of rounds in a batch.
-# In each pair of samples, evfd is measured in this many batches, and the baseline in as many other
-# batches.
+# A pair is one sample of evfd and one sample of the baseline. Each sample has the times of this
+# many batches.
 BATCHES = 5
 
 # Two functions of a process: the first signals the other process, and the second waits for a signal

@@ -45,8 +45,8 @@ Row row(const Comparison& comparison, double share)
     return {median(ours), median(baseline), median(ratios)};
 }
 
-// Returns how many percentiles are shown. If a pair has less than 100 measured times, only the
-// median is shown.
+// Returns how many percentiles a report shows for the comparison. If a sample has fewer than 100
+// times, the report shows only the median.
 std::size_t percentiles_shown(const Comparison& comparison)
 {
     return comparison.pairs.front().ours.size() < 100 ? 1 : shares.size();

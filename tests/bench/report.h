@@ -17,10 +17,11 @@ struct Report {
 // Returns a line that names the processor, the number of cores, the kernel and the date.
 std::string machine();
 
-// Returns a table with a line for each percentile of each comparison. The percentile is
-// computed for each pair. The line shows three medians over all pairs: evfdd's percentile, the
-// baseline's percentile, and the ratio of the two percentiles. The first line of a comparison also
-// shows the goal. The table ends with a line for each figure.
+// Returns a table with a line for each percentile of each comparison. The percentiles are computed
+// within each pair of samples. A line shows three medians over all pairs: the median of evfdd's
+// percentile, of the baseline's percentile, and of the ratio of these two percentiles. The first
+// line of a comparison also shows the goal. The table ends with a line for each `Figure`, a value
+// without a baseline.
 std::string table(const Report& report);
 std::string json(const Report& report);
 // Returns an SVG image with the cumulative distribution of the times of each comparison.

@@ -14,8 +14,8 @@ using namespace std::chrono_literals;
 using e2e::value_or_throw;
 
 constexpr nanoseconds interval = 1ms;
-// In each pair of samples, a timer of evfdd is measured in this many batches, and a private timerfd
-// in as many other batches. A pair takes two seconds.
+// A pair is one sample of an evfdd timer and one sample of a private timerfd. Each sample has the
+// times of this many batches. A pair takes two seconds.
 constexpr int batches_per_side = 20;
 constexpr int expirations = 50; // The number of expirations in a batch.
 

@@ -16,8 +16,8 @@
 namespace evfd::e2e {
 namespace {
 
-// A function that closes an event's descriptor. Afterwards the number of the descriptor refers to
-// another file, or to no file. poll(2) reports every such file as readable. If the library only
+// `occupy` closes an event's descriptor. In every case except one, it also gives the number of the
+// descriptor to another file. poll(2) reports each of these files as readable. If the library only
 // polled the number, it would therefore report the event as set.
 struct Replacement {
     std::string description;

@@ -119,7 +119,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
         socket.send(0);
         socket.receive();
         require(evfd_is_set(wait_only) == 1, "not set");
-        // A wait for an auto event consumes the set, so it also requires the permission to set.
+        // A wait would consume the token of the auto event, so a wait also requires the permission
+        // to set.
         expect_error(evfd_wait(wait_only, EVFD_FOREVER), EACCES);
         expect_error(evfd_wait_any(&wait_only, 1, EVFD_FOREVER, nullptr), EACCES);
         expect_error(evfd_wait_all(&wait_only, 1, EVFD_FOREVER), EACCES);

@@ -13,8 +13,8 @@ namespace evfd::e2e {
 namespace {
 
 // A set-user-ID root program that calls the C library. The file `evfdd` in the program's directory
-// is a script that creates a marker file. The marker file shows a test that the program has started
-// `evfdd`.
+// is a script that creates a marker file. If the marker file exists, the program has started the
+// script.
 struct SetUserIdProgram {
     SetUserIdProgram()
     {

@@ -119,8 +119,8 @@ if [[ -e $XDG_RUNTIME_DIR/evfdd/io.evfdd ]]; then
 fi
 
 page=$(dirname "$0")/../../client/evfdctl/evfdctl.1.scd
-# usage: describes NAME PATTERN. Checks that the manual page matches PATTERN. An error message calls
-# the missing text NAME.
+# usage: describes NAME PATTERN. Checks that the manual page matches PATTERN. The error message
+# contains NAME.
 describes() {
     grep -qE -- "$2" "$page" && return
     echo "evfdctl(1) does not describe $1"

@@ -26,7 +26,7 @@ for member in $members; do
 done
 
 # usage: must_have_options PAGE COMMAND... Checks that the manual page in $text contains every
-# option that COMMAND --help lists, except --help. An error message calls the page PAGE.
+# option that COMMAND --help lists, except --help. The error message contains PAGE.
 must_have_options() {
     local page=$1 option
     shift

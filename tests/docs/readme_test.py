@@ -164,8 +164,8 @@ class Reader:
     def __init__(self, directory: Path, shell: Shell) -> None:
         self._directory = directory
         self._shell = shell
-        # Maps the name of a C or C++ source file to its block. Has only the files that no command
-        # of the document has used yet.
+        # Maps the name of a C or C++ source file to the block of the document that is saved as this
+        # file. Contains only the files that no command of the document has used yet.
         self._saved: dict[str, Block] = {}
         # The shell commands that run in the background, each with its process id.
         self._begun: list[tuple[str, str]] = []
@@ -296,7 +296,7 @@ class Options:
         if not verbs:
             raise Failed("evfdctl --help has no verbs")
         self.of_verb = {verb: options_in(general + help_of("evfdctl", verb)) for verb in verbs}
-        # Adds --without-kernel-feature, which exists although the help does not list it.
+        # The option --without-kernel-feature exists, although the help does not list it.
         self.of_daemon = options_in(help_of("evfdd")) | {"--without-kernel-feature"}
         self.all = set().union(*self.of_verb.values(), self.of_daemon)
 

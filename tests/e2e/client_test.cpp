@@ -88,8 +88,8 @@ TEST_CASE("a user that may only wait has a descriptor that cannot set the event"
             if (mode == Mode::manual)
                 return require(value_or_throw(event.wait(0ns)) == expected,
                                "the result of the wait is wrong");
-            // The library refuses the wait at once: a wait would consume a token, for which the
-            // caller lacks the w permission.
+            // A wait would consume a token, which requires the w permission. The caller lacks this
+            // permission, so the library refuses the wait at once.
             require_refused(event.wait(0ns), "w permission");
             require_refused(event.wait(), "w permission");
             require_refused(event.wait_until(monotonic_deadline(default_timeout)), "needs r and w");

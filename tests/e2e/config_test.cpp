@@ -88,7 +88,8 @@ TEST_CASE(
     std::ofstream{file} << "{\"limits\": 1}";
     const auto path = directory / "s";
     const auto listener = listen_at(path);
-    std::deque<WireClient> clients; // The clients connect before the daemon starts.
+    // The clients connect to the listening socket of the test before the daemon starts.
+    std::deque<WireClient> clients;
     for (int i = 0; i < 2; ++i)
         clients.emplace_back(path).call("Status");
 

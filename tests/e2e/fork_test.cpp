@@ -146,8 +146,9 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
         // From this call on, a thread of the client watches its session.
         client->create("mine", {.lifetime = Lifetime::session}));
     Worker child{[&](const WorkerSocket&) {
-        // The client's thread exists only in the parent. In this child, the thread `own` can get
-        // the pthread identifier of the client's thread. client.reset() must not join `own`.
+        // The client's thread exists only in the parent. In this child, the new thread `own` can
+        // get the pthread identifier that the client's thread has in the parent. client.reset()
+        // must not mistake `own` for the client's thread and join `own`.
         const auto [reads, writes] = make_pipe();
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();

@@ -39,8 +39,8 @@ TEST_CASE(
         REQUIRE(daemon.is_idle());
         return daemon.usage();
     };
-    // Shows that a call changes usage(). Equal values of usage() therefore prove that the daemon
-    // did nothing.
+    // Checks that a single call to the daemon changes usage(). The equal values of usage() above
+    // therefore prove that the daemon did nothing.
     CHECK_FALSE(after_one_call() == before);
 }
 

@@ -25,12 +25,12 @@ public:
     // connection.
     void send_bytes(DaemonInstance& instance, std::string_view bytes);
     void call(DaemonInstance& instance, std::string_view method, std::string_view parameters);
-    // Sets the reply mode of the next call.
+    // Sets how many replies the next call demands: none, one or several.
     void set_reply_mode(ReplyMode reply_mode) { reply_mode_ = reply_mode; }
     ReplyMode reply_mode() const { return reply_mode_; }
-    // From now on, the client adds 1 to `answered` when the last reply to a call arrives. The
-    // client leaves out calls that change nothing, such as Show or List, because a session does not
-    // count these calls.
+    // Makes the client count its answered calls in `answered`. A call is answered when its last
+    // reply arrives. The client does not count calls that change nothing, such as Show or List,
+    // because the daemon does not count these calls in the session either.
     void resume(std::int64_t& answered) { answered_calls_ = &answered; }
     bool has_unsent() const { return !outgoing_.empty(); }
     // Reads all replies that have arrived.
@@ -54,7 +54,8 @@ private:
     std::string outgoing_;
     std::deque<UniqueFd> descriptors_;
     std::vector<std::string> subscriptions_;
-    // The calls that have no reply yet. An entry is true if the session counts the call.
+    // One entry for each call whose last reply has not arrived yet. The entry says whether
+    // `answered_calls_` will count the call.
     std::vector<bool> pending_calls_;
     std::int64_t* answered_calls_ = nullptr;
     ReplyMode reply_mode_ = ReplyMode::one;

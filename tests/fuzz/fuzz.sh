@@ -13,9 +13,10 @@ names=("$@")
 [ ${#names[@]} -gt 0 ] || names=(calls config frame journal json reply)
 seconds=${FUZZ_SECONDS:-60}
 
-# Makes each run faster, because the number of runs matters most. Backtraces of allocations are
-# short. The quarantine of freed memory is small, so that freed memory is soon used again. New
-# memory would take more time, because the kernel must clear new memory.
+# These options make each run faster, because the number of runs matters most. Backtraces of
+# allocations are short. The quarantine of freed memory is small, so that the program soon uses
+# freed memory again. Otherwise the program would need new memory, which the kernel must clear
+# first.
 export ASAN_OPTIONS=malloc_context_size=1:quarantine_size_mb=8:detect_stack_use_after_return=0:${ASAN_OPTIONS-}
 
 fuzz() {

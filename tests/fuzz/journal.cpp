@@ -6,9 +6,11 @@
 //     1 5 {"name":"a",...}    put a record of kind 1 and id 5 into the next commit
 //     -1 5                    erase that record
 //     .                       commit
-//     P5e                     store a descriptor with the id 5: e: an eventfd, s: a semaphore,
-//                             m: a monotonic timerfd, r: a realtime timerfd, other: /dev/null
-//     ~40x                    at the end, replace byte 40 after the head by the letter x
+//     P5e                     store a descriptor with the id 5; the letter is e for an eventfd, s
+//                             for a semaphore, m for a monotonic timerfd, r for a realtime timerfd,
+//                             and any other letter for /dev/null
+//     ~40x                    at the end, replace the byte at offset 40 after the first page of the
+//                             journal by the letter x
 //     T5                      a token was taken from the event 5 after the last commit
 //     N3                      the last commit has an intent to add 3 tokens, and the progress page
 //                             says that all but the first were added
@@ -228,7 +230,8 @@ void check_recovery(const JournalScript& script)
     constexpr DescriptorBudget budget{10'000, 10'000};
     DaemonInstance instance{{}, shared_incrementer(), budget, script.descriptors(), 0ns};
     check_accounting(instance);
-    // The loop ends the sessions, because their grace time is 0. The loop also polls the timers.
+    // Runs the event loop. It ends the recovered sessions, because their grace time is 0, and polls
+    // the timers.
     run_until_idle(instance.loop);
     check_accounting(instance);
 

@@ -4,7 +4,8 @@
 // An input consists of, in this order:
 // - a byte: the method that was called
 // - a digit: the number of descriptors that the daemon sends
-// - if that number is not 0, a digit: 1 to add as many duplicates as one message can have
+// - if that number is not 0, a digit: 1 if the daemon also sends duplicates of the first
+//   descriptor, up to the limit of one message
 // - a digit: the number of parts in which the daemon sends the bytes, less one
 // - a digit: 1 if the daemon disconnects at the end
 // - the bytes, in which a newline stands for the zero byte that ends a reply, so that the inputs in
@@ -90,7 +91,8 @@ std::vector<UniqueFd> descriptors(fuzz::Input& input)
     std::vector<UniqueFd> fds(input.below(5));
     for (auto& fd : fds)
         fd = UniqueFd{::eventfd(0, EFD_CLOEXEC)};
-    // Adds duplicates up to the largest number that the kernel accepts in one message.
+    // Adds duplicates of the first descriptor, up to the largest number of descriptors that the
+    // kernel accepts in one message.
     if (!fds.empty() && input.flag())
         while (fds.size() < max_descriptors_per_message)
             fds.push_back(UniqueFd{::dup(fds.front().get())});

@@ -34,8 +34,8 @@ int arm(const UniqueFd& fd, int flags, std::chrono::nanoseconds first,
     return ::timerfd_settime(fd.get(), flags, &schedule, nullptr);
 }
 
-// Returns a timerfd that ticks every hour and whose first tick was ten and a half hours ago. So
-// eleven ticks are already due, and the next tick comes in half an hour.
+// Returns a timerfd that ticks every hour. Eleven ticks are already due, because the first tick was
+// ten and a half hours ago. The next tick comes in half an hour.
 UniqueFd make_timer_with_eleven_ticks()
 {
     auto fd = timer(CLOCK_REALTIME);

@@ -148,7 +148,8 @@ UniqueFd bind_notify_socket(const std::string& path)
     return socket;
 }
 
-// Waits until the container has booted. Returns false if no message arrives before the deadline.
+// Waits for the message READY=1, which says that the container has booted. Returns false if the
+// socket receives no message before the deadline.
 bool await_ready(const UniqueFd& notify_socket)
 {
     while (await_readable(notify_socket.get())) {

@@ -69,7 +69,7 @@ private:
     // is killed.
     std::optional<Process> unshare_;
     pid_t nspawn_pid_ = 0;
-    pid_t init_pid_ = 0; // The pid of the container's init.
+    pid_t init_pid_ = 0;
 };
 
 } // namespace evfd::e2e

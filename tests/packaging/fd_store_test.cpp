@@ -42,10 +42,10 @@ bool log_contains(const std::string& cursor, const std::string& text)
     return poll_until([&] { return journal(cursor).contains(text); });
 }
 
-// Objects with open descriptors, a waiting command and a connected client. A test restarts the
-// daemon and then calls check_all_work(), which changes the objects by evfdctl. check_all_work()
-// checks that these changes reach the descriptors and the command, which are older than the
-// restart.
+// Objects that must still work after a restart of the daemon. The constructor opens descriptors of
+// the objects and starts a command that waits for an event. After a restart, a test calls
+// check_all_work(), which changes the objects by evfdctl, and checks that the descriptors and the
+// command notice the changes.
 class LiveObjects {
 public:
     LiveObjects()
@@ -304,8 +304,8 @@ TEST_CASE("a daemon whose fd store is too small warns at its start and restarts 
     const auto client = Container::instance().client();
     REQUIRE(client.create("lost", {.initial = 1}));
     const auto event = value_or_throw(client.open("lost"));
-    // To recover its state, a daemon needs all four descriptors. The fd store has no room for four
-    // descriptors, so the daemon stores none.
+    // To recover its state, a daemon needs all four descriptors of the state store. systemd's fd
+    // store has no room for four descriptors, so the daemon stores none.
     CHECK(property("NFileDescriptorStore") == "0");
     CHECK(value_or_throw(client.status()).fd_store == FdStore::none);
     const auto pid = main_pid();

@@ -1,5 +1,5 @@
-// Tests of the systemd units: socket activation of the daemon, and the units that wait for an
-// event, that set an event, or that start a service when an event is set.
+// Tests of the systemd units. The units of the daemon use socket activation. Other units wait for
+// an event, set an event, or start a service when an event is set.
 #include "tests/packaging/container.h"
 #include "tests/support/catch.h"
 
@@ -350,7 +350,7 @@ TEST_CASE("a user's socket unit refuses to replace the socket of a running daemo
     const auto key = "which deletes them, with: kill "s;
     std::string message;
     auto at = std::string::npos;
-    const bool is_logged = poll_until([&] { // journald writes the message with a delay.
+    const bool is_logged = poll_until([&] { // journald stores a message with a delay.
         message =
             Container::instance().run_checked({"journalctl", "--no-pager", "--output", "cat"});
         at = message.rfind(key);

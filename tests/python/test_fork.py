@@ -40,8 +40,8 @@ def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None
     for _ in range(300):
         assert client.show(name).name == name
     child.join()
-    # The object with the lifetime "session" belongs to the parent, so the exit of the child has not
-    # ended it.
+    # The object has the lifetime "session" and belongs to the parent. So the object still exists
+    # after the exit of the child.
     assert client.show(name).lifetime == "session"
     assert not event.is_set()
     assert poll_until(lambda: client.status().connections == before)

@@ -50,7 +50,7 @@ def test_spans_and_the_wall_clock_are_the_same_in_every_namespace(
     arm_in_namespace(running, name + "/after", "after=9000", "clock='monotonic'")
     arm_in_namespace(running, name + "/wall", "at=4000000000", "clock='realtime'")
     arm_in_namespace(running, name + "/default", "at=4000000000")
-    # This time namespace has no offset for CLOCK_BOOTTIME.
+    # The test's time namespace has no offset for CLOCK_BOOTTIME.
     arm_in_namespace(running, name + "/boottime", "at=1000000", "clock='boottime'")
     assert len(list(shared.list(name + "/*"))) == 4
     timer = shared.show(name + "/after").timer

@@ -248,8 +248,8 @@ std::vector<std::string> trace_system_calls(const DaemonProcess& daemon,
     std::vector<std::string> calls;
     std::istringstream lines{read_file(trace)};
     for (std::string line; std::getline(lines, line);)
-        // Leaves out the system calls in which the daemon sleeps, because strace(1) interrupts
-        // these calls when it attaches, and the calls are then restarted.
+        // Leaves out the system calls in which the daemon sleeps. strace(1) interrupts such a call
+        // when strace(1) attaches. The restarted call is not an effect of `action`.
         if (!line.contains("epoll_pwait2(") && !line.contains("ppoll(") &&
             !line.contains("restart_syscall(") && !line.contains("--- SIG") &&
             !line.contains("epoll_pwait2 resumed") && !line.contains("ppoll resumed"))

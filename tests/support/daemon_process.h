@@ -97,8 +97,8 @@ public:
     void stop_daemon() const;
 };
 
-// The next three functions inspect any process by its pid, even if the process is not a child of
-// the test.
+// child_of(), pidfd_of() and descriptors_of() can inspect any process, even if the process is not a
+// child of the test.
 pid_t child_of(pid_t process); // Returns the pid of the first child, or 0.
 UniqueFd pidfd_of(pid_t process);
 std::size_t descriptors_of(pid_t process);

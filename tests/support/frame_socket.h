@@ -12,8 +12,9 @@
 
 namespace evfd {
 
-// One end of a connection. The test clients and the scripted daemon build on this class. Each of
-// these classes has its own way to wait for a message and to report that no message came.
+// One end of a connection. The test clients and the scripted daemon build on this class. The class
+// has no function that waits for a message, because its users wait, and report a missing message,
+// in different ways.
 class FrameSocket {
 public:
     explicit FrameSocket(UniqueFd connected) : socket{std::move(connected)} {}

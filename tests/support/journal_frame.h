@@ -1,4 +1,4 @@
-// A function that copies a journal and gives the commits of the copy other numbers. So a test
+// A function that copies a journal and changes the numbers of the commits in the copy. So a test
 // can use numbers that are too high for a real daemon to reach.
 #pragma once
 

@@ -36,8 +36,8 @@ inline Pattern operator""_pattern(const char* text, std::size_t size)
     return *std::move(pattern);
 }
 
-// Returns a duplicate of the descriptor. The receiver of a message would also get a duplicate, not
-// the descriptor of the sender.
+// Returns a duplicate of the descriptor, like the duplicate that the receiver of a message gets
+// from recvmsg(2).
 inline UniqueFd received_copy(const PassedFd& passed)
 {
     return UniqueFd{::fcntl(passed.number(), F_DUPFD_CLOEXEC, 0)};

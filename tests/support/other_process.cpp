@@ -70,8 +70,8 @@ OtherProcess::~OtherProcess()
     reap();
 }
 
-// Uses only async-signal-safe functions, because the parent can have had several threads at
-// fork(2).
+// Uses only async-signal-safe functions, because the parent possibly had several threads when it
+// called fork(2).
 void OtherProcess::run(const UniqueFd& control)
 {
     char command = 0;
@@ -112,7 +112,8 @@ void OtherProcess::execute() const
 {
     if (::write(control_.get(), &to_execute, 1) != 1)
         fail("write(2)");
-    // Waits until the process sends a byte back. Only the executed program, cat(1), does so.
+    // Sends a byte and waits for the same byte. Only cat(1) sends the byte back, so the reply shows
+    // that the process has executed cat(1).
     char echo = 0;
     if (::write(control_.get(), "x", 1) != 1 || !is_readable(control_) ||
         ::read(control_.get(), &echo, 1) != 1 || echo != 'x')

@@ -38,8 +38,8 @@ inline int error_of(std::int64_t result)
     return result < 0 ? errno : 0;
 }
 
-// Polls without waiting. Returns the bits of `events`, POLLERR and POLLHUP that poll(2) reports
-// now, or POLLNVAL if poll(2) fails.
+// Calls poll(2) without waiting. Returns the field `revents` of the result, or POLLNVAL if poll(2)
+// fails.
 inline short poll_now(const UniqueFd& fd, short events)
 {
     pollfd polled{.fd = fd.get(), .events = events, .revents = 0};
@@ -89,8 +89,8 @@ inline int add(const UniqueFd& epoll, const UniqueFd& fd, std::uint32_t events,
     return ::epoll_ctl(epoll.get(), EPOLL_CTL_ADD, fd.get(), &event);
 }
 
-// The content of an epoll_event. An epoll_event is packed, so no reference can bind to its members,
-// but the assertions of Catch2 need references. References can bind to the members of EpollEvent.
+// The content of an epoll_event, for the assertions of Catch2. These assertions bind references to
+// their operands. No reference can bind to a member of epoll_event, because epoll_event is packed.
 struct EpollEvent {
     std::uint32_t events;
     std::uint64_t token;

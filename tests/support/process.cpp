@@ -262,8 +262,8 @@ Process start(const Command& command)
             ::_exit(could_not_execute);
         }
     }
-    // Restores the default actions of these signals. If a shell started the test as a background
-    // job, the signals are ignored.
+    // Restores the default actions of SIGHUP, SIGINT and SIGQUIT. If a shell started the test as a
+    // background job, the test inherited these signals as ignored.
     for (const int number : {SIGHUP, SIGINT, SIGQUIT})
         ::signal(number, SIG_DFL);
     if (command.in_child)

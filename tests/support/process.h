@@ -64,7 +64,7 @@ T value_or_throw(std::expected<T, E> result)
 // Throws an exception with the message `what` if `holds` is false.
 void require(bool holds, std::string_view what);
 
-// Declared because the benchmarks use this class by the name evfd::e2e::TemporaryDirectory.
+// Lets the benchmarks use the name evfd::e2e::TemporaryDirectory.
 using evfd::TemporaryDirectory;
 
 // Returns the contents of the file, or an empty string if the file does not exist.
@@ -125,7 +125,7 @@ void switch_user(const User& user);
 
 struct Command {
     std::vector<std::string> argv;
-    // NAME=value adds a variable, and NAME= removes a variable.
+    // Changes to the environment: NAME=value sets a variable, and NAME= removes a variable.
     std::vector<std::string> environment = {};
     // The limit of open files (RLIMIT_NOFILE) of the process.
     std::optional<rlim_t> descriptor_limit = {};
@@ -164,7 +164,7 @@ public:
     std::optional<std::string> read_line();
     // Returns the output up to end of file.
     std::string read_to_end();
-    // Closes the read end of the pipe through which the program writes its output, as head(1) does.
+    // Closes the read end of the program's output pipe, as head(1) does when it has enough lines.
     void close_output() { output_ = {}; }
     Process& process() { return *process_; }
     Status wait() { return process_->wait(); }

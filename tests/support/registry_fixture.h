@@ -108,8 +108,8 @@ inline void run_iterations(EventLoop& loop, int iterations)
         REQUIRE(loop.run_once(0ns));
 }
 
-// Runs the loop until no deferred task is left. Runs the loop for at least twice the time that the
-// daemon waits between two deliveries of edges.
+// Runs the loop until no deferred task is left, but for at least twice the time that the daemon
+// waits between two deliveries of edges.
 inline void run_until_idle(EventLoop& loop)
 {
     const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});
@@ -226,7 +226,7 @@ struct RegistryFixture final {
 };
 
 // Stops a fixture as SIGKILL stops a daemon: no destructor runs. Returns duplicates of the state
-// store's descriptors, which an fd store would have.
+// store's descriptors. An fd store would have such duplicates.
 template <class Fixture>
 StateStore::Descriptors crash(std::unique_ptr<Fixture> fixture)
 {

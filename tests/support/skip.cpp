@@ -12,7 +12,7 @@ namespace evfd {
 
 namespace {
 
-std::set<std::string> reasons; // The reasons of the test cases skipped so far.
+std::set<std::string> reasons; // The reasons of all skips so far.
 
 #ifdef EVFDD_CATCH2_V3
 using ListenerBase = Catch::EventListenerBase;

@@ -14,8 +14,8 @@
 
 namespace evfd {
 
-// A new directory below $TMPDIR, or /tmp, that every user can enter. The destructor removes it with
-// its contents.
+// A new directory that every user can enter. The directory is below $TMPDIR, or below /tmp if
+// TMPDIR is not set. The destructor removes the directory with its contents.
 class TemporaryDirectory {
 public:
     TemporaryDirectory() // Creates the directory. Throws std::system_error.

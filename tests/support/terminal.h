@@ -36,8 +36,8 @@ public:
     std::string line_of(std::string_view word) const;
     // Returns the first word of each of `count` lines of the screen, from line `first` on.
     std::vector<std::string> words(int first, int count) const;
-    // Finds the text on the screen. Returns whether the cell `offset` columns after the start of
-    // the text has another foreground colour than the default.
+    // Finds the text on the screen, and then the cell that is `offset` columns after the start of
+    // the text. Returns whether the foreground colour of this cell is not the default colour.
     bool is_coloured(std::string_view text, int offset) const;
     // Waits for the end of the program and returns its status.
     Status wait();

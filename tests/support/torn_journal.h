@@ -1,4 +1,4 @@
-// Functions that make the journals which a daemon leaves if it is killed during a commit.
+// Functions that make a journal look as if its daemon had been killed during a commit.
 #pragma once
 
 #include "tests/support/catch.h"
@@ -66,7 +66,7 @@ inline UniqueFd memfd_of(std::string_view bytes)
     return memfd;
 }
 
-// Sets the journal's number of the last complete commit, which is in the first page.
+// Changes the number of the last complete commit. The first page of the journal has this number.
 inline void mark_complete(std::string& bytes, std::uint64_t number)
 {
     std::memcpy(&bytes[16], &number, sizeof number);

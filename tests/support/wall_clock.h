@@ -1,5 +1,5 @@
-// Functions for tests that set the wall clock by at most a millisecond, and for tests that fail if
-// another test sets the wall clock.
+// Functions for tests that set the wall clock forward or back by at most a millisecond, and for
+// tests that fail if another test sets the wall clock.
 //
 // The clock belongs to the whole machine, and CTest runs several tests at once. Therefore every
 // test that sets the clock, and every test that fails if another test sets the clock, must hold a

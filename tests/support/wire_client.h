@@ -50,7 +50,7 @@ public:
     // Waits for the next reply and returns it. Throws at the deadline and at end of file.
     Json reply();
     Json request(std::string_view method, const Json& parameters = Json::object());
-    // Returns all bytes until the daemon disconnects. Throws at the deadline.
+    // Waits until the daemon disconnects, and returns all unread bytes. Throws at the deadline.
     std::string read_to_end();
     const UniqueFd& socket() const { return connection_.socket; }
     std::deque<UniqueFd>& descriptors() { return connection_.descriptors; }

@@ -48,8 +48,8 @@ std::string_view default_hint(ErrorCode code)
 }
 
 // Spells the names of clocks in the daemon's message with dashes instead of underscores, as the
-// options of evfdctl do. Searches for "the clock NAME", which has spaces, so that the name of an
-// object is never changed.
+// options of evfdctl do. Searches for the words "the clock NAME". No name of an object contains a
+// space, so this function never changes the name of an object.
 std::string with_dashed_clocks(std::string text)
 {
     for (const auto& [clock, word] : enum_names(Clock{})) {

@@ -13,7 +13,7 @@
 
 namespace evfd::report {
 
-// Returns a message as one line of JSON.
+// Returns a protocol message as one line of JSON.
 template <Message T>
 std::string json(T& message)
 {

@@ -119,8 +119,8 @@ Expected<void> RelayLoop::receive_replies()
     return {};
 }
 
-// Writes at most PIPE_BUF bytes, which a pipe that polls writable accepts without blocking; see
-// pipe(7).
+// Writes at most PIPE_BUF bytes. A pipe that polls writable accepts this number of bytes without
+// blocking. See pipe(7).
 void RelayLoop::write_output()
 {
     const auto part = std::min<std::size_t>(from_daemon_.bytes.size(), PIPE_BUF);

@@ -29,9 +29,9 @@ bool is_any_readable(std::span<const int> descriptors)
 
 } // namespace
 
-// Determines the mode of an event on another machine. Refuses a pulse or a timer: a private
-// descriptor counts the pulses or expirations, and a descriptor cannot be received from another
-// machine.
+// Determines the mode of an event on another machine. Refuses a pulse or a timer: evfdctl needs a
+// private descriptor to count pulses or expirations, and a descriptor cannot be received from
+// another machine.
 Expected<void> TriggerSource::identify_remote()
 {
     const auto object = client_.show(name_.text());
@@ -99,8 +99,8 @@ Expected<void> TriggerSource::check_mode() const
 }
 
 // Registers a wait. For a pulse or a timer, the private descriptor reports the pulses or
-// expirations, and the wait only reports that the object was deleted. So a wait for a pulse or a
-// timer demands a count that is never reached.
+// expirations. The wait is needed only to report that the object was deleted. Therefore the wait
+// demands a count that is never reached.
 Expected<void> TriggerSource::begin_wait()
 {
     if (mode_ && !has_private_fd())
@@ -158,8 +158,8 @@ std::int64_t TriggerSource::consume_remaining(std::int64_t consumed,
 
 // Handles the reply to the wait. Returns the number of tokens, pulses or expirations in the reply.
 // If the connection was lost, sends the call again and returns 0.
-// For a pulse or a timer that is already open, returns 0: consume_private() reads the number from
-// the private descriptor.
+// If the object is a pulse or a timer that was opened before the wait, returns 0, because
+// consume_private() reads the number from the private descriptor.
 Expected<std::int64_t> TriggerSource::handle_reply(std::span<const int> others)
 {
     auto fired = wait_->finish();

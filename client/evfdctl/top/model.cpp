@@ -16,8 +16,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// Returns a second, a minute or an hour: the displayed text of the duration changes at most once
-// in the returned time.
+// Returns a second, a minute or an hour. The text that is displayed for the duration `span` changes
+// at most once in the returned time.
 nanoseconds unit_of(nanoseconds span)
 {
     if (span < 1min)

@@ -59,8 +59,8 @@ public:
 
     // Returns the lines to draw, cut to the size of the screen.
     std::vector<Line> render(const Now& now) const;
-    // Returns the time of the next change of the text that the passing of time alone causes.
-    // Returns nothing if there is no such change.
+    // The text contains times, so it changes even if no event arrives from the daemon. Returns when
+    // the next of these changes happens, or nothing if none will happen.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:

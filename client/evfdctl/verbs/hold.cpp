@@ -66,9 +66,9 @@ private:
         return finish_hold(*hold, run_command(to_run(), *signals));
     }
 
-    // Runs the command while the command's process and evfdctl hold the token. The child acquires
-    // the hold before it becomes the command, and evfdctl joins this hold. After the command's
-    // exit, evfdctl releases the hold for both processes.
+    // Runs the command while the command's process and evfdctl hold the token. The child process
+    // acquires the hold, evfdctl joins the hold, and then the child executes the command. After the
+    // command's exit, evfdctl releases the hold for both processes.
     Exit run_with_process_hold(const Client& client, std::optional<nanoseconds> timeout) const
     {
         auto handshake = HoldHandshake::create();
@@ -78,8 +78,8 @@ private:
         if (!signals)
             return report_error(signals.error());
         auto holder = to_run();
-        // Only the child sets child_hold. The child either executes the command or exits. Neither
-        // runs the destructor, which would release the hold.
+        // Only the child sets child_hold. The destructor of child_hold would release the hold, but
+        // it never runs in the child, because the child executes the command or calls _exit(2).
         std::optional<Hold> child_hold;
         holder.before_exec = [&, parent = ::getpid()] {
             child_hold.emplace(acquire_in_child(client, timeout, *handshake, parent));

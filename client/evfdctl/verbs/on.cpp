@@ -129,8 +129,8 @@ private:
                 return more || ended.termination_signal ? Expected<CommandResult>{std::move(ended)}
                                                         : std::unexpected(more.error());
             }
-            // This run of the command is ended before it has finished. Therefore its count is added
-            // to the count of the next run.
+            // The next run of the command replaces this unfinished run, so `count` becomes the sum
+            // for both runs.
             count += **more;
             auto ended = child->terminate(grace);
             if (ended.termination_signal) {

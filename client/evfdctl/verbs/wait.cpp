@@ -129,8 +129,8 @@ private:
         return wait_for_both(*wait, *child, *signals, grace);
     }
 
-    // Waits until the command has exited and the wait is complete. If the wait fails, terminates
-    // the command. If the command fails, cancels the wait.
+    // Returns after the command has exited and `wait` is complete. If `wait` fails, terminates the
+    // command. If the command fails, cancels `wait`.
     Exit wait_for_both(RegisteredWait& wait, Child& child, const TerminationSignals& signals,
                        nanoseconds grace) const
     {
@@ -154,7 +154,7 @@ private:
             if (!child.has_exited() && !child.termination_signal())
                 continue;
             if (child.termination_signal())
-                // Without this call, the wait could consume a token while the command shuts down.
+                // Prevents the wait from consuming a token while the command shuts down.
                 wait.cancel();
             const auto ended = await_command(child);
             if (ended.status == 0)
@@ -165,7 +165,7 @@ private:
         }
     }
 
-    // Waits until the wait is complete, after the command has succeeded.
+    // Returns after `wait` is complete. Called after the command has succeeded.
     Exit finish_wait(RegisteredWait& wait, const TerminationSignals& signals) const
     {
         const std::array others{signals.fd().get()};

@@ -17,7 +17,7 @@ constexpr std::chrono::seconds timeout{3}; // The longest time that one iteratio
 
 [[noreturn]] void quit(std::string_view why);
 
-// Returns the value, or prints the error and ends the program.
+// Returns the value of `result`. If `result` is an error, prints the error and ends the program.
 template <class T>
 T value_or_exit(evfd::Expected<T> result)
 {

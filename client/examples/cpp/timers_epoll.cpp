@@ -56,8 +56,8 @@ int main(int argc, char** argv)
                 if (server.connection() >= 0)
                     watch(epoll, server.connection());
             } else if (fd == server.connection()) {
-                // If this call closes the connection, the kernel also removes the descriptor from
-                // the epoll set.
+                // If server.read() closes the connection, the kernel also removes the descriptor
+                // from the epoll set.
                 server.read();
             } else if (!howto::read_timer(timers, fd)) {
                 fmt::print("Unknown file descriptor {}\n", fd);

@@ -19,8 +19,8 @@ ping=3 pong=4
 
 # write(2) to an eventfd adds a 64-bit number, in the byte order of the machine.
 set_event() { printf '\1\0\0\0\0\0\0\0' >&"$1"; }
-# Consumes the event on a descriptor. Fails if the event is not set, because the descriptor is
-# non-blocking.
+# Consumes the event on a descriptor. The descriptor is non-blocking, so take_now fails if the event
+# is not set.
 take_now() { od -An -tu8 -N8 <&"$1" >/dev/null 2>&1; }
 is_set() { read -r -t 0 -u "$1"; }
 

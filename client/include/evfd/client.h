@@ -185,8 +185,8 @@ private:
     template <class Request, class Each>
     Expected<void> stream(const Request& request, std::optional<nanoseconds> timeout,
                           const Each& each) const;
-    // Like stream(), but sends the request again if the daemon is restarted. The request must be of
-    // a kind that has a last reply.
+    // Like stream(), but sends the request again if the daemon is restarted. Not for a request
+    // whose replies never end.
     template <class Request, class Each>
     Expected<void> stream_with_retry(const Request& request, const Each& each) const;
 

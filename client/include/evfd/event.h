@@ -47,9 +47,11 @@ private:
     Event(std::shared_ptr<ConnectionPool> pool, Name name, Mode mode, Access access, UniqueFd fd,
           std::string subscription);
 
-    // Returns whether fd_ is an eventfd. For a pulse, this subscriber has a private eventfd. For
-    // other events, all callers that are allowed to set share an eventfd. A caller that is only
-    // allowed to wait has a wait-only descriptor instead.
+    // Returns whether fd_ is an eventfd. If the caller has no permission to wait, fd_ is empty.
+    // Otherwise fd_ depends on the event and on the permission to set:
+    //   - For a pulse, fd_ is a private eventfd.
+    //   - For other events with permission to set, fd_ is a shared eventfd.
+    //   - For other events without permission to set, fd_ is a wait-only descriptor.
     bool has_eventfd() const { return fd_ && (mode_ == Mode::pulse || access_.set); }
     Expected<void> clear_semaphore() const;
     Expected<std::int64_t> wait_by(std::optional<MonotonicTime> deadline) const;

@@ -37,7 +37,6 @@ public:
     [[nodiscard]] int release() { return fd_.release(); }
 
 protected:
-    // The effect of a completed wait.
     enum class Consumption {
         none,      // The wait consumes nothing.
         shared,    // The wait consumes something that another waiter could have consumed.

@@ -63,7 +63,8 @@ class Connection:
     def __init__(self, client_socket: CloseOnForkSocket) -> None:
         self._socket = client_socket
         self._buffer = bytearray()
-        # The descriptors of replies that were not read yet, in their order.
+        # The received descriptors that belong to replies that the client has not read yet. They
+        # are in the order of their arrival.
         self._descriptors: collections.deque[Descriptor] = collections.deque()
         # Whether the kernel has truncated a control message, so that descriptors are missing.
         self._lost_descriptors = False

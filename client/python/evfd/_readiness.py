@@ -40,8 +40,8 @@ class _LoopPoller:
         self._context = context
         self._eventfd = eventfd
         self._next_key = 0
-        # The references to futures are weak, because a future refers to its loop. A task that
-        # awaits a future keeps the future alive.
+        # The references to futures are weak. A future refers to its loop, so a strong reference
+        # would keep the loop alive. A task that awaits a future keeps the future alive.
         self._pending: dict[int, tuple[_aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
 
     def arm(self, loop: asyncio.AbstractEventLoop, fd: int, future: asyncio.Future[bool]) -> int:

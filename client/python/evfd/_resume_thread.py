@@ -66,8 +66,8 @@ class ResumeThread:
 
 def _run(wakeup: Descriptor, step: Callable[[], Step]) -> None:
     while True:
-        # Ignores every exception, because a later step can succeed. For example, no memory or no
-        # descriptor was free.
+        # Ignores every exception, such as a lack of memory or descriptors, because a later step can
+        # succeed.
         with contextlib.suppress(Exception):
             if not _run_once(wakeup, step):
                 return

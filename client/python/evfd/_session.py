@@ -276,7 +276,8 @@ class Session:
         """Remember an interrupted call if its progress is known; else end the session."""
         connection = self._connection
         if frame is None:
-            # The session ends, because its next call would get the reply to this call.
+            # The reply to this call is still unread. The session ends, so that its next call does
+            # not read this reply by mistake.
             self.end()
         elif connection is None or not connection.is_usable:
             self._abandoned = _AbandonedCall(method, frame, connection)
@@ -302,7 +303,6 @@ class Session:
         the calls are dropped, because the subscriptions that the calls name have ended with the
         session.
         """
-        # Without a session, the daemon has no subscription that the calls could name.
         if not self._token:
             return
         self._unacknowledged.extend(frames)
@@ -408,8 +408,8 @@ class Session:
         self._token = secrets.token_hex(16)
         self._credentials = credentials_now()
         self._sequence = 0
-        # The reply to Resume says whether the daemon knows which calls of the session it has
-        # executed. A new session has made no call yet, so this Resume needs no reply. If the daemon
+        # This Resume needs no reply. The reply to a Resume says whether the daemon knows which
+        # calls of the session were executed, but a new session has made no call yet. If the daemon
         # exits now, the next call detects the exit.
         self._try_to_send([encode_call(full_name("Resume"), self._resume_parameters(), "oneway")])
 

@@ -138,8 +138,8 @@ class _WaitSet:
         consumed tokens back to their objects and return the index of the empty object.
         """
         consumed: list[tuple[int, int]] = []
-        # Private counts are consumed last. No other waiter can consume them, so they are certainly
-        # still there.
+        # Consumes shared tokens first, because other waiters compete for them. No other waiter can
+        # consume private counts, so the private counts remain available.
         kinds: tuple[Consumption, ...] = ("shared", "exclusive")
         try:
             for kind in kinds:

@@ -132,8 +132,8 @@ class Client:
         self._fair_lock = FairLock(self._lock)
         self._main = Session(self.address, self._timeout_ns)
         self._idle: list[Session] = []
-        # The former main sessions. Each began when the process had another user or other groups,
-        # and still has handles.
+        # The sessions that were replaced as `_main` but still have handles. Each of them began when
+        # the process had another user or other groups.
         self._former: list[Session] = []
         # One-way calls that will be sent before the next call.
         self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
@@ -440,7 +440,8 @@ class Client:
 
         Keep the replaced session in `_former` if it has handles.
         """
-        # One-way calls are sent first, because they can end the last handle of a session.
+        # One-way calls are sent first, because they can end the last handle of a session. A former
+        # session without handles is not kept.
         self._flush_oneway()
         if not all(session.belongs_to(credentials) for session in self._idle):
             self._idle = [session for session in self._idle if session.belongs_to(credentials)]
@@ -520,8 +521,8 @@ class Client:
         After a restart of the daemon the call is repeated and the entries already yielded are
         skipped.
         """
-        # After this time, the call is not sent again. The time is set when the connection is lost.
-        # Each new entry resets it to None.
+        # The time after which the call is not sent again. The time is set when the connection is
+        # lost, and reset to None when a reply has a new entry.
         retry_until: Deadline = None
         last: Any = None
         while True:

@@ -1,6 +1,6 @@
-// Broker: a process of dbus-broker without its launcher, because the launcher needs the D-Bus of a
-// running systemd. This class sends the listening socket and the policy to dbus-broker, as the
-// launcher would.
+// Broker: a process of dbus-broker. The launcher of dbus-broker needs the D-Bus of a running
+// systemd. Broker therefore does the work of the launcher: it sends the listening socket and the
+// policy to dbus-broker.
 #pragma once
 
 #include "tests/bench/peers/clients.h"

@@ -73,7 +73,7 @@ public:
     void clear() const {}
 
 private:
-    sem_t* semaphore_; // Stays mapped until the process exits.
+    sem_t* semaphore_; // The semaphore stays mapped until the process exits.
 };
 
 // A FIFO: set() writes a byte, and wait() reads a byte.

@@ -199,7 +199,8 @@ Comparison publish(int pairs)
                    }));
 }
 
-// Compares a whole process of `evfdctl set` with a process of redis-cli, tmux, s6 or flock.
+// Compares the duration of a process of `evfdctl set`, from its start to its exit, with the
+// duration of a process of redis-cli, tmux, s6 or flock.
 std::vector<Comparison> shell(int pairs)
 {
     constexpr int runs = 10;

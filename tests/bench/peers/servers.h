@@ -11,8 +11,8 @@ namespace evfd::bench {
 
 class PeerServer {
 public:
-    // A function that returns the command line of the server, for its directory and the path of its
-    // socket.
+    // A function that returns the command line of a server. The arguments are the server's
+    // directory and the path of the server's socket.
     using CommandFactory =
         std::function<e2e::Command(const e2e::TemporaryDirectory&, const std::string&)>;
     // Starts the server, and returns when clients can connect.

@@ -102,8 +102,8 @@ TEST_CASE("a client has one connection for each user of its process, for as long
     CHECK(poll_until([&] { return value_or_throw(daemon.client().status()).objects == 0; }));
 }
 
-// The first of several consecutive uids. A root process takes them as its effective uid, one after
-// the other.
+// The first of several consecutive uids. A root process uses each of these uids in turn as its
+// effective uid.
 constexpr uid_t first_user = 1'500'000'000;
 
 void act_as(uid_t user, const auto& work)
@@ -169,8 +169,8 @@ TEST_CASE("a client keeps the sessions of 64 former users and refuses one more")
         };
         require(is_refused(status) && is_refused(waited), "the call was not refused");
         act_as(first_user,
-               // The client already has a session of the first user, so the client accepts this
-               // call.
+               // The client already has a session of the first user. This call therefore needs no
+               // further session, and the client does not refuse it.
                [&] { value_or_throw(client.status()); });
         opened.pop_back();
         const auto all = before + static_cast<std::int64_t>(max_former_sessions);

@@ -73,8 +73,8 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
     daemon.checked_ctl({"arm", "db/t", "--in", "1h", "--permissions", "0666"});
     for (const auto& user : {denied_user, other_user})
         REQUIRE(ctl_as(daemon, user, {"create", fmt::format("db/{}", user.uid)}) == "0");
-    // Returns the words with "db/own" replaced by the name of the object that the user created:
-    // "db/" and the uid.
+    // The name of the object that the user created is "db/" and the uid. Returns the words with
+    // this name in the place of "db/own".
     const auto words_of = [&](const User& user) {
         auto own = words;
         for (auto& word : own)
@@ -233,8 +233,8 @@ TEST_CASE("a reload of the policy ends the waits that it forbids and no others")
     auto for_later = waiting(denied_user, "db/later");
     auto elsewhere = waiting(denied_user, "web");
     auto theirs = waiting(other_user, "db/e");
-    // No object has the name "never", so has_waits() counts the waits of all clients. The four
-    // commands have 8 waits, because each command waits for two names.
+    // No object has the name "never". For such a name, has_waits() counts all waits of all clients.
+    // There are 8 waits, because each of the four commands waits for two names.
     REQUIRE(daemon.has_waits("never", 8));
 
     configured.reload(deny_rule("db/", "\"wait\""), reload_succeeded);

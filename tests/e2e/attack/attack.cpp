@@ -254,14 +254,15 @@ void check_withstands(const DaemonProcess& daemon, std::string_view title,
 {
     const auto client = daemon.client();
     const auto pidfd = pidfd_of(daemon.pid());
-    // Arms a timer, so that the daemon allocates its timerfd and the connection of this client now,
-    // and not during the measurement.
+    // Arms a timer. The daemon then allocates its timerfd and the connection of `client` now, and
+    // not during the measurement.
     value_or_throw(client.arm("first", {.interval = 1h}));
     value_or_throw(client.delete_object(std::vector{"first"s}));
     WellBehavedClient well_behaved{daemon};
     const auto measure_for = [&](nanoseconds span) {
         well_behaved.begin();
-        // Waits for `span`. The pidfd does not become readable, because the daemon does not exit.
+        // Waits for `span` by polling the daemon's pidfd. The pidfd does not become readable,
+        // because the daemon does not exit.
         await_readable(pidfd.get(), span);
         return well_behaved.pause();
     };

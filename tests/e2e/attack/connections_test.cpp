@@ -39,8 +39,8 @@ bool send_all(const UniqueFd& socket, std::string_view bytes)
     return true;
 }
 
-// Waits for `span` by polling the socket to the test. The test sends nothing, so the poll ends only
-// after `span`.
+// Waits for `span` by polling the socket that connects this worker to the test. The test sends
+// nothing, so the poll ends only after `span`.
 void pause_for(const WorkerSocket& parent, nanoseconds span)
 {
     await_readable(parent.fd().get(), span);

@@ -117,8 +117,8 @@ TEST_CASE("a holder that keeps a blocking event full does not stop callers by na
             client.create(name, {.mode = mode, .permissions = Permissions::parse("0666")}));
         auto worker = start_holder(daemon, name, Misuse::saturate);
         worker.receive();
-        // Uses fewer rounds for a semaphore, because each clear consumes up to 8,192 tokens one by
-        // one.
+        // Uses fewer rounds for a semaphore, because each clear consumes tokens one by one during a
+        // time slice before it fails.
         use_saturated(daemon, name, mode == Mode::semaphore,
                       scale_rounds(mode == Mode::semaphore ? 20 : 500));
         value_or_throw(client.delete_object(std::vector{name}));

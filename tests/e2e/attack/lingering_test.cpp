@@ -17,9 +17,9 @@ namespace {
 const std::string call = R"({"method":"io.evfdd.Status"})" + "\0"s;
 
 // Sends the bytes together with a descriptor of a TCP socket, and closes this process's own
-// descriptor of the socket. Only the close(2) of the socket's last descriptor sleeps. The receiver
-// must not receive the message before this function returns, or the last descriptor would be in
-// this process. The receiver's close(2) sleeps while the returned object lives.
+// descriptor of the TCP socket. Only the close(2) of the last descriptor sleeps, and it sleeps
+// while the returned object lives. The last descriptor must be the receiver's. The receiver must
+// therefore not receive the message before this function returns.
 [[nodiscard]] LingeringSocket send_lingering(const UniqueFd& socket, std::string_view bytes,
                                              int flags = 0)
 {

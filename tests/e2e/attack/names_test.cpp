@@ -67,14 +67,14 @@ TEST_CASE("old descriptors of a deleted event do not reach a new event with the 
                     wire.descriptors().pop_front();
                     if (held.size() > max_held)
                         held.pop_front();
-                    // If the daemon reads the delete before the wait, the wait is for the next
-                    // event with this name.
+                    // The daemon can read this Delete call before it reads the Wait call. The wait
+                    // is then for the next event with this name.
                     require(error_of(wire.request("Delete", {{"items", items({"reborn"})}})) ==
                                 "none",
                             "the delete failed");
                     if (wire.request("Status")["parameters"]["waits"] == 1) {
-                        // The wait is still pending if the daemon read the wait after the delete. A
-                        // new event that is set ends the wait.
+                        // The wait is still pending if the daemon read the Delete call before the
+                        // Wait call. A new event that is set ends the wait.
                         wire.request("CreateEvent",
                                      {{"name", "reborn"}, {"mode", mode}, {"initial", 1}});
                         const auto ended = error_of(waiting.reply());

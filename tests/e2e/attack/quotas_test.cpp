@@ -200,8 +200,7 @@ struct ResourceCase {
     int unit;   // The amount of the resource that one acquisition uses.
     int in_use; // The amount in use by the greedy user before it acquires anything.
     Acquire acquire;
-    // The function that releases one unit. Null if closing a connection releases the unit. The
-    // daemon notices only after a while that a connection is closed.
+    // The function that releases one unit. Null if closing a connection releases the unit.
     Release release;
 };
 
@@ -236,6 +235,7 @@ void release_and_acquire(GreedyUser& user, const ResourceCase& resource)
         require(acquires(), "a released resource is not available");
     } else {
         user.others.pop_back();
+        // The daemon notices only after a while that the connection is closed.
         require(poll_until(acquires), "the resource of a closed connection is not available");
     }
 }

@@ -45,8 +45,8 @@ void delete_all(WireClient& wire, const Json& names)
     }
 }
 
-// Returns a command that runs the daemon as an unprivileged user. The kernel limits the number of
-// descriptors in unread messages for every user except root.
+// Returns a command that runs the daemon as an unprivileged user. For such a user, but not for
+// root, the kernel limits the number of descriptors in unread messages.
 Command unprivileged()
 {
     return {.argv = {}, .user = User{unprivileged_uid + 1'000}};
@@ -56,8 +56,9 @@ TEST_CASE("a client that opens at full speed and never reads does not exhaust de
 {
     skip_unless_root();
     const DaemonProcess daemon{{}, unprivileged()};
-    // The number of connections that do not read. The socket of each connection has the descriptors
-    // of one reply, and the daemon holds the descriptors of the next reply until the client reads.
+    // The attacker opens this many connections and never reads from them. For each connection, the
+    // descriptors of one reply are in the socket, and the daemon holds the descriptors of the next
+    // reply.
     constexpr int not_reading = 60;
     const auto names = numbered_names("e/", 0, 253);
     {
@@ -177,8 +178,9 @@ TEST_CASE("monitors that never read use little memory and report the current sta
         const auto growth = resident_kib(daemon) - before;
         report(fmt::format("  {} changes in {:.2f} s; {:+} KiB for {} monitors that do not read",
                            changes, seconds, growth, monitors));
-        // This bound allows the daemon an output queue and a list of unreported changes for each
-        // monitor. Socket buffers do not count, because they are memory of the kernel.
+        // The daemon can keep an output queue and a list of unreported changes for each monitor.
+        // The limit below has room for them. Socket buffers are memory of the kernel, so they do
+        // not count.
         CHECK(growth < (is_sanitized ? 300'000 : 40'000));
 
         std::map<std::string, bool> truth;
@@ -350,8 +352,8 @@ TEST_CASE("clients stopped in the middle of any call and then killed do not dist
         for (const auto& one : stopped)
             one.process().signal(SIGKILL);
         stopped.clear();
-        // If the daemon consumed a token for a killed client, it returns the token, because the
-        // client has not read the reply.
+        // If the daemon consumed a token for a killed client, the daemon returns the token, because
+        // the client has not read the reply.
         value_or_throw(client.set(std::vector{"auto"s}));
         REQUIRE(poll_until([&] { return value_or_throw(client.show("auto")).waits == 0; }));
         value_or_throw(client.set(std::vector{"auto"s}));

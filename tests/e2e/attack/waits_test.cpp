@@ -62,8 +62,8 @@ TEST_CASE("many waits for all of many names delay nobody when one name is busy")
             for (; monotonic_now() < end; ++rounds) {
                 value_or_throw(take(one));
                 value_or_throw(add(other, 1));
-                // This call makes the daemon handle the edges that take() and add() caused, one
-                // edge after the other.
+                // take() and add() read and write eventfds without a call to the daemon. The call
+                // how_many() makes the daemon handle the resulting edges, one edge after the other.
                 how_many();
                 value_or_throw(take(other));
                 value_or_throw(add(one, 1));

@@ -12,8 +12,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// A command line with unusual words. The parser could take some of them for lists, or for a missing
-// value.
+// A command line with unusual words. The parser could read some words as lists. It could read other
+// words as if no value were given.
 const Words unusual_words{
     "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
     "--",      "--any"};

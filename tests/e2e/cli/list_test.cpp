@@ -19,8 +19,8 @@ std::vector<std::string> lines_of(const std::string& text)
     return lines;
 }
 
-// Creates many pulses in random order. A pulse needs no descriptor in the daemon. Returns the
-// names.
+// Creates many objects in random order, and returns their names. The objects are pulses, because a
+// pulse needs no descriptor in the daemon.
 std::vector<std::string> create_many(const DaemonProcess& daemon)
 {
     std::vector<std::string> names;

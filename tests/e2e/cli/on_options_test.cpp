@@ -62,7 +62,7 @@ TEST_CASE("on --merge returns all tokens when a signal arrives while it consumes
     REQUIRE(daemon.has_waits("s", 1));
     REQUIRE(client.set(std::vector{"s"s}, max_tokens_per_set));
     // evfdctl consumes one token first, and then more tokens. Waits until evfdctl has consumed at
-    // least two tokens, so that the signal comes while evfdctl consumes.
+    // least two tokens. SIGTERM then arrives while evfdctl is still consuming tokens.
     REQUIRE(poll_until([&] { return left() < max_tokens_per_set - 1; }));
     runner.process().signal(SIGTERM);
     CHECK(runner.wait() == -SIGTERM);
@@ -108,8 +108,8 @@ TEST_CASE("on --restart ends a running command, and the next run gets both sets"
     REQUIRE(poll_until([&] { return child_of(runner.process().pid()) == 0; }));
     CHECK(blocking.has_not_started());
     daemon.checked_ctl({"set", "e"});
-    // The third run gets the count 1. The second run got the count 2 and exited by itself, so
-    // evfdctl does not report the first two sets again.
+    // The third run gets the count 1, for the third set only. The second run got the count 2 and
+    // exited by itself, so evfdctl does not count the first two sets again.
     CHECK(blocking.await_start() == "e 1");
     CHECK(runner.errors().empty());
 }

@@ -312,7 +312,7 @@ TEST_CASE("on ignores signals that its parent ignored")
     const auto number = GENERATE(SIGHUP, SIGINT);
     daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
     auto command = daemon.ctl_command(on_command("s", blocking));
-    // evfdctl starts with this signal ignored, as under nohup(1).
+    // evfdctl starts with the signal `number` ignored, as under nohup(1).
     command.in_child = [number] { ::signal(number, SIG_IGN); };
     OutputReader runner{std::move(command)};
     REQUIRE(daemon.has_waits("s", 1));

@@ -106,7 +106,8 @@ TEST_CASE("the option --socket selects a remote daemon, whatever characters its 
     CHECK(remote_host.ctl({"status"}).status == 5);
     CHECK(remote_host.ctl({"--socket", unusual_path, "status"}).status == 0);
     CHECK(remote_host.ctl({"--system", "relay", "--hang-up"}).status ==
-          // The relay fails: with --system it does not connect to the daemon of this test.
+          // With --system, the relay does not connect to the daemon of this test, so the relay
+          // fails.
           5);
 }
 
@@ -149,8 +150,9 @@ TEST_CASE("a wait continues over another relay after its relay was killed")
     for (int i = 0; i < 3; ++i) {
         const auto before = remote_host.calls();
         ::kill(before.back().relay, SIGKILL);
-        // evfdctl can start more than one new relay, because the daemon notices the death of the
-        // old relay only after a while.
+        // The daemon notices the death of the old relay only after a while. Until then, the daemon
+        // refuses to resume evfdctl's session, and evfdctl connects again with another relay. So
+        // evfdctl can start more than one new relay.
         REQUIRE(poll_until([&] { return remote_host.calls().size() > before.size(); }));
         REQUIRE(daemon.has_waits("s", 1));
     }
@@ -352,7 +354,7 @@ class Sshd {
 public:
     explicit Sshd(const DaemonProcess& daemon) : directory_{daemon.directory()}
     {
-        // If sshd runs as root, it needs this directory for its chroot(2).
+        // If sshd runs as root, it needs the directory /run/sshd for its chroot(2).
         ::mkdir("/run/sshd", 0755);
         for (const auto* key : {"host", "user"})
             require(run({.argv = {"/usr/bin/ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f",

@@ -173,8 +173,8 @@ TEST_CASE("top shows all objects that were created at once")
     WireClient wire{daemon.path()};
     for (int count = many; count <= 4 * many; count += many) {
         top.process().signal(SIGSTOP);
-        // Waits 100 ms. After such a pause, top draws as soon as it has read some changes, and does
-        // not first read the rest.
+        // Waits 100 ms. After such a pause, top draws as soon as it has read some changes. It does
+        // not wait until it has read all changes.
         REQUIRE(daemon.ctl({"wait", "never", "--timeout", "100ms"}).status == 124);
         // Sends all calls before it reads a reply, so that the daemon reports all changes at once.
         for (int i = count - many; i < count; ++i)

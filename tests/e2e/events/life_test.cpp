@@ -91,7 +91,7 @@ TEST_CASE("the option --check-socket names the daemon that listens there and the
                                supervised.path()));
     CHECK(refused.err.contains("kill " + supervisor));
 
-    // The message advises to end the supervisor with kill(1), which sends SIGTERM.
+    // The message advises the user to end the supervisor with kill(1), which sends SIGTERM.
     REQUIRE(::kill(supervised.pid(), SIGTERM) == 0);
     REQUIRE(await_readable(pidfd_of(supervised.pid()).get()));
     const auto free = check();

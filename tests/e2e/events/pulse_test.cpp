@@ -117,7 +117,7 @@ TEST_CASE("a pulse adds the given count, up to the tokens that one call may add"
     CHECK(one.set(max_tokens_per_set / 2));
     CHECK(value_or_throw(other.wait(0ns)) == max_tokens_per_set / 2);
     // One call can add at most max_tokens_per_set pulses, summed over all subscribers. The next
-    // call would add one pulse too many to each of the two subscribers.
+    // call would add more pulses, because there are two subscribers.
     const auto too_many = one.set(max_tokens_per_set / 2 + 1);
     REQUIRE_FALSE(too_many);
     CHECK(too_many.error().code == ErrorCode::refused);

@@ -26,7 +26,8 @@ namespace evfd::e2e {
 namespace {
 
 constexpr int kills = 300;
-// The maximum time until kill_repeatedly() kills a daemon. The average is half of this time.
+// Before each kill, kill_repeatedly() waits for a random time of at most this long. The average is
+// half of this time.
 constexpr nanoseconds max_daemon_life = 40ms;
 
 constexpr int signallers = 8;
@@ -192,8 +193,8 @@ void count_ticks(const Client& client, const WorkerSocket& parent)
     parent.send(static_cast<std::uint64_t>(ticks));
 }
 
-// Arms the timer "rearmed" again and again. The open descriptor of the timer must expire exactly
-// once each time.
+// Arms the timer "rearmed" again and again. Each time, the descriptor that was opened at the start
+// must report exactly one expiration.
 void rearm(const Client& client, const WorkerSocket& parent)
 {
     const std::string name = "rearmed";

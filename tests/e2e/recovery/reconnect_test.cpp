@@ -117,7 +117,8 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
     DaemonProcess daemon;
     const auto client = daemon.client();
     value_or_throw(client.status());
-    // Stops the daemon, so that the call below arrives at its socket but is never read.
+    // Stops the daemon with SIGSTOP. The call below arrives at the daemon's socket, but the daemon
+    // never reads the call.
     REQUIRE(::kill(daemon.pid(), SIGSTOP) == 0);
     const bool is_repeatable = GENERATE(true, false);
     Expected<void> answer = std::unexpected(Error{});
@@ -144,8 +145,8 @@ TEST_CASE("a call interrupted by a kill of the daemon is repeated or fails, and 
         INFO((answer ? "" : answer.error().message));
         CHECK(answer);
     } else {
-        // The library reports a failed create, because it cannot know whether the daemon executed
-        // the call.
+        // The library cannot know whether the daemon executed the create. It therefore reports an
+        // error and does not repeat the call.
         REQUIRE_FALSE(answer);
         CHECK(answer.error().code == ErrorCode::interrupted);
         CHECK(value_or_throw(client.status()).objects == 0);

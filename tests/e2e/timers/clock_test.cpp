@@ -19,8 +19,8 @@ nanoseconds in_one_hour()
 // Two times count as equal in these tests if they differ by at most this.
 constexpr nanoseconds tolerance = shift / 20;
 
-// Waits until the timer's next expiration is at `moment`, which is a time on the clock. Returns
-// false if that takes too long.
+// Waits until the timer's next expiration is at the time `moment` of the given clock. Returns false
+// if that takes too long.
 bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
 {
     return poll_until([&] {
@@ -31,8 +31,8 @@ bool expires_at(const Timer& timer, Clock clock, nanoseconds moment)
     });
 }
 
-// Waits until Client::show() reports the next expiration as a time on this clock. Returns false if
-// that takes too long.
+// Waits until Client::show() reports the next expiration as a time on the given clock. Returns
+// false if that takes too long.
 bool shows_next_on(const Client& client, std::string_view name, Clock clock)
 {
     return poll_until([&] {
@@ -43,8 +43,8 @@ bool shows_next_on(const Client& client, std::string_view name, Clock clock)
     });
 }
 
-// Waits until the remaining time in Client::show() ends at `moment` of the monotonic clock. Returns
-// false if that takes too long.
+// Waits until the remaining time that Client::show() reports ends at the time `moment` of the
+// monotonic clock. Returns false if that takes too long.
 bool shows_expiry_at(const Client& client, std::string_view name, nanoseconds moment)
 {
     return poll_until([&] {
@@ -238,7 +238,8 @@ TEST_CASE("a wait on a descriptor reports the cancellation of its timer once")
     CHECK(poll_until([&] { return value_or_throw(timer.remaining()) == std::nullopt; }));
     CHECK(poll_until([&] {
         return value_or_throw(client.show("t")).timer->state ==
-               // The daemon itself must notice the cancellation, although no client waits by name.
+               // The change of the clock cancels the timer. The daemon itself must notice the
+               // cancellation, although no client waits by name.
                TimerState::cancelled;
     }));
     // Sets the clock back. The timer must not report the cancellation again.

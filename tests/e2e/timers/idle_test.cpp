@@ -41,7 +41,7 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
 
     arm_many(wire);
 
-    const auto few = 3; // The daemon needs one timerfd for each of the three clocks.
+    const auto few = 3; // The timers use three clocks. The daemon needs one timerfd for each clock.
     CHECK(count_descriptors(daemon.pid()) <= descriptors_before + few);
     CHECK(wire.request("Status")["parameters"]["objects"] == timer_count);
     REQUIRE(daemon.is_idle());
@@ -53,8 +53,8 @@ TEST_CASE("10,000 armed timers without a waiter cost the daemon no time and no d
     CHECK(daemon.is_idle());
     wire.request("Status");
     REQUIRE(daemon.is_idle());
-    // Checks that a call changes the result of usage(). So the two equal results above prove that
-    // the daemon did nothing.
+    // Checks that a call changes the result of usage(). If a call did not change the result, two
+    // equal results would not show that the daemon was idle.
     CHECK_FALSE(daemon.usage() == before);
 }
 

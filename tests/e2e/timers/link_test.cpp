@@ -27,8 +27,8 @@ std::pair<std::int64_t, std::int64_t> disarm(const Client& client, const Grid& g
 }
 
 // Arms the timer "t" to set the event "e" every 5 ms, stops the daemon for a while, and disarms the
-// timer. Repeats these steps until disarm() returns two equal numbers, and returns that number of
-// expirations. Calls `begin` before each try.
+// timer. Repeats these steps until the number of expirations is known exactly, and returns the
+// number. Calls `begin` before each try.
 template <class Begin>
 std::int64_t disarm_after_missed_points(const DaemonProcess& daemon, const Client& client,
                                         Begin begin)
@@ -341,8 +341,8 @@ TEST_CASE("the log reports a few broken links per second and the number of the o
     }
     REQUIRE(
         client.wait(std::vector{"t" + std::to_string(timers - 1)}, {.timeout = default_timeout}));
-    // Rounds the time up to whole seconds, because the log limits the number of lines in each
-    // second.
+    // The daemon logs a limited number of lines in each second, and can use up this number at the
+    // start of a second. So a second that has only begun counts as a whole second.
     const auto seconds = (monotonic_now() - began) / 1s + 1;
     const auto log = daemon.log();
     std::int64_t lines = 0;

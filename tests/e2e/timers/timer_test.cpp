@@ -125,8 +125,8 @@ bool can_wake_the_machine(Clock clock)
 struct ExpiryCounts {
     std::int64_t early = 0; // The number of reads that counted a future expiration.
     std::int64_t lost = 0;  // The number of reads that did not count a past expiration.
-    // The total number of expirations that the reads returned. Without an error, this number equals
-    // `had_come`, because the test stops only after a read during which no expiration came due.
+    // The total number of expirations that the reads returned. No expiration comes due during the
+    // last read. So if every read is correct, this number equals `had_come`.
     std::int64_t counted = 0;
     // The number of expirations whose time had come by the last read, according to the schedule.
     std::int64_t had_come = 0;

@@ -35,9 +35,9 @@ TEST_CASE("a pending call is sent again on the resumed session")
     CHECK(reply);
 }
 
-// The daemon can have executed a call that the client abandoned. A new call in the same session
-// would look like a repetition of the abandoned call: the daemon would answer with the cached reply
-// and not execute the new call.
+// A client that abandons a call does not know whether the daemon has executed it. The client
+// therefore begins a new session. In the old session, the daemon could take the next call for a
+// repetition of the abandoned call, and send the cached reply instead of executing the next call.
 TEST_CASE("the reply to an abandoned call is not taken for the reply to the next call")
 {
     ScriptedDaemon daemon;

@@ -12,7 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A readable event whose tokens are always consumed by other waiters first.
+// An event that is readable but gives this process no token, as if other waiters always consumed
+// the tokens first.
 class ContendedEvent final : public Waitable {
 public:
     ContendedEvent()

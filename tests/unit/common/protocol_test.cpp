@@ -416,7 +416,7 @@ TEST_CASE("an opened object is encoded with its descriptor, or without one if it
     std::deque<UniqueFd> arrived;
     for (auto& one : sent)
         arrived.push_back(std::move(one.fd));
-    // Adds a descriptor that belongs to the next reply.
+    // The last descriptor that has arrived belongs to the next reply.
     arrived.push_back(*make_eventfd(99, Counter::plain));
     DecodeContext incoming{.unknown = UnknownFields::ignore, .descriptors = &arrived};
     const auto read = from_text<Open::Reply>(text, incoming);

@@ -197,8 +197,8 @@ TEST_CASE("Arm reports the wrong field by name")
         {R"({"name":"a","lifetime":"forever"})", "lifetime"},
         {R"({"name":"a","ifMissing":true})", "ifMissing"},
         {R"({"name":"a","mode":"auto"})", "mode"},
-        // The decoder accepts a call Arm without a time, and so reports no field. The daemon
-        // refuses the call later.
+        // An Arm that names no time has no wrong field, so the decoder accepts it. The daemon
+        // refuses it later.
         {R"({"name":"a"})", "(none)"},
         {R"({"name":"a","firstNSec":0,"intervalNSec":0})", "(none)"},
         {R"({"name":"a","firstNSec":9223372036854775807})", "(none)"},

@@ -304,7 +304,7 @@ TEST_CASE("a socket is drained once all sent bytes were read")
 
     REQUIRE(send(pair.ours, "some bytes", numbered(1)) == 10U);
     CHECK_FALSE(is_drained(pair.ours));
-    CHECK(is_drained(pair.theirs)); // The socket `theirs` has sent nothing.
+    CHECK(is_drained(pair.theirs)); // Nothing was sent through `theirs`.
 
     CHECK(received(pair.theirs, 4) == "some");
     CHECK_FALSE(is_drained(pair.ours));

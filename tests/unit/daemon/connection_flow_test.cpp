@@ -259,7 +259,7 @@ TEST_CASE("a list over many objects without a match yields to other connections"
 
     CHECK(count_replies(other) == 1);
     CHECK(client.reply().empty());
-    std::string reply; // On a busy machine, the list takes many iterations.
+    std::string reply;
     REQUIRE(run_until(daemon.loop, [&] { return !(reply = client.reply()).empty(); }));
     CHECK(reply.contains(end));
 }

@@ -16,8 +16,8 @@ TEST_CASE(
         const auto [objects, connections] = descriptor_budget(limit);
         REQUIRE(objects >= 0);
         REQUIRE(connections >= 0);
-        // A successor receives all descriptors of a stash message at once. So the limit must leave
-        // room even for descriptors whose objects were deleted.
+        // A successor receives all descriptors of one message in the stash at once. So the limit
+        // of open files must leave room even for descriptors whose objects were deleted.
         const auto unwanted =
             std::min(objects, static_cast<std::int64_t>(max_descriptors_per_message));
         if (objects > 0)

@@ -22,8 +22,8 @@ struct EdgeWatcherFixture {
         // call drops that edge.
         watcher.collect(1);
     }
-    // Returns the names of the events that have a collected edge. A star after a name marks an edge
-    // that the daemon signalled locally.
+    // Collects the edges and returns the names of their events. A star after a name marks an edge
+    // that signal() recorded; epoll reported all other edges.
     std::string collect()
     {
         std::string text;

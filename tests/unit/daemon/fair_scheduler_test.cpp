@@ -121,7 +121,7 @@ TEST_CASE("a turn during which the daemon was stopped leaves no debt for that ti
     SchedulerFixture fixture{100};
     run_iterations(fixture.loop, 1);
     fixture.scheduler.charge_turn(alice, 1, 24h);
-    // If the 24 hours became a debt, the user would be throttled for 1000 iterations.
+    // A debt of 24 hours would throttle the user for 1000 iterations.
     run_iterations(fixture.loop, 500);
     CHECK_FALSE(fixture.scheduler.is_throttled(alice));
 }

@@ -81,7 +81,7 @@ TEST_CASE("ids are reserved long before they are used, so a failed commit repeat
     for (int i = 0; i < 3'000; ++i)
         last = fixture->registry.ids.next();
     fixture->state_store.commit();
-    // The test uses 5000 ids in total. The first record reserves fewer ids.
+    // The test uses 5000 ids in total, more than one record in the state store reserves.
     for (int i = 0; i < 2'000; ++i)
         last = fixture->registry.ids.next();
 
@@ -227,7 +227,7 @@ TEST_CASE("a timer is armed and disarmed by its id alone, and not created by it"
     CHECK(object(*fixture, "t").timer()->is_armed());
 
     REQUIRE(registry.delete_objects(fixture->owner.peer, names({"t"})));
-    // The error is still Replaced, although the name now belongs to an event.
+    // The name now belongs to an event. The error for the id of the old timer is still Replaced.
     fixture->create("t", Mode::manual);
     CHECK(verdict(registry.arm(fixture->owner, request)) == "Replaced");
 }

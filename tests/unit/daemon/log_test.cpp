@@ -91,7 +91,7 @@ TEST_CASE("a limited kind of line cannot suppress another kind")
 {
     const CapturedLog captured;
     log::Limited limited;
-    // The limit allows fewer lines than this in 500 seconds.
+    // The rate limit is 20 lines a second, so this many lines would take about 500 seconds.
     constexpr std::int64_t many = 10'000;
     for (std::int64_t i = 0; i < many; ++i)
         limited.warn({}, "filled {}", i);

@@ -516,9 +516,9 @@ TEST_CASE("the watches of ended monitors are released in parts")
     all.monitor.reset();
     run_iterations(fixture.loop, 1);
     CHECK(watched() > timers / 2); // The watches are released over several iterations.
-    // The second monitor ends while the daemon still releases the watches of the first monitor, one
-    // object after another. The daemon can already have passed objects that only the second monitor
-    // kept watched. The daemon must release the watches of these objects too.
+    // The daemon still goes through the objects of the first monitor and releases their watches.
+    // Now the second monitor ends too. The daemon must also release the watches that it has kept
+    // so far only for the second monitor.
     some.monitor.reset();
     run_until_idle(fixture.loop);
     CHECK(watched() == 1);

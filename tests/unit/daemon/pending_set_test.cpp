@@ -462,7 +462,7 @@ TEST_CASE("the size of a batch follows from the duration of earlier batches")
     batch_sizer.record(1, time_slice / 50);
     CHECK(batch_sizer.next_batch(100) == 50);
     CHECK(batch_sizer.next_batch(20) == 20);
-    batch_sizer.record(50, 1s); // An increment now takes longer than before.
+    batch_sizer.record(50, 1s); // These increments took longer than the first.
     CHECK(batch_sizer.next_batch(100) == 1);
     batch_sizer.record(1, 0ns);
     CHECK(batch_sizer.next_batch(1'000'000) == nanoseconds{time_slice}.count());

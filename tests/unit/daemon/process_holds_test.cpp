@@ -332,8 +332,8 @@ TEST_CASE("each holder of a hold counts towards its user's waits and is refused 
 
 TEST_CASE("each holding process uses a descriptor of the daemon, and the last ones are reserved")
 {
-    // Only a user who has less than 1/64 of the budget is allowed to use the reserve. With a budget
-    // below 64 descriptors, nobody has so little.
+    // The reserve is for users who have fewer than budget / 64 descriptors. With a budget of 64,
+    // these are the users who have none. With a smaller budget, the quotient is rounded down to 0.
     constexpr std::int64_t budget = 64;
     ServiceFixture daemon{default_limits, budget};
     auto owner = daemon.connect(0);

@@ -246,8 +246,8 @@ TEST_CASE("a session with an unreadable token is dropped, also for the next daem
     CHECK(fixture->recovered.warnings.empty());
 }
 
-// Recovers with a limit of descriptors that is too low for all events. Returns 0 or the number of
-// the failed expectation.
+// Recovers events while the limit of descriptors is too low to recover all of them, and then again
+// without this limit. Returns 0 or the number of the failed expectation.
 int recover_with_few_descriptors()
 {
     // Closes all inherited descriptors, so that new descriptors have consecutive numbers.

@@ -629,7 +629,7 @@ TEST_CASE("a disarmed timer sets nothing and wakes nobody until it is armed agai
     REQUIRE(run_until(fixture.loop, [&] { return fixture.tokens("e") >= 2; }));
 
     REQUIRE(fixture.disarm({"t"}) == "ok");
-    // Expirations before the call are still applied, in several iterations if one takes too long.
+    // The daemon still adds the tokens of earlier expirations. This can take several iterations.
     REQUIRE(run_until(fixture.loop, [&] { return fixture.timer().target->backlog == 0; }));
 
     const auto tokens = fixture.tokens("e");

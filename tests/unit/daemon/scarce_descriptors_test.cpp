@@ -14,7 +14,8 @@ std::vector<std::int64_t> resources_in_use(ServiceFixture& daemon)
     std::vector<std::int64_t> all{
         static_cast<std::int64_t>(daemon.service.registry().objects.all().size())};
     for (const auto& [resource, name] : enum_names(Resource{}))
-        // Unread bytes are left out, because they include the last reply, which the session keeps.
+        // The session keeps its last reply, which counts as unread bytes. So the usage of unread
+        // bytes can differ.
         if (resource != Resource::unread_bytes)
             all.push_back(daemon.service.quota().used_by_all(resource));
     return all;

@@ -171,9 +171,9 @@ TEST_CASE("a connection with a descriptor in it is charged until it is closed")
     ServerFixture fixture{default_limits, KernelFeatures{}};
     std::deque<TestClient> clients;
     std::deque<LingeringSocket> lingering;
-    // The daemon closes the connections in two child processes. The first child closes the
-    // connections that are queued for closing when the first child starts. The second child closes
-    // the connections that are queued later.
+    // Child processes of the daemon close these sockets. The first child closes the sockets that
+    // are queued when the child is created. The second child closes the sockets that are queued
+    // later.
     for (int i = 0; i < 3; ++i) {
         const auto& client = clients.emplace_back(fixture.connect());
         const std::array sent{lingering.emplace_back().fd().get()};
@@ -195,7 +195,7 @@ TEST_CASE("a server that exits when idle keeps running while it has a client")
     client.send(framed(get_info));
     fixture.server.stop_when_idle(1ns, {});
     std::string reply;
-    while (reply.empty()) { // The server must accept the client before it finds that it is idle.
+    while (reply.empty()) { // The server accepts the client before it checks whether it is idle.
         REQUIRE(fixture.loop.run_once(20s));
         reply = client.reply();
     }

@@ -526,7 +526,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     CHECK(open(*daemon, again));
     daemon->request(again, "Set", R"({"items":[{"name":"s"}]})");
     calls += 2;
-    // The record of the Set contains the number of all calls so far, so it includes the Open.
+    // The record of the Set contains the number of calls in the session, which includes the Open.
     daemon = crash_and_recover(std::move(daemon));
     auto third = daemon->connect();
     CHECK(is_refused(resume(*daemon, third, calls - 2)));

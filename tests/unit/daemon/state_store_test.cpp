@@ -170,8 +170,8 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     CHECK(next.recovered.warnings[0].contains(damage.warning));
     for (const auto id : {std::uint64_t{1}, std::uint64_t{2}})
         CHECK(next.recovered.objects.contains(id) == (id != damage.lost));
-    // If the journal only has a newer version number, no commit is hidden, so the last reserved id
-    // is known. Any other damage can hide a commit that has reserved more ids.
+    // A newer version number alone hides no commit, so the last reserved id is known. Any other
+    // damage can hide a commit that has reserved more ids.
     const bool is_newer_version = damage.offset == 8;
     CHECK(next.recovered.knows_last_id == is_newer_version);
 }

@@ -146,7 +146,7 @@ TEST_CASE("output that the socket does not take is sent when the peer has read")
     CHECK(fixture.stream->flush_without_changes() == OutputQueue::Flushed::socket_full);
     CHECK(fixture.stream->is_blocked());
     REQUIRE(fixture.stream->await(Need::no_input));
-    fixture.client->send(framed("call")); // New input is not reported while output is left.
+    fixture.client->send(framed("call")); // New input is not reported while output is unsent.
     CHECK(fixture.reports() <= 1);        // The change of the epoll mask can cause one report.
     CHECK(fixture.reports() == 0);
 

@@ -168,7 +168,7 @@ TEST_CASE("a subscriber that sets its own descriptor affects no other and follow
     const auto other = fixture.open();
     const auto first = fixture.schedule().first;
     REQUIRE(set(one, disarmed));
-    // The subscriber also makes its descriptor blocking.
+    // The subscriber makes its descriptor blocking.
     REQUIRE(::fcntl(one.get(), F_SETFL, 0) == 0);
     CHECK(expiry_of(other, Clock::monotonic).overlaps({first, first}));
 
@@ -189,7 +189,7 @@ TEST_CASE("a change of the wall clock moves an absolute time and not a relative 
     TimerFixture relative{{.name = t, .clock = Clock::realtime, .after = 1h}};
     const auto fixed = absolute.open();
     const auto span = relative.open();
-    // Compares both expirations on the monotonic clock, which nobody can set.
+    // Reads the expirations of both timers on the monotonic clock, which nobody can set.
     const auto fixed_before = expiry_of(fixed, Clock::monotonic);
     const auto span_before = expiry_of(span, Clock::monotonic);
     wall_clock.shift(by);

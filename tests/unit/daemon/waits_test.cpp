@@ -16,8 +16,8 @@ struct Waiter {
     std::shared_ptr<int> wakeups = std::make_shared<int>(0);
     Outcome<std::unique_ptr<Wait>> started;
 
-    // Returns "waits" for a pending wait, the fired names with their counts, or the name of the
-    // error.
+    // Returns "waits" for a pending wait. For a completed wait, returns the names and counts in its
+    // result. For a failed wait, returns the name of the error.
     std::string state()
     {
         if (!started)
@@ -557,7 +557,8 @@ TEST_CASE("an event that is opened while others wait for it wakes them as before
     fixture.create("a", Mode::automatic);
     fixture.create("b", Mode::semaphore);
     auto waiter = start(fixture, {"a", "b"}, require);
-    // From now on the daemon watches "a" by epoll. It still signals "b" locally.
+    // A client now has a descriptor of "a", so the daemon watches "a" with epoll. No client has a
+    // descriptor of "b", so the daemon reports its own writes to "b" without epoll.
     const auto a = fixture.open("a");
     REQUIRE(add(a, 1));
     run_until_idle(fixture.loop);
@@ -575,7 +576,8 @@ TEST_CASE("a wait that starts as the last earlier one ends is not forgotten")
         fixture.create(name, Mode::automatic);
     const auto earlier = start(fixture, {"a"});
     const auto a = fixture.open("a");
-    // The callback of this wait sets "a" through the descriptor. The earlier wait needs "a".
+    // When this wait for "b" completes, its callback sets "a" with a write to the client's
+    // descriptor. The earlier wait needs "a".
     const auto other =
         fixture.start(make_peer(alice), *fixture.quota.charge(alice, Resource::waits),
                       {.items = wait_items({"b"})}, [&] { REQUIRE(add(a, 1)); });

@@ -19,7 +19,8 @@ struct Waiter {
     Outcome<std::unique_ptr<Wait>> started;
 
     bool is_done() { return !started || (*started)->outcome().has_value(); }
-    // Returns "waits" for a pending wait, the fired names, or the name of the error.
+    // Returns "waits" for a pending wait. For a completed wait, returns the names in its result.
+    // For a failed wait, returns the name of the error.
     std::string state()
     {
         if (!started)
@@ -366,8 +367,8 @@ TEST_CASE("a count beyond one is accepted only for timers and pulses")
         return start(fixture, {.items = wait_items(list, count)}).state();
     };
     const auto refused = mode == Mode::semaphore ? "InvalidParameter" : "WrongKind";
-    // The error for a semaphore is different, because a later version could accept a count for a
-    // semaphore.
+    // For a semaphore the error is not WrongKind, because a later version could accept a count for
+    // a semaphore.
     CHECK(wait({"e"}, 2) == refused);
     CHECK(wait({"t", "e"}, 2) == refused);
     CHECK(wait({"e"}, 1) == "waits");
