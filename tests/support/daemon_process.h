@@ -63,7 +63,8 @@ public:
     // Runs evfdctl, requires success and returns its output.
     std::string checked_ctl(std::vector<std::string> arguments) const;
 
-    // Waits until `count` Wait calls are pending for the name. Returns false at the deadline.
+    // Waits until `count` Wait calls are pending for the name. If the name has no object, waits
+    // until the daemon has `count` waits in total. Returns false at the deadline.
     bool has_waits(std::string_view name, std::int64_t count) const;
     Usage usage() const;
     // Waits until the daemon sleeps without a timeout. Returns false at the deadline.
