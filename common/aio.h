@@ -14,7 +14,7 @@
 //
 // Invariants:
 //
-// - At most as many operations are under way as the context was created for.
+// - The number of operations under way never exceeds the number that create() was given.
 // - Contexts are scarce: all processes of the machine share fs.aio-max-nr operations.
 #pragma once
 

@@ -74,8 +74,8 @@ constexpr std::timespec to_timespec(nanoseconds span)
 std::optional<nanoseconds> parse_duration(std::string_view text);
 // Formats a duration as parse_duration() reads it: "1m30s", "20ms", "0s".
 std::string to_text(nanoseconds span);
-// Formats a time as RFC 3339 in UTC, with as many of nine fractional digits as needed:
-// "2026-01-31T08:30:00.5Z".
+// Formats a time as RFC 3339 in UTC: "2026-01-31T08:30:00.5Z". The fraction has up to nine digits,
+// without trailing zeros.
 std::string to_rfc3339(WallTime instant);
 
 } // namespace evfd

@@ -13,8 +13,8 @@
 //     write(value, context)  appends JSON text
 //     type(named)            -> the name of the type in the Varlink interface
 //
-// A fourth function, expected(), describes the valid values. Only the values of a file that people
-// write need it.
+// The codec of a value in a configuration file also has a function expected(), which describes
+// the valid values.
 //
 // A validated type (Name, Pattern, BoundedInt, Items, an enum) has a codec that checks its value. A
 // decoded message is thus valid in each field, and handlers check only what depends on state.
@@ -32,8 +32,8 @@
 //   from the listed members in this order.
 // - The decoder reports the first field that is wrong, missing, repeated or unknown. A client gets
 //   the name of the field. For a file that people write, the report has the place of the field and
-//   the valid values. The daemon refuses unknown fields and a client ignores them (UnknownFields),
-//   so the daemon and a client can have different versions.
+//   the valid values.
+// - The daemon refuses unknown fields, and a client ignores them: see UnknownFields.
 #pragma once
 
 #include "common/codec_describe.h"

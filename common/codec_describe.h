@@ -39,7 +39,7 @@ std::vector<DescribedField> describe_fields(NamedTypes& named)
 template <NamedEnum E>
 std::string Codec<E>::type(NamedTypes& named)
 {
-    if (enum_names(E{}).size() == 1) // Some parsers reject an enum with one value.
+    if (enum_names(E{}).size() == 1) // Some Varlink parsers reject an enum with one value.
         return "string";
     std::vector<std::string> spellings;
     for (const auto& [value, spelling] : enum_names(E{}))

@@ -23,9 +23,9 @@ constexpr Field<Owner, T> field(std::string_view name, T Owner::* member, std::s
     return {name, member, comment};
 }
 
-// A member that is a struct but not a nested JSON object: the fields of the member are keys of the
-// owner's JSON object. `hidden` names the member's fields that are not keys of the owner's JSON
-// object. A hidden field must be optional.
+// A member that is a struct, but has no JSON object of its own. The fields of the struct are keys
+// of the owner's JSON object, except the fields that `hidden` names. A hidden field must be
+// optional.
 template <class Owner, class T, std::size_t n>
 struct Part {
     T Owner::* member;

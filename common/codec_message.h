@@ -23,7 +23,7 @@ namespace evfd {
 // of the message's descriptors.
 struct PassedFd {
     UniqueFd fd;
-    // Used instead of `fd` if the sender keeps the descriptor.
+    // The descriptor, if the sender keeps it. In this case `fd` is empty.
     std::shared_ptr<const UniqueFd> shared = {};
 
     int number() const { return shared ? shared->get() : fd.get(); }
@@ -47,12 +47,14 @@ struct BadField {
     std::string name = {};
     Defect defect = Defect::invalid;
     // The place of the defect: the invalid value, the object that lacks the field, or the key of a
-    // repeated or an unknown field. The value is a view of the parsed document.
+    // repeated or an unknown field. `at` is a view of the parsed document.
     std::optional<json::Value> at = {};
     // Returns a description of the valid values. For an unknown field, returns the names of all
     // fields.
     std::string (*expected)() = nullptr;
-    std::string reason = {}; // A reason that replaces `expected` if the defect is not in the value.
+    // The complete sentence for people, if a sentence made from `expected` would be wrong. Usually
+    // empty.
+    std::string reason = {};
 };
 
 // The settings and descriptors that a decoder needs besides the JSON value, and the first defect
@@ -68,9 +70,8 @@ struct DecodeContext {
     bool accepts_null = true; // True if null stands for the absent value of an optional field.
     std::optional<BadField> bad = {}; // The first defect, which is set by a decoder that fails.
 
-    // Records the defect in `bad`, unless the decoder of a nested value has recorded a defect
-    // already. In that case only adds `name` to the recorded defect, if that defect has no name
-    // yet.
+    // Records the defect in `bad`, unless the decoder of a nested value has already recorded one.
+    // If the recorded defect has no name yet, gives it the name `name`.
     void fail(std::string_view name, Defect defect, std::optional<json::Value> at,
               std::string (*expected)() = nullptr);
 };

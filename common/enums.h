@@ -9,7 +9,7 @@
 namespace evfd {
 
 enum class Kind { event, timer }; // The kind of an object.
-// The mode of an event: how a set and a wait change it.
+// The mode of an event. It determines how a set and a wait change the event.
 enum class Mode { manual, automatic, semaphore, pulse };
 // The clock of a timer: see clock_getres(2) and timerfd_create(2).
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };

@@ -24,8 +24,8 @@ Result<std::uint64_t> take(const UniqueFd& eventfd);
 // memory, the tokens appear there in the same system call that takes them. Returns whether tokens
 // were taken.
 Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
-// Works like take_into(), but uses read(2), which is a little faster. Only for an eventfd that no
-// other process can have made blocking.
+// Works like take_into(), but uses read(2), which is a little faster. Must be called only
+// if O_NONBLOCK is certainly on.
 Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // Takes all tokens of a semaphore, one with each read, until the time slice is over. Takes at least
 // one token, even if the slice is over at the start. Returns whether all tokens are taken.

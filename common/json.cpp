@@ -91,8 +91,8 @@ public:
     bool has_large_number() const { return has_large_number_; }
 
 private:
-    // Returns whether the nesting is too deep here. Values at this depth are only checked, not
-    // stored.
+    // Returns whether the parser is inside an array or object that is nested deeper than
+    // max_json_depth. The values in such an array or object are checked, but not stored.
     bool is_too_deep() const { return depth_ > open_.size(); }
     bool count() { return ++values_ <= max_values_ || fail("too many values"); }
     bool add(Node node)
@@ -206,7 +206,7 @@ std::size_t end_of_string(std::string_view text, std::size_t at)
 // of the protocol in any case.
 bool may_be_large(std::string_view number)
 {
-    constexpr std::size_t max_digits = 308; // All integers of this number of digits fit a double.
+    constexpr std::size_t max_digits = 308; // Every integer of 308 digits fits into a double.
     return number.size() > max_digits || number.find_first_of("eE") != number.npos;
 }
 
@@ -214,7 +214,8 @@ bool may_be_large(std::string_view number)
 // JSON if and only if `text` is JSON.
 std::string without_large_numbers(std::string_view text)
 {
-    // The shortest number that must be replaced is 1e0, so the replacement always fits.
+    // Every replaced number has an exponent or is long. The shortest one has three characters, such
+    // as "1e0", so the replacement is never longer than the number.
     constexpr std::string_view replacement = "0.5";
     std::string replaced{text};
     for (std::size_t at = 0; at < text.size();) {
@@ -400,7 +401,8 @@ void append_string(std::string& out, std::string_view text)
     out += '"';
 }
 
-// Appends the key in one step, because each further `+=` would cost more than the key itself.
+// Appends the comma, the quotes, the key and the colon in one step. Appending each of them with its
+// own `+=` would be slower.
 void append_key(std::string& out, std::string_view key)
 {
     const auto old_size = out.size();

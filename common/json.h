@@ -92,10 +92,11 @@ public:
 
     // Parses a text in which // and /* */ are comments, and stores the line of each value.
     std::expected<Value, SyntaxError> parse_with_lines(std::string_view text);
-    // Returns the line where a value ends, or where an array or object begins, in a text that
-    // parse_with_lines() has read.
+    // Returns the line of a value in a text that parse_with_lines() has read. For an array or an
+    // object, returns the line where it begins. For any other value, returns the line where it
+    // ends.
     std::size_t line_of(Value value) const { return lines_[value.index_]; }
-    // Returns the keys and positions that lead to a value, or to a key: "events[2].mode".
+    // Returns the path of a value or of a key in the document: "events[2].mode".
     std::string path_of(Value value) const;
 
 private:
@@ -124,8 +125,8 @@ void append_string(std::string& out, std::string_view text);
 // its object, a comma is appended before the key.
 void append_key(std::string& out, std::string_view key);
 void append_integer(std::string& out, std::int64_t value);
-// Returns a short text that describes the value in a message. For an array or an object the text
-// only says what kind of value it is.
+// Returns a short text for the value, for use in an error message. For an array or an object, the
+// text is only "a list" or "an object".
 std::string summary(Value value);
 
 } // namespace evfd::json

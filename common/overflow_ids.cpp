@@ -38,7 +38,8 @@ bool maps_all_ids(std::string_view map)
     std::uint64_t inside = 0;
     std::uint64_t outside = 0;
     std::uint64_t length = 0;
-    // The ranges never overlap, so the sum of their lengths is the number of mapped ids.
+    // Each line of the map is one range of ids. The ranges never overlap, so the sum of their
+    // lengths is the number of mapped ids.
     while (ranges >> inside >> outside >> length)
         mapped += length;
     return mapped == all_ids;

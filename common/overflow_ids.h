@@ -18,8 +18,8 @@ struct OverflowIds {
     std::optional<gid_t> gid;
 };
 
-// Returns the overflow ids that this process sees. They are read at the first call. A map that
-// cannot be read counts as a map that does not map all ids.
+// Returns the overflow ids that this process sees. The first call reads them from /proc. If
+// /proc/self/uid_map cannot be read, assumes that some uids are not mapped; likewise for gid_map.
 const OverflowIds& overflow_ids();
 
 // Returns whether the text of /proc/PID/uid_map or gid_map maps every id of the machine.

@@ -42,7 +42,8 @@ private:
     //
     // Each character that names can have has a row of bits. The row marks the positions from which
     // this character leads to the next position. One more row marks the positions of the `*`. At
-    // such a position, any character except `/` can also leave the position unchanged.
+    // such a position, the automaton can also stay at the position and read any character except
+    // `/`.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

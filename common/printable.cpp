@@ -13,7 +13,7 @@ namespace {
 
 struct Character {
     std::size_t bytes;
-    std::optional<std::uint32_t> code; // Empty if the bytes are not UTF-8.
+    std::optional<std::uint32_t> code; // The code point; empty if the bytes are not UTF-8.
 };
 
 // Returns the number of bytes in a UTF-8 character that begins with the byte `first`. Returns 0 if

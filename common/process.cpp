@@ -62,7 +62,7 @@ bool is_pidfd(const UniqueFd& fd)
     siginfo_t info{};
     return ::waitid(id_by_pidfd, static_cast<id_t>(fd.get()), &info,
                     WEXITED | WNOHANG | WNOWAIT) == 0 ||
-           errno == ECHILD; // The descriptor is a pidfd of a process that is not our child.
+           errno == ECHILD; // ECHILD: a pidfd of a process that is not our child.
 }
 
 Result<UniqueFd> open_peer_pidfd(const UniqueFd& socket, pid_t pid, nanoseconds accepted)

@@ -36,7 +36,7 @@ struct Received {
     bool is_truncated = false;
 };
 
-// The results of the functions below contain an empty optional if the call would block.
+// If a function below would have to wait, it returns an empty optional instead.
 //
 // Reads bytes. The kernel closes descriptors that came with the bytes.
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into);
@@ -58,7 +58,7 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 // accepted from it, cannot send descriptors: their sendmsg(2) fails with EPERM. Fails with
 // ENOPROTOOPT before Linux 6.16.
 Result<void> refuse_descriptors(const UniqueFd& socket);
-// Returns whether the kernel has refused all descriptors that peers tried to send to this socket.
+// Returns whether SO_PASSRIGHTS is off, so that peers cannot send descriptors to this socket.
 bool refuses_descriptors(const UniqueFd& socket);
 
 // Shuts the socket down for input. Returns whether received bytes are left unread.

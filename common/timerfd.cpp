@@ -55,8 +55,8 @@ Result<TimerSetting> current_setting(const UniqueFd& timerfd)
         return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
     };
     const auto interval = span(spec.it_interval);
-    // A timer with an interval is armed, because a disarmed timer has no interval. If an armed
-    // timer has no time left, an expiration is due now.
+    // Only an armed timer has an interval, because evfdd sets no interval when it disarms a timer.
+    // If an armed timer has no time left, an expiration is due now.
     const bool is_due = interval > nanoseconds{0};
     return TimerSetting{
         .first = std::max(span(spec.it_value), is_due ? expiry_in_progress : nanoseconds{0}),

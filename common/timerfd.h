@@ -37,9 +37,9 @@ Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
 // Returns the present setting. `first` is the time until the next expiration.
 Result<TimerSetting> current_setting(const UniqueFd& timerfd);
-// The remaining time that is returned if the time of an expiration has passed, but the kernel's
-// interrupt for this expiration is still to come. In this state, the remaining time does not show
-// whether a timer that expires once has expired already.
+// The remaining time of a timerfd with an interval, if the time of an expiration has passed, but
+// the kernel's interrupt for this expiration is still to come. A timerfd without an interval has a
+// remaining time of 0 in this case, as after its expiration.
 inline constexpr nanoseconds expiry_in_progress{1};
 
 } // namespace evfd

@@ -59,8 +59,8 @@ public:
     // time of --idle-exit.
     void run();
     // Commits all changes, removes the socket file and exits. The remaining state is the state that
-    // a kill would leave. The kernel closes the descriptors that clients have sent, so a slow close
-    // delays nobody (FdCloser).
+    // a kill would leave. The descriptors that clients have sent are not closed here: the kernel
+    // closes them, so a slow close delays nobody (FdCloser).
     [[noreturn]] void exit_without_teardown();
 
 private:

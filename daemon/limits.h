@@ -54,8 +54,9 @@ inline constexpr int max_orphans_ended_per_iteration = 64;
 
 // Limits on tokens.
 
-// The number of consumed tokens that one intent (a record in the journal) returns to their events.
-// An intent of this size fits into the space that is reserved for the records of one call.
+// The number of consumed tokens that the daemon returns to their events with one intent. An intent
+// is a record in the journal. An intent of this size fits into the space that is reserved for the
+// records of one call.
 inline constexpr std::size_t max_tokens_returned_per_intent = 2'048;
 // The largest backlog of an event that a timer sets. Expirations beyond this limit are dropped.
 inline constexpr std::int64_t max_backlog_tokens = 10'000'000;
@@ -65,8 +66,9 @@ inline constexpr std::size_t max_increments_per_submit = 128;
 // The shortest intervals at which the daemon looks at an event or a timer. They limit how often a
 // busy event or timer wakes the daemon.
 
-// The shortest interval between two deliveries of edges that complete no wait. Without this limit,
-// an event that is written without end would keep the daemon busy.
+// If edges occur more often than this, and a delivery of edges completes no wait, the daemon pauses
+// for at least this time before the next delivery. Without the pause, a client that writes to an
+// event in an endless loop would keep the daemon busy.
 inline constexpr std::chrono::microseconds min_edge_interval{500};
 // The shortest interval between two polls of a timer. One poll of a faster timer counts several
 // expirations.
@@ -96,12 +98,12 @@ inline constexpr std::size_t usual_record_bytes_per_call = 192 * 1024;
 // The journal's memory is allocated in steps of this size. A commit that needs no further step
 // cannot fail.
 inline constexpr std::size_t journal_step_bytes = 256 * 1024;
-// The journal is cleaned when its size exceeds twice the size of its live records plus this number
-// of bytes.
+// The journal is cleaned when it is larger than the sum of this number of bytes and twice the size
+// of its live records.
 inline constexpr std::size_t max_journal_slack_bytes = 256 * 1024;
-// The number of messages in the young generation of the fd stash. The smallest send buffer has room
-// for 278 messages. This limit leaves room for the descriptors that one call stores, and for a few
-// more.
+// FdStash::compact() shrinks the young generation of the fd stash to fewer messages than this. The
+// smallest send buffer of a socket has room for 278 messages. The limit leaves room in the buffer
+// for the descriptors that one call stores, and for a few more.
 inline constexpr std::size_t max_young_messages = 128;
 
 // Limits of the configuration.
@@ -142,8 +144,8 @@ inline constexpr std::size_t max_dirty_names = 1'024;
 // ends. A shorter Clear is finished even without its connection.
 inline constexpr int max_guaranteed_clear_slices = 4'000;
 
-// How long the daemon waits before it tries something again. It has to try, because no event
-// reports when an attempt would succeed.
+// How long the daemon waits before it tries something again. It has to try, because the kernel does
+// not report when an attempt would succeed.
 
 // After a failed commit, the daemon waits for this time. Then it tries the commit again, and the
 // work that depends on the commit.
@@ -157,8 +159,8 @@ inline constexpr std::chrono::milliseconds accept_retry_interval{100};
 inline constexpr std::chrono::milliseconds closer_interval{10};
 // How often the event loop tries to move the watches that it polls with ppoll(2) to the epoll set.
 inline constexpr std::chrono::milliseconds epoll_retry_interval{100};
-// ppoll(2) reports a ready descriptor again and again. The event loop therefore pauses the polling
-// of an edge-triggered watch for this time after each event.
+// ppoll(2) reports a ready descriptor again and again. Each time that ppoll(2) has reported the
+// descriptor of an edge-triggered watch, the event loop does not poll this watch for this time.
 inline constexpr std::chrono::milliseconds edge_quiet_time{20};
 
 // Limits on how often the heap is trimmed. It is trimmed min_trim_interval after

@@ -101,10 +101,10 @@ void reject_clients(const InheritedFds& inherited)
 }
 
 // Returns the configuration that the options name. If the configuration is invalid, the function
-// rejects the waiting clients and throws BadConfig. But a daemon that recovers objects starts even
-// then, since the objects would be lost if it did not start. Until this daemon can read its
-// configuration, users other than root and the daemon's user may use only their names below
-// user/UID.
+// rejects the waiting clients and throws BadConfig. The exception is a daemon that recovers
+// objects: the function returns the error, and the daemon starts, because the objects would be lost
+// if it did not start. Until this daemon can read its configuration, a user other than root or the
+// daemon's user may use only the names below user/UID with the user's own uid.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {

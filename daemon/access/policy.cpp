@@ -41,7 +41,7 @@ bool has_permission(const Peer& peer, const Ownership& object, Permission permis
     case Permission::wait: return access_of(peer, object).wait;
     case Permission::set: return access_of(peer, object).set;
     case Permission::own: return owns(peer, object);
-    case Permission::create: return true; // No object exists yet that could deny the creation.
+    case Permission::create: return true; // The object does not exist yet, so it denies nothing.
     }
     std::abort();
 }

@@ -15,7 +15,7 @@ namespace evfd::daemon {
 namespace {
 
 // Returns the id of the user or group. Returns nothing if the machine has no user or group of this
-// name. Returns an error if the lookup failed, because the user or group can exist nevertheless.
+// name. A failed lookup is an error, because it does not show whether the user or group exists.
 Result<std::optional<id_t>> find(PrincipalKind kind, const std::string& name)
 {
     errno = 0;

@@ -130,8 +130,9 @@ public:
     // Returns the account of the user. All users of an account share its quotas.
     uid_t account(uid_t uid) const { return accounts_.account_of(uid); }
     Payer payer(uid_t uid) const { return {uid, account(uid)}; }
-    // A function that is called before a charge is refused. It releases the account's charges for
-    // resources that have become free without a notice to the quota.
+    // A function that the quota calls before it refuses a charge to `account`. The function
+    // releases charges of this account: those for resources that have become free without a notice
+    // to the quota.
     using Reclaim = std::function<void(uid_t account)>;
     void set_reclaim(Resource resource, Reclaim reclaim);
 

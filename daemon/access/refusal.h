@@ -74,11 +74,12 @@ Refusal too_many_groups(const Name& event);
 Refusal unmapped_user(const Name& name, Permission permission);
 Refusal quota_exceeded(const Quota::Exceeded& exceeded);
 // A part of the daemon's descriptors is for objects, subscriptions and processes. Either all
-// descriptors of this part are in use, or the unused ones are reserved for users who have fewer
-// descriptors. `use.limit` is not a limit here: it is the user's present use of `use.resource`.
+// descriptors of this part are in use, or the free ones are reserved for users who have fewer
+// descriptors. The caller must set `use.limit` to the amount of `use.resource` that the user has
+// now, and not to the user's quota.
 Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded& use);
-// The units that are left in the pool are reserved for users who have fewer units. `exceeded.limit`
-// is not a limit here: it is the number of units that the user has now.
+// The units that are left in the pool are reserved for users who have fewer units. The caller must
+// set `exceeded.limit` to the number of units that the user has now, and not to the user's quota.
 Refusal reserved_for_others(const Quota::Exceeded& exceeded);
 Refusal too_many_tokens_to_set(const Name& name);
 Refusal too_many_tokens_to_clear(const Name& name);

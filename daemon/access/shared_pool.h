@@ -25,7 +25,7 @@ public:
     SharedPool(const SharedPool&) = delete;
     SharedPool& operator=(const SharedPool&) = delete;
 
-    // One unit of the pool that a user has taken.
+    // One unit of the pool, in use by one user.
     class Charge {
     public:
         Charge(Charge&& other) noexcept

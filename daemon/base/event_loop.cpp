@@ -175,7 +175,7 @@ Result<EventLoop::PollResult> EventLoop::wait_by_ppoll(std::optional<nanoseconds
         const bool is_quiet = polled.quiet_until > now;
         if (is_quiet)
             wait_for = std::min(wait_for.value_or(edge_quiet_time), polled.quiet_until - now);
-        // A watch is not polled before its quiet_until: ppoll(2) ignores the descriptor -1.
+        // ppoll(2) ignores the descriptor -1, so the watch is not polled before its quiet_until.
         const int fd = is_quiet ? -1 : slots_[polled.slot].fd;
         pollfds.push_back({fd, static_cast<short>(polled.events & (POLLIN | POLLOUT)), 0});
     }

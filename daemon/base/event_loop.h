@@ -90,8 +90,8 @@ public:
     Result<Watch> watch(const UniqueFd& fd, std::uint32_t events, Callback callback);
     // Calls `callback` with EPOLLIN while poll() of the other loop would find ready descriptors.
     // The epoll set of the other loop is polled with ppoll(2), and not added to the epoll set of
-    // this loop. The kernel allows only 500 paths to a descriptor in a nested epoll set, and the
-    // epoll sets of other processes can use up these paths. epoll_ctl(2), EINVAL
+    // this loop. The kernel allows at most 500 paths from one epoll set through a second one to the
+    // same file, and the epoll sets of other processes can use up these paths. epoll_ctl(2), EINVAL
     Watch watch(const EventLoop& other, Callback callback);
 
     // Runs a task once at a given time, unless the Timeout is destroyed before.
@@ -149,12 +149,12 @@ private:
     struct Polled {
         std::uint32_t slot;
         std::uint32_t events;
-        // The watched loop; null if the watch is for a descriptor. The watch is not polled while
-        // the watched loop has no watches.
+        // The watched loop; null if the watch is for a descriptor. A watched loop that has no
+        // watches is no reason to call ppoll(2).
         const EventLoop* other = nullptr;
-        // The time before which the watch is not polled again. Watch::change() can make a polled
-        // watch edge-triggered. The loop then pauses its polling after each event, because ppoll(2)
-        // would report the watch again at once.
+        // The time before which the watch is not polled again. The loop sets this time after each
+        // event of an edge-triggered watch, because ppoll(2) would report the watch again at once.
+        // Watch::change() can make a polled watch edge-triggered.
         MonotonicTime quiet_until{};
     };
 

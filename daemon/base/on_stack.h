@@ -11,7 +11,7 @@
 
 namespace evfd::daemon {
 
-// A local variable of this type exists while a function of the class Entered runs.
+// Each checked function of the class Entered declares a local variable of this type.
 template <class Entered>
 class OnStack {
 public:

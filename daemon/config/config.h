@@ -44,8 +44,8 @@ struct Config {
     // The mode of the socket file, which decides which users may connect.
     mode_t socket_mode = 0666;
     log::Level log_level = log::Level::info;
-    // How long the daemon keeps a session after its own restart, until the client resumes the
-    // session.
+    // After a restart, the daemon keeps each session for this long, so that the client can resume
+    // the session.
     nanoseconds resume_grace = std::chrono::seconds{30};
     Limits limits = default_limits;
     // The limits of individual users, which replace those in `limits`.

@@ -1,5 +1,6 @@
-// The contents of a configuration file, as structs that the codec decodes. A declared object has
-// the fields of the request that creates it. Fields that only a client can give are left out.
+// The contents of a configuration file, as the structs into which the codec decodes the file. A
+// declared object has the fields of the request that creates it, without the fields that only a
+// client can give.
 #pragma once
 
 #include "common/protocol/protocol.h"

@@ -71,8 +71,8 @@ Next Connection::read()
         return Next::keep;
     if (!service_.check_reply_room(uid()))
         return disconnect("it sent a long call while its user had too many unread bytes");
-    // The incomplete call has become long. The user is charged for it now, before another
-    // connection of the user reads a call.
+    // The call is long, although it is still incomplete. The user is charged for the call now,
+    // before another connection of the user reads a call.
     update_charges();
     return Next::keep;
 }

@@ -45,8 +45,8 @@ class Connection {
 public:
     // For `socket` and `descriptors`, see the constructor of Stream. Connections can share
     // `scratch`, because they use it only while one of their functions runs. The scheduler
-    // identifies the connection by the id that `session` has now. When the connection's turn comes,
-    // the scheduler causes a call of serve().
+    // identifies the connection by the id that `session` has now. When the scheduler reports that
+    // it is the connection's turn, the owner of the connection must call serve().
     Connection(EventLoop& loop, FairScheduler& scheduler, Service& service, json::Document& scratch,
                UniqueFd socket, IncomingFds descriptors, Session session,
                ConnectionCharges charges);
@@ -62,7 +62,7 @@ public:
 
     // Stops watching the socket and returns it. The caller must close the socket.
     UniqueFd release_socket() { return stream_.release_socket(); }
-    // Returns whether the client can have sent descriptors.
+    // Returns whether it is possible that the client has sent descriptors.
     IncomingFds incoming_fds() const { return stream_.incoming_fds(); }
 
     uid_t uid() const { return session_.peer.uid; }

@@ -6,7 +6,8 @@ namespace evfd::daemon {
 
 nanoseconds thread_cpu_time()
 {
-    timespec time{}; // clock_gettime(2) cannot fail here, because every thread has this clock.
+    // clock_gettime(2) cannot fail here, because every thread has a CPU clock.
+    timespec time{};
     ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
     return std::chrono::seconds{time.tv_sec} + nanoseconds{time.tv_nsec};
 }

@@ -90,7 +90,8 @@ private:
         // True while the account is in queue_ or its connections are being served.
         bool is_queued = false;
     };
-    // Orders the queue by used time and then by arrival. The last member is the account.
+    // The key of an account in the queue: the user's used time, the arrival number and the account.
+    // The queue is ordered by used time and then by arrival.
     using QueueKey = std::tuple<nanoseconds, std::uint64_t, uid_t>;
 
     User& user(uid_t account);

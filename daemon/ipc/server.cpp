@@ -43,8 +43,8 @@ void Server::listen(UniqueFd socket)
     // exit_if_idle() calls listen() again, continues even without a spare descriptor.
     if (!spare_fd_ && !max_idle_time_)
         throw std::system_error{errno, std::generic_category(), "open(/dev/null)"};
-    // Makes the kernel refuse the descriptors that clients send, because no call has any. If
-    // descriptors have arrived before or arrive nevertheless, FdCloser closes them.
+    // No call accepts descriptors, so the kernel is told to refuse the descriptors that clients
+    // send. FdCloser closes any descriptors that arrived earlier or arrive nevertheless.
     if (kernel_.pass_rights)
         if (const auto refused = refuse_descriptors(socket); !refused)
             log::debug({}, "the kernel cannot refuse descriptors from clients: {}",
@@ -237,11 +237,11 @@ void Server::close(std::uint64_t id)
     arm_idle_timeout();
 }
 
-// Trims the heap later. After many connections have ended, the heap has holes between small objects
-// that stay, so the heap does not shrink by itself. After 1,000 connections 2.4 MiB are left.
-// malloc_trim(3) returns 2.2 MiB of these, or 1.6 MiB if the connections made 100 objects
-// meanwhile. M_TRIM_THRESHOLD returns nothing, because it acts only at the end of the heap.
-// mallopt(3)
+// Plans a trim of the heap if many connections have ended since the last trim. The ended
+// connections leave holes between small objects that are still in use, so the heap does not shrink
+// by itself. After 1,000 connections, 2.4 MiB stay allocated. malloc_trim(3) returns 2.2 MiB to the
+// kernel, or 1.6 MiB if the connections also made 100 objects. The option M_TRIM_THRESHOLD of
+// mallopt(3) does not help, because it acts only at the end of the heap.
 void Server::trim_heap_later()
 {
     if (++closed_since_trim_ < min_closed_connections_per_trim || trim_timeout_)

@@ -4,11 +4,12 @@
 //
 // The owner says which events it waits for. Input is read only while the owner takes calls, and
 // only once for each event. A client that does not read its replies therefore blocks only itself.
-// EPOLLIN stays in the mask until input arrives that the owner does not take. Most clients send
-// nothing while a call is pending, so few calls change the mask.
+// While the owner takes no calls, EPOLLIN stays in the mask until input arrives. Most clients send
+// nothing while a call is pending, so the mask rarely changes, which saves system calls.
 //
 // A socket that can contain descriptors is peeked at before it is read, so that no descriptor is
-// received. The caller of release_socket() closes the socket with the same care (see FdCloser).
+// received. To close such a socket, the caller of release_socket() needs FdCloser, because close(2)
+// could block.
 #pragma once
 
 #include "common/frame.h"
@@ -45,7 +46,8 @@ public:
         // The owner takes no more input, because calls are left to answer, or because a reply is
         // pending or unsent.
         no_input,
-        no_hangup, // Like no_input, but the owner goes on even if the peer has hung up.
+        // Like no_input, but the owner finishes its work even if the peer has hung up.
+        no_hangup,
     };
 
     // `socket` is connected. With IncomingFds::possible, read() fails if the client sent

@@ -26,7 +26,7 @@ public:
     // resource.
     Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
     Outcome<PrivateDescriptor> charge_private_descriptor(const Peer& peer);
-    // Charges the caller for one more subscriber of the pulse: see Pulse::take_place().
+    // Charges the caller for one more subscriber of the event `pulse`. See Pulse::take_place().
     Outcome<SharedPool::Charge> charge_place(const Peer& peer, Pulse& pulse);
 
 private:

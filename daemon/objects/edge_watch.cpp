@@ -49,8 +49,9 @@ Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask 
     if (auto* armed = std::get_if<Armed>(&state_)) {
         if (covers(armed->mask, mask))
             return {};
-        // The change of the mask produces an edge. An earlier edge can still be pending, and epoll
-        // reports both edges as one. The edge is therefore not skipped.
+        // The change of the mask produces an edge that no write or read has caused. If an earlier
+        // edge is still pending, epoll reports both edges as one. The next edge is therefore not
+        // ignored.
         if (const auto changed = armed->watch.change(epoll_events(mask)); !changed) {
             if (was_idle)
                 release();

@@ -68,7 +68,8 @@ private:
     log::Limited log_;
     std::vector<Edge> signalled_; // The edges that signal() recorded since the last collect().
     std::vector<Edge> polled_;    // The edges that epoll_ has reported during this collect().
-    // An epoll set that contains only eventfds, so that edges can be collected at any time.
+    // An epoll set that contains only eventfds, so collect() can poll it without running the
+    // callbacks of other descriptors.
     EventLoop epoll_;
     // The watch with which loop_ observes epoll_; empty while the watcher is throttled.
     std::optional<EventLoop::Watch> watch_;

@@ -8,8 +8,8 @@
 // its holders and a restart of the daemon.
 //
 // Before the waiter gets its reply, record_taken() records the tokens together with their future
-// holders. A crash at any point then leaves either tokens that are returned or a hold that recovery
-// restores.
+// holders. After a crash, recovery therefore either returns the tokens to their events or restores
+// the hold.
 //
 // Invariants: each held token is in exactly one hold. by_process_ lists exactly the process holders
 // of all holds. The charge of a hold is one unit for each token and one unit for each holder except
@@ -78,9 +78,9 @@ public:
     // Removes the session from the holders of all holds. The result contains the tokens that nobody
     // holds any more. The caller must return these tokens to their events.
     std::vector<TakenTokens> end(Session& session);
-    // Removes the process from the holders of all holds, and returns the tokens that nobody holds
-    // any more to their events. Handles a limited number of tokens in each iteration of the event
-    // loop.
+    // Removes the process from the holders of all holds. If a hold then has no holder, its tokens
+    // return to their events. Each iteration of the event loop handles only a limited number of
+    // tokens.
     void end(ProcessWatcher::Id process);
 
 private:

@@ -34,9 +34,9 @@ std::uint64_t IdSequence::next()
 }
 
 // Stages a record that reserves the next ids. Clients can see the id of a new object with the call
-// Show, even while commits fail. A committed record must therefore reserve an id before the id is
-// assigned, so each record is staged long before its ids are needed. Only the first record of a
-// daemon can be committed together with the first id that it reserves.
+// Show, even while commits fail. An id must therefore be reserved by a committed record before the
+// id is assigned. For this reason, each record is staged long before its ids are needed. The first
+// record of a daemon is an exception: its first id can be assigned before the record is committed.
 void IdSequence::reserve()
 {
     constexpr StateStore::Id only_key = 0;

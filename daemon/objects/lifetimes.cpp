@@ -37,7 +37,7 @@ Outcome<Made> Lifetimes::create(Creation creation, const protocol::CreateEvent& 
         !permitted)
         return std::unexpected(std::move(permitted.error()));
 
-    // The charge stays empty for a pulse, which has no eventfd of its own.
+    // A pulse has no eventfd of its own, so `descriptor` stays empty for a pulse.
     std::optional<SharedPool::Charge> descriptor;
     if (mode != Mode::pulse) {
         auto taken = charges_.charge_descriptor(peer, Resource::objects);

@@ -33,8 +33,8 @@ constexpr bool accumulates(Mode mode)
     return mode == Mode::semaphore || mode == Mode::pulse;
 }
 
-// The time of an event's last set by a call or a timer, and the user who set the event. If a timer
-// set the event, `uid` is the user who armed the timer.
+// Describes when a call or a timer last set an event, and which user set it. If a timer set the
+// event, `uid` is the user who armed the timer.
 struct LastSet {
     WallTime at;
     uid_t uid;

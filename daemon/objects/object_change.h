@@ -15,9 +15,9 @@ namespace evfd::daemon {
 struct ObjectChange {
     enum class Kind : std::uint8_t {
         created,
-        // A client or the daemon wrote or read a watched event. A manual event that was clear at
-        // its previous edge, or when its watch began, has been set since. The event can be clear
-        // again by now.
+        // A client or the daemon wrote or read a watched event. If a manual event was clear at its
+        // previous edge or when its watch began, this edge shows that the event has been set since.
+        // The event can be clear again by now.
         edge,
         pulsed,
         expired,     // The timer expired, and the daemon counted the expiration.

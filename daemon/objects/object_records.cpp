@@ -86,8 +86,8 @@ Object::Body body_of(record::Object record, const record::Counters& counters,
         return pulse;
     }
     auto& target = record.timer->target;
-    // A record from an earlier version of the daemon does not say who armed the timer. The timer's
-    // owner takes the place of that user.
+    // A record from an earlier version of the daemon does not say who armed the timer. The daemon
+    // then treats the timer's owner as the user who armed the timer.
     if (target && !target->uid) {
         target->uid = record.owner;
         target->gid = record.group;

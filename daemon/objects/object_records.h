@@ -22,7 +22,8 @@ inline record::Id to_record(std::uint64_t id)
 
 record::Object record_of(const Name& name, const Object& object);
 record::Counters counters_of(const Object& object);
-// Returns whether the counters of the object are recorded each time that the object is recorded.
+// Returns whether ObjectTable::persist() writes the counters of the object in addition to the
+// record of the object.
 bool has_recorded_count(const Object& object);
 record::Subscription record_of(const Token& token, const Object& object, const Session& session);
 
@@ -33,7 +34,7 @@ Lifetime lifetime_of(const record::Object& record);
 std::uint64_t lifetime_owner_of(const record::Object& record);
 // Returns whether the object is an event other than a pulse, and so has an eventfd.
 bool has_eventfd(const record::Object& record);
-// A descriptor of the stash, and its charge.
+// A descriptor in the stash, and the charge for that descriptor.
 struct ChargedDescriptor {
     FdStash::Stored stored;
     SharedPool::Charge charge;

@@ -27,7 +27,7 @@ namespace evfd::daemon {
 // could hide an undelivered edge, such as a clear, demands this proof as an argument.
 class Delivered {
 public:
-    // Not copyable: a proof is valid only until the next change.
+    // Not copyable: after the next change of an object, a Delivered no longer proves anything.
     Delivered(const Delivered&) = delete;
     Delivered& operator=(const Delivered&) = delete;
 
@@ -47,7 +47,7 @@ public:
     Object* find(const Name& name);
     const Object* find(const Name& name) const;
     Object* find(const ObjectRef& reference) { return daemon::find(all_, reference); }
-    // Returns the entry of an object. The object must exist.
+    // Returns the pair of this name and its object. The object must exist.
     Entry& entry(const Name& name) { return *all_.find(name); }
     // Returns all objects, by name.
     Objects& all() { return all_; }
@@ -60,8 +60,9 @@ public:
     // Returns the changes since the previous call of take_changes(), in the order in which they
     // happened.
     std::vector<ObjectChange> take_changes();
-    // Returns the proof that all changes were delivered. Before this call, the caller must collect
-    // the edges that its next change could hide, and deliver all changes.
+    // Returns the proof that all changes were delivered. Before this call, the caller must deliver
+    // all changes. If the caller is about to change an event, the caller must first collect the
+    // edges that this change could hide.
     Delivered confirm_delivery() const;
 
     // Writes the record of the object to the state store, if the object is persistent.

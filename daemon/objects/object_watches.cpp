@@ -52,8 +52,8 @@ Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
         if (const auto watched = events_.watch(entry, *event, edges); !watched)
             return watched;
     if (edges == EdgeMask::any)
-        // Collects the edges that occurred earlier, and the edge that a watch for all edges
-        // produces when the watch begins.
+        // A watch for all edges begins with an edge that no write or read has caused. This edge is
+        // collected now, together with any edges that occurred earlier.
         events_.collect();
     return {};
 }

@@ -23,10 +23,11 @@ public:
     ObjectWatches(const ObjectWatches&) = delete;
     ObjectWatches& operator=(const ObjectWatches&) = delete;
 
-    // Watches the object while the returned Interest exists. An edge that occurred before this call
-    // can be reported too. If `edges` is `readable`, an event that is already set can also be
-    // reported, unless the event is cleared before the edges are collected. Fails with ENOMEM or
-    // ENOSPC as epoll_ctl(2) does.
+    // Watches the object while the returned Interest exists. The watch can report an edge that
+    // occurred before this call. If `edges` is `readable`, the watch can also report an edge
+    // because the event is already set when the watch begins. This edge is not reported if the
+    // event is cleared before the edges are collected. Fails with ENOMEM or ENOSPC as epoll_ctl(2)
+    // does.
     Result<Interest> watch(const Name& name, Object& object, EdgeMask edges);
     // Watches all edges of the object for the monitors, until unmonitor(). One call serves all
     // monitors.

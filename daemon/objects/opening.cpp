@@ -11,7 +11,7 @@ namespace evfd::daemon {
 namespace {
 
 // Reserves room for one more entry. If the list is full, removes its stale entries first, so that
-// the list has memory for at most about twice the number of live entries.
+// stale entries cannot make the list grow without limit.
 template <class T, class IsGone>
 void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
 {
@@ -118,8 +118,9 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
     return handle->fd;
 }
 
-// Charges a wait-only handle. If the charge is refused, the function releases the handles that this
-// session has and tries again. The descriptors that the client has received stay valid.
+// Charges a wait-only handle. If the charge is refused, the session gives up all of its wait-only
+// handles, and the function tries again. The client keeps the descriptors that it has received, and
+// they stay valid.
 Outcome<Charges::PrivateDescriptor> Opening::charge_reclaiming_handles(Session& session)
 {
     auto charged = charges_.charge_private_descriptor(session.peer);
@@ -135,8 +136,8 @@ Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name,
     auto charged = charges_.charge_private_descriptor(session.peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    // A pulse has a limited number of places for subscribers. A timer has no such limit, so for a
-    // timer this charge stays empty.
+    // A pulse has a limited number of places for subscribers. A timer has no such limit, so `place`
+    // stays empty for a timer.
     std::optional<SharedPool::Charge> place;
     if (auto* pulse = object.pulse()) {
         auto taken = charges_.charge_place(session.peer, *pulse);
@@ -202,8 +203,9 @@ void Opening::undo(Session& session)
     });
 }
 
-// Returns the subscription of a session, or null if the subscription has ended. If the name belongs
-// to another object by now, no subscription of that object has the random token of `reference`.
+// Returns the subscription of a session, or null if the subscription has ended. Also returns null
+// if the name belongs to another object by now: no subscription to the other object has the random
+// token of `reference`.
 const Subscription* Opening::find(const Session::SubscriptionRef& reference)
 {
     auto* object = objects_.find(reference.name);

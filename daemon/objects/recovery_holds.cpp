@@ -39,8 +39,9 @@ std::vector<ProcessWatcher::Ref> Recovery::holders(const record::TakenTokens& re
     return found;
 }
 
-// Returns whether the pidfd of a holder could not be received, because this process has too low a
-// descriptor limit. A later daemon with a higher limit can receive the pidfd.
+// Returns whether a process that holds the tokens has a record but could not be restored. If the
+// pidfd of the process could not be received, a later daemon with a higher descriptor limit can
+// receive the pidfd.
 bool Recovery::has_unread_holder(const record::TakenTokens& record) const
 {
     return std::ranges::any_of(record.processes.value_or(std::vector<record::Id>{}),

@@ -59,7 +59,7 @@ namespace evfd::daemon {
 struct Registry {
     // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
     // `deliver` is called when something has happened outside of a call. Only callbacks of the
-    // event loop call `deliver`; no function of a part does.
+    // event loop call `deliver`.
     Registry(EventLoop& loop, Quota& quota, StateStore& state_store, EventfdIncrementer incrementer,
              std::int64_t descriptor_budget, EdgeWatcher::Deliver deliver);
     // The objects are destroyed first, because they refer to the other parts.
@@ -70,8 +70,8 @@ struct Registry {
     // Ends the subscriptions of the session, and removes the session from the holders of its holds.
     // The objects of the session remain: Lifetimes::delete_owned() deletes them.
     void end(Session& session);
-    // Returns the id of a watched process that has ended, and each id only once. Returns nothing if
-    // no such process is left.
+    // Returns the id of a watched process that has ended. Each id is returned only once. Returns
+    // nothing if no ended process is left.
     std::optional<ProcessWatcher::Id> take_ended_process();
 
     // The objects of an earlier daemon, and what the registry needs to continue with them.

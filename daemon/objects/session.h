@@ -54,8 +54,8 @@ struct Session {
         // created, or the reply.
         enum class Recorded : std::uint8_t { nothing, subscriptions, reply };
 
-        // The number of calls that the session has counted so far. A call is counted once its reply
-        // is recorded or, if its reply is not recorded, once the call ends.
+        // The number of calls that the session has counted so far. A call is counted when its reply
+        // is recorded. If its reply is never recorded, the call is counted when the call ends.
         std::int64_t sequence = 0;
         // The reply to the last call that `sequence` counts; empty if the reply cannot be repeated.
         std::string cached_reply = {};
@@ -70,9 +70,8 @@ struct Session {
 
     std::uint64_t id; // The id is never 0 and is never reused.
     Peer peer;
-    // The subscriptions of the session. Some of them can have ended, because their object was
-    // deleted. The subscription of an entry still exists if the object `name` of the entry has a
-    // subscription that the entry's `token` names.
+    // The subscriptions of the session. An entry stays in the list when its subscription ends
+    // because the object was deleted. Opening::find() returns null for such an entry.
     std::vector<SubscriptionRef> subscriptions = {};
     std::optional<Token> token = {}; // Empty if the client cannot resume the session.
     Slot slot = {};

@@ -68,7 +68,7 @@ Result<void> Setting::add_for_timer(const Increment& increment, uid_t armer)
     return apply({increment}, armer, 0);
 }
 
-// Adds the tokens, reports the pulses and records the last set. `pid` is 0 for a timer.
+// Adds the tokens, reports the pulses and updates `last_set` of each event. `pid` is 0 for a timer.
 Result<void> Setting::apply(const Increments& increments, uid_t uid, pid_t pid)
 {
     const auto pulsed = tokens_.add(increments);

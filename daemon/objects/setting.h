@@ -26,8 +26,8 @@ struct ClearProgress {
     std::vector<ObjectRef> objects;
     // The number of objects at the beginning of the list that are cleared already.
     std::size_t cleared = 0;
-    // The number of tokens that are left in the next object, once that number is known: see
-    // drain().
+    // The number of tokens that the call must still take from the next object. Empty until drain()
+    // has determined this number.
     std::optional<std::uint64_t> remaining{};
 };
 
@@ -48,13 +48,13 @@ public:
     // will be made.
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
     // Returns the increments of a Set call that an earlier daemon began. Such a call cannot be
-    // refused any more. The object of an increment is null if the peer may not set the event now,
-    // or if the earlier daemon did not have the event.
+    // refused any more. The object of an increment is null if the event no longer exists, if the
+    // peer may not set the event now, or if the event was created after the earlier daemon ended.
     Increments recheck_set(const Peer& peer, const Items<protocol::SetItem>& items);
     // Makes the increments that check_set() or recheck_set() returned.
     Outcome<void> add(const Peer& peer, const Increments& increments);
-    // Makes an increment for a timer that sets the event. The set counts as a set by the user
-    // `armer`.
+    // Makes an increment for a timer that sets the event. `armer`, the user who armed the timer, is
+    // recorded as the user who set the event.
     Result<void> add_for_timer(const Increment& increment, uid_t armer);
     // Checks a Clear call and returns the events, which clear() clears. If one event is refused,
     // none is cleared. The result contains no pulses, which have nothing to clear.

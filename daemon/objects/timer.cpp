@@ -126,8 +126,8 @@ Result<void> Timer::disarm()
 
 bool Timer::cancel_by_clock_change()
 {
-    // If the first expiration was in the past when the timer was armed, this expiration has passed,
-    // even if no poll has counted it yet.
+    // A timer that was armed with a first expiration in the past has expired at least once, even if
+    // no poll has counted an expiration yet.
     const bool has_passed = spec_.was_past || (counted_ && *counted_ > 0);
     const bool is_finished = spec_.schedule.is_once() && has_passed;
     if (!spec_.cancel_on_clock_change || phase_ != TimerState::armed || is_finished)
@@ -243,7 +243,8 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
 {
     const auto& schedule = spec_.schedule;
     if (phase_ == TimerState::cancelled)
-        return {}; // The timerfd must still report the cancellation to the subscriber.
+        // Programming the timerfd would lose an ECANCELED that the subscriber has not read yet.
+        return {};
     const auto reading = read_setting(timerfd);
     if (!reading)
         return std::unexpected(reading.error());
@@ -280,16 +281,16 @@ bool Timer::must_count() const
         return true;
     const bool sets = target && !target->is_gone;
     // Setting the wall clock does not cancel a timer after its only expiration. The daemon must
-    // count this expiration, because a clock that was set back does not show that the timer
-    // expired.
+    // therefore know whether the timer has expired. A clock that was set back does not show this,
+    // so the daemon counts the expiration.
     const bool must_record_expiration = spec_.cancel_on_clock_change && spec_.schedule.is_once();
     return phase_ == TimerState::armed && (sets || is_alarm(spec_.clock) || must_record_expiration);
 }
 
 void Timer::count_from_first()
 {
-    // If expirations had passed when the timer was armed, the last of them is left for the next
-    // poll to count, so that the timer expires at once.
+    // If expirations had passed when the timer was armed, this function counts all of them except
+    // the last. The next poll counts the last one, so that the timer expires at once.
     counted_ = spec_.was_past ? spec_.schedule.expirations_by(now()) - 1 : 0;
     last_poll_ = nanoseconds{0};
 }

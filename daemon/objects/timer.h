@@ -1,7 +1,7 @@
-// A timer: a named schedule. Each subscriber has a private timerfd that expires at the times of the
-// schedule, and reads the number of expirations directly from the kernel. The daemon counts
-// expirations too, but only while a waiter, a monitor or the event that the timer sets needs the
-// count.
+// A timer: a named schedule. Each subscriber has a private timerfd, which expires at the times of
+// the schedule. The subscriber reads the number of expirations directly from the kernel. The daemon
+// also counts the expirations, but only while something needs the count: for example a waiter, a
+// monitor or the event that the timer sets.
 #pragma once
 
 #include "common/enums.h"
@@ -99,8 +99,8 @@ public:
     void stop_counting();
     // Returns the number of expirations since the previous call.
     std::int64_t take_new_expirations();
-    // Returns whether the timer expires only once and has expired. If the timer is counting, the
-    // expiration must also have been counted.
+    // Returns whether the timer expires only once and has expired. While the timer is counting, the
+    // result is false until the expiration has been counted.
     bool has_expired() const;
 
     // Returns the time of the next poll, or nothing if no poll is needed. But if setting the wall

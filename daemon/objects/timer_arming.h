@@ -48,7 +48,8 @@ private:
     void charge_ticks(Object& object);
     Outcome<void> rearm(ObjectTable::Entry& entry, const TimerSpec& spec,
                         std::optional<Timer::Target> target);
-    // Charges, records and reports what arm() or disarm() has changed.
+    // Must be called after Timer::arm() or Timer::disarm(). Updates the charge, the record and the
+    // next poll of the timer, and reports the change.
     void apply_change(ObjectTable::Entry& entry);
 
     ObjectTable& objects_;

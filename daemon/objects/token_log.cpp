@@ -15,8 +15,8 @@ namespace evfd::daemon {
 
 namespace {
 
-// For this many tokens or more, reading the counter and adding all tokens by one write(2) cost less
-// than one increment for each token.
+// If an event gets this many tokens or more, one read of the counter and one write(2) of all tokens
+// cost less than adding the tokens one by one.
 constexpr std::int64_t min_tokens_for_single_write = 16;
 
 static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
@@ -25,8 +25,8 @@ static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 // before this write. Returns nothing if the tokens are to be added one by one.
 // One write(2) is used only if no client has the eventfd. Nobody can then consume the tokens before
 // the intent has ended, so the counter shows after a crash whether the tokens were added.
-// For a manual or auto event, the function returns 0 without reading the counter. If the counter is
-// 0 after a crash, the event is set again.
+// For a manual or auto event, the function returns 0 and need not read the counter. After a crash,
+// the event is set again only if its counter is 0.
 std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
 {
     const auto* event = object.event();
@@ -81,8 +81,11 @@ std::vector<Pulsed> pulsed_by(const Increments& increments)
 // other objects.
 struct TokenLog::Targets {
     std::vector<record::Increment> logged; // The increments that the intent records.
-    std::vector<int> persistent; // Eventfds that the state store keeps: one entry for each token.
-    std::vector<int> others;     // Eventfds that end with the daemon: one entry for each token.
+    // The eventfds that the state store keeps. An eventfd is listed once for each token that it
+    // gets.
+    std::vector<int> persistent;
+    // The eventfds that end with the daemon. An eventfd is listed once for each token that it gets.
+    std::vector<int> others;
     // Each event that gets all of its tokens by one write(2), and the number of these tokens.
     std::vector<std::pair<Event*, std::int64_t>> unshared;
 };
@@ -250,9 +253,10 @@ void TokenLog::return_pending()
     }
 }
 
-// Records the tokens that must be returned later. Without a record, a crash would lose them: the
-// progress page keeps taken tokens only until the next commit, and a released hold has no record
-// any more.
+// Records that the pending tokens must be returned. The records name no session and no hold, so the
+// next daemon returns the tokens after a crash. It neither keeps them for a session nor restores a
+// hold that was released. Tokens without a record would be lost, because the progress page keeps
+// taken tokens only until the next commit.
 void TokenLog::record_pending()
 {
     constexpr std::uint64_t no_session = 0;

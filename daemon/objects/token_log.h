@@ -5,8 +5,9 @@
 // (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
 // interrupted. Tokens that a wait consumes are recorded afterwards: take() reads tokens into the
 // progress page, record_taken() stages a record for the next commit, and confirm_taken() or
-// return_tokens() ends that record. If the store has no room for an intent, return_tokens() records
-// which tokens are to be returned, and returns them later.
+// return_tokens() ends that record. If the state store has no memory for an intent at present,
+// return_tokens() returns the tokens later. Until then, a staged record says that the tokens must
+// be returned.
 //
 // Only the TokenLog owns an EventfdIncrementer and uses StateStore::Intent and StateStore::Take.
 #pragma once
@@ -57,7 +58,7 @@ struct Pulsed {
 struct InterruptedIncrement {
     Object* object; // Null if the object was not recovered.
     std::int64_t tokens;
-    // The counter before the increment, if one write(2) was to add all tokens.
+    // The counter before the increment. Empty if the tokens were to be added one by one.
     std::optional<std::int64_t> count_before;
 };
 
@@ -92,15 +93,16 @@ public:
     // sentence for each increment that cannot be made.
     std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
 
-    // Makes room for the takes of one wait. The takes must not be separated by a commit, because
-    // the commit would record only a part of them.
+    // Makes sure that the progress page has `count` free slots for the reads of one wait. Without
+    // free slots, a commit would be needed between two of the reads. It would record only a part of
+    // the tokens that the wait consumes.
     void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
     // Takes the tokens that one wait consumes from an auto event or a semaphore. Returns false if
     // there was no token.
     Result<bool> take(Object& object);
-    // Records that a call of the session took these tokens. The tokens are certain to be taken once
-    // the record is committed. The record lasts until confirm_taken(), or, with `hold`, until the
-    // hold ends.
+    // Stages a record that a call of the session took the tokens. If the daemon crashes before the
+    // record is committed, the tokens return to their events. The record lasts until
+    // confirm_taken(). With `hold`, the record lasts until the hold ends.
     void record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold = nullptr);
     // Erases the record of taken tokens: the client has received the reply, so the tokens are
     // consumed for good.

@@ -1,7 +1,7 @@
-// A wait-only handle: a descriptor of an event with which one user can wait but not set. All opens
-// of the event by that user share the handle. The descriptor is an epoll descriptor that watches
-// the eventfd. The daemon created the descriptor, so the kernel counts the watch towards the limit
-// fs.epoll.max_user_watches of the daemon's user.
+// A wait-only handle: a descriptor with which one user can wait for an event, but cannot set it.
+// All opens of the event by that user share the handle. The descriptor is an epoll descriptor that
+// watches the eventfd. The daemon created the descriptor, so the kernel counts the watch towards
+// the limit fs.epoll.max_user_watches of the daemon's user.
 #pragma once
 
 #include "common/unique_fd.h"

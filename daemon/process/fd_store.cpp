@@ -119,8 +119,8 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
         return fd_store;
     const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
-        // If the fd store has an old descriptor of this name, the daemon could not use that
-        // descriptor. The fd store must remove it before a new descriptor is stored.
+        // If the fd store has an old descriptor of this name, that descriptor is unusable. The fd
+        // store must remove it before a new descriptor is stored.
         if (which[i])
             protocol.remove(StateStore::fd_names[i]);
     if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {

@@ -72,7 +72,7 @@ std::optional<pid_t> find_listener(const std::string& path)
 {
     const auto address = address_of(path);
     const auto socket = make_socket(SOCK_NONBLOCK);
-    // Makes the kernel refuse descriptors from the listener, which can be any process.
+    // Makes the kernel refuse descriptors that the listener sends. The listener can be any process.
     (void)refuse_descriptors(socket);
     if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) < 0)
         return errno == ECONNREFUSED || errno == ENOENT ? std::nullopt : std::optional<pid_t>{0};

@@ -17,8 +17,8 @@ FdStore Notifier::fd_store() const
 {
     if (supervisor_)
         return FdStore::supervisor;
-    // systemd sets INVOCATION_ID for each service, and NOTIFY_SOCKET if the service is allowed to
-    // send notifications. systemd.exec(5)
+    // systemd sets both INVOCATION_ID and NOTIFY_SOCKET only for a service that is allowed to send
+    // notifications. systemd.exec(5)
     const bool is_service = std::getenv("NOTIFY_SOCKET") && std::getenv("INVOCATION_ID");
     return is_service ? FdStore::systemd : FdStore::none;
 }

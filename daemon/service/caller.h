@@ -9,8 +9,8 @@
 
 namespace evfd::daemon {
 
-// The client that makes one call, and the properties of that call. After `wake` was called, the
-// connection calls PendingReply::advance() again. `wake` can be called at any time.
+// The client that makes one call, and the properties of that call. `wake` makes the connection call
+// PendingReply::advance() again, and can be called at any time.
 struct Caller {
     Session& session;
     std::function<void()> wake;

@@ -25,9 +25,9 @@ std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQu
     return {};
 }
 
-// Returns what the daemon records of the call, so that a call that the client repeats is not done
-// twice. For an Open, the daemon records only the new subscriptions, because an Open that creates
-// no subscription can be executed again without harm.
+// Returns which part of the call the daemon records. Because of the record, a call that the client
+// repeats is not done twice. For an Open, the daemon records only the new subscriptions, because an
+// Open that creates no subscription can be executed again without harm.
 template <class Request>
 ReplyCache::Recorded what_to_record(const Call& call)
 {

@@ -71,8 +71,8 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
 // Called before an object is created. Assigns the id of the object, records the reply and returns
 // the id. Returns nothing if the name exists already.
 //
-// The reply is recorded so early because it must be in the same commit as the object. The first
-// commit can come before the handler's call is finished: apply_changes() completes waits for the
+// The reply must be in the same commit as the object, so it is recorded before the object is
+// created. A commit can come before the end of the call: apply_changes() completes waits for the
 // new object, and commits if these waits take many tokens. If the creation fails, another reply
 // replaces this one.
 template <class Request>
@@ -197,8 +197,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // to be done, and done once.
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
-        // add() has failed. If the state store has no fault, the commit succeeded and a later step
-        // failed, so some of the tokens can have been added.
+        // If the state store has no fault, the commit succeeded and a later step of add() failed.
+        // In this case, some of the tokens can have been added.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }

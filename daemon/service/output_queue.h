@@ -35,7 +35,7 @@ private:
 class OutputQueue {
 public:
     enum class Replies { sent, discarded };
-    // Begins a call, and decides whether the replies to it are sent or discarded.
+    // Begins a call. `replies` says whether the replies to this call are sent or discarded.
     void begin_call(Replies replies) { replies_ = replies; }
 
     // Queues a reply. `continues` is true if further replies to this call will follow.

@@ -27,9 +27,9 @@ PendingSet::PendingSet(EventLoop& loop, Registry& registry, Delivery& delivery, 
 PendingReply::Progress PendingSet::advance(OutputQueue& output)
 {
     const auto each = increments_per_token();
-    // A pulse takes one increment for each subscriber, and new subscribers can have come since the
-    // last slice. The Set fails if one token for each target already takes more increments than one
-    // call is allowed to make.
+    // The Set fails if one token for each target takes more increments than one call is allowed to
+    // make. This can happen, because a pulse takes one increment for each subscriber, and can get
+    // new subscribers between two slices.
     if (each > max_tokens_per_set)
         return finish(std::unexpected(refuse::too_many_tokens_to_set(targets_.front().object.name)),
                       output);
@@ -69,9 +69,9 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, OutputQueue& outpu
     return Progress::done;
 }
 
-// Returns the target's object. Returns null if the object was deleted, or has got all tokens that
-// this Set adds to it. An object that does not accumulate tokens gets its only token in the first
-// slice.
+// Returns the target's object if this Set must still add tokens to it. Returns null if the object
+// was deleted, or has got all of its tokens. A manual or auto event has got all of its tokens after
+// the first slice, because it does not accumulate tokens.
 Object* PendingSet::find_incomplete(const Target& target) const
 {
     if (target.tokens <= applied_)
@@ -81,10 +81,10 @@ Object* PendingSet::find_incomplete(const Target& target) const
     return is_set_already ? nullptr : object;
 }
 
-// Returns the number of increments that add one token to each target that has not got all of its
-// tokens. A pulse takes one increment for each subscriber, and the number of its subscribers can
-// have changed since the last slice. A pulse that has got all of its tokens is not counted, because
-// its new subscribers could raise the number above the limit of one call.
+// Returns how many increments add one token to each target that has not got all of its tokens. A
+// pulse takes one increment for each of its present subscribers. A pulse that has got all of its
+// tokens is not counted. If it were counted, its new subscribers could make the Set fail, although
+// the Set has nothing more to do for this pulse.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
@@ -105,8 +105,9 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Returns the increments of the next batch. Only the last batch for an object has reported_pulses
-// above 0. The number then includes the pulses of the earlier batches of this daemon.
+// Returns the increments of the next batch. In the last batch for an object, reported_pulses is the
+// number of tokens that this daemon adds to the object in all batches. In the earlier batches,
+// reported_pulses is 0.
 Increments PendingSet::next_increments(std::int64_t tokens) const
 {
     Increments increments;

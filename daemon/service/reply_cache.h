@@ -41,7 +41,7 @@ public:
 
     ReplyCache(Registry& registry, Session& session) : registry_{&registry}, session_{&session} {}
 
-    // Makes the session resumable: a client can continue it by presenting the token.
+    // Makes the session resumable: a client can continue it by presenting `token`.
     void start(const Token& token);
     // Returns whether a client that has the replies to `acknowledged` calls can continue the
     // session. `history_is_complete` is true if the recovery lost no record.

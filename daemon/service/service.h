@@ -88,8 +88,8 @@ public:
     // Makes room in the fd stash for the descriptors that a call is about to store. `coming` is the
     // number of these descriptors. Called before the call changes anything.
     void reserve_stash_room(std::size_t coming);
-    // Commits all recorded changes, so that replies can report them. Returns nothing if the commit
-    // failed.
+    // Commits all recorded changes, so that replies can report them. Returns the proof of the
+    // commit, or nothing if the commit failed.
     std::optional<Committed> commit();
     // Delivers the changes of a handler to the waits and the monitors. Called after each handler.
     void apply_changes() { delivery_.apply(); }

@@ -50,9 +50,9 @@ public:
     void on_orphans_ended(std::function<void()> task) { on_orphans_ended_ = std::move(task); }
     std::size_t orphan_count() const { return orphans_.size(); }
 
-    // Makes the connection's session resumable by the token of the request. If an orphan has this
-    // token, the session continues the orphan. Returns whether the daemon knows everything that the
-    // session did before.
+    // Makes `session` resumable by the session token of the request. If an orphan has this token,
+    // `session` takes over the state of the orphan. Returns whether the daemon knows everything
+    // that the session did before.
     Outcome<bool> resume(Session& session, const protocol::Resume& request);
     // Ends the session, because its connection has ended.
     void end(Session& session);

@@ -10,7 +10,7 @@
 
 namespace evfd::daemon {
 
-// Writes the refusal as the reply to a call, and counts it.
+// Writes the refusal as the reply to a call, and counts the refusal in `counters`.
 inline void write_refusal(Refusal refusal, Counters& counters, OutputQueue& output)
 {
     counters.count(refusal);

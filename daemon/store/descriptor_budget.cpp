@@ -15,11 +15,11 @@ namespace evfd::daemon {
 // quarters of the descriptors that remain after that. Replies get the other quarter, because a
 // reply holds duplicates of descriptors until it is sent.
 //
-// During recovery, the daemon opens all descriptors of one stashed message at once. Descriptors of
-// objects that no longer exist are not a part of the share of objects. The share is therefore so
-// small that the descriptors of the largest message fit beside it. If the limit is too low for
-// this, objects get half of the free descriptors. The other half is enough for a message, because a
-// message never has more descriptors than the objects had.
+// During recovery, the daemon opens all descriptors of one stashed message at once. Some of them
+// can belong to objects that no longer exist, so the share of objects does not include them. The
+// share therefore leaves enough free descriptors for the largest message. If the limit is too low
+// for this, objects get half of the free descriptors. The other half is enough for a message,
+// because a message never has more descriptors than the objects had.
 DescriptorBudget descriptor_budget(std::int64_t limit)
 {
     constexpr std::int64_t message = max_descriptors_per_message;

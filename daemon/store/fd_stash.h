@@ -1,4 +1,4 @@
-// FdStash: keeps descriptors, each under an id, open beyond the life of the daemon.
+// FdStash: keeps descriptors open beyond the life of the daemon. Each descriptor has an id.
 //
 // The kernel keeps a descriptor open while a message that carries it is in flight in a Unix socket,
 // even if no process has the descriptor: unix(7), SCM_RIGHTS. The stash is a SOCK_SEQPACKET
@@ -20,7 +20,7 @@
 // - A message is received only after its live descriptors have been sent again. A crash at any
 //   instant thus leaves every stored descriptor in flight, some of them twice.
 // - compact() sends descriptors again, so the stash shares the ownership of every live descriptor.
-//   Thus no stored descriptor can be closed before compact() sends its number.
+//   Thus no stored descriptor can be closed before compact() sends it.
 // - Every message carries a label and the ids of its descriptors, in the order of the descriptors.
 #pragma once
 

@@ -88,7 +88,7 @@ Result<Journal> Journal::create()
     UniqueFd memfd{::memfd_create("evfdd-journal", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
     if (!memfd)
         return std::unexpected(Fault::last("memfd_create(2)"));
-    // Seals the file, so that no holder can shrink it. A shrunk file would raise SIGBUS in every
+    // Seals the file, so that no process can shrink it. A shrunk file would raise SIGBUS in every
     // process that reads its mapping.
     ::fcntl(memfd.get(), F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_SEAL);
     Journal journal{std::move(memfd)};
@@ -111,8 +111,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     auto& committed = head_in(journal.first_page_).last;
     contents.is_missing_tail = is_later(committed, journal.last_);
-    // Sets the number in the header page to that of the last valid frame, so that the loss of later
-    // commits is reported only once.
+    // From now on the header page has the number of the last valid frame, so the next open() does
+    // not report lost commits again.
     committed = journal.last_;
     return journal;
 }
@@ -310,8 +310,8 @@ void Journal::clean()
         next_head_ = head_;
         return;
     }
-    // Inserts the live entries before the staged changes, because the last entry of a key counts.
-    // Thus a staged change replaces a live entry with its key.
+    // Inserts the live entries before the staged changes. The last entry of a key counts, so a
+    // staged change overrides the live entry of its key.
     staged_.insert(0, live);
     staged_entries_.insert(staged_entries_.begin(), keys.begin(), keys.end());
 }

@@ -27,8 +27,8 @@
 // - Memory is allocated before the frame is written (prepare(), reserve()). A store to a mapped
 //   page without memory behind it would raise SIGBUS.
 // - The header's commit number is stored after the frame, and before any reply is sent.
-// - The format of frames and entries never changes, so every version of evfdd can read the records
-//   that it knows from a journal of any other version.
+// - The format of frames and entries never changes. Every version of evfdd can therefore read the
+//   journal of any other version, except for the records that it does not know.
 #pragma once
 
 #include "common/result.h"
@@ -92,7 +92,7 @@ public:
     std::size_t staged_bytes() const { return staged_.size(); }
 
     const UniqueFd& memfd() const { return memfd_; }
-    // Returns the size of the log in bytes. The oldest frames, which were cleaned, do not count.
+    // Returns the size of the log in bytes, without the oldest frames, which were cleaned.
     std::size_t bytes() const { return tail_ - head_; }
 
 private:

@@ -1,6 +1,6 @@
 // The format of the journal's file: a header page, and then a log of frames (journal.h). The format
-// of frames and entries never changes, so each version of evfdd can read the records that it knows
-// from a journal of any other version.
+// of frames and entries never changes. Every version of evfdd can therefore read the journal of any
+// other version, except for the records that it does not know.
 //
 // The functions here read from memory, not from files. They accept any bytes, and ignore all bytes
 // that are not part of a valid frame.

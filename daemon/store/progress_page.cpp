@@ -35,7 +35,7 @@ Result<ProgressPage> ProgressPage::map(UniqueFd memfd)
         return std::unexpected(mapping.error());
     // Locks the page in memory, because the kernel writes to it in system calls that must not wait
     // for memory. If the process is not allowed to lock so much memory, the page stays unlocked,
-    // and is nearly always in memory nevertheless. mlock(2)
+    // and is nearly always in memory nevertheless.
     (void)::mlock(mapping->bytes().data(), sizeof(Page));
     return ProgressPage{std::move(memfd), *std::move(mapping)};
 }
@@ -126,7 +126,7 @@ std::uint64_t* ProgressPage::begin_take(std::uint64_t last, std::uint64_t id)
 void ProgressPage::cancel_take()
 {
     if (page_->take_count == 0 || page_->takes[page_->take_count - 1].tokens != 0)
-        return; // No take is recorded, or the last take consumed tokens and keeps its slot.
+        return; // No slot is in use, or the last slot in use records tokens that read(2) took.
     compiler_barrier();
     --page_->take_count;
     compiler_barrier();

@@ -11,7 +11,8 @@
 //           to this address (EventfdIncrementer). If a byte is still 1 after a crash, its token
 //           must still be added.
 // Taking    begin_take() returns the address of a slot. The read(2) that takes a token writes its
-//           result there. After a crash, tokens in slots of an uncommitted take are returned.
+//           result there. If the daemon crashes before the next commit, recovery returns the
+//           tokens to their events.
 //
 // The page is valid only together with the journal. They refer to each other by the numbers of
 // commits:
@@ -61,12 +62,12 @@ public:
     // Returns one byte for each token of the intent. A byte is 1 if its token must still be added.
     std::span<char> pending_increments() const;
 
-    // Returns the address to which read(2) must write the number of tokens that it takes from
-    // object `id`. Returns null if no slot is free before the next commit. `last` is the number of
-    // the last commit. Slots of takes before that commit are free.
+    // Returns the address of a slot. The read(2) of object `id` must write there the number of
+    // tokens that it takes. A slot stays in use until the next commit. Returns null if all slots
+    // are in use. `last` is the number of the last commit.
     std::uint64_t* begin_take(std::uint64_t last, std::uint64_t id);
-    // Frees the slot of the last take. The caller must call this function if the read(2) took no
-    // token.
+    // Frees the slot that the last call of begin_take() returned. The caller must call this
+    // function if the read(2) took no token.
     void cancel_take();
     // Returns how many slots can be used before the next commit. `last` is the number of the last
     // commit.

@@ -234,7 +234,8 @@ struct TakenTokens {
     }
 };
 
-// A process at whose end a hold or an object ends. The pidfd of the process is in the stash.
+// A process that holds tokens, or at whose end the daemon deletes temporary objects. The pidfd of
+// the process is in the stash.
 struct Process {
     static constexpr auto kind = Kind::process;
     std::int64_t pid;

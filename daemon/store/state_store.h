@@ -21,8 +21,8 @@
 //
 // - To add: begin_intent() commits which tokens are to be added to which events. The tokens are
 //   added, and each is recorded in the progress page. Intent::complete() marks the intent as
-//   complete. If an Intent is destroyed before complete(), the next commit gives up its remaining
-//   tokens.
+//   complete. If an Intent is destroyed before complete(), the next commit removes the intent, and
+//   its remaining tokens are never added.
 // - To take: begin_take() returns a Take with the address to which read(2) writes the number of
 //   tokens that it took. The next commit says what the tokens are for. Without such a commit,
 //   recovery returns them.
@@ -30,8 +30,8 @@
 // Invariants:
 //
 // - No reply is sent before the changes that it depends on are committed.
-// - No commit is made between the takes of one wait, because it would contain only a part of them.
-//   Therefore reserve_take_slots() is called first.
+// - No commit is made between the takes of one wait, because such a commit would contain only some
+//   of these takes. Therefore reserve_take_slots() is called first.
 // - Recovery never refuses to start. It replaces each part that it cannot read with an empty part,
 //   and reports this.
 #pragma once
@@ -113,11 +113,11 @@ public:
     // Returns the reason why commits fail at present, or nothing if they succeed.
     const std::optional<Fault>& fault() const { return fault_; }
 
-    // An intent whose tokens are being added. At most one exists at a time.
-    // If complete() was not called, the destructor stages the removal of the intent. The next
-    // commit contains this removal and the error reply to the call. After that commit, no daemon
-    // adds the remaining tokens. If the daemon crashes before that commit, the next daemon adds
-    // them, because the journal can still say that the call succeeded.
+    // An intent whose tokens are being added. At most one exists at a time. If complete() was not
+    // called, the destructor stages the removal of the intent. The next commit contains this
+    // removal and the error reply to the client's call. After that commit, no daemon adds the
+    // remaining tokens. If the daemon crashes before that commit, the next daemon adds the
+    // remaining tokens, because the journal can still contain a reply that reports success.
     class Intent {
     public:
         Intent(Intent&& other) noexcept

@@ -8,7 +8,7 @@
 //   Delivered.
 // - apply() is called after each step that can have changed an object. A wait that completes thus
 //   takes its token before the next step.
-// - run() is called by the loop.
+// - The loop calls run() when an object or a process changed outside of a call.
 //
 // Edges that follow each other in the list of changes are one batch: the queues note all edges of a
 // batch before the first wait is looked at. The reason is that waits are served in the order of

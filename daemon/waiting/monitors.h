@@ -13,8 +13,8 @@
 //
 // Invariants: a peer that is not allowed to see an object gets no event about the object. An object
 // that becomes visible to the peer is reported as created. An object that becomes invisible is
-// reported as deleted. Once a monitor covers an object's name (covers()), no change of the object
-// is lost, but several changes can be reported as one.
+// reported as deleted. Once a listing has visited an object's name (covers()), no change of the
+// object is lost, but several changes can be reported as one.
 #pragma once
 
 #include "common/name.h"
@@ -105,8 +105,8 @@ private:
     Phase phase_ = Phase::present;
     std::optional<Name> cursor_;      // The last name that the present listing has visited.
     std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
-    // The greatest name that any listing of this monitor has visited. If the monitor reports an
-    // object and the object's name is not greater than this name, the object is watched.
+    // The greatest name that any listing of this monitor has visited. Among the objects with names
+    // up to this name, those that the monitor reports are watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;

@@ -94,7 +94,7 @@ private:
     // For a wait that requires all of its items: the index of the item that was most recently found
     // unsatisfied. The wait cannot complete while this item is unsatisfied.
     std::size_t blocked_on_ = 0;
-    // True if a wait that requires all of its items has completed. The reply is built later, by
+    // True if this wait requires all of its items and has completed. The reply is built later, by
     // outcome().
     bool is_complete_ = false;
     std::optional<Outcome<protocol::Wait::Reply>> outcome_;

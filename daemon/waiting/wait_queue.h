@@ -49,8 +49,9 @@ struct WaitQueue {
     // The number of times that a manual event was set since the queue was created.
     std::int64_t sets = 0;
     std::int64_t times = 0; // The number of pulses or expirations since the queue was created.
-    std::uint64_t changed_in = 0; // The epoch (see Waits) in which the object changed last.
-    std::uint64_t checked_in = 0; // The epoch in which cached_is_set was read from the event.
+    // The last epoch (see Waits) in which the object can have been set.
+    std::uint64_t changed_in = 0;
+    std::uint64_t checked_in = 0; // The epoch (see Waits) in which cached_is_set was read.
     bool cached_is_set = false;
     int refs = 0; // The number of QueueRefs, which keep the queue even if no wait is in it.
 };

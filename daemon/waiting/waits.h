@@ -11,8 +11,8 @@
 // Waits complete strictly in the order of arrival. complete_after_edges() therefore merges the
 // blocked waits of all changed queues with a heap, by position, and tries each with try_complete().
 // A wait consumes tokens only at its very end: auto events and semaphores are checked first, and if
-// all are available, one token of each is taken. If another process took a token in between, the
-// tokens that were taken already are returned.
+// all are available, one token of each is taken. If another process takes one of these tokens
+// first, the wait returns the tokens that it has taken already.
 //
 // The state of an eventfd is read once in each epoch, however many waits ask for it, and again only
 // after a token was taken. An epoch begins when changes are delivered, or when a new wait is
@@ -158,8 +158,8 @@ private:
     // arrival.
     void try_blocked(WaitQueue& queue);
 
-    // Returns whether the event is set. Reads the event once in each epoch, and again after a token
-    // was taken.
+    // Returns whether the event is set. Reads the event only once in each epoch (see the head of
+    // this file), and again after a token was taken.
     bool is_set(WaitQueue& queue) const;
     bool may_be_set(const WaitQueue& queue) const;
     Object* find_object(const Wait::Part& part) const;
@@ -167,8 +167,8 @@ private:
     // wait must be served first.
     bool can_be_taken(const Wait& wait, const Wait::Part& part) const;
     bool is_behind_others(const Wait& wait, const Wait::Part& part) const;
-    // Returns whether the object of this item might have a token. For an auto event or a semaphore,
-    // returns false only if a read in this epoch has shown that the event has no token.
+    // Returns whether the object of this item can have a token: the object is an auto event or a
+    // semaphore, and no read in this epoch (see the head of this file) has shown that it is clear.
     bool may_be_taken(const Wait::Part& part) const;
 
     // Completes the wait if it is satisfied, and takes the tokens that it needs, all or none.

@@ -22,17 +22,18 @@ Object* Waits::find_object(const Wait::Part& part) const
     return part.queue ? part.queue->object : registry_.objects.find(part.name);
 }
 
-// Returns true for auto events and semaphores only. A wait takes no token from a manual event,
-// whose queue records how often it was set.
+// Returns false for a manual event, because a wait takes no token from a manual event. The queue
+// counts instead how often the event was set.
 bool Waits::may_be_taken(const Wait::Part& part) const
 {
     const auto* object = find_object(part);
     return object && has_tokens(*object) && (!part.queue || may_be_set(*part.queue));
 }
 
-// Returns whether an earlier wait must be served before this wait. Returns true if an earlier wait
-// is blocked on the object and no change of the object was delivered in this epoch. If the object
-// is set nevertheless, its edge is still pending, and the earlier wait gets the token.
+// Returns whether an earlier wait must be served before this wait. This is the case if an earlier
+// wait is blocked on the object and no change of the object was delivered in this epoch (see
+// waits.h). If the object is set in this case, its edge is still pending. The earlier wait gets the
+// token when the edge is delivered.
 bool Waits::is_behind_others(const Wait& wait, const Wait::Part& part) const
 {
     const auto* queue = part.queue;
@@ -138,10 +139,10 @@ bool Waits::is_set(WaitQueue& queue) const
     return queue.cached_is_set;
 }
 
-// Returns whether the object might be set at present. Returns false for an auto event or a
-// semaphore only if a read in this epoch has shown that the event is clear. This function does not
-// read the event, because a wait that requires any of its items tries to take a token, and thus
-// reads the event itself.
+// Returns whether the object can be set at present. A manual event always can. An auto event or a
+// semaphore can, unless a read in this epoch (see waits.h) has shown that it is clear. This
+// function does not read the event. A wait that requires any of its items reads the event anyway,
+// when the wait tries to take a token.
 bool Waits::may_be_set(const WaitQueue& queue) const
 {
     const bool is_known_empty = queue.checked_in == epoch_ && !queue.cached_is_set;

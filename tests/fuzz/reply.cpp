@@ -5,7 +5,7 @@
 // - a byte: the method that was called
 // - a digit: the number of descriptors that the daemon sends
 // - if that number is not 0, a digit: 1 if the daemon also sends duplicates of the first
-//   descriptor, up to the limit of one message
+//   descriptor, until the message has as many descriptors as one message can carry
 // - a digit: the number of parts in which the daemon sends the bytes, less one
 // - a digit: 1 if the daemon disconnects at the end
 // - the bytes, in which a newline stands for the zero byte that ends a reply, so that the inputs in

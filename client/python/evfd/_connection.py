@@ -200,8 +200,8 @@ class Connection:
     def _fill(self, deadline: Deadline) -> None:
         while not self._received:
             try:
-                # map() appends the result of recvmsg(2) before a signal handler can run, so no
-                # result is lost.
+                # No signal handler runs between recvmsg(2) and the storing of its result, because
+                # extend() and map() are C functions. A handler that raises loses no result.
                 self._received.extend(map(self._socket.recvmsg, *_RECEIVING))
             except BlockingIOError:
                 self._wait_for(select.POLLIN, deadline)

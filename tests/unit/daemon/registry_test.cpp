@@ -675,8 +675,11 @@ TEST_CASE(
 
 // The tests below are about policies. Most objects in these tests grant all permissions.
 
-// Returns the permission that the policy denies, or "permissions" if the object denies the call.
-// Returns the name of any other error, and "ok" without an error.
+// Returns a word for the outcome of a call:
+// - "ok" if the call succeeded
+// - the name of the missing permission, such as "wait", if the policy denied the call
+// - "permissions" if the object's own permissions denied the call
+// - the name of the error if the call failed with any other error
 template <class T>
 std::string missing(const Outcome<T>& outcome)
 {

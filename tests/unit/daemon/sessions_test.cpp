@@ -504,7 +504,7 @@ TEST_CASE("an Open without a subscription is counted, but not written to the jou
     const auto open = [&](ServiceFixture& at, TestClient& by) {
         return at.request(by, "Open", R"({"items":[{"name":"s"}]})").contains("fileDescriptor");
     };
-    // This Open subscribes to nothing, so the daemon counts the call only in memory.
+    // This Open creates no subscription, so the daemon writes no record of the call.
     REQUIRE(open(*daemon, client));
     const auto reply = daemon->request(client, "Set", R"({"items":[{"name":"s","count":3}]})");
     for (int i = 0; i < 3; ++i)
