@@ -127,8 +127,8 @@ inline constexpr std::size_t max_bytes_per_read = 16 * 1024;
 // call with several replies pauses between two replies.
 inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 // The daemon sends at most this number of descriptors to a peer without knowing whether the peer
-// has read any of them. The daemon sends a larger number only in one batch, after the peer has read
-// all earlier descriptors.
+// has read any of them. There is one exception: after the peer has read all descriptors, the
+// daemon can send one batch that has more.
 inline constexpr std::size_t max_unconfirmed_fds = 16;
 
 // Limits of replies. They keep each reply to List or Quotas well below max_reply_bytes.

@@ -81,7 +81,9 @@ inline constexpr std::uint64_t max_plausible_count = 0xffff'ffff;
 // The result of a wait that does not sleep. `consumed` is 0 if the wait consumed nothing.
 struct ImmediateWait {
     std::uint64_t consumed;
-    bool is_doubtful; // Whether `consumed` possibly comes from another file.
+    // Whether `consumed` was possibly read from a file that is not the event, because the
+    // descriptor's number was reused.
+    bool is_doubtful;
 };
 inline ImmediateWait try_wait_now(int fd, FastPath fast_path)
 {

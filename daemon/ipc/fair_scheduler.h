@@ -66,8 +66,8 @@ public:
     // Must be called when the turn of a connection begins.
     void begin_turn(MonotonicTime now) { meter_.begin_turn(now); }
     // Charges the user for the processor time of a turn that lasted for `wall_time`. Subtracts the
-    // whole `wall_time` from the total time of the iteration, because timers and new clients had to
-    // wait for that long.
+    // whole `wall_time` from the time that is left for turns in this iteration, because timers and
+    // new clients had to wait for that long.
     void charge_turn(uid_t uid, std::int64_t calls, nanoseconds wall_time)
     {
         const auto cpu_time = meter_.cpu_time_of(wall_time);

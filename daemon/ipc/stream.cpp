@@ -56,8 +56,8 @@ std::uint32_t Stream::events_for(Need need) const
     if (peer_hung_up() && need == Need::no_hangup)
         // With EPOLLET, the kernel reports the hangup again only when the mask changes.
         return EPOLLET;
-    // Unsent output waits for EPOLLOUT, which the kernel reports when the peer reads. The socket
-    // can be writable already. Without EPOLLET, the kernel would then report EPOLLOUT again and
+    // The kernel reports EPOLLOUT when the peer reads. The daemon can hold back output although the
+    // socket has room for it. Without EPOLLET, the kernel would then report EPOLLOUT again and
     // again.
     if (is_blocked())
         return EPOLLOUT | EPOLLET;

@@ -55,8 +55,8 @@ public:
 
 private:
     std::int64_t pulses_ = 0;
-    // The places for subscribers. Each subscription has a charge of this pool. The pool is
-    // therefore declared before the subscriptions, so that it is destroyed after them.
+    // The places for subscribers. Each subscription returns its place to this pool when it is
+    // destroyed, so the pool is declared before the subscriptions and destroyed after them.
     std::unique_ptr<SharedPool> places_ = std::make_unique<SharedPool>(max_tokens_per_set);
     SubscriptionTable subscriptions_;
 };

@@ -14,8 +14,8 @@ namespace {
 Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
 {
     constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
-    // An attempt that takes longer than soon_enough is repeated, because the timerfd would expire
-    // too late. An attempt takes so long if another process gets the processor during the attempt.
+    // If setting the timerfd takes longer than soon_enough, it is set again, because it would
+    // expire too late. It takes so long if another process gets the processor in the meantime.
     constexpr int max_tries = 10;
     Result<void> done;
     for (int i = 0; i < max_tries; ++i) {

@@ -111,7 +111,7 @@ public:
     std::optional<Target> target;
     SubscriptionTable subscriptions;
 
-    // The deadline of the next poll by the TimerDriver.
+    // The time of the next call of TimerDriver::poll() for this timer.
     std::optional<DeadlineQueue::Deadline> deadline;
     // The quota charge for how many times a second the timer sets its event. The timer's owner
     // pays.

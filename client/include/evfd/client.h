@@ -149,9 +149,10 @@ public:
     // consumed nothing.
     Expected<std::vector<protocol::Fired>> wait(std::span<const std::string> names,
                                                 const WaitOptions& options = {}) const;
-    // Consumes a token of a semaphore, or an auto event as a lock, and holds it until the Hold is
-    // released. The holder is this process. If the daemon runs on another machine, the holder is a
-    // session, because that daemon does not know this process.
+    // Consumes a token of a semaphore or of an auto event, and holds the token until the Hold is
+    // released. An auto event has one token and serves as a lock. The holder is this process. If
+    // the daemon runs on another machine, the holder is a session, because that daemon does not
+    // know this process.
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout = {}) const;
     Expected<Hold> hold(std::string_view name, std::optional<nanoseconds> timeout,
                         Holder holder) const;

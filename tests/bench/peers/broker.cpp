@@ -76,10 +76,10 @@ void Broker::listen()
     constexpr auto any_number = ~std::uint64_t{0};
     const int built = ::sd_bus_message_append(
         call, "ohv", "/org/bus1/DBus/Listener/0", socket.get(), policy, //
-        1, all_users, 1, counts,                                        // The rule for connecting.
-        1, 1, counts, 1, "", // The rule for owning a name.
-        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number, // The rule for sending.
-        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number, // The rule for receiving.
+        1, all_users, 1, counts,                                        // Who may connect.
+        1, 1, counts, 1, "",                                            // Who may own a bus name.
+        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number,  // Who may send messages.
+        1, 1, counts, "", "", "", "", 0, 0, no_descriptor, any_number,  // Who may receive messages.
         0, 0, 0, "");
     e2e::require(built >= 0, "sd_bus_message_append(3)");
     sd_bus_error error{};

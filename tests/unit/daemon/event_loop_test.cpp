@@ -181,8 +181,8 @@ TEST_CASE("a moved watch is called once and destroyed once")
     auto first = *loop.watch(one, EPOLLIN, [&](std::uint32_t) { ++ones; });
     {
         auto second = *loop.watch(two, EPOLLIN, [&](std::uint32_t) { ++twos; });
-        // The assignment moves the watch of `one` into `second`. The watch of `two` ends at the
-        // assignment or, at the latest, when `first` is destroyed.
+        // The assignment moves the watch of the eventfd `one` into `second`. The assignment either
+        // ends the watch of the eventfd `two` or moves it into `first`.
         second = std::move(first);
         run_iterations(loop, 1);
         CHECK(ones == 1);

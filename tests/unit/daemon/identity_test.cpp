@@ -81,7 +81,7 @@ TEST_CASE("ids are reserved long before they are used, so a failed commit repeat
     for (int i = 0; i < 3'000; ++i)
         last = fixture->registry.ids.next();
     fixture->state_store.commit();
-    // The test uses 5000 ids in total, more than one record in the state store reserves.
+    // Each record reserves some ids. The test uses 5000 ids, so that one record is not enough.
     for (int i = 0; i < 2'000; ++i)
         last = fixture->registry.ids.next();
 

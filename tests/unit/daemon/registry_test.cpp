@@ -403,8 +403,8 @@ TEST_CASE("tokens returned to an unopened event are reported before its deletion
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.take_recorded();
     const TakenTokens taken{.tokens = {{"e"_name, fixture.object("e").serial}}};
-    // Without the deletion below, the edge of the returned token would be delivered at the end of
-    // the iteration.
+    // The returned token causes an edge. Without the deletion below, the edge would be delivered at
+    // the end of the iteration.
     fixture.registry.tokens.return_tokens(std::span{&taken, 1});
 
     REQUIRE(fixture.registry.delete_objects(fixture.session.peer, names({"e"})));
