@@ -16,34 +16,23 @@ void replace_fd(int fd, const UniqueFd& replacement)
     expect(::dup3(replacement.get(), fd, O_CLOEXEC) == fd, "a descriptor is replaced");
 }
 
-// Calls transfer(offset, size) for each range of the progress page that has data. Most of the page
-// is a hole of the file.
-template <class Do>
-void for_each_data_range(const UniqueFd& memfd, const Do& transfer)
+// Returns a copy of the memfd. A hole of the file becomes a hole of the copy: most of the progress
+// page is a hole, and so is the part of the journal that was cleaned.
+UniqueFd copy_of(const UniqueFd& memfd)
 {
+    const auto size = ::lseek(memfd.get(), 0, SEEK_END);
+    auto copy = fuzz::make_memfd("");
+    expect(::ftruncate(copy.get(), size) == 0, "a memfd can be copied");
     off_t at = 0;
     while ((at = ::lseek(memfd.get(), at, SEEK_DATA)) >= 0) {
         const auto end = ::lseek(memfd.get(), at, SEEK_HOLE);
-        expect(transfer(at, static_cast<std::size_t>(end - at)) == end - at,
-               "the progress page can be read and written");
+        std::string bytes(static_cast<std::size_t>(end - at), '\0');
+        expect(::pread(memfd.get(), bytes.data(), bytes.size(), at) == end - at &&
+                   ::pwrite(copy.get(), bytes.data(), bytes.size(), at) == end - at,
+               "a memfd can be copied");
         at = end;
     }
-}
-
-std::string read_contents(const UniqueFd& memfd)
-{
-    std::string bytes(static_cast<std::size_t>(::lseek(memfd.get(), 0, SEEK_END)), '\0');
-    for_each_data_range(memfd, [&](off_t at, std::size_t size) {
-        return ::pread(memfd.get(), bytes.data() + at, size, at);
-    });
-    return bytes;
-}
-
-void write_contents(const UniqueFd& memfd, const std::string& bytes)
-{
-    for_each_data_range(memfd, [&](off_t at, std::size_t size) {
-        return ::pwrite(memfd.get(), bytes.data() + at, size, at);
-    });
+    return copy;
 }
 
 } // namespace
@@ -51,13 +40,16 @@ void write_contents(const UniqueFd& memfd, const std::string& bytes)
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
 {
     auto inherited = stored_fds_of(instance->state_store);
-    const auto progress = read_contents(inherited[3]);
+    // The journal and the progress page are shared memory, which the destructors of the instance
+    // change: for example, the end of a session with held tokens commits. The next daemon therefore
+    // gets copies.
+    inherited[2] = copy_of(inherited[2]);
+    inherited[3] = copy_of(inherited[3]);
 
     const auto descriptors = instance->state_store.descriptors();
     auto [dead_end, other_dead_end] = socket_pair(SOCK_SEQPACKET);
     replace_fd(descriptors[0], dead_end);
     replace_fd(descriptors[1], other_dead_end);
-    replace_fd(descriptors[2], fuzz::make_memfd(""));
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     for (auto& [name, object] : instance->service.registry().objects.all()) {
         if (const auto* event_object = object.event())
@@ -67,9 +59,6 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
                 replace_fd(subscription.fd().get(), event);
     }
     instance.reset();
-    // The destructors of the DaemonInstance have changed the progress page, because the page is
-    // shared memory. Restores the contents that the page had at the kill.
-    write_contents(inherited[3], progress);
     return inherited;
 }
 

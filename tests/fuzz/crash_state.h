@@ -31,7 +31,8 @@ std::map<std::uint64_t, std::uint64_t> persisted_tokens(DaemonInstance& instance
 
 // Destroys the instance as if the daemon were killed, and returns the descriptors that an fd store
 // would keep. A kill runs no destructors, so the destructors of the instance must not change the
-// stored state. Therefore crash() first makes the descriptors of the instance refer to other files.
+// stored state. Therefore crash() first makes the descriptors of the instance refer to other files,
+// and returns copies of the files that are shared memory.
 StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance);
 
 } // namespace evfd::daemon
