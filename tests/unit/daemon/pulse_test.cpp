@@ -70,6 +70,22 @@ TEST_CASE("an unsubscribed descriptor gets no more pulses and returns its charge
     CHECK_FALSE(fixture.pulse.subscriptions().remove(token));
 }
 
+TEST_CASE("each set of a pulse reaches those who are subscribed at that moment")
+{
+    SubscribedPulse fixture;
+    const auto first = fixture.subscribe();
+    REQUIRE(fixture.set(1));
+    fixture.subscribe();
+    REQUIRE(fixture.set(1));
+    REQUIRE(fixture.pulse.subscriptions().remove(first));
+    REQUIRE(fixture.set(1));
+    fixture.subscribe();
+    REQUIRE(fixture.set(1));
+    CHECK(take(fixture.fds[0]) == 2U);
+    CHECK(take(fixture.fds[1]) == 3U);
+    CHECK(take(fixture.fds[2]) == 1U);
+}
+
 TEST_CASE("a subscriber with a full, blocking counter does not block the others")
 {
     SubscribedPulse fixture;
