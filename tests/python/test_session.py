@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import tracemalloc
 from pathlib import Path
 from typing import Any, Iterator, List, Literal, Optional, Sequence
 
@@ -12,6 +13,7 @@ import pytest
 
 import evfd
 from evfd import errors
+from evfd._session_handles import SessionHandles
 from harness import TIMEOUT_S, Worker, descriptors
 
 STATUS = {
@@ -322,3 +324,20 @@ def test_an_error_message_contains_no_control_characters(
     refused = errors.from_reply(error, parameters)
     assert "?]0;title??31mred?" in str(refused)
     assert str(refused).isprintable()
+
+
+def test_a_session_with_very_many_objects_needs_no_more_memory_for_each() -> None:
+    handles = SessionHandles()
+
+    def create(count: int) -> None:
+        for number in range(count):
+            parameters = {"name": f"object-{number}", "lifetime": "session"}
+            handles.add("CreateEvent", parameters, {"created": True})
+
+    create(1024)
+    tracemalloc.start()
+    create(20_000)
+    more_bytes, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert more_bytes < 64 * 1024
+    assert handles

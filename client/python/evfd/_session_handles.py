@@ -44,6 +44,9 @@ class SessionHandles:
             self._subscriptions.discard(parameters["subscription"])
 
     def _add_object(self, name: str) -> None:
+        if self._has_overflowed:
+            return
         self._objects.add(name)
         if len(self._objects) == _MAX_OBJECTS:
             self._has_overflowed = True
+            self._objects.clear()
