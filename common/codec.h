@@ -13,8 +13,8 @@
 //     write(value, context)  appends JSON text
 //     type(named)            -> the name of the type in the Varlink interface
 //
-// The codec of a value in a configuration file also has a function expected(), which describes
-// the valid values.
+// A Codec of values that are only decoded needs read() alone. A Codec can also have a function
+// expected(), which describes the valid values for an error message (expected_text()).
 //
 // A validated type (Name, Pattern, BoundedInt, Items, an enum) has a codec that checks its value. A
 // decoded message is thus valid in each field, and handlers check only what depends on state.

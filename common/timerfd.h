@@ -24,16 +24,16 @@ inline constexpr TimerSetting disarmed{.first = nanoseconds{0}};
 // Creates a non-blocking timerfd. Fails with EPERM for an alarm clock if the process lacks
 // CAP_WAKE_ALARM.
 Result<UniqueFd> make_timerfd(Clock clock);
-// Arms or disarms the timerfd, and discards unread expirations. Fails with ECANCELED if the wall
-// clock was set and the timerfd has not reported this yet. Even after this error, the timerfd has
-// the new setting.
+// Arms or disarms the timerfd, and discards unread expirations. Fails with ECANCELED if the old and
+// the new setting have cancel_on_clock_change, and the wall clock was set, and the timerfd has not
+// reported this yet. Even after this error, the timerfd has the new setting.
 Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
 // Returns the number of expirations since the last call, or since the timer was set. Fails with
 // ECANCELED, once, if the wall clock was set. Never blocks, unless a process that has the timerfd
 // has switched O_NONBLOCK off.
 Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
-// Returns the time until the next expiration. Returns 0 if no expiration is to come, and
-// expiry_in_progress if an expiration is due now.
+// Returns the time until the next expiration. Returns 0 if no expiration is to come. If
+// an expiration is due now, see expiry_in_progress.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
 // Returns the present setting. `first` is the time until the next expiration.
 Result<TimerSetting> current_setting(const UniqueFd& timerfd);

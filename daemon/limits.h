@@ -102,8 +102,8 @@ inline constexpr std::size_t journal_step_bytes = 256 * 1024;
 // of its live records.
 inline constexpr std::size_t max_journal_slack_bytes = 256 * 1024;
 // FdStash::compact() shrinks the young generation of the fd stash to fewer messages than this. The
-// smallest send buffer of a socket has room for 278 messages. The limit leaves room in the buffer
-// for the descriptors that one call stores, and for a few more.
+// smallest send buffer of a socket has room for 278 messages. If a call is about to store more
+// descriptors than there is room for, StateStore::reserve_fd_slots() makes room first.
 inline constexpr std::size_t max_young_messages = 128;
 
 // Limits of the configuration.

@@ -104,7 +104,7 @@ void reject_clients(const InheritedFds& inherited)
 // rejects the waiting clients and throws BadConfig. The exception is a daemon that recovers
 // objects: the function returns the error, and the daemon starts, because the objects would be lost
 // if it did not start. Until this daemon can read its configuration, a user other than root or the
-// daemon's user may use only the names below user/UID with the user's own uid.
+// daemon's user may use only user/UID and the names below it, where UID is the user's own uid.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {

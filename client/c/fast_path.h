@@ -38,8 +38,8 @@ inline bool add_one(int fd)
     return ::syscall(SYS_write, fd, &one, sizeof one) == sizeof one;
 }
 
-// Consumes the count of the eventfd by one read. Returns the value that was read, or 0 if the
-// counter was 0 or the read failed.
+// Reads the eventfd once. The read consumes one token of a semaphore, or the whole count of any
+// other event. Returns the value that was read, or 0 if the counter was 0 or the read failed.
 inline std::uint64_t consume(int fd)
 {
     std::uint64_t consumed = 0;

@@ -64,8 +64,8 @@ bool is_event_with_mode(const Object& object, Mode mode)
     return event && event->mode() == mode;
 }
 
-// Opens the event that create() created or found. Fails if the event was deleted meanwhile, or if
-// an object of another kind or mode has the name now.
+// Opens the event that create() created or found. Fails if no object has the name now, or if an
+// object of another kind or mode has the name now.
 Result<int> open_created(const Client& client, std::string_view name, Mode mode)
 {
     auto opened = client.open_either(name);

@@ -111,8 +111,8 @@ public:
     // Returns whether any byte of the last call was written to the socket. If no byte was written,
     // the daemon cannot have executed the call.
     bool has_sent() const { return has_sent_; }
-    // Returns false if the connection was lost, if an operation timed out, or if a reply could not
-    // be decoded.
+    // Returns false if the connection was lost, if sending or receiving failed or timed out, or if
+    // a reply could not be decoded.
     bool is_usable() const { return is_usable_; }
     // Marks the connection unusable, so that no later call can get the reply to the failed call.
     // Returns `error`.

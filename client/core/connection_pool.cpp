@@ -213,8 +213,8 @@ ConnectionPool::validate_fired(const protocol::Wait& request, std::vector<protoc
 }
 
 // The wait runs on a session of its own, because the main session is needed meanwhile to check that
-// the daemon answers. When the wait has ended, its session becomes the main session, because the
-// hold can belong to that session.
+// the daemon answers. When the wait has succeeded, its session becomes the main session, because
+// the hold can belong to that session.
 Expected<std::string> ConnectionPool::hold(protocol::Wait request, Holder holder, Deadline deadline)
 {
     request.hold = holder;

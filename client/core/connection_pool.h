@@ -40,8 +40,9 @@ namespace evfd {
 
 // The interval at which a wait without a deadline checks that the daemon still answers.
 inline constexpr nanoseconds default_keepalive_interval = std::chrono::seconds{30};
-// The maximum number of former sessions. If this process changes its user, the main session of the
-// previous user becomes a former session. A former session keeps a connection open.
+// The maximum number of former sessions. If this process changes its user while something belongs
+// to the main session, the main session becomes a former session. A former session keeps a
+// connection open.
 inline constexpr std::size_t max_former_sessions = 64;
 
 class ConnectionPool {

@@ -15,7 +15,7 @@ using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
 // Returns the first reason why a timer cannot have this schedule, or "" if it can. The daemon
-// checks each schedule again, by the rules that this function checks.
+// checks each schedule again.
 std::string_view find_error(const Schedule& schedule)
 {
     constexpr nanoseconds zero{0};
@@ -41,8 +41,9 @@ std::string_view find_error(const Schedule& schedule)
 
 // Refuses a time on a clock that has an offset in this time namespace, because the time means
 // another moment outside of the namespace.
-// A schedule without a clock is not checked. If the timer is new, the timer gets the wall clock,
-// which has no offset. If the timer exists, only the daemon knows the clock of the timer.
+// A schedule without a clock is not checked. If the timer is new and the schedule has a time, the
+// timer gets the wall clock, which has no offset. If the timer exists, only the daemon knows the
+// clock of the timer.
 Expected<void> check_clock_offset(const Schedule& schedule)
 {
     if (!schedule.at || !schedule.clock || !has_namespace_offset(*schedule.clock))

@@ -80,8 +80,8 @@ Expected<void> Session::ensure_connected(const Attempt& attempt, bool is_repeata
             sequence_ = 0;
             user_ = Credentials::now();
             user_can_change_groups_ = can_change_groups();
-            // Sends Resume without asking for a reply. The session is new, so the daemon has no
-            // cached reply to return.
+            // Sends Resume without asking for a reply. The reply would only tell whether the daemon
+            // knows which calls of the session were executed. A new session has made no call yet.
             (void)connection_->send(protocol::Resume{session_, 0}, monotonic_deadline(timeout_),
                                     ReplyMode::none);
             break;

@@ -158,9 +158,9 @@ public:
             (void)connection_->send_frame(unacknowledged_.back(), monotonic_deadline(timeout_));
     }
 
-    // Records that a reply has arrived. Use this function for each reply that connection() received
-    // directly, while the session is still connected. `exactly_once` tells whether the daemon
-    // counts the call that the reply answers.
+    // Records that the last reply to a call has arrived. A caller that executes a counted call
+    // directly over connection() must call this function, while the session is still connected.
+    // `exactly_once` tells whether the daemon counts the call.
     void record_reply(bool exactly_once);
     // Abandons the session. The next call begins another session.
     void end();

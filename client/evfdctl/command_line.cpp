@@ -8,8 +8,8 @@
 namespace evfd::control {
 
 // The option COMMAND exists only for the help text. The command must come after "--", and CLI11
-// does not parse the words after "--". If CLI11 assigns a word to COMMAND, the word comes before
-// "--", which is an error of the user.
+// does not parse the words after "--". If CLI11 assigns a word to COMMAND, the word does not come
+// after "--", which is an error of the user.
 CommandVerb::CommandVerb(CLI::App& app, NameCount name_count, CommandNeed command_need,
                          const std::string& command_help)
     : Verb{app}, name_count_{name_count}, command_need_{command_need},

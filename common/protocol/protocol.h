@@ -1,5 +1,5 @@
 // Lists all methods and errors of the protocol. Each of them is a struct in another file of this
-// folder. The reply to a method is the nested struct Reply. The decoder, the encoder and the
+// folder. The reply to a method is its nested type Reply. The decoder, the encoder and the
 // published interface text are derived from these lists and structs.
 #pragma once
 

@@ -92,7 +92,7 @@ struct Policy {
 
     // Returns whether the policy gives the peer this permission for the name. Permission::own
     // covers deleting an object and changing its permissions. The policy allows root everything. It
-    // allows the daemon's user everything except the names of other users below user/.
+    // allows the daemon's user everything, but below user/ only the names of this user.
     bool allows(const Peer& peer, const Name& name, Permission permission) const;
     friend bool operator==(const Policy&, const Policy&) = default;
 

@@ -4,12 +4,13 @@
 //
 // The owner says which events it waits for. Input is read only while the owner takes calls, and
 // only once for each event. A client that does not read its replies therefore blocks only itself.
-// While the owner takes no calls, EPOLLIN stays in the mask until input arrives. Most clients send
-// nothing while a call is pending, so the mask rarely changes, which saves system calls.
+// While the owner takes no calls and all output is sent, EPOLLIN stays in the mask until input
+// arrives. Most clients send nothing while a call is pending, so the mask rarely changes, which
+// saves system calls.
 //
 // A socket that can contain descriptors is peeked at before it is read, so that no descriptor is
-// received. To close such a socket, the caller of release_socket() needs FdCloser, because close(2)
-// could block.
+// received. If such a socket has unread input at its end, the caller of release_socket() must close
+// the socket by FdCloser, because close(2) could block.
 #pragma once
 
 #include "common/frame.h"

@@ -1,7 +1,8 @@
-// BatchSizer: chooses how many increments of eventfds fit into one time slice. The cost of an
-// increment is not known in advance: the kernel wakes every process that watches the eventfd,
-// possibly thousands, and cannot be interrupted meanwhile. The first batch is therefore one
-// increment. The size of each later batch follows from the measured cost of the batch before it.
+// BatchSizer: chooses how many steps of a job fit into one time slice. A step increments one
+// eventfd, or the eventfd of each subscriber of a pulse. The cost of a step is not known in
+// advance: the kernel wakes every process that watches the eventfds, possibly thousands, and cannot
+// be interrupted meanwhile. The first batch is therefore one step. The size of each later batch
+// follows from the measured cost of the batch before it.
 #pragma once
 
 #include "common/clock.h"

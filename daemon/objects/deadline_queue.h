@@ -8,10 +8,12 @@
 // deadline by destroying that object.
 //
 // The timerfds of the wall clock are armed with TFD_TIMER_CANCEL_ON_SET. The queue thereby also
-// detects that somebody set the wall clock, and reports it once through `on_clock_set`.
+// detects that somebody set the wall clock, and reports this change through `on_clock_set`. If
+// deadlines exist on both wall clocks, `on_clock_set` can be called twice for one change.
 //
 // Invariants: a clock is prepared before the first deadline is added on it. However many deadlines
-// the due tasks add and remove, the timerfd is programmed only once, after these tasks have run.
+// the due tasks of a queue add to the queue and remove from it, the timerfd of the queue is
+// programmed only once, after these tasks have run.
 #pragma once
 
 #include "common/clock.h"
@@ -70,8 +72,8 @@ public:
     // `payer` is the user who is charged for the time of the task.
     Deadline add(Clock clock, nanoseconds when, uid_t payer, Task task);
 
-    // Returns whether the wall clock was set and this change was not reported yet. Each change is
-    // reported only once: either by this result or by `on_clock_set`.
+    // Returns whether the wall clock was set and some queue has not reported this change yet.
+    // `on_clock_set` is not called any more for a change that this function reports.
     bool check_wall_clock();
 
 private:

@@ -8,7 +8,7 @@
 // idle    | epoll           | nobody observes the event any more; the next edge removes the watch
 //
 // The idle state saves system calls: in most cases, another wait for the event begins before the
-// event is set again. A watch for all edges never becomes idle, because each read of the event
+// event is set again. A watch for all edges never becomes idle, because even a read of the event
 // would wake the daemon.
 #pragma once
 

@@ -2,9 +2,10 @@
 // client can switch O_NONBLOCK off for the shared open file and fill the counter. The incrementer
 // therefore uses kernel AIO. An AIO operation can name an eventfd (IOCB_FLAG_RESFD). When the
 // operation completes, the kernel adds 1 to this eventfd and never blocks. A full counter stays
-// full. The incrementer submits reads of one zero byte from /dev/zero, which complete at once. The
-// kernel writes the zero byte to the progress page. The byte thus records that the increment was
-// made. See io_submit(2).
+// full. The incrementer submits reads of one zero byte from /dev/zero, which complete at once. If
+// the caller of add() supplies a completion byte, which is in the progress page, the kernel writes
+// the zero byte there. The completion byte thus records that the increment was made. See
+// io_submit(2).
 #pragma once
 
 #include "common/aio.h"

@@ -56,8 +56,8 @@ public:
     Holds(const Holds&) = delete;
     Holds& operator=(const Holds&) = delete;
 
-    // Records that a wait of `session` consumed these tokens for the hold. Once the record is
-    // committed, a crash does not lose the hold.
+    // Records that a wait of `session` consumed these tokens for the hold. With this record,
+    // recovery can restore the hold after a crash: see Recovery::restore_hold().
     void record_taken(std::uint64_t session, uid_t uid, const HoldRequest& request,
                       TakenTokens& taken);
     // Begins the hold. Called when the waiter has received the reply.
@@ -80,7 +80,7 @@ public:
     std::vector<TakenTokens> end(Session& session);
     // Removes the process from the holders of all holds. If a hold then has no holder, its tokens
     // return to their events. Each iteration of the event loop handles only a limited number of
-    // tokens.
+    // the tokens of this process.
     void end(ProcessWatcher::Id process);
 
 private:

@@ -36,7 +36,8 @@ std::uint64_t IdSequence::next()
 // Stages a record that reserves the next ids. Clients can see the id of a new object with the call
 // Show, even while commits fail. An id must therefore be reserved by a committed record before the
 // id is assigned. For this reason, each record is staged long before its ids are needed. The first
-// record of a daemon is an exception: its first id can be assigned before the record is committed.
+// record of a daemon is an exception: the first ids of this record can be assigned before the
+// record is committed.
 void IdSequence::reserve()
 {
     constexpr StateStore::Id only_key = 0;

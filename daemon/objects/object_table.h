@@ -60,9 +60,8 @@ public:
     // Returns the changes since the previous call of take_changes(), in the order in which they
     // happened.
     std::vector<ObjectChange> take_changes();
-    // Returns the proof that all changes were delivered. Before this call, the caller must deliver
-    // all changes. If the caller is about to change an event, the caller must first collect the
-    // edges that this change could hide.
+    // Returns the proof that all changes were delivered. Before this call, the caller must collect
+    // the edges that the caller's next change could hide. The caller must then deliver all changes.
     Delivered confirm_delivery() const;
 
     // Writes the record of the object to the state store, if the object is persistent.

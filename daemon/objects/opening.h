@@ -34,8 +34,8 @@ public:
 
     // Opens all of the objects, or none if one is refused.
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);
-    // Ends the subscription that `token` names. Returns false if the session has no such
-    // subscription.
+    // Ends the subscription that `token` names. Returns false if Session::subscriptions has no
+    // entry with this token.
     bool unsubscribe(Session& session, const Token& token);
     // Ends all subscriptions of the session.
     void end(Session& session);

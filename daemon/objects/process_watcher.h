@@ -70,8 +70,8 @@ public:
         uid_t uid;
     };
     // Returns a reference to the process at the other end of the socket. `accepted` is the time at
-    // which the connection was accepted: see open_peer_pidfd(). If no descriptor is available for
-    // the pidfd, the call is refused, and the refusal names the resource `needed_for`.
+    // which the connection was accepted: see open_peer_pidfd(). If the pool of descriptors has
+    // no unit for the pidfd, the call is refused, and the refusal names the resource `needed_for`.
     Outcome<Ref> acquire(const Peer& peer, const UniqueFd& socket, nanoseconds accepted,
                          Resource needed_for);
     // Returns the id of the process at the other end of the socket, or nothing if the process is

@@ -257,10 +257,11 @@ void Recovery::redo_intent()
 }
 
 // Decides about each taken token:
-// - A token of a restored hold stays in the hold.
+// - A token of a restored hold stays in the hold. A token of any other hold returns to its event,
+//   unless the record of the hold is kept for a later daemon.
 // - A token of an uncommitted call, or of a call that the client cannot repeat, returns to its
 //   event.
-// - Any other token stays in Session::in_doubt until the client resumes its session.
+// - Any other token goes to Session::in_doubt, because the client has perhaps received the reply.
 void Recovery::roll_back()
 {
     auto to_put_back = taken_since_last_commit();

@@ -5,10 +5,9 @@
 // stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
 // processes, objects, subscriptions. The registry adopts the objects and starts the timers.
 // Recovery then completes or undoes what the crash interrupted. The missing increments of the last
-// intent are made (redo_intent). If a call took tokens and nothing of the call is committed, the
-// tokens are returned to their events (roll_back). If the reply to the call is recorded, the tokens
-// stay in Session::in_doubt until the client resumes its session. Finally, the stashed descriptors
-// that have no record are closed.
+// intent are made (redo_intent). Tokens that calls took stay in restored holds, go to
+// Session::in_doubt, or return to their events (roll_back). Finally, the stashed descriptors that
+// have no record are closed.
 //
 // Invariants: a valid record is restored, an invalid record is reported with the reason, and
 // nothing is guessed. Recovery never fails: the daemon always starts. If the descriptor limit is

@@ -84,9 +84,9 @@ struct Registry {
         std::uint64_t last_id = 0;       // The last id that is known to be assigned.
         bool is_last_id_certain = false; // True if no id after last_id was assigned.
     };
-    // Takes over the objects and starts the timers among them. Must be called before any other use
-    // of the registry. Returns a sentence for each timer that cannot be started. The addresses of
-    // the objects do not change.
+    // Takes over the objects and starts the timers among them. Must be called before the first use
+    // of the objects, and before the first id is assigned. Returns a sentence for each timer that
+    // cannot be started. The addresses of the objects do not change.
     std::vector<std::string> adopt(Inheritance inheritance);
 
     StateStore& state_store;

@@ -54,8 +54,9 @@ struct Session {
         // created, or the reply.
         enum class Recorded : std::uint8_t { nothing, subscriptions, reply };
 
-        // The number of calls that the session has counted so far. A call is counted when its reply
-        // is recorded. If its reply is never recorded, the call is counted when the call ends.
+        // The number of calls that the session has counted so far. A call of which the daemon
+        // records nothing (Recorded::nothing) is not counted. Any other call is counted when its
+        // reply is recorded, or when the call ends without a recorded reply.
         std::int64_t sequence = 0;
         // The reply to the last call that `sequence` counts; empty if the reply cannot be repeated.
         std::string cached_reply = {};

@@ -26,8 +26,8 @@ struct ClearProgress {
     std::vector<ObjectRef> objects;
     // The number of objects at the beginning of the list that are cleared already.
     std::size_t cleared = 0;
-    // The number of tokens that the call must still take from the next object. Empty until drain()
-    // has determined this number.
+    // The largest number of tokens that the call still takes from the next object. Empty until
+    // drain() has determined this number.
     std::optional<std::uint64_t> remaining{};
 };
 
@@ -44,8 +44,8 @@ public:
 
     // Checks a Set call and returns its increments, which add() makes. If one event is refused,
     // none is set. A semaphore gets the item's `count` tokens, and a pulse is set `count` times.
-    // Between check_set() and add(), the caller must do nothing except record that the increments
-    // will be made.
+    // A caller that passes these increments to add() must do nothing between the two calls except
+    // record that the increments will be made.
     Outcome<Increments> check_set(const Peer& peer, const Items<protocol::SetItem>& items);
     // Returns the increments of a Set call that an earlier daemon began. Such a call cannot be
     // refused any more. The object of an increment is null if the event no longer exists, if the

@@ -14,8 +14,9 @@ namespace {
 Result<void> set_relative(const UniqueFd& timerfd, const Schedule& schedule, nanoseconds first)
 {
     constexpr nanoseconds soon_enough = std::chrono::microseconds{5};
-    // If setting the timerfd takes longer than soon_enough, it is set again, because it would
-    // expire too late. It takes so long if another process gets the processor in the meantime.
+    // If an attempt to set the timerfd takes longer than soon_enough, the timerfd is set again,
+    // because the timerfd would expire too late. An attempt takes so long if another process gets
+    // the processor in the meantime.
     constexpr int max_tries = 10;
     Result<void> done;
     for (int i = 0; i < max_tries; ++i) {
@@ -257,7 +258,8 @@ Result<void> Timer::resync(const UniqueFd& timerfd) const
     if (present.first == expiry_in_progress && next && present.interval == schedule.interval)
         return {}; // Programming the timerfd would lose the expiration that is due now.
     // The reading shows only an earliest and a latest time of the timerfd's next expiration. The
-    // timerfd is correct if the schedule's next expiration is between these two times.
+    // timerfd is correct if it has the schedule's interval, and if an expiration of the schedule is
+    // between these two times.
     const auto from = add_saturating(before, present.first) - relative_tolerance() - nanoseconds{1};
     const auto point = schedule.next_after(from);
     const bool is_correct = next && point && *point <= add_saturating(after, present.first) &&

@@ -62,10 +62,11 @@ public:
     Result<void> disarm();
     // Returns whether the timer is armed. A timer stays armed after its last expiration.
     bool is_armed() const { return phase_ == TimerState::armed; }
-    // Called after the wall clock was set. Cancels the timer if its spec says so, and returns
-    // whether it was cancelled. The timerfd of each subscriber reports the cancellation once, by
-    // ECANCELED. Programming the timerfd would lose this report, so the timerfd stays as it is
-    // until acknowledge().
+    // Called after the wall clock was set. Cancels the timer if the timer is armed and its spec
+    // says so, but not after its only expiration. Returns whether this call has cancelled the
+    // timer. The timerfd of each subscriber reports the cancellation once, by ECANCELED.
+    // Programming the timerfd would lose this report, so the timerfd stays as it is until
+    // acknowledge().
     bool cancel_by_clock_change();
     Result<void> acknowledge(const Token& token) const;
 
@@ -111,7 +112,8 @@ public:
     std::optional<Target> target;
     SubscriptionTable subscriptions;
 
-    // The time of the next call of TimerDriver::poll() for this timer.
+    // The deadline of the next poll by the TimerDriver; empty if no poll is needed. Delivery can
+    // poll the timer earlier.
     std::optional<DeadlineQueue::Deadline> deadline;
     // The quota charge for how many times a second the timer sets its event. The timer's owner
     // pays.

@@ -27,8 +27,8 @@ namespace evfd::daemon {
 
 class TimerDriver {
 public:
-    // The DeadlineQueue calls `deliver` after each task that it runs, and after it reports a change
-    // of the wall clock. No function of this class calls `deliver`.
+    // The DeadlineQueue calls `deliver` after each task that it runs, and after it calls
+    // on_clock_set(). No function of this class calls `deliver`.
     TimerDriver(EventLoop& loop, ObjectTable& objects, Authorization& authorization,
                 EventWatches& events, Setting& setting, Quota& quota, StateStore& state_store,
                 std::function<void()> deliver);

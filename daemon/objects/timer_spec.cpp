@@ -59,8 +59,8 @@ std::expected<TimerSpec, BadField> resolve_spec(const protocol::Arm& request,
         return invalid_field(is_relative ? "afterNSec" : "firstNSec");
     if (is_relative && given > nanoseconds::max() - now)
         return invalid_field(request.after ? "afterNSec" : "intervalNSec");
-    // timerfd_settime(2) takes a first expiration of 0 as "disarm". If the caller gave 0, the first
-    // expiration is therefore one interval after 0.
+    // timerfd_settime(2) takes a first expiration of 0 as "disarm". If the caller gave an absolute
+    // first expiration of 0, the first expiration is therefore one interval after 0.
     const auto first = is_relative ? now + given : given == nanoseconds{0} ? interval : given;
     return TimerSpec{.clock = clock,
                      .is_relative = is_relative,

@@ -93,9 +93,9 @@ public:
     // sentence for each increment that cannot be made.
     std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
 
-    // Makes sure that the progress page has `count` free slots for the reads of one wait. Without
-    // free slots, a commit would be needed between two of the reads. It would record only a part of
-    // the tokens that the wait consumes.
+    // Commits now if the progress page has fewer than `count` free slots for the reads of one wait.
+    // Without free slots, a commit would be needed between two of the reads. Such a commit would
+    // record only a part of the tokens that the wait consumes.
     void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
     // Takes the tokens that one wait consumes from an auto event or a semaphore. Returns false if
     // there was no token.

@@ -197,8 +197,8 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
     // to be done, and done once.
     reply_cache(caller.session).commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
-        // If the state store has no fault, the commit succeeded and a later step of add() failed.
-        // In this case, some of the tokens can have been added.
+        // If the state store has no fault, no commit failed, but a later step of add() failed. In
+        // this case, some of the tokens can have been added.
         caller.modifies_state = !registry_.state_store.fault();
         return std::unexpected(std::move(done.error()));
     }

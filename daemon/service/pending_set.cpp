@@ -105,8 +105,8 @@ std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
 
-// Returns the increments of the next batch. In the last batch for an object, reported_pulses is the
-// number of tokens that this daemon adds to the object in all batches. In the earlier batches,
+// Returns the increments of the next batch. In the last batch for a pulse, reported_pulses is the
+// number of tokens that this daemon adds to the pulse in all batches. In the earlier batches,
 // reported_pulses is 0.
 Increments PendingSet::next_increments(std::int64_t tokens) const
 {

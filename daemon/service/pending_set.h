@@ -2,8 +2,8 @@
 // that other connections are served between two slices. The reply cache records the progress with
 // each slice. If a client resumes its session after a crash, the rest of the Set is therefore done,
 // and no token is added twice. Two kinds of events get no more tokens: a deleted event, and an
-// event that the client is not allowed to set when it resumes the session. The Set succeeds
-// nevertheless.
+// event that the client is not allowed to set when the client repeats the Set after the crash. The
+// Set succeeds nevertheless.
 #pragma once
 
 #include "daemon/base/event_loop.h"

@@ -42,7 +42,7 @@ public:
 
     // Keeps `orphans`, the sessions of an earlier daemon. An orphan ends if no client resumes it
     // within `grace`. `history_is_complete` is true if the recovery lost no record. In that case,
-    // the calls of an earlier session that is missing from `orphans` changed nothing.
+    // a session that had not ended and is missing from `orphans` has changed nothing.
     void adopt_orphans(EventLoop& loop, std::vector<Session> orphans, nanoseconds grace,
                        bool history_is_complete);
     // Sets the function that is called when the grace period is over and the orphans that no client

@@ -21,8 +21,8 @@
 //
 // - To add: begin_intent() commits which tokens are to be added to which events. The tokens are
 //   added, and each is recorded in the progress page. Intent::complete() marks the intent as
-//   complete. If an Intent is destroyed before complete(), the next commit removes the intent, and
-//   its remaining tokens are never added.
+//   complete. If an Intent is destroyed before complete(), the next commit removes the intent.
+//   After that commit, no daemon adds the remaining tokens of the intent.
 // - To take: begin_take() returns a Take with the address to which read(2) writes the number of
 //   tokens that it took. The next commit says what the tokens are for. Without such a commit,
 //   recovery returns them.
@@ -115,7 +115,8 @@ public:
 
     // An intent whose tokens are being added. At most one exists at a time. If complete() was not
     // called, the destructor stages the removal of the intent. The next commit contains this
-    // removal and the error reply to the client's call. After that commit, no daemon adds the
+    // removal. If a client's call made the intent, the commit also contains the error reply to that
+    // call. After that commit, no daemon adds the
     // remaining tokens. If the daemon crashes before that commit, the next daemon adds the
     // remaining tokens, because the journal can still contain a reply that reports success.
     class Intent {

@@ -52,9 +52,9 @@ public:
     // Delivers all changes before a new wait starts. Collects edges only if this wait is permitted
     // and the edges could matter to it.
     Delivered deliver_before(const protocol::Wait& request, const Peer& peer);
-    // Delivers all pending edges and changes, before the caller makes a change that ends the waits
-    // for the object `name`. If another object has already satisfied such a wait, the wait thus
-    // completes, and does not end with an error.
+    // Delivers all pending edges and changes, before the caller makes a change that can end waits
+    // for the object `name`. A wait that is already satisfied thus completes, and does not end with
+    // an error.
     Delivered deliver_before_ending_waits(const Name& name);
     // Delivers all pending edges and changes, before the caller makes a change that can end any
     // wait. A wait that is already satisfied thus completes, and does not end with an error.

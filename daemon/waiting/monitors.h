@@ -106,7 +106,8 @@ private:
     std::optional<Name> cursor_;      // The last name that the present listing has visited.
     std::optional<Name> listed_next_; // The name that prepare() found and next() lists.
     // The greatest name that any listing of this monitor has visited. Among the objects with names
-    // up to this name, those that the monitor reports are watched.
+    // up to this name, those that match the pattern and that the peer is allowed to observe are
+    // watched.
     std::optional<Name> covered_up_to_;
     bool covers_all_ = false;
     std::map<Name, DirtyEntry> dirty_;

@@ -49,7 +49,8 @@ struct WaitQueue {
     // The number of times that a manual event was set since the queue was created.
     std::int64_t sets = 0;
     std::int64_t times = 0; // The number of pulses or expirations since the queue was created.
-    // The last epoch (see Waits) in which the object can have been set.
+    // The last epoch (see Waits) that began with an edge or the creation of the object, or with a
+    // new check of a wait for the object.
     std::uint64_t changed_in = 0;
     std::uint64_t checked_in = 0; // The epoch (see Waits) in which cached_is_set was read.
     bool cached_is_set = false;

@@ -1,6 +1,7 @@
 // Ping-pong: two processes, the peers, signal each other. A peer waits for its own endpoints and
-// sets the endpoints of the other peer. The class `Endpoint` has the functions set(), wait() and
-// clear(). The measurement alternates between batches with evfdd and batches with a baseline.
+// sets the endpoints of the other peer. The template parameter `Endpoint` is a class with the
+// functions set(), wait() and clear(). The measurement alternates between batches with evfdd and
+// batches with a baseline.
 #pragma once
 
 #include "tests/bench/comparison.h"

@@ -21,7 +21,7 @@ struct Variant {
     Language language = Language::cpp;
 };
 
-// Opens the events. The process that uses the events must call this function itself.
+// Opens the events. The process that uses the events calls this function.
 std::vector<EventEndpoint> open_events(const Client& client, const std::vector<std::string>& names)
 {
     std::vector<EventEndpoint> all;

@@ -210,9 +210,9 @@ TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
         reused += closed_numbers.contains(fds.back()) ? 1 : 0;
     }
     CHECK(reused > 0);
-    // The library cannot notice that the program closed the pulse's descriptors by close(2). When
-    // evfd_open() returns the number of a closed descriptor again, the library ends the
-    // subscription of the closed descriptor.
+    // The library does not notice a close(2) of a pulse's descriptor at once. When evfd_open()
+    // returns the number of the closed descriptor again, the library ends the subscription of the
+    // closed descriptor.
     CHECK(poll_until(
         [&] { return value_or_throw(daemon.client().show("first")).subscribers == 4 - reused; }));
     for (const int fd : fds)

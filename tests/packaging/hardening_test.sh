@@ -23,8 +23,9 @@ for file; do
 
     # The stack protector and the buffer checks call functions of the C library. A dynamically
     # linked file lists these functions as undefined symbols. A statically linked program has no
-    # undefined symbols, so this test skips it. Its object files are checked nevertheless, because
-    # a dynamically linked program consists of the same object files.
+    # undefined symbols, so the next two checks leave out this program. The object files of this
+    # program are checked nevertheless, because a dynamically linked program consists of the same
+    # object files.
     if grep -q NEEDED <<<"$elf"; then
         symbols=$(nm --dynamic --undefined-only "$file")
         expect ' __stack_chk_fail@' "$symbols" 'does not protect its stack (-fstack-protector-strong)'

@@ -262,8 +262,9 @@ Process start(const Command& command)
             ::_exit(could_not_execute);
         }
     }
-    // Restores the default actions of SIGHUP, SIGINT and SIGQUIT. If a shell started the test as a
-    // background job, the test inherited these signals as ignored.
+    // Restores the default actions of SIGHUP, SIGINT and SIGQUIT, which the test can have inherited
+    // as ignored. nohup(1) ignores SIGHUP. A shell without job control ignores SIGINT and SIGQUIT
+    // in a background job.
     for (const int number : {SIGHUP, SIGINT, SIGQUIT})
         ::signal(number, SIG_DFL);
     if (command.in_child)

@@ -109,7 +109,8 @@ inline void run_iterations(EventLoop& loop, int iterations)
 }
 
 // Runs the loop until no deferred task is left, but for at least twice the time that the daemon
-// waits between two deliveries of edges.
+// waits between two deliveries of edges. After this time, runs at most 100 further rounds, even if
+// deferred tasks are left.
 inline void run_until_idle(EventLoop& loop)
 {
     const auto edges_enabled = monotonic_deadline(2 * nanoseconds{min_edge_interval});

@@ -1,5 +1,6 @@
-// TriggerSource: tells `evfdctl on` each time that an event is set or a timer expires. Nothing is
-// lost if the event is set or the timer expires between two calls of next().
+// TriggerSource: tells `evfdctl on` each time that an event is set or a timer expires. A set or an
+// expiration between two calls of next() is not lost, unless another client clears the event or
+// consumes from the event before the second call.
 #pragma once
 
 #include "client/core/wait_request.h"

@@ -45,7 +45,7 @@ struct Row {
     std::optional<MonotonicTime> expires;
 
     std::string cell(Column column, const Now& now) const;
-    // Returns the next time at which the text of a cell changes only because time passes, for
+    // Returns the next time at which the text of a cell can change only because time passes, for
     // example from "5s" to "6s". Returns nothing if no cell changes with time.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 };

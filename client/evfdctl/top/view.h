@@ -59,9 +59,9 @@ public:
 
     // Returns the lines to draw, cut to the size of the screen.
     std::vector<Line> render(const Now& now) const;
-    // Returns the time at which the drawn text changes next, if no event arrives from the daemon.
-    // Returns nothing if the text will not change. The text changes by itself because it contains
-    // times.
+    // Returns the next time at which the drawn text can change, if no event arrives from the
+    // daemon. Returns nothing if the text will not change. The text changes by itself because it
+    // contains times.
     std::optional<MonotonicTime> next_change(const Now& now) const;
 
 private:

@@ -17,9 +17,10 @@ class ConnectionPool;
 // the connection does not end the hold. The hold survives execve(2). Child processes do not inherit
 // the hold.
 //
-// A hold of a session lasts until release(), or until the session ends. The session ends when this
-// process exits. The session also ends if this process does not resume it in time after a restart
-// of the daemon, for example because the process is stopped.
+// A hold of a session lasts until release(), or until the session ends. The session ends when its
+// connection to a running daemon ends, for example because this process exits. The session also
+// ends if this process does not resume it in time after a restart of the daemon, for example
+// because the process is stopped.
 class Hold {
 public:
     Hold(Hold&&) noexcept;

@@ -276,8 +276,8 @@ class Session:
         """Remember an interrupted call if its progress is known; else end the session."""
         connection = self._connection
         if frame is None:
-            # The reply to this call is still unread. The session ends, so that its next call does
-            # not read this reply by mistake.
+            # The reply to this call is possibly still unread. The session ends, so that its next
+            # call does not read this reply by mistake.
             self.end()
         elif connection is None or not connection.is_usable:
             self._abandoned = _AbandonedCall(method, frame, connection)

@@ -9,7 +9,7 @@ from typing import Any, Mapping
 
 from evfd._connection import Parameters
 
-# The maximum number of objects that SessionHandles records. A limit is needed because an object
+# A session that has recorded this many objects at one time never counts as empty again. An object
 # stays recorded after another client has deleted it.
 _MAX_OBJECTS = 1024
 

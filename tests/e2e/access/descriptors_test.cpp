@@ -10,8 +10,9 @@ namespace {
 
 constexpr rlim_t descriptor_limit = 128;
 // The daemon reserves some descriptors for clients and some for itself. If the limit is low, the
-// daemon uses half of the remaining descriptors for objects. The daemon keeps the other half free,
-// because each object can have two open descriptors for a moment during the daemon's recovery.
+// daemon uses half of the remaining descriptors for objects. The daemon keeps the other half free
+// for its recovery. The recovery opens all descriptors of a stashed message at once, even those
+// that no object needs.
 constexpr rlim_t max_objects =
     (descriptor_limit - rlim_t{daemon::reserved_daemon_fds + daemon::reserved_client_fds}) / 2;
 

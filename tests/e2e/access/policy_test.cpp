@@ -61,7 +61,7 @@ TEST_CASE("a verb that the policy denies to one user is refused with status 4 to
         {"delete", {"chmod", "db/own", "0600"}},
     }));
     const auto is_denied = GENERATE(true, false);
-    // All operations except `verb`, as a list in JSON for deny_rule().
+    // All operations except `verb`, as the elements of a list in JSON, for deny_rule().
     std::string others;
     for (const auto* one : {"create", "wait", "set", "delete"})
         if (one != verb)

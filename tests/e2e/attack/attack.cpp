@@ -166,7 +166,7 @@ public:
         value_or_throw(event.clear());
         check(name, false, 0);
 
-        // A wait is pending. Measures the time from the Set of the event until the reply to Wait.
+        // Begins a wait. Measures the time from the Set of the event until the reply to Wait.
         wire_.call("Wait", {{"items", items(names)}});
         require(poll_until([&] { return show(name).waits == 1; }), "a wait is not shown");
         timed([&] {

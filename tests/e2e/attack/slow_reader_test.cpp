@@ -97,8 +97,9 @@ TEST_CASE("a client that does not read its descriptors gets the next ones only a
     auto sent_bytes = not_reading.send_some(bytes);
     REQUIRE(daemon.is_idle());
 
-    // The 300 replies are unread, and each of them has 100 descriptors. The daemon must hold the
-    // descriptors of fewer than 70 of these replies, so that other clients can still open events.
+    // Each of the 300 replies has 100 descriptors, and the client has read no reply. The daemon
+    // must hold the descriptors of fewer than 70 replies, so that other clients can still open
+    // events.
     CHECK(client.open("e/7"));
     const auto status = value_or_throw(client.status());
     CHECK(status.descriptors < 100 + 100 * 70);

@@ -211,9 +211,9 @@ TEST_CASE("on --restart returns the tokens that it consumed for a run that a sig
     runner.process().signal(SIGTERM);
     blocking.finish();
     CHECK(runner.wait() == -SIGTERM);
-    // evfdctl has interrupted the first run and has not started a second run, so evfdctl returns
-    // the tokens of both sets. A semaphore then has two tokens. A manual or auto event has one
-    // token, because it cannot have more.
+    // evfdctl has sent SIGTERM to the first run and has not started a second run, so evfdctl
+    // returns the tokens of both sets. A semaphore then has two tokens. A manual or auto event has
+    // one token, because it cannot have more.
     CHECK(count_of(daemon, "e") == (mode == "semaphore" ? 2 : 1));
 }
 

@@ -98,8 +98,8 @@ TEST_CASE("set and clear back to back release 50 waiters in five processes, 1,00
     const auto client = daemon.client();
     REQUIRE(client.create("pass", {.permissions = Permissions::parse("0666")}));
     const auto event = value_or_throw(client.open("pass"));
-    // The event gets the mode 0444, and not 0644. The unprivileged user that waits can be the owner
-    // of the event, and the mode 0644 would allow the owner to set the event.
+    // The event gets the permissions 0444, and not 0644. The unprivileged user that waits can be
+    // the owner of the event, and the permissions 0644 would allow the owner to set the event.
     if (permissions != "0666")
         REQUIRE(client.set_permissions("pass", *Permissions::parse("0444")));
     const Eventfd arrivals{EFD_SEMAPHORE};

@@ -244,8 +244,8 @@ void count_pulses(const Client& client, const WorkerSocket& parent)
 
 // Kills the daemon again and again. Before each kill, waits for a random time of at most
 // max_daemon_life. In half of the cases the wait begins when the daemon's process starts, so that
-// the kill can come during the start. In the other half the wait begins after the daemon's first
-// reply, so that the kill comes after the start even on a slow machine.
+// the kill can come during the start. In the other half the wait begins after the daemon has
+// answered a call, so that the kill comes after the start even on a slow machine.
 void kill_repeatedly(const Client& client, const SupervisedDaemon& supervised)
 {
     std::random_device chance;

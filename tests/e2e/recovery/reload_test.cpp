@@ -20,8 +20,8 @@ TEST_CASE("declared objects exist from the start, with their owner and permissio
     CHECK(event["count"] == 3);
     CHECK(event["ownerUid"] == 60601);
     CHECK(event["groupGid"] == 60602);
-    // The permissions 0604 allow every user to see the count of the event. The test therefore does
-    // not need root.
+    // The permissions 0604 allow users outside of the group 60602 to see the count of the event.
+    // The test therefore does not need root.
     CHECK(event["permissions"] == "0604");
     CHECK(event["lifetime"] == "permanent");
     const auto timer = Json::parse(configured.daemon.checked_ctl({"show", "t", "--json"}));

@@ -12,8 +12,8 @@ namespace {
 using namespace std::chrono_literals;
 using namespace std::string_literals;
 
-// Waits for the events e and f of a scripted daemon. `fired` is the list of events in the daemon's
-// reply, as JSON text. Returns the result of the wait.
+// Waits for the events e and f of a scripted daemon. `fired` has the elements of the list of fired
+// events in the daemon's reply, as JSON text. Returns the result of the wait.
 Expected<std::vector<protocol::Fired>> wait_for_e_and_f(Require require, const std::string& fired)
 {
     ScriptedDaemon daemon;

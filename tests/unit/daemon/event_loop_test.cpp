@@ -324,7 +324,7 @@ TEST_CASE("an inner loop that is watched through 500 foreign epolls can be watch
         if (::epoll_ctl(theirs.get(), EPOLL_CTL_ADD, handles.back().get(), &wanted) < 0)
             failed = errno;
     }
-    // The loop has reached the kernel's limit on the number of paths through nested epolls.
+    // The `while` loop has reached the kernel's limit on the number of paths through nested epolls.
     REQUIRE(failed == EINVAL);
 
     EventLoop outer;

@@ -150,7 +150,8 @@ TEST_CASE("a user with limits of its own has those, and all others have the comm
     CHECK(quota.users() == std::vector<uid_t>{alice, bob});
 
     quota.set_limits(LimitTable{own, {{bob, few}}});
-    // A user above the limit keeps its charges, and each further charge is refused.
+    // The new limit of alice is 1. alice keeps her charge for one object, and each further charge
+    // is refused. The new limit of bob is 2.
     CHECK_FALSE(quota.charge(alice, Resource::objects));
     CHECK(quota.charge(bob, Resource::objects));
 }
