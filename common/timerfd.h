@@ -32,8 +32,8 @@ Result<void> set(const UniqueFd& timerfd, const TimerSetting& setting);
 // ECANCELED, once, if the wall clock was set. Never blocks, unless a process that has the timerfd
 // has switched O_NONBLOCK off.
 Result<std::uint64_t> take_expirations(const UniqueFd& timerfd);
-// Returns the time until the next expiration. Returns 0 if no expiration is to come. If
-// an expiration is due now, see expiry_in_progress.
+// Returns the time until the next expiration. Returns 0 if no expiration is to come. If an
+// expiration is due now, see expiry_in_progress.
 Result<nanoseconds> time_left(const UniqueFd& timerfd);
 // Returns the present setting. `first` is the time until the next expiration.
 Result<TimerSetting> current_setting(const UniqueFd& timerfd);

@@ -9,8 +9,8 @@
 // saves system calls.
 //
 // A socket that can contain descriptors is peeked at before it is read, so that no descriptor is
-// received. If such a socket has unread input at its end, the caller of release_socket() must close
-// the socket by FdCloser, because close(2) could block.
+// received. If such a socket is to be closed and has unread input, the caller of release_socket()
+// needs FdCloser, because close(2) could block.
 #pragma once
 
 #include "common/frame.h"

@@ -15,9 +15,8 @@
 // - finish() records the reply, unless commit() has recorded a reply with the same text.
 //
 // The daemon records nothing about some calls (Recorded::nothing). These functions do nothing for
-// such a call, so a handler can use them for every call. Recovery creates
-// Session::slot. Apart from that, only this class changes the slot, and only this class writes the
-// record of the session.
+// such a call, so a handler can use them for every call. Recovery creates Session::slot. Apart from
+// that, only this class changes the slot, and only this class writes the record of the session.
 //
 // Invariants: a session has at most one call in progress. The record of the session exists before
 // anything that belongs to the session.

@@ -116,9 +116,9 @@ public:
     // An intent whose tokens are being added. At most one exists at a time. If complete() was not
     // called, the destructor stages the removal of the intent. The next commit contains this
     // removal. If a client's call made the intent, the commit also contains the error reply to that
-    // call. After that commit, no daemon adds the
-    // remaining tokens. If the daemon crashes before that commit, the next daemon adds the
-    // remaining tokens, because the journal can still contain a reply that reports success.
+    // call. After that commit, no daemon adds the remaining tokens. If the daemon crashes before
+    // that commit, the next daemon adds the remaining tokens, because the journal can still contain
+    // a reply that reports success.
     class Intent {
     public:
         Intent(Intent&& other) noexcept
