@@ -16,7 +16,9 @@ namespace evfd {
 
 namespace {
 
-constexpr int so_passrights = 83; // The value of SO_PASSRIGHTS, which older headers lack.
+// The values of SO_PASSPIDFD (Linux 6.5) and SO_PASSRIGHTS (Linux 6.16), which older headers lack.
+constexpr int so_passpidfd = 76;
+constexpr int so_passrights = 83;
 
 bool would_block(int error)
 {
@@ -150,12 +152,15 @@ bool end_input(const UniqueFd& socket)
 
 void prepare_to_peek(const UniqueFd& socket)
 {
-    // None of these options can fail on a Unix socket.
+    // None of these options can fail on a Unix socket, except that an older kernel does not know
+    // SO_PASSPIDFD.
     const auto set = [&](int option, int value) {
         ::setsockopt(socket.get(), SOL_SOCKET, option, &value, sizeof value);
     };
     set(SO_OOBINLINE, 1);
-    set(SO_PASSCRED, 0); // An accepted socket inherits SO_PASSCRED from its listener.
+    // An accepted socket inherits the following options from its listener.
+    set(SO_PASSCRED, 0);
+    set(so_passpidfd, 0);
     set(SO_PASSSEC, 0);
 }
 

@@ -68,7 +68,8 @@ bool end_input(const UniqueFd& socket);
 //
 // - Data that the peer sends with MSG_OOB becomes part of the stream. If the data stayed out of
 //   band, a read would skip it, and the kernel would drop the data with its descriptors.
-// - The socket receives no credentials, because credentials would also set is_truncated.
+// - The socket receives no credentials, no pidfd of the sender and no security label, because each
+//   of these would also set is_truncated.
 void prepare_to_peek(const UniqueFd& socket);
 
 // Returns whether the peer has read everything that was sent to it. Asks the kernel by SIOCOUTQ.

@@ -160,6 +160,9 @@ TEST_CASE("a client of a socket that passes credentials or descriptors is served
     const int enabled = 1;
     for (const int option : {SO_PASSCRED, SO_PASSSEC})
         REQUIRE(::setsockopt(listening.get(), SOL_SOCKET, option, &enabled, sizeof enabled) == 0);
+    constexpr int so_passpidfd = 76; // Older headers lack SO_PASSPIDFD, and kernels before 6.5.
+    if (::setsockopt(listening.get(), SOL_SOCKET, so_passpidfd, &enabled, sizeof enabled) < 0)
+        REQUIRE(errno == ENOPROTOOPT);
     fixture.server.listen(std::move(listening));
     fixture.path = fixture.directory / "other";
     auto client = fixture.connect();
