@@ -16,10 +16,6 @@ namespace evfd {
 
 namespace {
 
-// The values of SO_PASSPIDFD (Linux 6.5) and SO_PASSRIGHTS (Linux 6.16), which older headers lack.
-constexpr int so_passpidfd = 76;
-constexpr int so_passrights = 83;
-
 bool would_block(int error)
 {
     return error == EAGAIN || error == EWOULDBLOCK;

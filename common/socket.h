@@ -54,6 +54,18 @@ Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
                                         std::span<const int> descriptors);
 
+// The options SO_PASSPIDFD (Linux 6.5) and SO_PASSRIGHTS (Linux 6.16), which older headers lack.
+#ifdef SO_PASSPIDFD
+inline constexpr int so_passpidfd = SO_PASSPIDFD;
+#else
+inline constexpr int so_passpidfd = 76;
+#endif
+#ifdef SO_PASSRIGHTS
+inline constexpr int so_passrights = SO_PASSRIGHTS;
+#else
+inline constexpr int so_passrights = 83;
+#endif
+
 // Switches SO_PASSRIGHTS off. After that, the peers of this socket, and of the sockets that are
 // accepted from it, cannot send descriptors: their sendmsg(2) fails with EPERM. Fails with
 // ENOPROTOOPT before Linux 6.16.

@@ -100,11 +100,13 @@ void reject_clients(const InheritedFds& inherited)
         }
 }
 
-// Returns the configuration that the options name. If the configuration is invalid, the function
-// rejects the waiting clients and throws BadConfig. The exception is a daemon that recovers
-// objects: the function returns the error, and the daemon starts, because the objects would be lost
-// if it did not start. Until this daemon can read its configuration, a user other than root or the
-// daemon's user may use only user/UID and the names below it, where UID is the user's own uid.
+// Returns the configuration that the options name. If the configuration is invalid, the result
+// depends on whether the daemon recovers objects:
+// - With objects, the function returns the error and the daemon starts, because otherwise the
+//   objects would be lost. Until this daemon can read its configuration, a user other than root or
+//   the daemon's user may use only user/UID and the names below it, where UID is the user's own
+//   uid.
+// - Without objects, the function rejects the waiting clients and throws BadConfig.
 std::expected<Config, ConfigError> configuration_or_reject(const Options& options,
                                                            const InheritedFds& inherited)
 {

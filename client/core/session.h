@@ -94,9 +94,9 @@ public:
                                   });
     }
 
-    // Like call(), but with two functions that the caller supplies. Each attempt to execute the
-    // call calls `make_request()`, because the request can contain the time until the
-    // deadline. `await(connection)` waits for the reply and returns the reply.
+    // Like call(), but with two functions of the caller. `make_request()` returns the request. It
+    // runs for each attempt, because the request can contain the time until the deadline.
+    // `await(connection)` waits for the reply and returns the reply.
     template <Message Request, class MakeRequest, class Await>
     Expected<typename Request::Reply> call_with(MakeRequest make_request, Await await)
     {

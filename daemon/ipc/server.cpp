@@ -159,7 +159,7 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     }
     if (descriptors == IncomingFds::possible)
         prepare_to_peek(socket);
-    const auto id = service_.registry().ids.next();
+    const auto id = service_.sessions().new_id();
     auto connection = std::make_unique<Connection>(
         loop_, scheduler_, service_, scratch_, std::move(socket), descriptors,
         Session{id, std::move(peer), {}, {}}, *std::move(charges));

@@ -26,7 +26,7 @@ enum class EdgeMask : std::uint8_t { readable, any };
 
 class EdgeWatch {
 public:
-    // Returns whether the edges of this mask are reported.
+    // Returns whether the watch reports at least the edges that `mask` stands for.
     bool reports(EdgeMask mask) const;
     bool is_local() const { return std::holds_alternative<Local>(state_); }
     // Returns whether the eventfd is in the epoll set, even if nobody uses the watch at present.

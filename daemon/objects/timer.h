@@ -109,9 +109,8 @@ public:
     // deadline, the TimerDriver would not notice that the wall clock was set.
     std::optional<nanoseconds> next_poll() const;
 
-    std::optional<Target> target;
-    SubscriptionTable subscriptions;
-
+    std::optional<Target> target;    // Empty if the timer sets no event.
+    SubscriptionTable subscriptions; // The subscribers and their timerfds.
     // The deadline of the next poll by the TimerDriver; empty if no poll is needed. Delivery can
     // poll the timer earlier.
     std::optional<DeadlineQueue::Deadline> deadline;

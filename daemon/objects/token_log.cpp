@@ -40,10 +40,10 @@ std::optional<std::int64_t> counter_before(const Object& object, std::int64_t to
     return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
 }
 
-// Handles one increment of an intent that a crash interrupted. If the increment adds its tokens one
-// by one, appends its eventfds to `targets`. If the increment adds all of its tokens by one
-// write(2), makes this write now, unless the counter shows that the tokens were added before the
-// crash. The write cannot block, because no client has the eventfd.
+// A crash interrupted this increment, which an intent had recorded. If the increment adds its
+// tokens one by one, appends its eventfds to `targets`. If the increment adds all of its tokens by
+// one write(2), makes this write now, unless the counter shows that the tokens were added before
+// the crash. The write cannot block, because no client has the eventfd.
 void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens, before] = increment;

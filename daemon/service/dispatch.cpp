@@ -50,6 +50,8 @@ template <class Request>
 std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Call& call,
                                      OutputQueue& output)
 {
+    // The second check gives the same result as the check that set may_reply, because no unread
+    // bytes of the user are released in between. It returns the refusal.
     if (!caller.may_reply && !ReplyCache{service.registry(), caller.session}.has_begun())
         if (auto room = service.check_reply_room(caller.session.peer.uid); !room)
             return refuse(service, std::move(room.error()), output);

@@ -14,11 +14,12 @@
 // and commit() makes the effect and the reply certain. The connection calls commit() before it
 // sends anything.
 //
-// Invariants: a handler makes every check that can refuse a call before the first change. There are
-// two exceptions. During a Set of many tokens, a pulse can get more subscribers. A Clear reads the
-// count of a semaphore only after the first time slice, and the count can be too large. What a
-// connection uses is charged to its user for as long as the connection uses it:
-// the Charge object is a member of the object that it pays for.
+// Invariants:
+// - A handler makes every check that can refuse a call before the first change. There are two
+//   exceptions. During a Set of many tokens, a pulse can get more subscribers. A Clear reads the
+//   count of a semaphore only after the first time slice, and the count can be too large.
+// - What a connection uses is charged to its user for as long as the connection uses it: the Charge
+//   object is a member of the object that it pays for.
 #pragma once
 
 #include "common/protocol/protocol.h"

@@ -153,7 +153,7 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
         std::thread own{[&] { await_readable(reads.get()); }};
         client.reset();
         require(::write(writes.get(), "", 1) == 1, "write(2)");
-        // Throws if client.reset() has joined `own` by mistake.
+        // If client.reset() has joined the thread `own` by mistake, this join() throws.
         own.join();
     }};
     CHECK(child.wait() == 0);

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <string>
 
 namespace evfd::daemon {
@@ -17,7 +18,7 @@ void replace_fd(int fd, const UniqueFd& replacement)
 }
 
 // Returns a copy of the memfd. A hole of the file becomes a hole of the copy: most of the progress
-// page is a hole, and so is the part of the journal that was cleaned.
+// page is a hole, and so is the room that the journal has reserved.
 UniqueFd copy_of(const UniqueFd& memfd)
 {
     const auto size = ::lseek(memfd.get(), 0, SEEK_END);
@@ -32,6 +33,7 @@ UniqueFd copy_of(const UniqueFd& memfd)
                "a memfd can be copied");
         at = end;
     }
+    expect(errno == ENXIO, "a memfd can be copied"); // No data follows.
     return copy;
 }
 

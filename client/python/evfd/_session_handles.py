@@ -9,8 +9,9 @@ from typing import Any, Mapping
 
 from evfd._connection import Parameters
 
-# A session that has recorded this many objects at one time never counts as empty again. An object
-# stays recorded after another client has deleted it.
+# A session that has recorded this many objects at one time never counts as empty again, and records
+# no further objects. A limit is needed because an object stays recorded after another client has
+# deleted it.
 _MAX_OBJECTS = 1024
 
 

@@ -12,8 +12,8 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// A command line with unusual words. The parser could read some words as lists. It could read other
-// words as if no value were given.
+// A command line with unusual words. A parser can take some of these words for lists, and an empty
+// word for a missing argument.
 const Words unusual_words{
     "/bin/sh", "-c",   "printf '<%s>' \"$@\"", "sh", "[0-9]", "[a,b]", "[]", "[[x]]", "{}", "",
     "--",      "--any"};

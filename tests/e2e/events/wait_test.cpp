@@ -202,8 +202,8 @@ TEST_CASE("a wait of the library ends when both of its names were created and se
             value_or_throw(daemon.client().wait(names, {.timeout = default_timeout}));
         parent.send(fired.size());
     }};
-    // No object has the name "x". For such a name, has_waits() counts all waits of all clients.
-    // There are two waits, because one client waits for two names.
+    // has_waits() counts all waits in the daemon, because no object has the name "x". A wait for
+    // two names counts as two.
     REQUIRE(daemon.has_waits("x", 2));
     const auto client = daemon.client();
     REQUIRE(client.create("y", {.mode = Mode::semaphore, .initial = 1}));

@@ -410,7 +410,7 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
           static_cast<std::int64_t>(ledger.added - ledger.consumed));
     CHECK(value_or_throw(client.show("pulse")).pulses == static_cast<std::int64_t>(ledger.pulses));
 
-    // The event "made" must have one token for each expiration of the timer "maker".
+    // The count of the event "made" must equal the number of expirations of the timer "maker".
     CHECK(poll_until([&] {
         const auto before = setup.maker_grid.expirations_by(now_on(Clock::monotonic));
         const auto count = value_or_throw(client.show("made")).count;

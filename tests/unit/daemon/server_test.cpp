@@ -152,7 +152,7 @@ TEST_CASE("descriptors sent with a call reach no other client")
     CHECK(client.reply().contains("evfdd"));
 }
 
-TEST_CASE("a client of a socket that passes credentials or descriptors is served")
+TEST_CASE("a client of a socket that passes credentials, pidfds or labels is served")
 {
     ServerFixture fixture{default_limits, KernelFeatures{}};
     ListeningSocket other{fixture.directory / "other", 0600, KernelFeatures{}};
@@ -160,9 +160,10 @@ TEST_CASE("a client of a socket that passes credentials or descriptors is served
     const int enabled = 1;
     for (const int option : {SO_PASSCRED, SO_PASSSEC})
         REQUIRE(::setsockopt(listening.get(), SOL_SOCKET, option, &enabled, sizeof enabled) == 0);
-    constexpr int so_passpidfd = 76; // Older headers lack SO_PASSPIDFD, and kernels before 6.5.
-    if (::setsockopt(listening.get(), SOL_SOCKET, so_passpidfd, &enabled, sizeof enabled) < 0)
-        REQUIRE(errno == ENOPROTOOPT);
+    if (::setsockopt(listening.get(), SOL_SOCKET, so_passpidfd, &enabled, sizeof enabled) < 0) {
+        const int error = errno;
+        REQUIRE(error == ENOPROTOOPT); // The kernel has SO_PASSPIDFD since Linux 6.5.
+    }
     fixture.server.listen(std::move(listening));
     fixture.path = fixture.directory / "other";
     auto client = fixture.connect();
