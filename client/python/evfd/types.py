@@ -19,6 +19,7 @@ def _snake_case(key: str) -> str:
     return re.sub(r"[A-Z]", lambda letter: "_" + letter[0].lower(), key.replace("NSec", "Ns"))
 
 
+@dataclasses.dataclass(frozen=True)
 class _WireValue:
     @classmethod
     def from_wire(cls: type[_T], fields: Mapping[str, Any]) -> _T:
