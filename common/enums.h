@@ -22,6 +22,7 @@ enum class Permission { wait, set, own, create }; // An operation that can be de
 // Resources that are limited for each user.
 enum class Resource {
     objects,
+    opened_events, // Events whose eventfd, or its mirror, was made by an open of the user.
     connections,
     subscriptions,
     waits,
@@ -95,23 +96,25 @@ constexpr auto enum_names(Permission)
 }
 constexpr auto enum_names(Resource)
 {
-    return EnumNames<Resource, 9>{{{Resource::objects, "objects"},
-                                   {Resource::connections, "connections"},
-                                   {Resource::subscriptions, "subscriptions"},
-                                   {Resource::waits, "waits"},
-                                   {Resource::monitors, "monitors"},
-                                   {Resource::ticks, "ticksPerSecond"},
-                                   {Resource::unread_bytes, "unreadBytes"},
-                                   {Resource::unread_descriptors, "unreadDescriptors"},
-                                   {Resource::calls, "callsPerIteration"}}};
+    return EnumNames<Resource, 10>{{{Resource::objects, "objects"},
+                                    {Resource::opened_events, "openedEvents"},
+                                    {Resource::connections, "connections"},
+                                    {Resource::subscriptions, "subscriptions"},
+                                    {Resource::waits, "waits"},
+                                    {Resource::monitors, "monitors"},
+                                    {Resource::ticks, "ticksPerSecond"},
+                                    {Resource::unread_bytes, "unreadBytes"},
+                                    {Resource::unread_descriptors, "unreadDescriptors"},
+                                    {Resource::calls, "callsPerIteration"}}};
 }
 // In the interface text, an enum with many values is a named type. Returns the name of this type
 // and its comment.
 constexpr std::pair<std::string_view, std::string_view> named_type(Resource)
 {
     return {"Resource",
-            "A resource that is limited for each user. waits: names waited for and tokens "
-            "held. ticksPerSecond: expirations of timers that set events. "
+            "A resource that is limited for each user. openedEvents: events that the user was "
+            "the first to open. waits: names waited for and tokens held. ticksPerSecond: "
+            "expirations of timers that set events. "
             "unreadBytes, unreadDescriptors: of replies that the user's clients have "
             "not read. callsPerIteration: calls answered in one iteration of the "
             "daemon's loop; further calls are answered in the next one."};

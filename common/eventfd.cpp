@@ -75,17 +75,6 @@ Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken)
     return true;
 }
 
-Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken)
-{
-    while (::read(eventfd.get(), &taken, sizeof taken) < 0) {
-        if (errno == EAGAIN)
-            return false;
-        if (errno != EINTR)
-            return std::unexpected(Fault::last("read(2)"));
-    }
-    return true;
-}
-
 Result<bool> drain(const UniqueFd& semaphore, std::optional<std::uint64_t>& remaining,
                    const TimeSlice& slice)
 {

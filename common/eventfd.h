@@ -1,6 +1,6 @@
 // Operations on an eventfd(2) of which other processes can have a duplicate. O_NONBLOCK belongs to
 // the open file, so a process with a duplicate can switch O_NONBLOCK off for all processes. Only
-// add() and take_unshared_into() rely on O_NONBLOCK.
+// add() relies on O_NONBLOCK.
 #pragma once
 
 #include "common/result.h"
@@ -24,9 +24,6 @@ Result<std::uint64_t> take(const UniqueFd& eventfd);
 // memory, the tokens appear there in the same system call that takes them. Returns whether tokens
 // were taken.
 Result<bool> take_into(const UniqueFd& eventfd, std::uint64_t& taken);
-// Works like take_into(), but uses read(2), which is a little faster. Must be called only
-// if O_NONBLOCK is certainly on.
-Result<bool> take_unshared_into(const UniqueFd& eventfd, std::uint64_t& taken);
 // Takes all tokens of a semaphore, one with each read, until the time slice is over. Takes at least
 // one token, even if the slice is over at the start. Returns whether all tokens are taken.
 //

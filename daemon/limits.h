@@ -74,6 +74,10 @@ inline constexpr std::chrono::microseconds min_edge_interval{500};
 // expirations.
 inline constexpr std::chrono::milliseconds min_poll_interval{1};
 
+// The number of objects of all users together. It bounds the memory of the daemon, because an
+// object that nobody has opened takes memory only. See Charges::charge_object().
+inline constexpr std::int64_t max_objects = 2'000'000;
+
 // A pool that all users share has a reserve (SharedPool). The size of the reserve is the size of
 // the pool divided by pool_reserve_divisor. The reserve is for users who have less than the size of
 // the pool divided by pool_small_share_divisor.

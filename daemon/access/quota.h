@@ -22,6 +22,7 @@
 #include "common/enums.h"
 #include "common/limits.h"
 #include "daemon/access/accounts.h"
+#include "daemon/limits.h"
 
 #include <sys/types.h>
 
@@ -54,6 +55,7 @@ struct Limits {
 };
 inline constexpr Limits default_limits{{
     20'000,                          // objects
+    8'192,                           // opened_events: events that the user opened first
     8'192,                           // connections
     8'192,                           // subscriptions
     8'192,                           // waits
@@ -63,6 +65,14 @@ inline constexpr Limits default_limits{{
     4 * max_descriptors_per_message, // unread_descriptors: descriptors that clients have not read
     64,                              // calls: calls answered in one iteration of the event loop
 }};
+
+// The highest limits that a configuration can set. Objects take memory only, so a user may get more
+// of them than usual. Each other limit is at most the default, because the resource is scarce.
+inline constexpr Limits max_limits = [] {
+    auto limits = default_limits;
+    limits.set(Resource::objects, max_objects);
+    return limits;
+}();
 
 // The general limits, and the limits of the users for whom the configuration sets different limits.
 struct LimitTable {

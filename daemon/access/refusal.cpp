@@ -70,6 +70,8 @@ ResourcePhrase resource_phrase(Resource resource)
 {
     switch (resource) {
     case Resource::objects: return {"objects", "delete some first"};
+    case Resource::opened_events:
+        return {"events that you opened first", "delete some of them first"};
     case Resource::connections: return {"connections", "close some first"};
     case Resource::subscriptions:
         return {"descriptors of pulses and timers, and of events to wait only", "close some first"};

@@ -149,8 +149,9 @@ Result<std::size_t> EventLoop::wait_for_events(Events& events,
 
 bool EventLoop::polls_any() const
 {
-    return std::ranges::any_of(
-        polled_, [](const auto& polled) { return !polled.other || polled.other->watches_any(); });
+    return std::ranges::any_of(polled_, [](const auto& polled) {
+        return !polled.other || polled.other->watch_count() > 0;
+    });
 }
 
 void EventLoop::move_to_epoll(MonotonicTime now)

@@ -123,7 +123,8 @@ public:
     // Runs one iteration: waits for events and calls their callbacks. Waits at most for `timeout`,
     // or indefinitely if there is no timeout. Returns the number of ready descriptors.
     Result<std::size_t> run_once(std::optional<nanoseconds> timeout = {});
-    bool watches_any() const { return slots_.size() > free_slots_.size(); }
+    // Returns how many descriptors and loops are watched.
+    std::size_t watch_count() const { return slots_.size() - free_slots_.size(); }
     // Dispatches the descriptors that are ready now, without waiting. Runs no timeouts and no
     // deferred tasks, and does not count as an iteration.
     Result<std::size_t> poll();

@@ -151,12 +151,11 @@ struct FileMerge {
         return true;
     }
 
-    // Reports each invalid limit as an error, and returns all limits. The default of a limit is
-    // also its highest valid value, because evfdd is tested up to the default.
+    // Reports each invalid limit as an error, and returns all limits.
     const std::map<Resource, Located<std::int64_t>>& checked(const LimitSettings& limits)
     {
         for (const auto& [resource, limit] : limits.values)
-            if (const auto max = default_limits.get(resource); limit.value < 1 || limit.value > max)
+            if (const auto max = max_limits.get(resource); limit.value < 1 || limit.value > max)
                 fail(limit.at, fmt::format("{} is too {}; give 1 to {}", limit.value,
                                            limit.value < 1 ? "small" : "large", max));
         return limits.values;

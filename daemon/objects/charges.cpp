@@ -1,5 +1,7 @@
 #include "daemon/objects/charges.h"
 
+#include "daemon/limits.h"
+
 #include <utility>
 
 namespace evfd::daemon {
@@ -12,24 +14,27 @@ Outcome<Quota::Charge> Charges::charge(const Peer& peer, Resource resource)
     return *std::move(charge);
 }
 
-Outcome<SharedPool::Charge> Charges::charge_descriptor(const Peer& peer, Resource resource)
+Outcome<Quota::Charge> Charges::charge_object(const Peer& peer)
 {
-    auto charge = descriptors_.take(quota_.payer(peer.uid));
-    if (!charge)
-        return std::unexpected(refuse::descriptor_shortage(
-            charge.error(), {peer.uid, resource, quota_.used(peer.uid, resource)}));
-    return *std::move(charge);
+    const auto used = quota_.used(peer.uid, Resource::objects);
+    const auto left = max_objects - quota_.used_by_all(Resource::objects);
+    const bool has_few = used < max_objects / pool_small_share_divisor;
+    if (left <= (has_few ? 0 : max_objects / pool_reserve_divisor))
+        return std::unexpected(refuse::reserved_for_others({peer.uid, Resource::objects, used}));
+    return charge(peer, Resource::objects);
 }
 
-Outcome<Charges::PrivateDescriptor> Charges::charge_private_descriptor(const Peer& peer)
+// Charges a descriptor. `resource` says what the descriptor is for. A refusal names this resource.
+Outcome<Charges::Descriptor> Charges::charge_with_descriptor(const Peer& peer, Resource resource)
 {
-    auto descriptor = charge_descriptor(peer, Resource::subscriptions);
+    auto descriptor = descriptors_.take(quota_.payer(peer.uid));
     if (!descriptor)
-        return std::unexpected(std::move(descriptor.error()));
-    auto charged = charge(peer, Resource::subscriptions);
+        return std::unexpected(refuse::descriptor_shortage(
+            descriptor.error(), {peer.uid, resource, quota_.used(peer.uid, resource)}));
+    auto charged = charge(peer, resource);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    return PrivateDescriptor{*std::move(charged), *std::move(descriptor)};
+    return Descriptor{*std::move(charged), *std::move(descriptor)};
 }
 
 Outcome<SharedPool::Charge> Charges::charge_place(const Peer& peer, Pulse& pulse)

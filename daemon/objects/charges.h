@@ -12,24 +12,34 @@ namespace evfd::daemon {
 
 class Charges {
 public:
-    // The charges for one private descriptor: the descriptor of a subscription or of a wait-only
-    // handle.
-    struct PrivateDescriptor {
+    // The charges for a descriptor: a unit of a quota, and a unit of the pool of descriptors.
+    struct Descriptor {
         Quota::Charge quota;
         SharedPool::Charge descriptor;
     };
 
     Charges(Quota& quota, SharedPool& descriptors) : quota_{quota}, descriptors_{descriptors} {}
 
-    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
-    // Charges a descriptor. `resource` says what the descriptor is for. A refusal names this
-    // resource.
-    Outcome<SharedPool::Charge> charge_descriptor(const Peer& peer, Resource resource);
-    Outcome<PrivateDescriptor> charge_private_descriptor(const Peer& peer);
+    // Charges an object. All users together have at most max_objects objects, and the last of them
+    // are reserved for users who have few, as in a SharedPool.
+    Outcome<Quota::Charge> charge_object(const Peer& peer);
+    // Charges the descriptor of a subscription or of a wait-only handle.
+    Outcome<Descriptor> charge_private_descriptor(const Peer& peer)
+    {
+        return charge_with_descriptor(peer, Resource::subscriptions);
+    }
+    // Charges the eventfd of an event, or its mirror.
+    Outcome<Descriptor> charge_opened_event(const Peer& peer)
+    {
+        return charge_with_descriptor(peer, Resource::opened_events);
+    }
     // Charges the caller for one more subscriber of the event `pulse`. See Pulse::take_place().
     Outcome<SharedPool::Charge> charge_place(const Peer& peer, Pulse& pulse);
 
 private:
+    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
+    Outcome<Descriptor> charge_with_descriptor(const Peer& peer, Resource resource);
+
     Quota& quota_;
     SharedPool& descriptors_;
 };

@@ -27,15 +27,8 @@ std::uint32_t epoll_events(EdgeMask mask)
 
 bool EdgeWatch::reports(EdgeMask mask) const
 {
-    if (is_local())
-        return mask == EdgeMask::readable;
     const auto* armed = std::get_if<Armed>(&state_);
     return armed && covers(armed->mask, mask);
-}
-
-bool EdgeWatch::is_in_epoll() const
-{
-    return std::holds_alternative<Armed>(state_) || std::holds_alternative<Idle>(state_);
 }
 
 Result<void> EdgeWatch::arm(EventLoop& epoll, const UniqueFd& eventfd, EdgeMask mask,

@@ -3,7 +3,6 @@
 // state   | edges come from | what happens
 // --------|-----------------|------------------------------------------------------------------
 // none    |                 | nobody observes the event
-// local   | the daemon      | no client has the eventfd, so the daemon reports its own writes
 // armed   | epoll           | edges of the mask are reported
 // idle    | epoll           | nobody observes the event any more; the next edge removes the watch
 //
@@ -28,13 +27,9 @@ class EdgeWatch {
 public:
     // Returns whether the watch reports at least the edges that `mask` stands for.
     bool reports(EdgeMask mask) const;
-    bool is_local() const { return std::holds_alternative<Local>(state_); }
     // Returns whether the eventfd is in the epoll set, even if nobody uses the watch at present.
-    bool is_in_epoll() const;
+    bool is_in_epoll() const { return !std::holds_alternative<None>(state_); }
 
-    // Makes the watch local: from now on the caller reports when the event is set. The eventfd must
-    // not be in the epoll set.
-    void arm_locally() { state_ = Local{}; }
     // Adds the eventfd to the epoll set. From now on, `callback` is called at least for the edges
     // of the mask. On failure the watch is unchanged. Fails with ENOMEM or ENOSPC as epoll_ctl(2)
     // does.
@@ -49,7 +44,6 @@ public:
 
 private:
     struct None {};
-    struct Local {};
     struct Armed {
         EventLoop::Watch watch;
         EdgeMask mask;
@@ -60,7 +54,7 @@ private:
     struct Idle {
         EventLoop::Watch watch; // The mask of an idle watch is always `readable`.
     };
-    std::variant<None, Local, Armed, Idle> state_;
+    std::variant<None, Armed, Idle> state_;
 };
 
 } // namespace evfd::daemon

@@ -21,36 +21,19 @@ Result<void> EdgeWatcher::watch(const Name& name, Object& object, EdgeWatch& wat
     });
 }
 
-void EdgeWatcher::signal(const Name& name, Object& object)
+std::vector<EdgeWatcher::Edge> EdgeWatcher::collect()
 {
-    if (signalled_.empty())
-        // Another call can deliver the edges before the deferred call runs. The deferred call then
-        // finds no edges, which is harmless.
-        loop_.defer([this] { deliver_(); });
-    signalled_.push_back({&name, &object, {}});
-}
-
-void EdgeWatcher::forget(const Object& object)
-{
-    std::erase_if(signalled_, [&](const Edge& edge) { return edge.object == &object; });
-}
-
-std::vector<EdgeWatcher::Edge> EdgeWatcher::collect(std::size_t max_watched)
-{
-    auto collected = std::exchange(signalled_, {});
-    if (epoll_.watches_any())
-        poll(max_watched);
-    collected.insert(collected.end(), polled_.begin(), polled_.end());
-    polled_.clear();
-    return collected;
+    if (epoll_.watch_count() > 0)
+        poll();
+    return std::exchange(polled_, {});
 }
 
 // Each poll returns a batch of edges. The edges that have waited longest come first. The number of
 // polls is limited, because busy writers can produce edges indefinitely.
-void EdgeWatcher::poll(std::size_t max_watched)
+void EdgeWatcher::poll()
 {
     constexpr auto batch = EventLoop::batch;
-    const auto max_batches = 1 + max_watched / batch;
+    const auto max_batches = 1 + epoll_.watch_count() / batch;
     for (std::size_t i = 0; i < max_batches; ++i) {
         const auto polled = epoll_.poll();
         if (!polled)

@@ -5,9 +5,6 @@
 // edges. The main loop watches epoll_ as a whole, at a bounded rate (min_edge_interval), because a
 // busy writer must not keep the daemon busy.
 //
-// While no client has the eventfd of an event, the eventfd need not be in the epoll set. Only the
-// daemon can set such an event, and signal() records the edge.
-//
 // The watcher does not know what an edge means. The event loop calls the Deliver function, and no
 // function of the watcher does, so the Deliver function is allowed to call collect().
 #pragma once
@@ -36,8 +33,7 @@ public:
     struct Edge {
         const Name* name; // The registry owns the name and the object.
         Object* object;
-        // The epoll events of the edge; empty if signal() recorded the edge.
-        std::optional<std::uint32_t> events;
+        std::uint32_t events; // The epoll events of the edge.
     };
 
     EdgeWatcher(EventLoop& loop, Deliver deliver);
@@ -49,25 +45,18 @@ public:
     // ENOMEM or ENOSPC as epoll_ctl(2) does.
     Result<void> watch(const Name& name, Object& object, EdgeWatch& watch, const UniqueFd& eventfd,
                        EdgeMask mask);
-    // Records an edge of an object whose eventfd is not in the epoll set. The edge is delivered
-    // before this iteration of the event loop ends.
-    void signal(const Name& name, Object& object);
-    // Drops the recorded edges of the object, which is about to be deleted.
-    void forget(const Object& object);
-    // Returns the pending edges and forgets them. The edges that signal() recorded come first.
-    // `max_watched` is an upper bound for the number of eventfds in the epoll set.
-    std::vector<Edge> collect(std::size_t max_watched);
+    // Returns the pending edges and forgets them.
+    std::vector<Edge> collect();
 
 private:
-    void poll(std::size_t max_watched);
+    void poll();
     void enable();
     void throttle(MonotonicTime begin);
 
     EventLoop& loop_;
     Deliver deliver_;
     log::Limited log_;
-    std::vector<Edge> signalled_; // The edges that signal() recorded since the last collect().
-    std::vector<Edge> polled_;    // The edges that epoll_ has reported during this collect().
+    std::vector<Edge> polled_; // The edges that epoll_ has reported during this collect().
     // An epoll set that contains only eventfds, so collect() can poll it without running the
     // callbacks of other descriptors.
     EventLoop epoll_;

@@ -1,19 +1,37 @@
-// Event: an event with a state, which has the mode manual, auto or semaphore. The eventfd holds the
-// whole state, and the class caches no part of it.
+// Event: an event with a state, which has the mode manual, auto or semaphore, and its counter.
+//
+// The counter has one of two forms:
+//
+// number   Only the daemon can change the counter. The counter is a member of this class, and the
+//          state store records it.
+// eventfd  A client has the eventfd and can change the counter at any time. Only the eventfd has
+//          the counter, and the class caches no part of it.
+//
+// A new event is a number. The first open by a client that may wait and set makes it an eventfd.
+// It stays an eventfd until it is deleted, because nobody can tell whether a client still has the
+// eventfd.
+//
+// A number can have a mirror: an eventfd for the wait-only handles of clients that may only wait.
+// No client can write to the mirror. If the number becomes an eventfd, the mirror is this eventfd,
+// so the wait-only handles stay valid. The mirror of a semaphore has exactly as many tokens as the
+// number. The mirror of a manual or auto event has any number of tokens if the event is set, and
+// none if it is clear. A crash can leave fewer tokens in the mirror, and recovery adds them: tokens
+// are added to the mirror after the commit of the number, and taken from it before the commit.
 #pragma once
 
-#include "common/clock.h"
 #include "common/enums.h"
 #include "common/eventfd.h"
-#include "common/limits.h"
 #include "common/result.h"
 #include "common/time_slice.h"
 #include "common/unique_fd.h"
+#include "daemon/access/quota.h"
 #include "daemon/access/shared_pool.h"
-#include "daemon/objects/eventfd_incrementer.h"
 #include "daemon/store/fd_stash.h"
 
+#include <sys/types.h>
+
 #include <cstdint>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -23,52 +41,94 @@ namespace evfd::daemon {
 
 class Event {
 public:
-    // Creates the eventfd of a new event. `mode` must not be pulse.
-    static Result<UniqueFd> make_descriptor(Mode mode, std::int64_t initial);
-    // `is_shared` says that clients can have the eventfd. It is true for every recovered event,
-    // because clients of the earlier daemon can still have the eventfd.
-    Event(Mode mode, FdStash::Stored eventfd, SharedPool::Charge charge, bool is_shared)
-        : mode_{mode}, is_shared_{is_shared}, eventfd_{std::move(eventfd)},
-          charge_{std::move(charge)}
+    // An eventfd, and the charges for it.
+    struct Descriptor {
+        FdStash::Stored eventfd;
+        uid_t opened_by; // The user whose open made the eventfd, and who is charged for it.
+        Quota::Charge quota;
+        SharedPool::Charge descriptor;
+    };
+
+    // The highest number. No event gets so many tokens: it only keeps the arithmetic safe.
+    static constexpr std::uint64_t max_number = std::numeric_limits<std::int64_t>::max() / 2;
+
+    // Creates an event whose counter is a number. `mode` must not be pulse.
+    Event(Mode mode, std::uint64_t number) : mode_{mode}, number_{number} {}
+    // Creates an event whose counter is an eventfd.
+    Event(Mode mode, Descriptor descriptor)
+        : mode_{mode}, descriptor_{std::make_unique<Descriptor>(std::move(descriptor))}
     {
     }
 
     Mode mode() const { return mode_; }
-    const UniqueFd& fd() const { return eventfd_.fd(); }
+    // Returns whether only the daemon can change the counter.
+    bool is_number() const { return number_.has_value(); }
+    bool is_set() const { return number_ ? *number_ > 0 : is_readable(fd()); }
+    // Returns the counter, and whether a client has switched O_NONBLOCK off.
+    Result<FdInfo> state() const;
+    Result<std::uint64_t> count() const;
 
-    bool is_set() const { return is_readable(fd()); }
-    Result<std::uint64_t> count() const { return evfd::count(fd()); }
-    Result<FdInfo> read_fdinfo() const { return evfd::read_fdinfo(fd()); }
-    // Adds the tokens to a semaphore, or sets a manual or auto event. A full counter stays full.
-    Result<void> set(std::int64_t tokens, const EventfdIncrementer& incrementer);
-    // Appends the eventfd to `targets` once for each increment that set() would make.
-    void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
-    // Returns whether no client has the eventfd, so that no client can change the counter.
-    bool is_unshared() const { return !is_shared_; }
-    // Consumes as much as one wait does: one token of a semaphore, or all tokens of an auto event.
-    // Stores the number of consumed tokens at `into`, which can be in shared memory. Returns false
-    // if the event is not set. Must not be called for a manual event.
-    Result<bool> take(std::uint64_t& into) const
+    // Returns the user whose open made the eventfd or the mirror. Empty if there is neither.
+    std::optional<uid_t> opened_by() const;
+    bool has_descriptor() const { return descriptor_ != nullptr; }
+    // Returns the eventfd or the mirror. Must be called only if has_descriptor().
+    const UniqueFd& fd() const { return descriptor_->eventfd.fd(); }
+
+    // The following functions are for a number.
+
+    // Returns the number. Empty if the counter is an eventfd.
+    std::optional<std::uint64_t> number() const { return number_; }
+    void set_number(std::uint64_t number) { number_ = number; }
+    // Returns what the number is after `tokens` tokens are added: a semaphore gets the tokens, and
+    // a manual or auto event is set. A full counter stays full.
+    std::uint64_t number_after(std::int64_t tokens) const;
+    // Adds the tokens to the mirror, if there is one. Must be called after the number that contains
+    // these tokens was committed.
+    Result<void> add_to_mirror(std::int64_t tokens) const;
+    // Makes the mirror agree with the number, after a crash left fewer tokens in the mirror. Fails
+    // with E2BIG if the mirror has more tokens than the number.
+    Result<void> restore_mirror() const;
+    // Creates the eventfd for the mirror of this event, or for open(), with the present counter.
+    Result<UniqueFd> make_descriptor() const;
+    // Makes the eventfd the mirror.
+    void mirror(Descriptor descriptor)
     {
-        return is_shared_ ? take_into(fd(), into) : take_unshared_into(fd(), into);
+        descriptor_ = std::make_unique<Descriptor>(std::move(descriptor));
     }
+    void drop_mirror() { descriptor_.reset(); }
+    // Makes the counter an eventfd, which was the mirror and has the same counter. Must be called
+    // only if there is a mirror.
+    void open() { number_.reset(); }
+
+    // Takes as much as one wait consumes: one token of a semaphore, or all tokens of an auto event.
+    // Returns false if the event is not set. Must not be called for a manual event.
+    Result<bool> take();
+
+    // The following functions are for an eventfd.
+
+    // Works like take(). Stores the number of tokens that it took at `into`, which can be in shared
+    // memory.
+    Result<bool> take_into(std::uint64_t& into) const { return evfd::take_into(fd(), into); }
+    // Appends the eventfd to `targets` once for each increment that adds the tokens.
+    void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
+
+    // The following functions are for both forms.
+
     // Clears the event. Returns false if `slice` ended before all tokens of a semaphore were taken;
     // another call continues. For `remaining` and the error E2BIG see drain().
-    Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice) const;
-
-    // Returns the eventfd itself, for the reply to a caller that may wait and set. After this call
-    // the event is shared.
-    std::shared_ptr<const UniqueFd> share();
+    Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
+    // Returns the eventfd itself, for the reply to a caller that may wait and set. Must be called
+    // only if has_descriptor().
+    std::shared_ptr<const UniqueFd> share() const { return descriptor_->eventfd.share(); }
     // Returns a new descriptor for a caller that may only wait.
     Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(fd()); }
 
 private:
+    Result<bool> clear_mirrored(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
+
     Mode mode_;
-    // True if clients can have the eventfd. A client can make a plain write(2) to the eventfd
-    // block: see EventfdIncrementer.
-    bool is_shared_ = false;
-    FdStash::Stored eventfd_;
-    SharedPool::Charge charge_; // The charge for the eventfd.
+    std::optional<std::uint64_t> number_;    // Empty if the counter is an eventfd.
+    std::unique_ptr<Descriptor> descriptor_; // The eventfd or the mirror; null if there is neither.
 };
 
 } // namespace evfd::daemon

@@ -10,49 +10,62 @@ using Entry = ObjectTable::Entry;
 
 Result<void> EventWatches::watch(Entry& entry, const Event& event, EdgeMask edges)
 {
-    auto& watch = entry.second.watch;
-    if (edges == EdgeMask::readable && event.is_unshared() && !watch.is_in_epoll()) {
-        watch.arm_locally();
+    if (event.is_number())
         return {};
-    }
-    return watch_in_epoll(entry, event, edges);
-}
-
-Result<void> EventWatches::watch_in_epoll(Entry& entry, const Event& event, EdgeMask edges)
-{
     auto& [name, object] = entry;
     return edges_.watch(name, object, object.watch, event.fd(), edges);
 }
 
-Result<void> EventWatches::watch_shared(Entry& entry, const Event& event)
+Result<void> EventWatches::watch_opened(Entry& entry, const Event& event)
 {
-    if (!entry.second.watch.is_local())
+    auto& [name, object] = entry;
+    if (!is_needed(object))
         return {};
-    const auto edges = event.mode() == Mode::manual ? EdgeMask::any : EdgeMask::readable;
-    if (const auto watched = watch_in_epoll(entry, event, edges); !watched)
-        return watched;
-    collect(); // Collects the edge that the beginning of the watch can produce.
-    return {};
+    const bool needs_all = event.mode() == Mode::manual || object.is_monitored;
+    const auto watched = edges_.watch(name, object, object.watch, event.fd(),
+                                      needs_all ? EdgeMask::any : EdgeMask::readable);
+    if (watched)
+        collect(); // Collects the edge that the beginning of the watch can produce.
+    return watched;
 }
 
 void EventWatches::collect()
 {
     const OnStack<EventWatches> entered;
-    for (const auto& edge : edges_.collect(objects_.all().size())) {
+    for (const auto& edge : edges_.collect()) {
         const auto& name = *edge.name;
         auto& object = *edge.object;
-        if (edge.events && object.watch.shows_full_counter(*edge.events))
+        if (object.watch.shows_full_counter(edge.events))
             warn_once(name, object, Misuse::counter_full);
-        if (!edge.events || object.watch.on_edge())
+        if (object.watch.on_edge())
             objects_.report({ObjectChange::Kind::edge, {name, object.serial}});
     }
 }
 
-void EventWatches::signal(const Increments& increments)
+void EventWatches::on_added(const Increments& increments)
 {
-    for (const auto& increment : increments)
-        if (increment.object->watch.is_local())
-            edges_.signal(objects_.entry(*increment.name).first, *increment.object);
+    for (const auto& [name, object, tokens, reported] : increments)
+        if (const auto* event = object->event(); event && event->is_number() && is_needed(*object))
+            report(ObjectChange::Kind::edge, *name, *object);
+}
+
+void EventWatches::on_taken(const Name& name, const Object& object)
+{
+    if (object.is_monitored && object.event()->is_number())
+        report(ObjectChange::Kind::taken, name, object);
+}
+
+void EventWatches::report(ObjectChange::Kind kind, const Name& name, const Object& object)
+{
+    objects_.report({kind, {name, object.serial}});
+    if (std::exchange(is_delivery_scheduled_, true))
+        return;
+    // Another call can deliver the changes before the deferred call runs. The deferred call then
+    // finds no changes, which is harmless.
+    loop_.defer([this] {
+        is_delivery_scheduled_ = false;
+        deliver_();
+    });
 }
 
 void EventWatches::warn_once(const Name& name, Object& object, Misuse misuse)

@@ -1,7 +1,8 @@
-// EventWatches: watches events, and reports the edges of the watched events.
+// EventWatches: reports when events are set, and the other changes of their counters.
 //
-// An EdgeWatcher collects the edges of watched events; collect() appends them to the changes of the
-// object table.
+// Only the daemon changes a number (see Event), so the daemon reports the change itself: on_added()
+// and on_taken(). An eventfd can be changed by clients, so it is watched: an EdgeWatcher collects
+// the edges of watched eventfds, and collect() appends them to the changes of the object table.
 #pragma once
 
 #include "common/name.h"
@@ -18,34 +19,39 @@ namespace evfd::daemon {
 
 class EventWatches {
 public:
-    // The event loop calls `deliver` when edges are pending. No function of this class calls
+    // The event loop calls `deliver` when changes are pending. No function of this class calls
     // `deliver`.
-    EventWatches(EventLoop& loop, ObjectTable& objects, EdgeWatcher::Deliver deliver)
-        : objects_{objects}, edges_{loop, std::move(deliver)}
+    EventWatches(EventLoop& loop, ObjectTable& objects, const EdgeWatcher::Deliver& deliver)
+        : loop_{loop}, deliver_{deliver}, objects_{objects}, edges_{loop, deliver}
     {
     }
 
     // Watches the event until EdgeWatch::release() is called for its watch. An edge that occurred
-    // before this call can be reported too. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does.
+    // before this call can be reported too. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does. Does
+    // nothing for a number, whose changes are reported anyway.
     Result<void> watch(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
-    // Prepares the watch of an event whose eventfd a client is about to get: moves a local watch
-    // (see EdgeWatch) to the epoll set, because from now on clients can set the event.
-    Result<void> watch_shared(ObjectTable::Entry& entry, const Event& event);
+    // Watches the mirror of the number, which is about to become an eventfd, if the object is
+    // needed.
+    Result<void> watch_opened(ObjectTable::Entry& entry, const Event& event);
     // Appends all pending edges to the changes of the object table.
     void collect();
-    // Records the edges of events that the daemon itself sets.
-    void signal(const Increments& increments);
-    // Drops the recorded edges of the object, which is about to be deleted.
-    void forget(const Object& object) { edges_.forget(object); }
+    // Reports that the daemon added tokens to numbers. The report is delivered before this
+    // iteration of the event loop ends.
+    void on_added(const Increments& increments);
+    // Reports that the daemon took tokens from the object, if its counter is a number.
+    void on_taken(const Name& name, const Object& object);
     // Logs the misuse, but each kind of misuse only once for each object.
     void warn_once(const Name& name, Object& object, Misuse misuse);
 
 private:
-    Result<void> watch_in_epoll(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
+    void report(ObjectChange::Kind kind, const Name& name, const Object& object);
 
+    EventLoop& loop_;
+    EdgeWatcher::Deliver deliver_;
     ObjectTable& objects_;
     log::Limited log_;
     EdgeWatcher edges_;
+    bool is_delivery_scheduled_ = false;
 };
 
 } // namespace evfd::daemon

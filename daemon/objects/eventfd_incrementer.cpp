@@ -93,19 +93,4 @@ Result<void> EventfdIncrementer::add(std::span<const int> eventfds,
     return {};
 }
 
-Result<void> EventfdIncrementer::add(const UniqueFd& eventfd, std::int64_t times) const
-{
-    auto operation = make_iocb(eventfd.get(), discard_byte);
-    std::array<iocb*, max_increments_per_submit> pointers;
-    pointers.fill(&operation);
-    while (times > 0) {
-        const auto count = std::min(times, static_cast<std::int64_t>(max_increments_per_submit));
-        if (const auto added = submit(std::span{pointers}.first(static_cast<std::size_t>(count)));
-            !added)
-            return added;
-        times -= count;
-    }
-    return {};
-}
-
 } // namespace evfd::daemon

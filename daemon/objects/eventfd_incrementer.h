@@ -33,7 +33,6 @@ public:
     // empty or has one byte for each entry of the list. When the kernel makes the increment of an
     // entry, it also sets the byte of that entry to 0.
     Result<void> add(std::span<const int> eventfds, std::span<char> completion_bytes = {}) const;
-    Result<void> add(const UniqueFd& eventfd, std::int64_t times) const;
 
 private:
     struct Context {

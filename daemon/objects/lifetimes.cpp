@@ -37,24 +37,16 @@ Outcome<Made> Lifetimes::create(Creation creation, const protocol::CreateEvent& 
         !permitted)
         return std::unexpected(std::move(permitted.error()));
 
-    // A pulse has no eventfd of its own, so `descriptor` stays empty for a pulse.
-    std::optional<SharedPool::Charge> descriptor;
-    if (mode != Mode::pulse) {
-        auto taken = charges_.charge_descriptor(peer, Resource::objects);
-        if (!taken)
-            return std::unexpected(std::move(taken.error()));
-        descriptor.emplace(*std::move(taken));
-    }
-    auto charged = charges_.charge(peer, Resource::objects);
+    auto charged = charges_.charge_object(peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
     const auto draft = prepare(creation, request);
     if (!draft)
         return std::unexpected(draft.error());
-    auto body = make_body(request, *draft, std::move(descriptor));
-    if (!body)
-        return std::unexpected(std::move(body.error()));
-    add(std::move(creation), request.name, *draft, *std::move(charged), *std::move(body));
+    const auto initial = request.initial.value_or(protocol::InitialCount{0}).value;
+    add(std::move(creation), request.name, *draft, *std::move(charged),
+        mode == Mode::pulse ? Object::Body{Pulse{}}
+                            : Object::Body{Event{mode, static_cast<std::uint64_t>(initial)}});
     return Made::created;
 }
 
@@ -64,7 +56,7 @@ Outcome<ObjectTable::Entry*> Lifetimes::create_timer(Creation creation,
                                                      std::optional<Timer::Target> target)
 {
     const OnStack<Lifetimes> entered;
-    auto charged = charges_.charge(creation.session.peer, Resource::objects);
+    auto charged = charges_.charge_object(creation.session.peer);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
     const auto draft = prepare(creation, request);
@@ -86,22 +78,6 @@ Outcome<Lifetimes::Draft> Lifetimes::prepare(const Creation& creation, const Req
             return std::unexpected(refuse::system_failure(prepared.error()));
     return Draft{creation.id ? *creation.id : ids_.next(), request.permissions, lifetime,
                  is_persistent};
-}
-
-Outcome<Object::Body> Lifetimes::make_body(const protocol::CreateEvent& request, const Draft& draft,
-                                           std::optional<SharedPool::Charge> descriptor)
-{
-    const auto mode = request.mode.value_or(Mode::manual);
-    if (mode == Mode::pulse)
-        return Pulse{};
-    const auto initial = request.initial.value_or(protocol::InitialCount{0}).value;
-    auto fd = Event::make_descriptor(mode, initial);
-    if (!fd)
-        return std::unexpected(refuse::system_failure(fd.error()));
-    auto stored = state_store_.store_fd_if(draft.is_persistent, draft.serial, *std::move(fd));
-    if (!stored)
-        return std::unexpected(refuse::system_failure(stored.error()));
-    return Event{mode, *std::move(stored), *std::move(descriptor), false};
 }
 
 ObjectTable::Entry& Lifetimes::add(Creation creation, const Name& name, const Draft& draft,
@@ -142,7 +118,6 @@ void Lifetimes::erase(const Name& name)
 {
     const auto found = objects_.all().find(name);
     auto& object = found->second;
-    events_.forget(object);
     objects_.report({.kind = ObjectChange::Kind::deleted,
                      .object = {name, object.serial},
                      .before = object.ownership});

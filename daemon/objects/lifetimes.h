@@ -10,7 +10,6 @@
 #include "daemon/access/refusal.h"
 #include "daemon/objects/authorization.h"
 #include "daemon/objects/charges.h"
-#include "daemon/objects/event_watches.h"
 #include "daemon/objects/id_sequence.h"
 #include "daemon/objects/object_table.h"
 #include "daemon/objects/owned_objects.h"
@@ -41,10 +40,10 @@ struct Creation {
 
 class Lifetimes {
 public:
-    Lifetimes(ObjectTable& objects, Authorization& authorization, Charges charges,
-              EventWatches& events, IdSequence& ids, StateStore& state_store)
-        : objects_{objects}, authorization_{authorization}, charges_{charges}, events_{events},
-          ids_{ids}, state_store_{state_store}
+    Lifetimes(ObjectTable& objects, Authorization& authorization, Charges charges, IdSequence& ids,
+              StateStore& state_store)
+        : objects_{objects}, authorization_{authorization}, charges_{charges}, ids_{ids},
+          state_store_{state_store}
     {
     }
     Lifetimes(const Lifetimes&) = delete;
@@ -86,8 +85,6 @@ private:
     };
     template <class Request>
     Outcome<Draft> prepare(const Creation& creation, const Request& request);
-    Outcome<Object::Body> make_body(const protocol::CreateEvent& request, const Draft& draft,
-                                    std::optional<SharedPool::Charge> descriptor);
     ObjectTable::Entry& add(Creation creation, const Name& name, const Draft& draft,
                             Quota::Charge charge, Object::Body body);
     void erase(const Name& name);
@@ -95,7 +92,6 @@ private:
     ObjectTable& objects_;
     Authorization& authorization_;
     Charges charges_;
-    EventWatches& events_;
     IdSequence& ids_;
     StateStore& state_store_;
     OwnedObjects owned_; // The temporary objects, by Object::lifetime_owner.

@@ -15,10 +15,11 @@ namespace evfd::daemon {
 struct ObjectChange {
     enum class Kind : std::uint8_t {
         created,
-        // A client or the daemon wrote or read a watched event. If a manual event was clear at its
-        // previous edge or when its watch began, this edge shows that the event has been set since.
-        // The event can be clear again by now.
+        // The event was set; or a client or the daemon wrote or read its watched eventfd. If a
+        // manual event was clear at its previous edge or when its watch began, this edge shows that
+        // the event has been set since. The event can be clear again by now.
         edge,
+        taken, // The daemon took tokens from a number. Only monitors need this change.
         pulsed,
         expired,     // The timer expired, and the daemon counted the expiration.
         rearmed,     // The timer was armed again or disarmed.

@@ -8,6 +8,22 @@ namespace evfd::daemon {
 
 // The following functions convert objects to records.
 
+namespace {
+
+record::Counters counters_of(const Object& object)
+{
+    record::Counters counters{.expirations = {}, .backlog = 0, .pulses = 0};
+    if (const auto* timer = object.timer()) {
+        counters.expirations = timer->counted();
+        counters.backlog = timer->target ? timer->target->backlog : 0;
+    } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
+        counters.pulses = pulse->pulses();
+    }
+    return counters;
+}
+
+} // namespace
+
 record::Object record_of(const Name& name, const Object& object)
 {
     record::Object record{.name = name,
@@ -25,19 +41,22 @@ record::Object record_of(const Name& name, const Object& object)
         record.process = to_record(object.lifetime_owner);
     if (const auto* timer = object.timer())
         record.timer = timer->record();
+    if (const auto* event = object.event()) {
+        record.number = event->number();
+        record.opened_by = event->opened_by();
+    }
     return record;
 }
 
-record::Counters counters_of(const Object& object)
+void put_counters(StateStore& state_store, const Object& object)
 {
-    record::Counters counters{.expirations = {}, .backlog = 0, .pulses = 0};
-    if (const auto* timer = object.timer()) {
-        counters.expirations = timer->counted();
-        counters.backlog = timer->target ? timer->target->backlog : 0;
-    } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
-        counters.pulses = pulse->pulses();
-    }
-    return counters;
+    if (!object.is_persistent)
+        return;
+    const auto* event = object.event();
+    if (!event)
+        state_store.put(object.serial, counters_of(object));
+    else if (const auto number = event->number())
+        state_store.put(object.serial, record::Number{static_cast<std::int64_t>(*number)});
 }
 
 bool has_recorded_count(const Object& object)
@@ -70,19 +89,16 @@ std::uint64_t lifetime_owner_of(const record::Object& record)
     return static_cast<std::uint64_t>(owner.value_or(0));
 }
 
-bool has_eventfd(const record::Object& record)
+bool is_event(const record::Object& record)
 {
     return !record.timer && record.mode && record.mode != Mode::pulse;
 }
 
-Object::Body body_of(record::Object record, const record::Counters& counters,
-                     std::optional<ChargedDescriptor> eventfd)
+Object::Body body_of(record::Object record, const record::Counters& counters)
 {
-    if (has_eventfd(record))
-        return Event{*record.mode, std::move(eventfd->stored), std::move(eventfd->charge), true};
     if (!record.timer) {
         Pulse pulse;
-        pulse.count(counters.pulses);
+        pulse.set_pulses(counters.pulses);
         return pulse;
     }
     auto& target = record.timer->target;

@@ -46,8 +46,7 @@ void ObjectTable::persist(const Entry& entry)
 
 void ObjectTable::persist_counters(const Object& object)
 {
-    if (object.is_persistent)
-        state_store_.put(object.serial, counters_of(object));
+    put_counters(state_store_, object);
 }
 
 void ObjectTable::unpersist(const Object& object)
@@ -60,6 +59,14 @@ void ObjectTable::unpersist(const Object& object)
     state_store_.erase(object.serial, record::Kind::object);
     if (object.subscriptions())
         state_store_.erase(object.serial, record::Kind::counters);
+    else
+        unpersist_number(object);
+}
+
+void ObjectTable::unpersist_number(const Object& object)
+{
+    if (object.is_persistent)
+        state_store_.erase(object.serial, record::Kind::number);
 }
 
 void ObjectTable::unpersist(const Subscription& subscription)

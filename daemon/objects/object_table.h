@@ -66,10 +66,12 @@ public:
 
     // Writes the record of the object to the state store, if the object is persistent.
     void persist(const Entry& entry);
-    // Writes only the counters of the object, if the object is persistent.
+    // Writes only the counters of the object, if the object is persistent. See put_counters().
     void persist_counters(const Object& object);
     // Erases the records of the object and of its subscriptions.
     void unpersist(const Object& object);
+    // Erases the record of the number of an event.
+    void unpersist_number(const Object& object);
     // Erases the record of one subscription.
     void unpersist(const Subscription& subscription);
 

@@ -26,24 +26,48 @@ void prune_and_reserve(std::vector<T>& list, IsGone is_stale)
 Outcome<std::vector<protocol::Opened>> Opening::open(Session& session, const Items<Item>& items)
 {
     const OnStack<Opening> entered;
+    Call call{session};
     std::vector<protocol::Opened> opened;
     for (const auto& item : items.list) {
-        auto one = open_one(session, item);
-        // The call opens all objects or none. If one object is refused, the subscriptions that this
-        // call has created so far end.
+        auto one = open_one(call, item);
         if (!one) {
-            for (const auto& one_opened : opened)
-                if (one_opened.subscription)
-                    unsubscribe(session, *Token::parse(*one_opened.subscription));
+            undo(call, opened);
             return std::unexpected(std::move(one.error()));
         }
         opened.push_back(*std::move(one));
     }
+    for (auto* entry : call.numbers)
+        make_eventfd(*entry);
     return opened;
 }
 
-Outcome<protocol::Opened> Opening::open_one(Session& session, const Item& item)
+// Ends the subscriptions that a refused call has created, and closes the eventfds that it has made.
+// No client has received them.
+void Opening::undo(Call& call, const std::vector<protocol::Opened>& opened)
 {
+    for (const auto& one : opened)
+        if (one.subscription)
+            unsubscribe(call.session, *Token::parse(*one.subscription));
+    // A number is not watched. A watch must also end before its eventfd is closed.
+    for (auto* entry : call.numbers)
+        entry->second.watch = {};
+    for (auto* entry : call.made)
+        entry->second.event()->drop_mirror();
+}
+
+// Makes the number an eventfd, which the call is about to pass. If the daemon is killed before the
+// new record of the object is committed, the number stays a number, because no client has received
+// the eventfd.
+void Opening::make_eventfd(Entry& entry)
+{
+    entry.second.event()->open();
+    objects_.persist(entry);
+    objects_.unpersist_number(entry.second);
+}
+
+Outcome<protocol::Opened> Opening::open_one(Call& call, const Item& item)
+{
+    auto& session = call.session;
     const auto& name = item.name;
     auto* found = objects_.find(name);
     if (!found)
@@ -63,7 +87,7 @@ Outcome<protocol::Opened> Opening::open_one(Session& session, const Item& item)
     protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {},
                             id_of(object)};
     if (auto* event = object.event(); event && access.wait) {
-        auto fd = open_event(session, objects_.entry(name), *event, access);
+        auto fd = open_event(call, objects_.entry(name), *event, access);
         if (!fd)
             return std::unexpected(std::move(fd.error()));
         opened.file_descriptor = *std::move(fd);
@@ -71,38 +95,66 @@ Outcome<protocol::Opened> Opening::open_one(Session& session, const Item& item)
     return opened;
 }
 
-Outcome<PassedFd> Opening::open_event(Session& session, Entry& entry, Event& event, Access access)
+Outcome<PassedFd> Opening::open_event(Call& call, Entry& entry, Event& event, Access access)
 {
-    if (!access.set) {
-        auto handle = share_wait_only(session, entry.second, event);
-        if (!handle)
-            return std::unexpected(std::move(handle.error()));
-        return PassedFd{{}, *std::move(handle)};
-    }
-    auto shared = share(entry, event);
-    if (!shared)
-        return std::unexpected(refuse::system_failure(shared.error()));
-    return PassedFd{{}, *std::move(shared)};
+    auto passed =
+        access.set ? share(call, entry, event) : share_wait_only(call.session, entry, event);
+    if (!passed)
+        return std::unexpected(std::move(passed.error()));
+    return PassedFd{{}, *std::move(passed)};
 }
 
-Result<std::shared_ptr<const UniqueFd>> Opening::share(Entry& entry, Event& event)
+// Returns the eventfd. If the counter is a number, the end of the call makes it an eventfd.
+Outcome<std::shared_ptr<const UniqueFd>> Opening::share(Call& call, Entry& entry, Event& event)
 {
-    if (const auto prepared = events_.watch_shared(entry, event); !prepared)
-        return std::unexpected(prepared.error());
-    // Switches O_NONBLOCK on again if a client has switched it off, so that the next client gets a
-    // non-blocking eventfd.
-    if (!event.is_unshared())
+    auto& [name, object] = entry;
+    if (!event.is_number()) {
+        // Switches O_NONBLOCK on again if a client has switched it off, so that the next client
+        // gets a non-blocking eventfd.
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
-            events_.warn_once(entry.first, entry.second, Misuse::blocking);
+            events_.warn_once(name, object, Misuse::blocking);
+        return event.share();
+    }
+    if (!event.has_descriptor()) {
+        if (auto made = make_descriptor(call.session, entry, event); !made)
+            return std::unexpected(std::move(made.error()));
+        call.made.push_back(&entry);
+    }
+    if (const auto watched = events_.watch_opened(entry, event); !watched)
+        return std::unexpected(refuse::system_failure(watched.error()));
+    call.numbers.push_back(&entry);
     return event.share();
 }
 
-Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& session, Object& object,
-                                                                  const Event& event)
+// Makes the mirror of a number. The caller must persist the object.
+Outcome<void> Opening::make_descriptor(const Session& session, Entry& entry, Event& event)
+{
+    auto& object = entry.second;
+    auto charged = charges_.charge_opened_event(session.peer);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
+    auto eventfd = event.make_descriptor();
+    if (!eventfd)
+        return std::unexpected(refuse::system_failure(eventfd.error()));
+    auto stored =
+        state_store_.store_fd_if(object.is_persistent, object.serial, *std::move(eventfd));
+    if (!stored)
+        return std::unexpected(refuse::system_failure(stored.error()));
+    event.mirror({*std::move(stored), session.peer.uid, std::move(charged->quota),
+                  std::move(charged->descriptor)});
+    return {};
+}
+
+Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& session, Entry& entry,
+                                                                  Event& event)
 {
     const auto& peer = session.peer;
+    auto& object = entry.second;
     auto handle = object.handles.find(peer.uid);
     if (!handle) {
+        if (!event.has_descriptor())
+            if (auto made = make_descriptor(session, entry, event); !made)
+                return std::unexpected(std::move(made.error()));
         auto charged = charge_reclaiming_handles(session);
         if (!charged)
             return std::unexpected(std::move(charged.error()));
@@ -113,6 +165,8 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
                                                   std::move(charged->quota),
                                                   std::move(charged->descriptor));
         object.handles.add(peer.uid, handle);
+        if (event.is_number())
+            objects_.persist(entry); // From now on the mirror must survive the daemon.
     }
     session.handles.add(handle);
     return handle->fd;
@@ -121,7 +175,7 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
 // Charges a wait-only handle. If the charge is refused, the session gives up all of its wait-only
 // handles, and the function tries again. The client keeps the descriptors that it has received, and
 // they stay valid.
-Outcome<Charges::PrivateDescriptor> Opening::charge_reclaiming_handles(Session& session)
+Outcome<Charges::Descriptor> Opening::charge_reclaiming_handles(Session& session)
 {
     auto charged = charges_.charge_private_descriptor(session.peer);
     if (charged)

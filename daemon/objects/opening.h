@@ -46,12 +46,23 @@ public:
 private:
     using Entry = ObjectTable::Entry;
 
-    Outcome<protocol::Opened> open_one(Session& session, const Item& item);
-    Outcome<PassedFd> open_event(Session& session, Entry& entry, Event& event, Access access);
-    Result<std::shared_ptr<const UniqueFd>> share(Entry& entry, Event& event);
-    Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Object& object,
-                                                             const Event& event);
-    Outcome<Charges::PrivateDescriptor> charge_reclaiming_handles(Session& session);
+    // What an Open call has done so far. Everything that can be refused comes before the numbers
+    // become eventfds, so that a refused call leaves nothing behind.
+    struct Call {
+        Session& session;
+        std::vector<Entry*> numbers = {}; // The numbers that become eventfds.
+        std::vector<Entry*> made = {};    // Those of them whose eventfd was made by this call.
+    };
+
+    Outcome<protocol::Opened> open_one(Call& call, const Item& item);
+    void undo(Call& call, const std::vector<protocol::Opened>& opened);
+    void make_eventfd(Entry& entry);
+    Outcome<PassedFd> open_event(Call& call, Entry& entry, Event& event, Access access);
+    Outcome<std::shared_ptr<const UniqueFd>> share(Call& call, Entry& entry, Event& event);
+    Outcome<void> make_descriptor(const Session& session, Entry& entry, Event& event);
+    Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Entry& entry,
+                                                             Event& event);
+    Outcome<Charges::Descriptor> charge_reclaiming_handles(Session& session);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);
     // Returns null if the subscription has ended.

@@ -32,11 +32,11 @@ public:
     // Lists the eventfds that a set increments: appends the eventfd of each subscriber `times`
     // times. The eventfds that the state store keeps go to `persistent`, all others to `others`.
     // The order does not change while the subscribers do not change. A later daemon can therefore
-    // continue a set that a crash interrupted. This function does not count the pulses: the caller
-    // must call count().
+    // continue a set that a crash interrupted. This function does not count the pulses: see
+    // set_pulses().
     void append_targets(std::int64_t times, std::vector<int>& persistent,
                         std::vector<int>& others) const;
-    void count(std::int64_t times) { pulses_ += times; }
+    void set_pulses(std::int64_t pulses) { pulses_ = pulses; }
 
     // Takes a place for a new subscriber. A pulse has max_tokens_per_set places: each set adds a
     // token for each subscriber, and one call can add at most max_tokens_per_set tokens.

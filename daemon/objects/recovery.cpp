@@ -113,17 +113,52 @@ std::expected<Object::Body, std::string_view> Recovery::restore_body(Id id,
 {
     if (!record.timer && !record.mode)
         return std::unexpected("its mode is unknown");
-    std::optional<ChargedDescriptor> eventfd;
-    if (has_eventfd(record)) {
-        auto stored = take_descriptor(id, is_eventfd);
-        if (!stored)
-            return std::unexpected(stored.error());
-        eventfd.emplace(*std::move(stored), charge_descriptor(static_cast<uid_t>(record.owner)));
-    }
+    if (is_event(record))
+        return record.number ? restore_number(id, record) : restore_eventfd(id, record);
     const auto found = recovered_.counters.find(id);
-    const auto counters =
-        found == recovered_.counters.end() ? record::Counters{{}, 0, 0} : found->second;
-    return body_of(record, counters, std::move(eventfd));
+    return body_of(record,
+                   found == recovered_.counters.end() ? record::Counters{{}, 0, 0} : found->second);
+}
+
+std::expected<Object::Body, std::string_view>
+Recovery::restore_eventfd(Id id, const record::Object& record)
+{
+    auto stored = take_descriptor(id, is_eventfd);
+    if (!stored)
+        return std::unexpected(stored.error());
+    return Event{*record.mode, charge(record, *std::move(stored))};
+}
+
+// Restores a number. Without its mirror the wait-only handles of clients never become readable
+// again, but the number itself is complete.
+std::expected<Object::Body, std::string_view> Recovery::restore_number(Id id,
+                                                                       const record::Object& record)
+{
+    const auto later = recovered_.numbers.find(id);
+    const auto count = later == recovered_.numbers.end() ? *record.number : later->second.count;
+    Event event{*record.mode, static_cast<std::uint64_t>(count)};
+    if (!record.opened_by)
+        return event;
+    auto stored = take_descriptor(id, is_eventfd);
+    if (!stored && recovered_.has_unreadable_fds)
+        return std::unexpected(stored.error());
+    if (stored)
+        event.mirror(charge(record, *std::move(stored)));
+    const auto restored = stored ? event.restore_mirror() : Result<void>{};
+    if (!stored || !restored)
+        warn(fmt::format("clients that may only wait for '{}' must open it again: {}",
+                         record.name.text(),
+                         stored ? restored.error().message() : std::string{stored.error()}));
+    return event;
+}
+
+// Charges the user who opened the event. A record from an earlier version of the daemon does not
+// name this user: then the owner is charged.
+Event::Descriptor Recovery::charge(const record::Object& record, FdStash::Stored eventfd)
+{
+    const auto user = static_cast<uid_t>(record.opened_by.value_or(record.owner));
+    return {std::move(eventfd), user, quota_.charge_unchecked(user, Resource::opened_events),
+            charge_descriptor(user)};
 }
 
 void Recovery::restore_object(Id id, const record::Object& record)
@@ -172,6 +207,7 @@ void Recovery::erase_records(Id id)
 {
     registry_.state_store.erase(id, record::Kind::object);
     registry_.state_store.erase(id, record::Kind::counters);
+    registry_.state_store.erase(id, record::Kind::number);
 }
 
 void Recovery::adopt()
@@ -247,10 +283,10 @@ void Recovery::redo_intent()
     if (!recovered_.intent)
         return;
     std::vector<InterruptedIncrement> increments;
-    for (const auto& [serial, tokens, before] : recovered_.intent->increments) {
+    for (const auto& [serial, tokens] : recovered_.intent->increments) {
         const auto found = entries_.find(static_cast<Id>(serial));
         auto* object = found == entries_.end() ? nullptr : &found->second->second;
-        increments.push_back({object, tokens, before});
+        increments.push_back({object, tokens});
     }
     for (auto& warning : registry_.tokens.redo(increments))
         warn(std::move(warning));
@@ -290,10 +326,14 @@ std::vector<TakenTokens> Recovery::taken_since_last_commit()
     for (const auto& [id, taken] : recovered_.takes) {
         if (taken == 0)
             continue;
+        const auto* entry = find_event(id);
+        // A number is as the journal says. If the page has a take from its eventfd, the commit that
+        // made the number an eventfd is missing, so the take did not happen.
+        if (!entry || entry->second.event()->is_number())
+            continue;
         if (all.empty() || all.back().tokens.size() == max_names_per_call)
             all.emplace_back();
-        if (const auto* entry = find_event(id))
-            all.back().tokens.push_back({entry->first, id});
+        all.back().tokens.push_back({entry->first, id});
     }
     for (auto& taken : all)
         registry_.tokens.record_taken(no_session, taken);

@@ -51,6 +51,11 @@ private:
     bool has_unread_holder(const record::TakenTokens& record) const;
     std::vector<ProcessWatcher::Ref> holders(const record::TakenTokens& record) const;
     std::expected<Object::Body, std::string_view> restore_body(Id id, const record::Object& record);
+    std::expected<Object::Body, std::string_view> restore_eventfd(Id id,
+                                                                  const record::Object& record);
+    std::expected<Object::Body, std::string_view> restore_number(Id id,
+                                                                 const record::Object& record);
+    Event::Descriptor charge(const record::Object& record, FdStash::Stored eventfd);
     void drop_object(Id id, const record::Object& record, std::string_view why);
     // Drops the object of this name that was restored from an earlier record.
     void drop_older(const Name& name);

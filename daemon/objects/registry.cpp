@@ -15,7 +15,7 @@ Registry::Registry(EventLoop& loop, Quota& quota, StateStore& store, EventfdIncr
              ids,
              objects.all(),
              std::move(incrementer),
-             [this](const Increments& increments) { edges.signal(increments); }},
+             [this](const Increments& increments) { edges.on_added(increments); }},
       processes{loop,
                 store,
                 ids,
@@ -27,7 +27,7 @@ Registry::Registry(EventLoop& loop, Quota& quota, StateStore& store, EventfdIncr
                 }},
       holds{loop, quota, tokens}, setting{objects, authorization, edges, tokens, ids},
       opening{objects, authorization, {quota, descriptors}, edges, ids, store},
-      lifetimes{objects, authorization, {quota, descriptors}, edges, ids, store},
+      lifetimes{objects, authorization, {quota, descriptors}, ids, store},
       timers{loop, objects, authorization, edges, setting, quota, store, [deliver] { deliver(); }},
       arming{objects, authorization, lifetimes, timers, quota}, watches{objects, edges, timers}
 {

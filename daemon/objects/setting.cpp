@@ -17,6 +17,15 @@ std::int64_t tokens_of(const protocol::SetItem& item)
 
 } // namespace
 
+std::int64_t count_increments(const Object& object, std::int64_t tokens)
+{
+    if (const auto* subscriptions = object.subscriptions())
+        return tokens * static_cast<std::int64_t>(subscriptions->size());
+    if (object.event()->is_number())
+        return 0;
+    return object.mode() == Mode::semaphore ? tokens : 1;
+}
+
 Outcome<Increments> Setting::check_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
     Increments increments;
@@ -26,10 +35,7 @@ Outcome<Increments> Setting::check_set(const Peer& peer, const Items<protocol::S
         if (!object)
             return std::unexpected(object.error());
         const auto tokens = tokens_of(item);
-        if (const auto* subscriptions = (*object)->subscriptions())
-            sum += tokens * static_cast<std::int64_t>(subscriptions->size());
-        else
-            sum += (*object)->mode() == Mode::semaphore ? tokens : 1;
+        sum += count_increments(**object, tokens);
         if (sum > max_tokens_per_set)
             return std::unexpected(refuse::too_many_tokens_to_set(item.name));
         increments.push_back({&item.name, *object, tokens});
@@ -107,6 +113,10 @@ Outcome<bool> Setting::clear(ClearProgress& progress, const TimeSlice& slice, co
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = objects_.find(next)) {
             const auto is_clear = object->event()->clear(progress.remaining, slice);
+            if (object->event()->is_number()) {
+                objects_.persist_counters(*object);
+                events_.on_taken(next.name, *object);
+            }
             if (!is_clear && is_clear.error().error == E2BIG)
                 return std::unexpected(refuse::too_many_tokens_to_clear(next.name));
             if (!is_clear)

@@ -31,6 +31,11 @@ struct ClearProgress {
     std::optional<std::uint64_t> remaining{};
 };
 
+// Returns how many times the kernel must increment an eventfd so that the object gets the tokens. A
+// pulse takes `tokens` increments for each subscriber, and a number takes none. `object` must not
+// be a timer.
+std::int64_t count_increments(const Object& object, std::int64_t tokens);
+
 class Setting {
 public:
     Setting(ObjectTable& objects, Authorization& authorization, EventWatches& events,

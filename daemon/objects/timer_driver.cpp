@@ -12,12 +12,12 @@ namespace evfd::daemon {
 
 namespace {
 
-// Returns the largest increment that fits into one intent of the state store.
+// Returns the largest increment that fits into one intent of the state store. A number needs no
+// intent, and gets all tokens at once.
 std::int64_t max_increment(const Object& event)
 {
-    const auto* subscriptions = event.subscriptions();
-    const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
-    return std::max<std::int64_t>(max_tokens_per_set / std::max<std::int64_t>(each, 1), 1);
+    const auto each = count_increments(event, 1);
+    return each == 0 ? max_backlog_tokens : std::max<std::int64_t>(max_tokens_per_set / each, 1);
 }
 
 } // namespace

@@ -15,52 +15,23 @@ namespace evfd::daemon {
 
 namespace {
 
-// If an event gets this many tokens or more, one read of the counter and one write(2) of all tokens
-// cost less than adding the tokens one by one.
-constexpr std::int64_t min_tokens_for_single_write = 16;
-
 static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 
-// Decides whether one write(2) is to add all tokens of an increment. If so, returns the counter
-// before this write. Returns nothing if the tokens are to be added one by one.
-// One write(2) is used only if no client has the eventfd. Nobody can then consume the tokens before
-// the intent has ended, so the counter shows after a crash whether the tokens were added.
-// For a manual or auto event, the function returns 0 and need not read the counter. After a crash,
-// the event is set again only if its counter is 0.
-std::optional<std::int64_t> counter_before(const Object& object, std::int64_t tokens)
+// A crash interrupted this increment, which an intent had recorded. Appends its eventfds to
+// `targets`.
+void append_interrupted(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
-    const auto* event = object.event();
-    if (!event || !event->is_unshared())
-        return {};
-    if (event->mode() != Mode::semaphore)
-        return 0;
-    if (tokens < min_tokens_for_single_write)
-        return {};
-    const auto count = event->count();
-    return count ? std::optional{static_cast<std::int64_t>(*count)} : std::nullopt;
-}
-
-// A crash interrupted this increment, which an intent had recorded. If the increment adds its
-// tokens one by one, appends its eventfds to `targets`. If the increment adds all of its tokens by
-// one write(2), makes this write now, unless the counter shows that the tokens were added before
-// the crash. The write cannot block, because no client has the eventfd.
-void redo_or_append(const InterruptedIncrement& increment, std::vector<int>& targets)
-{
-    const auto& [object, tokens, before] = increment;
+    const auto& [object, tokens] = increment;
     if (!object)
         return;
     const auto* subscriptions = object->subscriptions();
     const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
     if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
         return; // The record is invalid: no intent has so many tokens.
-    auto* event = object->event();
-    if (auto* pulse = object->pulse())
+    if (const auto* pulse = object->pulse())
         pulse->append_targets(tokens, targets, targets);
-    else if (event && !before)
+    else if (const auto* event = object->event(); event && !event->is_number())
         event->append_targets(tokens, targets);
-    else if (const auto count = event ? event->count() : std::unexpected(Fault{});
-             count && static_cast<std::int64_t>(*count) == before)
-        (void)add(event->fd(), static_cast<std::uint64_t>(tokens));
 }
 
 std::vector<Pulsed> pulsed_by(const Increments& increments)
@@ -86,48 +57,78 @@ struct TokenLog::Targets {
     std::vector<int> persistent;
     // The eventfds that end with the daemon. An eventfd is listed once for each token that it gets.
     std::vector<int> others;
-    // Each event that gets all of its tokens by one write(2), and the number of these tokens.
-    std::vector<std::pair<Event*, std::int64_t>> unshared;
+    // The numbers with a mirror, and the tokens that each mirror gets.
+    std::vector<std::pair<const Event*, std::int64_t>> mirrored;
 };
 
 TokenLog::Targets TokenLog::find_targets(const Increments& increments) const
 {
     Targets targets;
     for (const auto& [name, object, tokens, reported] : increments) {
-        const auto before = counter_before(*object, tokens);
+        const auto* event = object->event();
+        if (event && event->is_number()) {
+            if (event->has_descriptor())
+                targets.mirrored.emplace_back(event, tokens);
+            continue;
+        }
         if (object->is_persistent)
-            targets.logged.push_back({to_record(object->serial), tokens, before});
+            targets.logged.push_back({to_record(object->serial), tokens});
         if (const auto* pulse = object->pulse())
             pulse->append_targets(tokens, targets.persistent, targets.others);
-        else if (before)
-            targets.unshared.emplace_back(object->event(), tokens);
         else
-            object->event()->append_targets(tokens, object->is_persistent ? targets.persistent
-                                                                          : targets.others);
+            event->append_targets(tokens,
+                                  object->is_persistent ? targets.persistent : targets.others);
     }
     return targets;
 }
 
-void TokenLog::count_pulses(const Increments& increments, std::int64_t sign)
+// Adds the tokens to the counters that the daemon itself has: those of numbers and of pulses.
+// Stages the new counters. Returns the counter of each object before the function; 0 for an
+// eventfd.
+std::vector<std::uint64_t> TokenLog::count(const Increments& increments)
 {
+    std::vector<std::uint64_t> before;
     for (const auto& [name, object, tokens, reported] : increments) {
-        auto* pulse = object->pulse();
-        if (!pulse)
-            continue;
-        pulse->count(sign * tokens);
-        if (object->is_persistent)
-            state_store_.put(object->serial, counters_of(*object));
+        const auto* event = object->event();
+        if (const auto* pulse = object->pulse()) {
+            before.push_back(static_cast<std::uint64_t>(pulse->pulses()));
+            set_count(*object, before.back() + static_cast<std::uint64_t>(tokens));
+        } else {
+            before.push_back(event->number().value_or(0));
+            if (event->is_number())
+                set_count(*object, event->number_after(tokens));
+        }
     }
+    return before;
 }
 
-Result<std::optional<StateStore::Intent>> TokenLog::begin_intent(Targets& targets)
+// Sets the counter of a number or a pulse, and stages it. Does nothing for an eventfd.
+void TokenLog::set_count(Object& object, std::uint64_t count)
 {
-    if (targets.logged.empty())
-        return std::nullopt;
-    auto intent = state_store_.begin_intent(std::move(targets.logged), targets.persistent.size());
-    if (!intent)
-        return std::unexpected(intent.error());
-    return std::optional{*std::move(intent)};
+    auto* event = object.event();
+    if (event && !event->is_number())
+        return;
+    if (event)
+        event->set_number(count);
+    else
+        object.pulse()->set_pulses(static_cast<std::int64_t>(count));
+    put_counters(state_store_, object);
+}
+
+// Commits all that is staged, if something visible to other processes follows: an intent, or tokens
+// in a mirror. Otherwise the commit can wait until the reply is sent.
+Result<std::optional<StateStore::Intent>> TokenLog::commit(Targets& targets)
+{
+    if (!targets.logged.empty()) {
+        auto intent =
+            state_store_.begin_intent(std::move(targets.logged), targets.persistent.size());
+        if (!intent)
+            return std::unexpected(intent.error());
+        return std::optional{*std::move(intent)};
+    }
+    if (!targets.mirrored.empty() && !state_store_.commit())
+        return std::unexpected(*state_store_.fault());
+    return std::nullopt;
 }
 
 Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_bytes) const
@@ -136,8 +137,8 @@ Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_
         return added;
     if (const auto added = incrementer_.add(targets.others); !added)
         return added;
-    for (const auto& [event, tokens] : targets.unshared)
-        if (const auto added = event->set(tokens, incrementer_); !added)
+    for (const auto& [event, tokens] : targets.mirrored)
+        if (const auto added = event->add_to_mirror(tokens); !added)
             return added;
     return {};
 }
@@ -145,10 +146,11 @@ Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_
 Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
 {
     auto targets = find_targets(increments);
-    count_pulses(increments, 1); // The pulse count is committed together with the intent.
-    auto intent = begin_intent(targets);
+    const auto before = count(increments); // The counters are committed together with the intent.
+    auto intent = commit(targets);
     if (!intent) {
-        count_pulses(increments, -1);
+        for (auto i = increments.size(); i-- > 0;)
+            set_count(*increments[i].object, before[i]);
         return std::unexpected(intent.error());
     }
     on_begun_(increments);
@@ -163,21 +165,15 @@ Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
 std::vector<std::string> TokenLog::redo(const std::vector<InterruptedIncrement>& increments)
 {
     const auto completion_bytes = state_store_.pending_increments();
-    const bool is_any_pending = std::ranges::count(completion_bytes, 1) > 0;
-    if (!is_any_pending && std::ranges::none_of(increments, [](const auto& increment) {
-            return increment.count_before.has_value();
-        }))
+    if (std::ranges::count(completion_bytes, 1) == 0)
         return {};
     std::vector<int> targets;
     for (const auto& increment : increments)
-        redo_or_append(increment, targets);
+        append_interrupted(increment, targets);
+    if (targets.size() != completion_bytes.size())
+        return {"an interrupted set is not completed: its intent does not match the recovered "
+                "objects"};
     std::vector<std::string> warnings;
-    if (targets.size() != completion_bytes.size()) {
-        if (is_any_pending)
-            warnings.emplace_back("an interrupted set is not completed: its intent does not match "
-                                  "the recovered objects");
-        return warnings;
-    }
     for (std::size_t i = 0; i < targets.size(); ++i)
         if (completion_bytes[i] != 0)
             if (const auto added = incrementer_.add(std::span{targets}.subspan(i, 1),
@@ -194,8 +190,15 @@ Result<bool> TokenLog::take(Object& object)
 {
     if (const auto prepared = state_store_.prepare(); !prepared)
         return std::unexpected(prepared.error());
-    auto take = state_store_.begin_take(object.serial);
-    return object.event()->take(take.slot());
+    auto& event = *object.event();
+    if (!event.is_number()) {
+        auto take = state_store_.begin_take(object.serial);
+        return event.take_into(take.slot());
+    }
+    const auto taken = event.take();
+    if (taken && *taken)
+        put_counters(state_store_, object);
+    return taken;
 }
 
 void TokenLog::record_taken(std::uint64_t session, TakenTokens& taken, const HoldRecord* hold)

@@ -1,11 +1,12 @@
 // TokenLog: adds, takes and returns tokens, so that a crash at any point neither loses nor
 // duplicates a token.
 //
-// add() writes the intent to the state store, has the kernel make the increments
+// A number (see Event) is changed in memory, and its new value is staged for the next commit. For
+// eventfds, add() writes the intent to the state store, has the kernel make the increments
 // (EventfdIncrementer), and ends the intent. redo() makes the increments of an intent that a crash
-// interrupted. Tokens that a wait consumes are recorded afterwards: take() reads tokens into the
-// progress page, record_taken() stages a record for the next commit, and confirm_taken() or
-// return_tokens() ends that record. If the state store has no memory for an intent at present,
+// interrupted. Tokens that a wait consumes are recorded afterwards: take() changes a number or
+// reads tokens into the progress page, record_taken() stages a record for the next commit, and
+// confirm_taken() or return_tokens() ends that record. If the state store has no memory at present,
 // return_tokens() returns the tokens later. Until then, a staged record says that the tokens must
 // be returned.
 //
@@ -58,8 +59,6 @@ struct Pulsed {
 struct InterruptedIncrement {
     Object* object; // Null if the object was not recovered.
     std::int64_t tokens;
-    // The counter before the increment. Empty if the tokens were to be added one by one.
-    std::optional<std::int64_t> count_before;
 };
 
 // A hold, as the state store records it.
@@ -115,8 +114,9 @@ public:
 private:
     struct Targets;
     Targets find_targets(const Increments& increments) const;
-    void count_pulses(const Increments& increments, std::int64_t sign);
-    Result<std::optional<StateStore::Intent>> begin_intent(Targets& targets);
+    std::vector<std::uint64_t> count(const Increments& increments);
+    void set_count(Object& object, std::uint64_t count);
+    Result<std::optional<StateStore::Intent>> commit(Targets& targets);
     Result<void> apply(const Targets& targets, std::span<char> completion_bytes) const;
     void return_pending();
     void record_pending();

@@ -89,9 +89,10 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
         described.pulses = pulse->pulses();
         return described;
     }
-    // A single read of /proc/self/fdinfo gives `is_set` and `count`, so that the two values agree.
-    // The read needs a free descriptor. If the daemon has none, the description has no count.
-    const auto shown = object.event()->read_fdinfo();
+    // A single read of the state gives `is_set` and `count`, so that the two values agree. The
+    // state of an eventfd is in /proc/self/fdinfo, and the read needs a free descriptor. If the
+    // daemon has none, the description has no count.
+    const auto shown = object.event()->state();
     described.is_set = shown ? shown->count > 0 : object.event()->is_set();
     if (!shown)
         return described;

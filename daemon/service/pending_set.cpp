@@ -81,26 +81,26 @@ Object* PendingSet::find_incomplete(const Target& target) const
     return is_set_already ? nullptr : object;
 }
 
-// Returns how many increments add one token to each target that has not got all of its tokens. A
-// pulse takes one increment for each of its present subscribers. A pulse that has got all of its
-// tokens is not counted. If it were counted, its new subscribers could make the Set fail, although
-// the Set has nothing more to do for this pulse.
+// Returns how many increments add one token to each target that has not got all of its tokens. See
+// count_increments(). A pulse that has got all of its tokens is not counted. If it were counted,
+// its new subscribers could make the Set fail, although the Set has nothing more to do for this
+// pulse.
 std::int64_t PendingSet::increments_per_token() const
 {
     std::int64_t increments = 0;
     for (const auto& target : targets_) {
         auto* object = find_incomplete(target);
-        if (const auto* pulse = object ? object->pulse() : nullptr)
-            increments += static_cast<std::int64_t>(pulse->subscriptions().size());
-        else
-            increments += object ? 1 : 0;
+        if (object)
+            increments += count_increments(*object, 1);
     }
-    return std::max<std::int64_t>(increments, 1);
+    return increments;
 }
 
 std::int64_t PendingSet::tokens_per_slice(std::int64_t each) const
 {
     const auto left = tokens_ - applied_;
+    if (each == 0)
+        return left;
     const auto in_time = batch_sizer_.next_batch(left * each) / each;
     return std::clamp<std::int64_t>(std::min(in_time, max_tokens_per_set / each), 1, left);
 }
@@ -129,7 +129,8 @@ Outcome<void> PendingSet::apply_batch(const Increments& increments, std::int64_t
     const auto begin = monotonic_now();
     auto done = registry_.setting.add(session_.peer, increments);
     delivery_.apply();
-    batch_sizer_.record(tokens * each, monotonic_now() - begin);
+    if (each > 0)
+        batch_sizer_.record(tokens * each, monotonic_now() - begin);
     applied_ += tokens;
     return done;
 }

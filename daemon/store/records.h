@@ -42,6 +42,7 @@ enum class Kind : std::uint32_t {
     intent = 6,
     process = 7,
     ids = 8,
+    number = 9,
 };
 
 struct Target {
@@ -127,10 +128,13 @@ struct Object {
     std::optional<Id> session;
     std::optional<Timer> timer;
     std::optional<Id> process = {};
+    std::optional<std::int64_t> number = {};
+    std::optional<std::int64_t> opened_by = {};
 
     bool is_valid() const
     {
-        return is_user(owner) && is_user(group) && (!timer || timer->is_valid());
+        return is_user(owner) && is_user(group) && (!timer || timer->is_valid()) &&
+               is_count(number.value_or(0)) && is_user(opened_by.value_or(0));
     }
     static constexpr auto fields()
     {
@@ -141,8 +145,23 @@ struct Object {
             field("created", &Object::created, ""),
             field("session", &Object::session, "The object ends with this session."),
             field("timer", &Object::timer, "Setting of a timer."),
-            field("process", &Object::process, "The object ends with this process."));
+            field("process", &Object::process, "The object ends with this process."),
+            field("number", &Object::number,
+                  "Counter of an event whose counter is a number. A record of the kind `number` "
+                  "has a later value. Absent: the counter is an eventfd in the stash."),
+            field("openedBy", &Object::opened_by,
+                  "User whose open made the eventfd, or the mirror of the number."));
     }
+};
+
+// The counter of an event, if it is a number that was changed after the record of the object was
+// written. The id of this record is the id of the object.
+struct Number {
+    static constexpr auto kind = Kind::number;
+    std::int64_t count;
+
+    bool is_valid() const { return is_count(count); }
+    static constexpr auto fields() { return field_list(field("count", &Number::count, "")); }
 };
 
 // The counters of an object. They change often, so they have a record of their own. The id of this
@@ -269,7 +288,6 @@ struct Ids {
 struct Increment {
     Id object;
     std::int64_t tokens;
-    std::optional<std::int64_t> count_before;
 
     static constexpr std::string_view type_name = "Addition";
     static constexpr std::string_view comment = "Tokens for one object.";
@@ -277,10 +295,7 @@ struct Increment {
     {
         return field_list(
             field("object", &Increment::object, ""),
-            field("tokens", &Increment::tokens, "Each subscriber of a pulse gets this many."),
-            field("before", &Increment::count_before,
-                  "Counter before the increment. If present, the increment is a single write(2) "
-                  "and is not tracked in the progress page."));
+            field("tokens", &Increment::tokens, "Each subscriber of a pulse gets this many."));
     }
 };
 

@@ -29,6 +29,7 @@ public:
         switch (static_cast<record::Kind>(record.key.kind)) {
         case record::Kind::object: return read_into(recovered_.objects, record);
         case record::Kind::counters: return read_into(recovered_.counters, record);
+        case record::Kind::number: return read_into(recovered_.numbers, record);
         case record::Kind::subscription: return read_into(recovered_.subscriptions, record);
         case record::Kind::session: return read_into(recovered_.sessions, record);
         case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);

@@ -24,6 +24,7 @@ struct RecoveredState {
 
     std::map<Id, record::Object> objects; // Ordered by id, which is the order of creation.
     std::unordered_map<Id, record::Counters> counters;
+    std::unordered_map<Id, record::Number> numbers;
     std::map<Id, record::Subscription> subscriptions;
     std::map<Id, record::Session> sessions;
     std::unordered_map<Id, record::TakenTokens> taken_tokens;

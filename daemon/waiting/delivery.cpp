@@ -87,6 +87,7 @@ void Delivery::apply_to_waits(const ObjectChange& change)
     case Kind::expired: return waits_.on_counted(name, change.times);
     case Kind::cancelled: return waits_.on_cancelled(name);
     case Kind::permissions: return waits_.on_permissions_changed(name);
+    case Kind::taken:
     case Kind::rearmed:
     case Kind::subscribers:
     case Kind::deleted: break;
@@ -108,6 +109,7 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
         // client needs this count, the daemon stops counting here.
         return registry_.watches.unwatch_if_unneeded(name);
     case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
+    case Kind::taken:
     case Kind::pulsed:
     case Kind::expired:
     case Kind::rearmed:

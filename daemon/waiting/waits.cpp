@@ -26,7 +26,7 @@ Refusal not_countable(const Name& name, const Object& object)
 EdgeMask edges_for(const Object& object)
 {
     const auto* event = object.event();
-    const bool is_ours = event && event->is_unshared();
+    const bool is_ours = event && event->is_number();
     return has_tokens(object) || is_ours ? EdgeMask::readable : EdgeMask::any;
 }
 

@@ -114,8 +114,10 @@ Result<bool> Waits::take(Wait& wait, const Wait::Part& part)
     auto& object = *find_object(part);
     auto taken = registry_.tokens.take(object);
     const bool has_taken = taken && *taken;
-    if (has_taken)
+    if (has_taken) {
         wait.taken_.tokens.push_back({part.name, object.serial});
+        registry_.edges.on_taken(part.name, object);
+    }
     // After a token was taken, the event can have more tokens, so it must be read again.
     if (part.queue) {
         part.queue->checked_in = has_taken ? 0 : epoch_;

@@ -41,7 +41,7 @@ TEST_CASE("the option --check-config reports an error in one line with file, lin
 
     CHECK(ran.status == 1);
     CHECK(ran.out.empty());
-    CHECK(ran.err == file + ":2: limits.objects: 0 is too small; give 1 to 20000\n");
+    CHECK(ran.err == file + ":2: limits.objects: 0 is too small; give 1 to 2000000\n");
 }
 
 TEST_CASE("the option --check-config warns of an account that does not exist")

@@ -21,8 +21,9 @@ void check_watch(DaemonInstance& instance, const Name& name, Object& object)
            "exactly the objects with waits have an interest");
     expect(object.is_monitored == service.monitors().is_observing(name, object),
            "exactly the observed objects are monitored");
+    const bool is_number = object.event() && object.event()->is_number();
     expect(is_watched(object) ==
-               (object.interests > 0 || object.is_monitored || (timer && timer->must_count())),
+               (!is_number && (is_needed(object) || (timer && timer->must_count()))),
            "exactly the needed objects are watched");
 }
 
@@ -82,6 +83,24 @@ void check_held_tokens(DaemonInstance& instance, const RecoveredState& state)
            "held tokens are charged");
 }
 
+// The journal must have the number that the daemon has.
+void check_number(const RecoveredState& state, std::uint64_t id, const record::Object& record,
+                  const Event& event)
+{
+    expect(record.number.has_value() == event.is_number(), "the form of a counter is recorded");
+    expect(record.opened_by.has_value() == event.has_descriptor(), "who opened it is recorded");
+    const auto later = state.numbers.find(id);
+    expect(event.is_number() || later == state.numbers.end(), "an eventfd has no recorded number");
+    if (!event.is_number())
+        return;
+    const auto recorded = later == state.numbers.end() ? *record.number : later->second.count;
+    expect(recorded == static_cast<std::int64_t>(*event.number()), "the number is recorded");
+    if (event.has_descriptor() && event.mode() == Mode::semaphore)
+        expect(count(event.fd()) == event.number(), "a mirror has the tokens of its number");
+    if (event.has_descriptor())
+        expect(is_readable(event.fd()) == event.is_set(), "a mirror is readable if it is set");
+}
+
 } // namespace
 
 void check_invariants(DaemonInstance& instance)
@@ -91,12 +110,16 @@ void check_invariants(DaemonInstance& instance)
     std::map<uid_t, std::int64_t> objects;
     std::int64_t all = 0;
     std::int64_t subscriptions = 0;
+    std::int64_t opened_events = 0;
     std::size_t stashed = 0;
     for (auto& [name, object] : service.registry().objects.all()) {
         ++all;
         ++objects[object.ownership.owner];
         subscriptions += static_cast<std::int64_t>(object.handles.size());
-        stashed += object.is_persistent && object.event() ? 1 : 0;
+        if (const auto* event = object.event(); event && event->has_descriptor()) {
+            ++opened_events;
+            stashed += object.is_persistent ? 1 : 0;
+        }
         if (const auto* table = object.subscriptions())
             for (const auto& [token, subscription] : table->all()) {
                 ++subscriptions;
@@ -109,6 +132,8 @@ void check_invariants(DaemonInstance& instance)
         expect(quota.used(uid, Resource::objects) == count, "every object is charged to its owner");
     expect(quota.used_by_all(Resource::subscriptions) == subscriptions,
            "every subscription is charged once");
+    expect(quota.used_by_all(Resource::opened_events) == opened_events,
+           "every opened event is charged once");
     expect(quota.used_by_all(Resource::connections) ==
                static_cast<std::int64_t>(instance.connections()),
            "every connection is charged once");
@@ -142,6 +167,8 @@ void check_journal_matches(DaemonInstance& instance)
             continue;
         ++objects;
         const auto& record = found->second;
+        if (const auto* event = object.event())
+            check_number(snapshot.state, object.serial, record, *event);
         expect(record.name == name && record.mode == object.mode() &&
                    record.owner == object.ownership.owner &&
                    record.group == object.ownership.group &&

@@ -209,7 +209,7 @@ void check_accounting(DaemonInstance& instance)
     std::size_t stashed = 0;
     for (auto& [name, object] : service.registry().objects.all()) {
         ++objects;
-        stashed += object.event() ? 1 : 0;
+        stashed += object.event() && object.event()->has_descriptor() ? 1 : 0;
         if (const auto* table = object.subscriptions()) {
             subscriptions += static_cast<std::int64_t>(table->size());
             stashed += table->size();

@@ -33,6 +33,13 @@ struct ObservedRegistry {
     {
         return registry.create(creator, request);
     }
+    // Returns a client's duplicate of the eventfd, which the session gets by the call Open.
+    UniqueFd open(std::string_view name)
+    {
+        const auto opened = registry.open(session, names({name}));
+        REQUIRE(opened);
+        return received_copy(*opened->front().file_descriptor);
+    }
     Object& object(std::string_view name) { return *registry.objects.find(*Name::parse(name)); }
     Result<void> watch(std::string_view name, EdgeMask edges)
     {
@@ -66,6 +73,7 @@ private:
         switch (kind) {
         case Kind::created: return "created";
         case Kind::edge: return "edge";
+        case Kind::taken: return "taken";
         case Kind::pulsed: return "pulsed";
         case Kind::expired: return "expired";
         case Kind::rearmed: return "rearmed";

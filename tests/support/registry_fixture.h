@@ -21,9 +21,11 @@
 #include "tests/support/stored_fds.h"
 
 #include <poll.h>
+#include <unistd.h>
 
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -45,11 +47,19 @@ inline Peer make_peer(uid_t uid)
     return {uid, uid, 4711, {}};
 }
 
+// Returns an incrementer. All incrementers of a process share one AIO context, because a machine has
+// few of them, and because the kernel takes long to destroy one. A child process needs a context of
+// its own.
 inline EventfdIncrementer make_incrementer()
 {
-    auto incrementer = EventfdIncrementer::create();
-    REQUIRE(incrementer);
-    return *std::move(incrementer);
+    static std::optional<EventfdIncrementer> shared;
+    static pid_t owner = 0;
+    if (std::exchange(owner, ::getpid()) != ::getpid()) {
+        auto created = EventfdIncrementer::create();
+        REQUIRE(created);
+        shared.emplace(*std::move(created));
+    }
+    return *shared;
 }
 
 inline Items<protocol::Item> names(std::initializer_list<std::string_view> list)
@@ -87,6 +97,15 @@ inline SharedPool::Charge ample_descriptor()
 {
     static SharedPool pool{ample_budget};
     return pool.take_unchecked({alice, alice});
+}
+
+// Returns an eventfd with the counter of the event, which is in no stash and belongs to alice.
+inline Event::Descriptor make_descriptor(const Event& event, Quota& quota)
+{
+    auto eventfd = event.make_descriptor();
+    REQUIRE(eventfd);
+    return {FdStash::Stored{*std::move(eventfd)}, alice,
+            quota.charge_unchecked(alice, Resource::opened_events), ample_descriptor()};
 }
 
 // Adds a subscription with the descriptor `fd`, and returns the subscriber's duplicate.

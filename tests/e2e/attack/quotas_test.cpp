@@ -7,8 +7,8 @@
 namespace evfd::e2e {
 namespace {
 
-constexpr int objects = 12, connections = 20, subscriptions = 5, waits = 4, monitors = 3,
-              ticks = 3'000, unread_descriptors = 6, cached_replies = 7;
+constexpr int objects = 12, opened_events = 5, connections = 20, subscriptions = 5, waits = 4,
+              monitors = 3, ticks = 3'000, unread_descriptors = 6, cached_replies = 7;
 // The reply to Set. A session caches this reply, and sends it again if the client repeats the call.
 constexpr std::string_view cached_reply = R"({"parameters":{}})";
 constexpr int unread_bytes = cached_replies * static_cast<int>(cached_reply.size());
@@ -16,6 +16,7 @@ constexpr int unread_bytes = cached_replies * static_cast<int>(cached_reply.size
 std::string write_low_limits(const TemporaryDirectory& directory)
 {
     const Json limits{{"objects", objects},
+                      {"openedEvents", opened_events},
                       {"connections", connections},
                       {"subscriptions", subscriptions},
                       {"waits", waits},
@@ -73,6 +74,21 @@ Json acquire_event(GreedyUser& user)
 Json acquire_temporary_event(GreedyUser& user)
 {
     return acquire_object(user, "CreateEvent", {{"lifetime", "session"}});
+}
+
+// Opens a new event. If the open is refused, the event is deleted again.
+Json acquire_opened_event(GreedyUser& user)
+{
+    auto created = acquire_object(user, "CreateEvent", Json::object());
+    if (created.contains("error"))
+        return created;
+    auto opened = user.wire.request("Open", {{"items", items({user.names.back()})}});
+    user.wire.descriptors().clear();
+    if (opened.contains("error")) {
+        user.wire.request("Delete", {{"items", items({user.names.back()})}});
+        user.names.pop_back();
+    }
+    return opened;
 }
 
 Json acquire_timer(GreedyUser& user)
@@ -207,6 +223,7 @@ struct ResourceCase {
 const ResourceCase resources[] = {
     {"events", "objects", objects, 1, 0, acquire_event, delete_one},
     {"events of a connection", "objects", objects, 1, 0, acquire_temporary_event, delete_one},
+    {"opened events", "openedEvents", opened_events, 1, 0, acquire_opened_event, delete_one},
     {"timers", "objects", objects, 1, 0, acquire_timer, delete_one},
     {"connections", "connections", connections, 1, 1, acquire_connection, nullptr},
     {"subscriptions", "subscriptions", subscriptions, 1, 0, acquire_subscription, unsubscribe_one},

@@ -30,6 +30,13 @@ constexpr int kills = 300;
 // half of this time.
 constexpr nanoseconds max_daemon_life = 40ms;
 
+// Semaphores that are numbers until a signaller opens one of them, at a random instant.
+constexpr int numbers = 500;
+std::string number_name(int i)
+{
+    return "number/" + std::to_string(i);
+}
+
 constexpr int signallers = 8;
 constexpr int owners = 6;
 constexpr int tick_subscribers = 2;
@@ -68,7 +75,42 @@ private:
     std::mt19937_64 engine_;
 };
 
-// Adds and consumes tokens, by name and through a descriptor that was opened before the first kill.
+// Consumes a token by name if there is one. Returns how many were consumed.
+std::uint64_t consume_by_name(const Client& client, const std::string& name, nanoseconds timeout)
+{
+    const auto fired = client.wait(std::vector{name}, {.timeout = timeout});
+    if (!fired && fired.error().code != ErrorCode::timed_out)
+        throw std::runtime_error{fired.error().message};
+    return fired ? 1 : 0;
+}
+
+// The tokens that a worker has added and consumed.
+struct Tokens {
+    std::uint64_t added = 0;
+    std::uint64_t consumed = 0;
+};
+
+// Adds or consumes tokens of one of the numbers by name. In rare cases opens it and does both
+// through the descriptor, so that it is an eventfd from then on.
+void signal_number(const Client& client, Random& random, Tokens& tokens)
+{
+    const auto name = number_name(random.up_to(numbers) - 1);
+    const std::int64_t count = random.up_to(3);
+    if (random.chance_of_one_in(20)) {
+        const auto event = value_or_throw(client.open(name));
+        value_or_throw(event.set(count));
+        tokens.added += static_cast<std::uint64_t>(count);
+        tokens.consumed += static_cast<std::uint64_t>(value_or_throw(event.wait(0ns)));
+    } else if (random.chance_of_one_in(2)) {
+        value_or_throw(client.set(std::vector{name}, count));
+        tokens.added += static_cast<std::uint64_t>(count);
+    } else {
+        tokens.consumed += consume_by_name(client, name, 0ns);
+    }
+}
+
+// Adds and consumes tokens, by name and through a descriptor that was opened before the first kill,
+// and tokens of the numbers.
 void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
 {
     Random random{seed};
@@ -76,9 +118,10 @@ void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
     await_start(parent);
     std::uint64_t added = 0;
     std::uint64_t consumed = 0;
+    Tokens of_numbers;
     while (should_continue(parent)) {
         const std::int64_t count = random.up_to(3);
-        switch (random.up_to(4)) {
+        switch (random.up_to(6)) {
         case 1:
             value_or_throw(client.set(std::vector{"tokens"s}, count));
             added += static_cast<std::uint64_t>(count);
@@ -87,18 +130,13 @@ void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
             value_or_throw(event.set(count));
             added += static_cast<std::uint64_t>(count);
             break;
-        case 3: {
-            const auto fired = client.wait(std::vector{"tokens"s}, {.timeout = 5ms});
-            if (!fired && fired.error().code != ErrorCode::timed_out)
-                throw std::runtime_error{fired.error().message};
-            consumed += fired ? 1U : 0U;
-            break;
-        }
+        case 3: consumed += consume_by_name(client, "tokens", 5ms); break;
         case 4: consumed += static_cast<std::uint64_t>(value_or_throw(event.wait(0ns))); break;
+        default: signal_number(client, random, of_numbers); break;
         }
     }
-    parent.send(added);
-    parent.send(consumed);
+    for (const auto amount : {added, consumed, of_numbers.added, of_numbers.consumed})
+        parent.send(amount);
 }
 
 // An object that a worker has created and not deleted. The test checks at the end that the object
@@ -270,6 +308,10 @@ struct ChaosFixture {
         value_or_throw(client.create("tokens", {.mode = Mode::semaphore,
                                                 .initial = initial_tokens,
                                                 .permissions = *Permissions::parse("0666")}));
+        for (int i = 0; i < numbers; ++i)
+            value_or_throw(
+                client.create(number_name(i), {.mode = Mode::semaphore,
+                                               .permissions = *Permissions::parse("0666")}));
         value_or_throw(client.create(
             "pulse", {.mode = Mode::pulse, .permissions = *Permissions::parse("0666")}));
         value_or_throw(client.arm("tick", {.interval = 5ms}));
@@ -330,6 +372,7 @@ std::vector<Worker> start_workers(const ChaosFixture& setup)
 struct Ledger {
     std::uint64_t added = ChaosFixture::initial_tokens;
     std::uint64_t consumed = 0;
+    Tokens of_numbers;
     std::map<std::string, Owned> owned;
     std::uint64_t ticks = 0;
     std::uint64_t rounds = 0;
@@ -357,6 +400,8 @@ Ledger take_ledger(const Client& client, std::vector<Worker>& workers)
     for (int i = 0; i < signallers; ++i, ++worker) {
         ledger.added += worker->receive();
         ledger.consumed += worker->receive();
+        ledger.of_numbers.added += worker->receive();
+        ledger.of_numbers.consumed += worker->receive();
     }
     for (int number = 0; number < owners; ++number, ++worker)
         for (auto left = worker->receive(); left > 0; --left)
@@ -397,6 +442,13 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
 {
     const auto& client = setup.client;
     std::set<std::string> names{"tokens", "pulse", "tick", "made", "maker", "manual", "rearmed"};
+    std::int64_t tokens_of_numbers = 0;
+    for (int i = 0; i < numbers; ++i) {
+        names.insert(number_name(i));
+        tokens_of_numbers += value_or_throw(client.show(number_name(i))).count.value();
+    }
+    CHECK(tokens_of_numbers ==
+          static_cast<std::int64_t>(ledger.of_numbers.added - ledger.of_numbers.consumed));
     for (const auto& [name, object] : ledger.owned) {
         names.insert(name);
         audit_owned(client, name, object);
@@ -434,7 +486,7 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
         return value_or_throw(client.status()).connections == setup.status_before.connections;
     }));
     for (const auto& name : existing)
-        if (name.starts_with("own/") || name == "rearmed")
+        if (name.starts_with("own/") || name.starts_with("number/") || name == "rearmed")
             value_or_throw(client.delete_object(std::vector{name}));
     CHECK(value_or_throw(client.status()).descriptors == setup.status_before.descriptors);
     CHECK(descriptors_of(setup.daemon.pid()) == setup.supervisor_descriptors);
@@ -452,8 +504,8 @@ TEST_CASE("no acknowledged change is lost while the daemon is killed 300 times")
     // came during changes.
     INFO(ledger.added << " tokens, " << ledger.ticks << " ticks, " << ledger.rounds << " rounds, "
                       << ledger.pulses << " pulses");
-    CHECK(std::min({ledger.added, ledger.ticks, ledger.rounds, ledger.pulses}) >=
-          std::uint64_t{kills});
+    CHECK(std::min({ledger.added, ledger.of_numbers.added, ledger.ticks, ledger.rounds,
+                    ledger.pulses}) >= std::uint64_t{kills});
 }
 
 } // namespace

@@ -414,14 +414,18 @@ TEST_CASE("a list over kills returns each name once and in order")
     }
 }
 
-TEST_CASE("15,000 objects are recovered after a kill", "[alone]")
+TEST_CASE("15,000 objects, 8,000 of them opened, are recovered after a kill", "[alone]")
 {
     constexpr int count = 15'000;
+    constexpr int opened = 8'000;
     const SupervisedDaemon supervised;
-    if (value_or_throw(supervised.client().status()).descriptor_limit / 4 * 3 < count)
-        skip("the hard limit of open files (RLIMIT_NOFILE) is below 20000");
+    const auto client = supervised.client();
+    if (value_or_throw(client.status()).descriptor_limit / 4 * 3 < opened)
+        skip("the hard limit of open files (RLIMIT_NOFILE) is below 12000");
     create_many(supervised, count);
-    supervised.checked_ctl({"set", "many/0"});
+    for (int i = 0; i < opened; ++i)
+        value_or_throw(client.open("many/" + std::to_string(i)));
+    supervised.checked_ctl({"set", "many/0", "many/9000"});
 
     supervised.kill_daemon();
 
@@ -430,6 +434,8 @@ TEST_CASE("15,000 objects are recovered after a kill", "[alone]")
     CHECK(status["objects"] == count);
     CHECK(supervised.ctl({"is-set", "many/0"}).status == 0);
     CHECK(supervised.ctl({"is-set", "many/1"}).status == 1);
+    CHECK(supervised.ctl({"is-set", "many/9000"}).status == 0);
+    CHECK(supervised.ctl({"is-set", "many/9001"}).status == 1);
 }
 
 } // namespace

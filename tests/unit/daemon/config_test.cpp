@@ -101,7 +101,7 @@ TEST_CASE("config: every setting can be given")
 {
     const auto config = load_valid_config(R"({
         "socketMode": "0660", "logLevel": "debug", "resumeGrace": "1m30s",
-        "limits": {"objects": 1, "connections": 2, "subscriptions": 3, "waits": 4, "monitors": 5,
+        "limits": {"objects": 1, "openedEvents": 10, "connections": 2, "subscriptions": 3, "waits": 4, "monitors": 5,
                    "ticksPerSecond": 6, "unreadBytes": 7, "unreadDescriptors": 8,
                    "callsPerIteration": 9},
         "userLimits": [{"user": 1000, "waits": 3}, {"user": "root", "objects": 4},
@@ -111,11 +111,11 @@ TEST_CASE("config: every setting can be given")
     CHECK(config.socket_mode == 0660);
     CHECK(config.log_level == log::Level::debug);
     CHECK(config.resume_grace == 90s);
-    CHECK(config.limits == Limits{{1, 2, 3, 4, 5, 6, 7, 8, 9}});
+    CHECK(config.limits == Limits{{1, 10, 2, 3, 4, 5, 6, 7, 8, 9}});
     const auto limit_table = config.limit_table();
     CHECK(limit_table.for_user(42) == config.limits);
-    CHECK(limit_table.for_user(0) == Limits{{4, 2, 3, 4, 5, 6, 7, 8, 9}});
-    CHECK(limit_table.for_user(1000) == Limits{{1, 2, 3, 3, 2, 6, 7, 8, 9}});
+    CHECK(limit_table.for_user(0) == Limits{{4, 10, 2, 3, 4, 5, 6, 7, 8, 9}});
+    CHECK(limit_table.for_user(1000) == Limits{{1, 10, 2, 3, 3, 2, 6, 7, 8, 9}});
     CHECK_FALSE(config.policy.allows_by_default);
     CHECK_FALSE(config == Config{});
 }
@@ -146,10 +146,10 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
                                   "quotes, such as \"1.5s\" or \"1m30s\""},
         {"{\"limits\": [1]}",
          "evfdd.json:1: limits: a list is not valid; give an object with "
-         "objects, connections, subscriptions, waits, monitors, ticksPerSecond, "
+         "objects, openedEvents, connections, subscriptions, waits, monitors, ticksPerSecond, "
          "unreadBytes, unreadDescriptors, callsPerIteration"},
         {"{\"limits\": {\n\"objects\":\n0}}",
-         "evfdd.json:3: limits.objects: 0 is too small; give 1 to 20000"},
+         "evfdd.json:3: limits.objects: 0 is too small; give 1 to 2000000"},
         {"{\"limits\": {\"monitors\": 65}}",
          "evfdd.json:1: limits.monitors: 65 is too large; give 1 to 64"},
         {"{\"limits\": {\"waits\": -1}}",
@@ -160,7 +160,7 @@ TEST_CASE("config: an error is reported with file, line, key and remedy")
          "evfdd.json:1: limits.waits: 99999999999999999999 is not valid; give a whole number"},
         {"{\"limits\": {\n\n\"object\": 1}}",
          "evfdd.json:3: limits.object: there is no such key; take it out, or give one of objects, "
-         "connections, subscriptions, waits, monitors, ticksPerSecond, unreadBytes, "
+         "openedEvents, connections, subscriptions, waits, monitors, ticksPerSecond, unreadBytes, "
          "unreadDescriptors, callsPerIteration"},
         {"{\"userLimits\": {}}",
          "evfdd.json:1: userLimits: an object is not valid; give a list, as [...]"},

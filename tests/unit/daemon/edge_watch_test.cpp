@@ -83,7 +83,7 @@ TEST_CASE("a released edge watch for all edges leaves the epoll set at once")
     WatchedEventfd event;
     REQUIRE(event.arm(EdgeMask::any));
     event.watch.release();
-    CHECK_FALSE(event.watch.is_in_epoll());
+    CHECK(event.epoll.watch_count() == 0);
     CHECK_FALSE(event.watch.reports(EdgeMask::readable));
     REQUIRE(add(event.fd, 1));
     CHECK(event.take_reported() == 0);
@@ -95,7 +95,7 @@ TEST_CASE("a released edge watch for readable edges leaves the epoll set at its 
     REQUIRE(event.arm(EdgeMask::readable));
     event.watch.release();
     event.watch.release();
-    CHECK(event.watch.is_in_epoll());
+    CHECK(event.epoll.watch_count() == 1);
     CHECK_FALSE(event.watch.reports(EdgeMask::readable));
     const auto mask = GENERATE(EdgeMask::readable, EdgeMask::any);
 
@@ -103,7 +103,7 @@ TEST_CASE("a released edge watch for readable edges leaves the epoll set at its 
     {
         REQUIRE(add(event.fd, 1));
         CHECK(event.take_reported() == 0);
-        CHECK_FALSE(event.watch.is_in_epoll());
+        CHECK(event.epoll.watch_count() == 0);
     }
     SECTION("unless it is armed again before")
     {
@@ -111,36 +111,7 @@ TEST_CASE("a released edge watch for readable edges leaves the epoll set at its 
         CHECK(event.watch.reports(mask));
         REQUIRE(add(event.fd, 1));
         CHECK(event.take_reported() == 1);
-        CHECK(event.watch.is_in_epoll());
-    }
-}
-
-TEST_CASE("a local edge watch reports readable edges without epoll")
-{
-    WatchedEventfd event;
-    event.watch.arm_locally();
-    CHECK(event.watch.is_local());
-    CHECK_FALSE(event.watch.is_in_epoll());
-    CHECK(event.watch.reports(EdgeMask::readable));
-    CHECK_FALSE(event.watch.reports(EdgeMask::any));
-
-    SECTION("until it is armed")
-    {
-        REQUIRE(event.arm(EdgeMask::any));
-        CHECK_FALSE(event.watch.is_local());
-        CHECK(event.watch.reports(EdgeMask::any));
-    }
-    SECTION("until it is released")
-    {
-        event.watch.release();
-        CHECK_FALSE(event.watch.is_local());
-        CHECK_FALSE(event.watch.reports(EdgeMask::readable));
-    }
-    SECTION("also after epoll has refused the descriptor")
-    {
-        event.fd = UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
-        CHECK_FALSE(event.arm(EdgeMask::any));
-        CHECK(event.watch.is_local());
+        CHECK(event.epoll.watch_count() == 1);
     }
 }
 

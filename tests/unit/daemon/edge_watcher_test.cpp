@@ -7,7 +7,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Two objects, an edge watcher, and the number of times that the edge watcher started a delivery.
+// An object, an edge watcher, and the number of times that the edge watcher started a delivery.
 struct EdgeWatcherFixture {
     Object make_object(std::uint64_t serial)
     {
@@ -20,15 +20,14 @@ struct EdgeWatcherFixture {
         REQUIRE(watcher.watch(name, watched, watched.watch, eventfd, mask));
         // A new watch for all edges first reports an edge that no write or read has caused. This
         // call drops that edge.
-        watcher.collect(1);
+        watcher.collect();
     }
-    // Collects the edges and returns the names of their events. A star after a name marks an edge
-    // that signal() recorded; epoll reported all other edges.
+    // Collects the edges and returns the names of their events.
     std::string collect()
     {
         std::string text;
-        for (const auto& edge : watcher.collect(1))
-            text += edge.name->text() + (edge.events ? " " : "* ");
+        for (const auto& edge : watcher.collect())
+            text += edge.name->text() + " ";
         return text;
     }
 
@@ -37,14 +36,12 @@ struct EdgeWatcherFixture {
     int deliveries = 0;
     EdgeWatcher watcher{loop, [this] {
                             ++deliveries;
-                            watcher.collect(1);
+                            watcher.collect();
                             return false;
                         }};
     Name name = "w"_name;
-    Name signalled_name = "s"_name;
     UniqueFd eventfd = *make_eventfd(0, Counter::plain);
     Object watched = make_object(1);
-    Object signalled = make_object(2);
 };
 
 TEST_CASE("a written eventfd has one edge until it is collected")
@@ -57,30 +54,6 @@ TEST_CASE("a written eventfd has one edge until it is collected")
     CHECK(fixture.collect() == "w ");
     CHECK(fixture.collect().empty());
     CHECK(fixture.deliveries == 0);
-}
-
-TEST_CASE("a signalled object comes before the written ones, unless it is forgotten")
-{
-    EdgeWatcherFixture fixture;
-    fixture.watch(EdgeMask::readable);
-    REQUIRE(add(fixture.eventfd, 1));
-    fixture.watcher.signal(fixture.signalled_name, fixture.signalled);
-    const bool is_forgotten = GENERATE(false, true);
-    if (is_forgotten)
-        fixture.watcher.forget(fixture.signalled);
-    CHECK(fixture.collect() == (is_forgotten ? "w " : "s* w "));
-    CHECK(fixture.collect().empty());
-}
-
-TEST_CASE("the loop delivers signals once, at the end of the iteration")
-{
-    EdgeWatcherFixture fixture;
-    fixture.watcher.signal(fixture.signalled_name, fixture.signalled);
-    fixture.watcher.signal(fixture.signalled_name, fixture.signalled);
-    CHECK(fixture.deliveries == 0);
-    REQUIRE(fixture.loop.run_once(0ns));
-    CHECK(fixture.deliveries == 1);
-    CHECK(fixture.collect().empty());
 }
 
 TEST_CASE("a busy watcher pauses, and edges that come meanwhile are delivered after the pause")

@@ -114,8 +114,8 @@ TEST_CASE("a monitor reports only names that match its pattern")
     fixture.create("web2");
     delete_object(fixture, "web");
     CHECK(monitor.take_events() == "created db/b");
-    CHECK_FALSE(fixture.registry.objects.find("web2"_name)->watch.is_in_epoll());
-    CHECK(fixture.registry.objects.find("db/b"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("web2"_name)->is_monitored);
+    CHECK(fixture.registry.objects.find("db/b"_name)->is_monitored);
 }
 
 TEST_CASE("a change during the initial state is reported once, as state or after it")
@@ -275,7 +275,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     fixture.create("secret", Mode::manual, 0, "0602"_permissions);
     auto monitor = start_monitor(fixture, {}, bob);
     CHECK(monitor.take_events() == "present secret; ready");
-    CHECK_FALSE(fixture.registry.objects.find("secret"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("secret"_name)->is_monitored);
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"secret"}, 1)));
     run_until_idle(fixture.loop);
@@ -291,7 +291,7 @@ TEST_CASE("a monitor reports set state to users that may wait, and existence to 
     REQUIRE(
         fixture.registry.set_permissions(fixture.owner.peer, "secret"_name, "0602"_permissions));
     CHECK(monitor.take_events() == "changed secret");
-    CHECK_FALSE(fixture.registry.objects.find("secret"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("secret"_name)->is_monitored);
     delete_object(fixture, "secret");
     CHECK(monitor.take_events() == "deleted secret");
 }
@@ -310,13 +310,13 @@ TEST_CASE(
     CHECK(two.take_events() == "changed a");
 
     one.monitor.reset();
-    CHECK(fixture.registry.objects.find("a"_name)->watch.is_in_epoll());
+    CHECK(fixture.registry.objects.find("a"_name)->is_monitored);
     REQUIRE(add(fixture.open("a"), 1));
     run_until_idle(fixture.loop);
     CHECK(two.take_events() == "changed a");
     two.monitor.reset();
     run_until_idle(fixture.loop);
-    CHECK_FALSE(fixture.registry.objects.find("a"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("a"_name)->is_monitored);
     CHECK(fixture.quota.used(alice, Resource::monitors) == 0);
 }
 
@@ -404,7 +404,7 @@ TEST_CASE("an object is watched for a monitor once it was reported")
     for (const auto* name : {"a", "b", "c"})
         fixture.create(name);
     const auto is_name_watched = [&](const Name& name) {
-        return is_watched(*fixture.registry.objects.find(name));
+        return fixture.registry.objects.find(name)->is_monitored;
     };
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events(1) == "present a");
@@ -565,7 +565,7 @@ TEST_CASE("a monitor without permission to wait by policy reports existence but 
     fixture.create("e");
     auto monitor = start_monitor(fixture);
     CHECK(monitor.take_events() == "present db/e; present e; ready");
-    CHECK_FALSE(fixture.registry.objects.find("db/e"_name)->watch.is_in_epoll());
+    CHECK_FALSE(fixture.registry.objects.find("db/e"_name)->is_monitored);
 
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e", "e"}, 1)));
     CHECK(monitor.take_events() == "changed e");
@@ -582,7 +582,7 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     auto monitor = start_monitor(fixture);
     auto outsider = start_monitor(fixture, {}, bob);
     const auto is_watched = [&] {
-        return fixture.registry.objects.find("db/e"_name)->watch.is_in_epoll();
+        return fixture.registry.objects.find("db/e"_name)->is_monitored;
     };
     monitor.take_events();
     outsider.take_events();

@@ -42,35 +42,36 @@ TEST_CASE("a pulse keeps its count")
 {
     Quota quota{default_limits};
     Pulse pulse;
-    pulse.count(5);
+    pulse.set_pulses(5);
     const auto object = make(quota, Lifetime::permanent, 0, std::move(pulse));
     const auto record = record_of("p"_name, object);
-    CHECK_FALSE(has_eventfd(record));
+    CHECK_FALSE(is_event(record));
 
-    const auto body = body_of(record, counters_of(object), {});
+    const auto body = body_of(record, counters(5, 4));
 
     REQUIRE(std::holds_alternative<Pulse>(body));
     CHECK(std::get<Pulse>(body).pulses() == 5);
 }
 
-TEST_CASE("an event gets its eventfd back, which clients may have")
+TEST_CASE("the record of an event has its number until it is opened, and then who opened it")
 {
     Quota quota{default_limits};
-    auto eventfd = Event::make_descriptor(Mode::semaphore, 3);
-    REQUIRE(eventfd);
-    record::Object record = record_of("e"_name, make(quota, Lifetime::permanent, 0, Pulse{}));
-    record.mode = Mode::semaphore;
-    REQUIRE(has_eventfd(record));
+    auto object = make(quota, Lifetime::permanent, 0, Event{Mode::semaphore, 3});
+    auto& event = *object.event();
+    auto record = record_of("e"_name, object);
+    CHECK(is_event(record));
+    CHECK(record.number == 3);
+    CHECK_FALSE(record.opened_by);
 
-    const auto body =
-        body_of(record, counters(0),
-                ChargedDescriptor{FdStash::Stored{*std::move(eventfd)}, ample_descriptor()});
+    event.mirror(make_descriptor(event, quota));
+    record = record_of("e"_name, object);
+    CHECK(record.number == 3);
+    CHECK(record.opened_by == alice);
 
-    REQUIRE(std::holds_alternative<Event>(body));
-    const auto& event = std::get<Event>(body);
-    CHECK(event.mode() == Mode::semaphore);
-    CHECK(event.count() == 3U);
-    CHECK_FALSE(event.is_unshared());
+    event.open();
+    record = record_of("e"_name, object);
+    CHECK_FALSE(record.number);
+    CHECK(record.opened_by == alice);
 }
 
 TEST_CASE("a timer keeps its schedule and its target, of which the owner is the default armer")
@@ -87,14 +88,14 @@ TEST_CASE("a timer keeps its schedule and its target, of which the owner is the 
         make(quota, Lifetime::permanent, 0, std::make_unique<Timer>(spec, std::move(target)));
     REQUIRE(has_recorded_count(object));
     auto record = record_of("t"_name, object);
-    CHECK_FALSE(has_eventfd(record));
+    CHECK_FALSE(is_event(record));
     const bool has_armer = GENERATE(true, false);
     REQUIRE(record.timer);
     REQUIRE(record.timer->target);
     if (!has_armer)
         record.timer->target->uid.reset();
 
-    const auto body = body_of(record, counters_of(object), {});
+    const auto body = body_of(record, counters(5, 4));
 
     REQUIRE(std::holds_alternative<std::unique_ptr<Timer>>(body));
     const auto& timer = *std::get<std::unique_ptr<Timer>>(body);

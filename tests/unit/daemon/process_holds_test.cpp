@@ -402,7 +402,7 @@ TEST_CASE("a process keeps its hold across a crash, and the tokens return once")
         CHECK(waits(*daemon) == 0);
         daemon = crash_and_recover(std::move(daemon));
     }
-    CHECK(daemon->state_store.stored_fds() == 1); // Only the descriptor of the semaphore is stored.
+    CHECK(daemon->state_store.stored_fds() == 0); // The pidfds are no longer stored.
 }
 
 TEST_CASE("a client that missed the reply to its hold gets it again with the same id")

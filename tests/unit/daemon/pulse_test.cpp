@@ -19,7 +19,7 @@ struct SubscribedPulse {
     }
     Result<void> set(std::int64_t times)
     {
-        pulse.count(times);
+        pulse.set_pulses(pulse.pulses() + times);
         std::vector<int> targets;
         pulse.append_targets(times, targets, targets);
         return incrementer.add(targets);

@@ -5,12 +5,13 @@
 namespace evfd::daemon {
 namespace {
 
-constexpr Limits few{{2, 3, 4, 5, 6, 7, 8, 9, 10}};
+constexpr Limits few{{2, 11, 3, 4, 5, 6, 7, 8, 9, 10}};
 
 TEST_CASE("a user gets as many of a resource as its limit and no more")
 {
     const auto [resource, limit] = GENERATE(table<Resource, std::int64_t>({
         {Resource::objects, 2},
+        {Resource::opened_events, 11},
         {Resource::connections, 3},
         {Resource::subscriptions, 4},
         {Resource::waits, 5},

@@ -113,11 +113,14 @@ TEST_CASE("a record without its descriptor is dropped, and a later object of its
     auto fixture = new_fixture();
     fixture->create("lost");
     fixture->create("persistent");
-    fixture->event("lost") = Event{Mode::manual, FdStash::Stored{*make_eventfd(0, Counter::plain)},
-                                   ample_descriptor(), false};
+    fixture->open("lost");
+    // From now on the stash does not have the eventfd.
+    fixture->event("lost") =
+        Event{Mode::manual, make_descriptor(Event{Mode::manual, 0}, fixture->quota)};
     // Adds and deletes objects until a compaction drops the descriptor of "lost" from the stash.
     for (int i = 0; i < 1'000; ++i) {
         fixture->create("e");
+        fixture->open("e");
         fixture->state_store.commit();
         REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"e"})));
         fixture->state_store.commit();
@@ -183,6 +186,7 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     (void)recover(registry, quota, recovered);
     Session session{registry.ids.next(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.lifetimes.create({session}, {.name = "f"_name})) == "ok");
+    CHECK(verdict(registry.opening.open(session, names({"f"}))) == "ok");
 }
 
 TEST_CASE("a temporary object is recovered with its session and deleted with it")
@@ -254,8 +258,11 @@ int recover_with_few_descriptors()
     ::close_range(3, ~0U, 0);
     constexpr std::size_t all = 300;
     auto fixture = new_fixture();
-    for (std::size_t i = 0; i < all; ++i)
-        fixture->create("e/" + std::to_string(i), Mode::semaphore, 1);
+    for (std::size_t i = 0; i < all; ++i) {
+        const auto name = "e/" + std::to_string(i);
+        fixture->create(name, Mode::semaphore, 1);
+        fixture->open(name);
+    }
     fixture->state_store.commit();
     auto stored = crash(std::move(fixture));
     {
@@ -300,6 +307,7 @@ TEST_CASE("an orphaned subscription does not remove the descriptor of an object"
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 2);
+    fixture->open("s");
     const auto id = object(*fixture, "s").serial;
     fixture->state_store.put(id, record::Subscription{Token::make()->text(),
                                                       static_cast<record::Id>(id),

@@ -275,11 +275,14 @@ int connect_without_spare_descriptors()
         return 6;
     if (fixture.request(crowd.front(), "Wait", R"({"items":[{"name":"e"}]})").contains("error"))
         return 7;
-    if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("OutOfDescriptors"))
+    if (!fixture.request(inside, "CreateEvent", R"({"name":"f"})").contains("created\":true"))
+        return 13;
+    if (!fixture.request(inside, "Open", R"({"items":[{"name":"f"}]})")
+             .contains("OutOfDescriptors"))
         return 8;
     if (!fixture.request(inside, "Open", R"({"items":[{"name":"e"}]})").contains("fileDescriptor"))
         return 9; // Open needs no new descriptor, because it passes the event's own descriptor.
-    if (fixture.service.registry().objects.all().size() != 1)
+    if (!fixture.service.registry().objects.find("f"_name)->event()->is_number())
         return 10;
     if (!fixture.request(inside, "Status").contains("\"connections\":5"))
         return 11;
@@ -289,7 +292,7 @@ int connect_without_spare_descriptors()
         crowd.pop_front();
     run_until_idle(fixture.loop);
     auto later = fixture.connect();
-    if (!fixture.request(later, "CreateEvent", R"({"name":"f"})").contains("created\":true"))
+    if (!fixture.request(later, "Open", R"({"items":[{"name":"f"}]})").contains("fileDescriptor"))
         return 12;
     return 0;
 }

@@ -201,8 +201,7 @@ TEST_CASE("a lost reply to Open is undone and the call executed again")
     auto last = daemon->connect();
     REQUIRE(resume(*daemon, last, 1) == certain); // The client has received the reply to its Open.
     CHECK(subscriptions(*daemon, "p") == 1);
-    // The state store has the descriptor of the subscription and the descriptor of the semaphore.
-    CHECK(daemon->state_store.stored_fds() == 2);
+    CHECK(daemon->state_store.stored_fds() == 1); // The descriptor of the subscription.
 }
 
 // A daemon and its client, and the length of the journal at each reply. The client holds a token,
@@ -274,8 +273,11 @@ TEST_CASE("a commit that is torn at any byte after an Open costs the client noth
         const auto whole = life.journal();
         const auto last = Frames{whole}.all.back();
         size = last.end - last.begin;
+        const auto torn = tear(whole, at == 0 ? 1 : at);
+        if (torn.substr(Frames::page) == whole.substr(Frames::page))
+            continue; // Only zeros were cut off, which fill the last record.
 
-        const auto daemon = life.recover(tear(whole, at == 0 ? 1 : at));
+        const auto daemon = life.recover(torn);
 
         CHECK(daemon->service.counters().recovery.losses == 0);
         auto again = daemon->connect();

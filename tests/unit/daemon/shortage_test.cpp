@@ -259,11 +259,12 @@ TEST_CASE("tokens to be returned survive earlier commits")
 {
     auto fixture = new_fixture();
     fixture->create("s", Mode::semaphore, 1);
+    fixture->open("s");
     {
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         const auto serial = object(*fixture, "s").serial;
         auto take = fixture->state_store.begin_take(serial);
-        REQUIRE(fixture->event("s").take(take.slot()) == true);
+        REQUIRE(fixture->event("s").take_into(take.slot()) == true);
         const TakenTokens taken{.tokens = {{"s"_name, serial}}};
         fixture->registry.tokens.return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});

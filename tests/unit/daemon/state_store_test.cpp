@@ -39,7 +39,7 @@ struct StateStoreFixture {
         REQUIRE(stored);
         state_store.put(1, event_record("e"));
         state_store.commit();
-        auto begun = state_store.begin_intent({{1, 3, {}}}, 3);
+        auto begun = state_store.begin_intent({{1, 3}}, 3);
         REQUIRE(begun);
         intent.emplace(*std::move(begun));
         state_store.begin_take(1).slot() = 1;
@@ -285,7 +285,7 @@ TEST_CASE("an intent that the progress page does not continue counts as done")
 {
     EventLoop loop;
     StateStore state_store{loop};
-    const auto intent = state_store.begin_intent({{1, 1, {}}}, 1);
+    const auto intent = state_store.begin_intent({{1, 1}}, 1);
     REQUIRE(intent);
     auto page = ProgressPage::open(*duplicate(stored_fds_of(state_store)[progress_page]));
     REQUIRE(page);
@@ -421,7 +421,7 @@ TEST_CASE("an intent is recovered until it is complete")
 {
     EventLoop loop;
     StateStore state_store{loop};
-    auto intent = state_store.begin_intent({{1, 3, {}}}, 3);
+    auto intent = state_store.begin_intent({{1, 3}}, 3);
     REQUIRE(intent);
     CHECK(intent->pending_increments().size() == 3);
     CHECK(recovers_intent(state_store));
@@ -434,7 +434,7 @@ TEST_CASE("an intent that ends before it is complete is given up with the next c
     EventLoop loop;
     StateStore state_store{loop};
     {
-        const auto intent = state_store.begin_intent({{1, 3, {}}}, 3);
+        const auto intent = state_store.begin_intent({{1, 3}}, 3);
         REQUIRE(intent);
         // Only one of the three tokens was added, because a system call failed.
         intent->pending_increments()[0] = 0;
@@ -449,9 +449,9 @@ TEST_CASE("an intent that ends late does not give up the next one")
 {
     EventLoop loop;
     StateStore state_store{loop};
-    std::optional first{state_store.begin_intent({{1, 1, {}}}, 1)};
+    std::optional first{state_store.begin_intent({{1, 1}}, 1)};
     REQUIRE(*first);
-    const auto second = state_store.begin_intent({{2, 1, {}}}, 1);
+    const auto second = state_store.begin_intent({{2, 1}}, 1);
     REQUIRE(second);
 
     first.reset();

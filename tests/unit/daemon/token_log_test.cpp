@@ -11,7 +11,7 @@ namespace {
 struct TokenLogFixture {
     Object& create(std::string_view name, Mode mode)
     {
-        auto body = mode == Mode::pulse ? Object::Body{Pulse{}} : Object::Body{make_event(mode)};
+        auto body = mode == Mode::pulse ? Object::Body{Pulse{}} : Object::Body{Event{mode, 0}};
         const auto created = objects.try_emplace(
             *Name::parse(name), ids.next(), Ownership{alice, alice, "0600"_permissions}, 1,
             Lifetime::permanent, 0, true, quota.charge_unchecked(alice, Resource::objects),
@@ -19,11 +19,12 @@ struct TokenLogFixture {
         REQUIRE(created.second);
         return created.first->second;
     }
-    static Event make_event(Mode mode)
+    // Makes the counter of the object an eventfd, as Opening does.
+    void open(Object& object)
     {
-        auto fd = Event::make_descriptor(mode, 0);
-        REQUIRE(fd);
-        return {mode, FdStash::Stored{*std::move(fd)}, ample_descriptor(), false};
+        auto& event = *object.event();
+        event.mirror(make_descriptor(event, quota));
+        event.open();
     }
     Increment increment(std::string_view name, std::int64_t amount)
     {
@@ -53,14 +54,14 @@ struct TokenLogFixture {
         }};
 };
 
-TEST_CASE("increments reach all events, shared or not")
+TEST_CASE("increments reach all events, opened or not")
 {
     TokenLogFixture fixture;
-    const bool is_shared = GENERATE(false, true);
+    const bool is_opened = GENERATE(false, true);
     for (const auto mode : {Mode::manual, Mode::automatic, Mode::semaphore}) {
         auto& object = fixture.create(to_string(mode), mode);
-        if (is_shared)
-            (void)object.event()->share();
+        if (is_opened)
+            fixture.open(object);
     }
 
     const auto pulsed =
@@ -130,17 +131,34 @@ TEST_CASE("an intent without pending increments is not made again")
 {
     TokenLogFixture fixture;
     auto& object = fixture.create("s", Mode::semaphore);
-    CHECK(fixture.tokens.redo({{&object, 5, {}}}).empty());
+    fixture.open(object);
+    CHECK(fixture.tokens.redo({{&object, 5}}).empty());
     CHECK(fixture.count("s") == 0);
 }
 
-TEST_CASE("tokens of one write are added again if the counter shows that they are missing")
+TEST_CASE("sets and takes of numbers commit nothing until the end of the iteration")
 {
     TokenLogFixture fixture;
     auto& object = fixture.create("s", Mode::semaphore);
-    const auto [before, expected] = GENERATE(table<std::int64_t, std::uint64_t>({{0, 20}, {7, 0}}));
-    CHECK(fixture.tokens.redo({{&object, 20, before}, {nullptr, 1, before}}).empty());
-    CHECK(fixture.count("s") == expected);
+    const auto commit = fixture.state_store.last_commit();
+    REQUIRE(fixture.tokens.add({fixture.increment("s", max_tokens_per_set)}));
+    CHECK(fixture.tokens.take(object) == true);
+    CHECK(fixture.state_store.last_commit() == commit);
+    CHECK(fixture.count("s") == static_cast<std::uint64_t>(max_tokens_per_set) - 1);
+    REQUIRE(fixture.loop.run_once(0ns));
+    CHECK(fixture.state_store.last_commit() == commit + 1);
+}
+
+TEST_CASE("a mirror gets tokens only after a commit")
+{
+    TokenLogFixture fixture;
+    auto& event = *fixture.create("s", Mode::semaphore).event();
+    event.mirror(make_descriptor(event, fixture.quota));
+    const auto commit = fixture.state_store.last_commit();
+    REQUIRE(fixture.tokens.add({fixture.increment("s", 3)}));
+    CHECK(fixture.state_store.last_commit() == commit + 1);
+    CHECK(fixture.count("s") == 3);
+    CHECK(count(event.fd()) == 3U);
 }
 
 } // namespace

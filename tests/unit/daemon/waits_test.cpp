@@ -99,7 +99,7 @@ TEST_CASE("a wait is woken once, by a set through the daemon and by one on the d
     CHECK(*waiter.wakeups == 1);
     CHECK(fixture.waits.waiter_count("e"_name) == 0);
     // The event has no observer any more.
-    CHECK_FALSE(is_watched(*fixture.registry.objects.find("e"_name)));
+    CHECK_FALSE(is_needed(*fixture.registry.objects.find("e"_name)));
 }
 
 TEST_CASE("a wait for any completes with the first set name and consumes no other")
@@ -430,7 +430,7 @@ TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
     CHECK(by_bob.state() == "waits");
     CHECK(fixture.waits.waiter_count("db/e"_name) == 1);
     CHECK(fixture.waits.waiter_count("db/later"_name) == 0);
-    CHECK(is_watched(*fixture.registry.objects.find("db/e"_name)));
+    CHECK(is_needed(*fixture.registry.objects.find("db/e"_name)));
     set(fixture, "db/e");
     CHECK(by_bob.state() == "db/e=1");
 }

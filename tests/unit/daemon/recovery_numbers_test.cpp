@@ -1,0 +1,323 @@
+// Tests that the number of an event, its mirror and its eventfd are right after a crash at any
+// point.
+#include "tests/support/recovery_fixture.h"
+
+#include <fmt/format.h>
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace evfd::daemon {
+namespace {
+
+// Returns the wait-only descriptor that bob gets, who may not set the event.
+UniqueFd open_to_wait(RegistryFixture& fixture, std::string_view name)
+{
+    Session session{fixture.registry.ids.next(), make_peer(bob), {}, {}};
+    const auto opened = fixture.registry.open(session, names({name}));
+    REQUIRE(opened);
+    return received_copy(*opened->front().file_descriptor);
+}
+
+TEST_CASE("a number is as the last commit has it")
+{
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 3);
+    fixture->state_store.commit();
+    set(*fixture, "s", 5);
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 3);
+
+    set(*fixture, "s", 5);
+    fixture->state_store.commit();
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "s")) == true);
+    fixture = crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 8);
+
+    REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"s"})));
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 0);
+    CHECK(fixture->event("s").is_number());
+    CHECK(fixture->state_store.stored_fds() == 0);
+}
+
+TEST_CASE("a number keeps its counter when the permissions change")
+{
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 3);
+    set(*fixture, "s", 2);
+    REQUIRE(fixture->registry.set_permissions(fixture->owner.peer, "s"_name, "0600"_permissions));
+    set(*fixture, "s", 1);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 6);
+}
+
+TEST_CASE("a deleted number leaves no record")
+{
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 3);
+    set(*fixture, "s", 2);
+    fixture->state_store.commit();
+    REQUIRE(fixture->registry.delete_objects(fixture->owner.peer, names({"s"})));
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(fixture->recovered.objects.empty());
+    CHECK(fixture->recovered.numbers.empty());
+}
+
+TEST_CASE("an open that was not committed leaves a number, and takes from its eventfd undone")
+{
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 3, "0644"_permissions);
+    const bool has_mirror = GENERATE(false, true);
+    std::optional<UniqueFd> waiter;
+    if (has_mirror)
+        waiter = open_to_wait(*fixture, "s");
+    fixture->state_store.commit();
+    fixture->open("s");
+    REQUIRE(fixture->registry.tokens.take(object(*fixture, "s")) == true);
+    CHECK(tokens(*fixture, "s") == 2);
+
+    fixture = crash_and_restart(std::move(fixture));
+
+    CHECK(fixture->event("s").is_number());
+    CHECK(fixture->event("s").has_descriptor() == has_mirror);
+    CHECK(tokens(*fixture, "s") == 3);
+    if (has_mirror)
+        CHECK(count(fixture->event("s").fd()) == 3U);
+    CHECK(fixture->state_store.stored_fds() == (has_mirror ? 1U : 0U));
+}
+
+TEST_CASE("an opened event is the same eventfd after a crash, charged to the user who opened it")
+{
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 3);
+    set(*fixture, "s", 2);
+    Session other{fixture->registry.ids.next(), make_peer(bob), {}, {}};
+    const auto opened = fixture->registry.open(other, names({"s"}));
+    REQUIRE(opened);
+    const auto client = received_copy(*opened->front().file_descriptor);
+    for (int i = 0; i < 3; ++i) {
+        fixture = commit_crash_and_restart(std::move(fixture));
+        CHECK_FALSE(fixture->event("s").is_number());
+        CHECK(fixture->quota.used(bob, Resource::opened_events) == 1);
+        CHECK(fixture->quota.used(alice, Resource::opened_events) == 0);
+        CHECK(fixture->quota.used(alice, Resource::objects) == 1);
+        CHECK(tokens(*fixture, "s") == 5);
+        REQUIRE(take(client) == 1U);
+        set(*fixture, "s", 1);
+    }
+}
+
+TEST_CASE("a wait-only descriptor follows the number, its eventfd, and both after a crash")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    auto fixture = new_fixture();
+    fixture->create("e", mode, 0, "0644"_permissions);
+    const auto waiter = open_to_wait(*fixture, "e");
+    const auto check = [&] {
+        CHECK_FALSE(is_readable(waiter));
+        set(*fixture, "e");
+        CHECK(is_readable(waiter));
+        fixture = commit_crash_and_restart(std::move(fixture));
+        CHECK(is_readable(waiter));
+        CHECK(tokens(*fixture, "e") == 1);
+        REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"e"})));
+        CHECK_FALSE(is_readable(waiter));
+        fixture = commit_crash_and_restart(std::move(fixture));
+        CHECK_FALSE(is_readable(waiter));
+    };
+    check();
+    CHECK(fixture->event("e").is_number());
+    const auto client = fixture->open("e");
+    CHECK_FALSE(fixture->event("e").is_number());
+    check();
+    REQUIRE(add(client, 1));
+    CHECK(is_readable(waiter));
+}
+
+TEST_CASE(
+    "a set that was committed reaches the mirror after a crash, and a lost clear sets it again")
+{
+    auto fixture = new_fixture();
+    fixture->create("s", Mode::semaphore, 1, "0644"_permissions);
+    const auto waiter = open_to_wait(*fixture, "s");
+    fixture->state_store.commit();
+    // The daemon is killed between the commit of a Set and the write to the mirror.
+    const auto serial = object(*fixture, "s").serial;
+    fixture->state_store.put(serial, record::Number{4});
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(count(fixture->event("s").fd()) == 4U);
+
+    REQUIRE(fixture->registry.clear(fixture->owner.peer, names({"s"})));
+    CHECK_FALSE(is_readable(waiter));
+    fixture = crash_and_restart(std::move(fixture)); // The Clear was not committed.
+    CHECK(count(fixture->event("s").fd()) == 4U);
+    CHECK(is_readable(waiter));
+}
+
+TEST_CASE("a number without its mirror is complete, and a warning says who must open it again")
+{
+    auto fixture = new_fixture();
+    auto record = event_record("s", Mode::semaphore);
+    record.number = 3;
+    record.opened_by = bob;
+    const auto id = fixture->registry.ids.next();
+    fixture->state_store.put(id, record);
+    fixture = commit_crash_and_restart(std::move(fixture));
+    CHECK(tokens(*fixture, "s") == 3);
+    CHECK(
+        fixture->recovered.warnings ==
+        std::vector{"clients that may only wait for 's' must open it again: its descriptor is not "
+                    "in the stash"s});
+    CHECK(fixture->quota.used(bob, Resource::opened_events) == 0);
+}
+
+// The tests below walk all sequences of steps on one event, up to a length, and compare the event
+// with a model after each step.
+
+enum class Step { set, set_two, take, open, open_to_wait, client_set, client_take, clear };
+constexpr std::size_t step_count = 8;
+
+// An event, what a client has of it, and what its counter must be.
+class Walk {
+public:
+    explicit Walk(Mode mode) : mode_{mode}
+    {
+        fixture_->create("e", mode, 0, "0644"_permissions);
+        commit();
+    }
+
+    // Does the step. Returns false if the step is impossible now.
+    bool apply(Step step)
+    {
+        const auto before = count_;
+        switch (step) {
+        case Step::set:
+            set(*fixture_, "e");
+            count_ = after_set(1);
+            break;
+        case Step::set_two:
+            set(*fixture_, "e", 2);
+            count_ = after_set(2);
+            break;
+        case Step::take:
+            if (mode_ == Mode::manual)
+                return false;
+            take();
+            break;
+        case Step::open: client_ = fixture_->open("e"); break;
+        case Step::open_to_wait: waiter_ = open_to_wait(*fixture_, "e"); break;
+        case Step::client_set:
+            if (!client_)
+                return false;
+            REQUIRE(add(*client_, 1));
+            count_ = after_set(1);
+            break;
+        case Step::client_take:
+            if (!client_)
+                return false;
+            count_ -= static_cast<std::int64_t>(*evfd::take(*client_)) > 0 ? consumed() : 0;
+            break;
+        case Step::clear:
+            REQUIRE(fixture_->registry.clear(fixture_->owner.peer, names({"e"})));
+            count_ = 0;
+            break;
+        }
+        lost_count_ = before;
+        return true;
+    }
+    void commit() { fixture_->state_store.commit(); }
+    // Kills the daemon. `is_committed` says whether the last step was committed.
+    void kill(Step step, bool is_committed)
+    {
+        const bool was_number = fixture_->event("e").is_number();
+        fixture_ = crash_and_restart(std::move(fixture_));
+        if (is_committed)
+            return;
+        // A step that was not committed is done or not. What a client did itself is done. A client
+        // has received no descriptor from an Open that was not committed.
+        if (step == Step::open && fixture_->event("e").is_number())
+            client_.reset();
+        if (step == Step::open_to_wait && !fixture_->event("e").has_descriptor())
+            waiter_.reset();
+        const auto found = counted();
+        if (was_number)
+            REQUIRE((found == count_ || found == lost_count_));
+        count_ = found;
+    }
+    void check()
+    {
+        REQUIRE(counted() == count_);
+        REQUIRE(fixture_->event("e").is_set() == (count_ > 0));
+        if (client_)
+            REQUIRE(is_readable(*client_) == (count_ > 0));
+        if (waiter_)
+            REQUIRE(is_readable(*waiter_) == (count_ > 0));
+    }
+
+private:
+    std::int64_t after_set(std::int64_t tokens) const
+    {
+        return mode_ == Mode::semaphore ? count_ + tokens : 1;
+    }
+    std::int64_t consumed() const { return mode_ == Mode::semaphore ? 1 : count_; }
+    // A counter of a manual or auto event is 1 if the event is set, however often it was set.
+    std::int64_t counted()
+    {
+        const auto count = static_cast<std::int64_t>(tokens(*fixture_, "e"));
+        return mode_ == Mode::semaphore ? count : std::min<std::int64_t>(count, 1);
+    }
+    // Takes as a wait does whose reply the client has received.
+    void take()
+    {
+        const auto wait =
+            fixture_->start(fixture_->owner.peer, *fixture_->quota.charge(alice, Resource::waits),
+                            {.items = wait_items({"e"}), .timeout = nanoseconds{0}}, [] {});
+        REQUIRE(wait.has_value() == (count_ > 0));
+        if (!wait)
+            return;
+        count_ -= consumed();
+        commit();
+        (*wait)->confirm_taken(fixture_->owner);
+    }
+
+    std::unique_ptr<RegistryFixture> fixture_ = new_fixture();
+    Mode mode_;
+    std::optional<UniqueFd> client_;
+    std::optional<UniqueFd> waiter_;
+    std::int64_t count_ = 0;
+    std::int64_t lost_count_ = 0; // The counter before the last step.
+};
+
+TEST_CASE("no sequence of sets, takes, opens and kills loses or duplicates a token")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    constexpr int length = 3;
+    // What follows a step: its commit, a kill before the commit, or a kill after the commit.
+    constexpr std::size_t ends = 3;
+    std::size_t sequences = 1;
+    for (int i = 0; i < length; ++i)
+        sequences *= step_count * ends;
+    for (std::size_t sequence = 0; sequence < sequences; ++sequence) {
+        CAPTURE(sequence);
+        Walk walk{mode};
+        auto rest = sequence;
+        for (int i = 0; i < length; ++i) {
+            const auto step = static_cast<Step>(rest % step_count);
+            rest /= step_count;
+            const auto end = rest % ends;
+            rest /= ends;
+            if (!walk.apply(step))
+                break;
+            if (end != 1)
+                walk.commit();
+            if (end != 0)
+                walk.kill(step, end == 2);
+            walk.check();
+        }
+    }
+}
+
+} // namespace
+} // namespace evfd::daemon
