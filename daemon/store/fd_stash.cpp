@@ -96,6 +96,7 @@ Result<FdStash> FdStash::open(std::array<UniqueFd, 2> ends, Contents& contents,
 void FdStash::load(Generation& generation, Contents& contents, const IsWanted& is_wanted)
 {
     PeekedMessage message;
+    std::unordered_map<Id, std::size_t> loaded; // The index in contents.fds, by id.
     while (peek_next(ends_[1 - generation.sender], message)) {
         const auto number = ++last_message_;
         for (std::size_t i = 0; i < message.fds.size() && i < message.ids.size(); ++i) {
@@ -104,11 +105,17 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
                 contents.unwanted_ids.push_back(id);
                 continue;
             }
-            // A crash during compact() can leave a descriptor in flight twice. Both copies refer to
-            // the same open file, so the second copy is not needed.
-            if (live_->contains(id))
-                continue;
-            contents.fds.emplace_back(id, add_live(id, std::move(message.fds[i]), number));
+            // An id can be in flight several times: a crash during compact() leaves a descriptor
+            // twice, and a descriptor that was removed can be in flight before the one that has its
+            // id now. The last of the young generation counts, and then the last of the old one.
+            const auto earlier = loaded.find(id);
+            if (earlier != loaded.end()) {
+                contents.fds[earlier->second].second =
+                    add_live(id, std::move(message.fds[i]), number);
+            } else if (!live_->contains(id)) {
+                loaded.emplace(id, contents.fds.size());
+                contents.fds.emplace_back(id, add_live(id, std::move(message.fds[i]), number));
+            }
         }
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());

@@ -336,6 +336,21 @@ TEST_CASE("the number of a removed descriptor can be used for another")
     fixture.reopen();
 }
 
+TEST_CASE("of several descriptors that were stored under one id the last is found")
+{
+    StashFixture fixture;
+    const bool is_compacted = GENERATE(false, true);
+    for (int round = 0; round < 5; ++round) {
+        for (Id id = 1; id <= 100; ++id)
+            if (round == 0 || id % 3 == 0)
+                fixture.store(id);
+        if (is_compacted)
+            for (int i = 0; i < round; ++i)
+                fixture.stash.compact(max_descriptors_per_message);
+        fixture.reopen();
+    }
+}
+
 TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
 {
     StashFixture fixture;
