@@ -54,6 +54,20 @@ int evfd_add_name(const char* name, int64_t count)
     });
 }
 
+int evfd_set_name_oneway(const char* name)
+{
+    return evfd_add_name_oneway(name, 1);
+}
+
+int evfd_add_name_oneway(const char* name, int64_t count)
+{
+    return to_c_result([&] {
+        return with_name(name, [&](const auto& client, const auto& one) {
+            return client.set_oneway(one, count);
+        });
+    });
+}
+
 int evfd_clear_name(const char* name)
 {
     return to_c_result([&] {

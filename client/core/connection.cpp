@@ -12,6 +12,7 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <cstdlib>
 #include <utility>
 
 namespace evfd {
@@ -177,28 +178,66 @@ Expected<void> Connection::wait_for_events(short events, Deadline deadline)
     if (!ready)
         return std::unexpected(ready.error());
     if (!*ready)
-        return fail({ErrorCode::no_daemon, no_reply_message(peer_path(socket_.fd()))});
+        return fail(no_reply_error());
     return {};
 }
 
+Error Connection::no_reply_error() const
+{
+    return {ErrorCode::no_daemon, no_reply_message(peer_path(socket_.fd()))};
+}
+
 Expected<void> Connection::send_frame(std::string_view frame, Deadline deadline)
+{
+    const auto written = write_frame(frame, deadline);
+    if (!written)
+        return std::unexpected(written.error());
+    if (*written == Written::late)
+        return fail(no_reply_error());
+    // Written::closed is not reported here. The daemon has closed the connection, and has perhaps
+    // sent an error reply with the reason first. receive() returns that error.
+    return {};
+}
+
+Expected<void> Connection::send_oneway_frame(std::string_view frame, Deadline deadline)
+{
+    const auto written = write_frame(frame, deadline);
+    if (!written)
+        return std::unexpected(written.error());
+    switch (*written) {
+    case Written::whole: return {};
+    case Written::late:
+        // After a part of a frame, the connection can carry no other call.
+        return has_sent_ ? fail(no_reply_error()) : std::unexpected(no_reply_error());
+    case Written::closed: {
+        const auto reply = await_reply(deadline);
+        return fail(reply ? protocol_error("it answers no call") : reply.error());
+    }
+    }
+    std::abort();
+}
+
+Expected<Connection::Written> Connection::write_frame(std::string_view frame, Deadline deadline)
 {
     has_sent_ = false;
     while (!frame.empty()) {
         const auto sent = evfd::send(socket_.fd(), frame);
         if (!sent && sent.error().error == EPIPE)
-            // EPIPE is not reported here. The daemon has closed the connection, and has perhaps
-            // sent an error reply with the reason first. receive() returns that error.
-            return {};
+            return Written::closed;
         if (!sent)
             return fail(sent.error());
         has_sent_ |= sent->has_value();
-        if (*sent)
+        if (*sent) {
             frame.remove_prefix(**sent);
-        else if (const auto writable = wait_for_events(POLLOUT, deadline); !writable)
-            return writable;
+            continue;
+        }
+        const auto writable = poll_events(POLLOUT, deadline);
+        if (!writable)
+            return std::unexpected(writable.error());
+        if (!*writable)
+            return Written::late;
     }
-    return {};
+    return Written::whole;
 }
 
 // Marks the connection unusable, because it is unknown whether the daemon has executed the call. A

@@ -107,6 +107,11 @@ public:
     }
     // Like send(), for a call that is already encoded.
     Expected<void> send_frame(std::string_view frame, Deadline deadline);
+    // Sends an encoded one-way call. Succeeds once the socket has the whole call. Fails with the
+    // daemon's error reply if the daemon has closed the connection and sent a reason, else with
+    // `interrupted`. If this function fails, the daemon does not execute the call. If the deadline
+    // passes before the socket has any byte of the call, the connection stays usable.
+    Expected<void> send_oneway_frame(std::string_view frame, Deadline deadline);
 
     // Returns whether any byte of the last call was written to the socket. If no byte was written,
     // the daemon cannot have executed the call.
@@ -138,6 +143,10 @@ public:
     Expected<void> close_gracefully(Deadline deadline);
 
 private:
+    // The result of an attempt to write a frame. `closed` means that the daemon has closed the
+    // connection. `late` means that the deadline has passed.
+    enum class Written { whole, closed, late };
+
     std::unexpected<Error> fail(const Fault& fault);
     template <class T>
     Expected<Received<T>> decode_reply(const Reply& reply)
@@ -158,8 +167,10 @@ private:
     Expected<std::optional<Reply>> try_read_reply();
     Expected<Reply> parse_reply(std::string_view frame);
     Expected<std::optional<std::string_view>> try_read_frame();
+    Expected<Written> write_frame(std::string_view frame, Deadline deadline);
     Expected<bool> read_more(); // Reads input. Returns false if none has arrived.
     Expected<void> wait_for_events(short events, Deadline deadline);
+    Error no_reply_error() const;
     Expected<bool> poll_events(short events, Deadline deadline);
 
     CloseOnForkFd socket_;

@@ -67,8 +67,9 @@ public:
         return reply;
     }
 
-    // Sends a one-way call. The handle that the call names can belong to any session, so the call
-    // is sent in the main session and in every former session.
+    // Sends a one-way call, and repeats it after a restart of the daemon. The handle that the call
+    // names can belong to any session, so the call is sent in the main session and in every former
+    // session.
     template <Message Request>
     void send_oneway(const Request& request)
     {
@@ -77,6 +78,16 @@ public:
         for (auto& session : former_sessions_)
             session.send_oneway(request);
         update_handles(request, typename Request::Reply{});
+    }
+
+    // Sends a one-way call at most once, in the main session. See Session::send_once().
+    template <Message Request>
+    Expected<void> send_once(const Request& request)
+    {
+        const auto locked = lock();
+        if (const auto switched = switch_to_current_user(); !switched)
+            return switched;
+        return main_session_->send_once(Connection::encode_call(request, ReplyMode::none));
     }
 
     // Starts the thread that resumes the main session after a restart of the daemon. Called when

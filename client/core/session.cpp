@@ -142,6 +142,44 @@ Expected<bool> Session::resume()
     return reply->is_history_complete;
 }
 
+Expected<void> Session::send_once(std::string_view frame)
+{
+    for (Attempt attempt;;) {
+        // Each attempt is like the first one, because the daemon executes no part of a call.
+        if (const auto ready = ensure_connected({}, true); !ready)
+            return ready;
+        const auto sent = connection_->send_oneway_frame(frame, monotonic_deadline(timeout_));
+        if (sent)
+            return address_->remote ? await_arrival() : sent;
+        if (is_connected())
+            return sent;
+        if (sent.error().code != ErrorCode::interrupted || retries_exhausted(attempt)) {
+            // This connection can carry no other call, and a running daemon ends the session with
+            // the connection.
+            end();
+            return sent;
+        }
+    }
+}
+
+// Waits until the daemon has read all calls that were sent. A call to another machine is in the
+// relay or on the network first, and is lost if ssh is killed together with this process. Any reply
+// to a later call proves the arrival, even an error reply.
+Expected<void> Session::await_arrival()
+{
+    const auto deadline = monotonic_deadline(timeout_);
+    const auto sent = connection_->send(protocol::GetInfo{}, deadline);
+    const auto reply = sent ? receive<protocol::GetInfo>(*connection_, deadline)
+                            : Expected<protocol::GetInfo::Reply>{std::unexpected(sent.error())};
+    if (reply || is_connected()) {
+        record_reply(protocol::is_counted<protocol::GetInfo>);
+        return {};
+    }
+    if (reply.error().code != ErrorCode::interrupted)
+        end();
+    return std::unexpected(reply.error());
+}
+
 void Session::record_reply(bool exactly_once)
 {
     // The daemon reads calls in their order, so it has read all one-way calls that were sent before

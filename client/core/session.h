@@ -19,8 +19,9 @@
 //   - The daemon counts the calls of some types. sequence_ is the number of replies to those calls.
 //   - A call that was sent and has no reply is sent again, or the session ends. Without this rule,
 //     the next call would get the cached reply to the unanswered call.
-//   - A one-way call stays in unacknowledged_ until a later reply proves that the daemon has read
-//     the call.
+//   - A call of send_oneway() stays in unacknowledged_ until a later reply proves that the daemon
+//     has read the call. A call of send_once() is not kept: the daemon does not count a one-way
+//     call, so a repeated one could be executed twice.
 #pragma once
 
 #include "client/core/address.h"
@@ -35,6 +36,7 @@
 #include <deque>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace evfd {
 
@@ -158,6 +160,13 @@ public:
             (void)connection_->send_frame(unacknowledged_.back(), monotonic_deadline(timeout_));
     }
 
+    // Sends an encoded one-way call at most once. Connects if necessary, and connects again if the
+    // daemon has closed the connection before the socket had the whole call. Fails only if the call
+    // was not sent, so the daemon does not execute it. A daemon on another machine is different:
+    // the function succeeds after the call has arrived at the daemon, and the failure `interrupted`
+    // means that this is unknown.
+    Expected<void> send_once(std::string_view frame);
+
     // Records that the last reply to a call has arrived. A caller that executes a counted call
     // directly over connection() must call this function, while the session is still connected.
     // `exactly_once` tells whether the daemon counts the call.
@@ -183,6 +192,7 @@ private:
     void adopt_socket(CloseOnForkFd socket);
     Expected<bool> resume();
     Expected<bool> session_exists();
+    Expected<void> await_arrival();
     bool retries_exhausted(Attempt& attempt) const;
 
     const Address* address_;

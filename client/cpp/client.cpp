@@ -36,6 +36,20 @@ Error wrong_kind(const Name& name, std::string_view actual_kind, std::string_vie
             fmt::format("'{}' is {}; use {}", name.text(), actual_kind, right_function)};
 }
 
+Expected<protocol::Set> to_set(std::span<const std::string> texts, std::int64_t count)
+{
+    const auto items = to_items(texts);
+    if (!items)
+        return std::unexpected(items.error());
+    if (count < 1 || count > max_tokens_per_set)
+        return std::unexpected(Error{ErrorCode::invalid,
+                                     fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
+    protocol::Set request;
+    for (const auto& item : items->list)
+        request.items.list.push_back({.name = item.name, .count = protocol::Tokens{count}});
+    return request;
+}
+
 // Returns whether the daemon passed a descriptor that this process could not receive, because the
 // process had no free descriptor.
 bool lacks_fd(const protocol::Opened& one)
@@ -300,16 +314,14 @@ Client::open_each(std::span<const std::string> texts) const
 
 Expected<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
 {
-    const auto items = to_items(texts);
-    if (!items)
-        return std::unexpected(items.error());
-    if (count < 1 || count > max_tokens_per_set)
-        return std::unexpected(Error{ErrorCode::invalid,
-                                     fmt::format("a set adds 1 to {} tokens", max_tokens_per_set)});
-    protocol::Set request;
-    for (const auto& item : items->list)
-        request.items.list.push_back({.name = item.name, .count = protocol::Tokens{count}});
-    return discard_value(pool_->call(std::move(request)));
+    const auto request = to_set(texts, count);
+    return request ? discard_value(pool_->call(*request)) : std::unexpected(request.error());
+}
+
+Expected<void> Client::set_oneway(std::span<const std::string> texts, std::int64_t count) const
+{
+    const auto request = to_set(texts, count);
+    return request ? pool_->send_once(*request) : std::unexpected(request.error());
 }
 
 Expected<void> Client::clear(std::span<const std::string> texts) const

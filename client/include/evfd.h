@@ -185,6 +185,15 @@ int64_t evfd_remaining(int fd);
  * evfd_add() fails. Second, evfd_clear_name() has no effect on a pulse. */
 int evfd_set_name(const char* name);
 int evfd_add_name(const char* name, int64_t count);
+/* These functions are like evfd_set_name() and evfd_add_name(), but only send the call. They return
+ * 0 once the daemon's socket has the call. They fail only if the call cannot be sent, for example
+ * with -ECONNREFUSED if the socket stays full for ten seconds; a refusal by the daemon is not
+ * reported. The daemon executes the call at most once. The call is lost if the daemon or the
+ * connection ends before the daemon has read it, and is not repeated. Later calls through the
+ * daemon are executed after it, except for evfd_clear_name() and the waits for names. Those, and
+ * operations on descriptors, can overtake it. */
+int evfd_set_name_oneway(const char* name);
+int evfd_add_name_oneway(const char* name, int64_t count);
 int evfd_clear_name(const char* name);
 int evfd_is_set_name(const char* name);
 /* These functions are like the waits that take descriptors, and also wait for names that do not

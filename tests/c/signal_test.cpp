@@ -3,6 +3,7 @@
 
 #include <array>
 #include <limits>
+#include <thread>
 
 namespace evfd::e2e {
 namespace {
@@ -185,6 +186,35 @@ TEST_CASE("an invalid schedule is rejected with a message")
     expect_error(evfd_set_name("tick"), EEXIST);
     CHECK(evfd_close(tick) == 0);
     CHECK(evfd_close(event) == 0);
+}
+
+TEST_CASE("a one-way set by name returns 0 whatever the daemon does with it")
+{
+    const ConnectedDaemon daemon;
+    const int jobs = create_event("jobs", EVFD_SEMAPHORE);
+    CHECK(evfd_set_name_oneway("jobs") == 0);
+    CHECK(evfd_add_name_oneway("jobs", 2) == 0);
+    CHECK(evfd_set_name_oneway("missing") == 0);
+    for (int i = 0; i < 3; ++i)
+        CHECK(evfd_wait(jobs, timeout_ns) == 1);
+    CHECK(evfd_is_set(jobs) == 0);
+
+    expect_error(evfd_set_name_oneway("a//b"), EINVAL);
+    expect_error(evfd_set_name_oneway(nullptr), EINVAL);
+    expect_error(evfd_add_name_oneway("jobs", 0), EINVAL);
+    CHECK(evfd_close(jobs) == 0);
+}
+
+TEST_CASE("a one-way set by name waits for a daemon that is being restarted")
+{
+    ConnectedDaemon daemon;
+    daemon.kill();
+    int sent = -1;
+    std::thread setter{[&] { sent = evfd_set_name_oneway("e"); }};
+    daemon.restart();
+    setter.join();
+    CHECK(sent == 0);
+    expect_error(evfd_set_name("e"), ENOENT);
 }
 
 } // namespace

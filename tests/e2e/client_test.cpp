@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include <array>
@@ -397,6 +398,36 @@ TEST_CASE("the library reports each failure by its error code")
     CHECK(value_or_throw(client.open("e")).set(0).error().code == ErrorCode::invalid);
     CHECK(Client{Address::at(daemon.directory() / "nobody")}.status().error().code ==
           ErrorCode::no_daemon);
+}
+
+TEST_CASE("the sets of set_oneway are all executed before a later call of the client")
+{
+    constexpr int sets = 5'000; // More than fit into the socket, and than one iteration answers.
+    const DaemonProcess daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("s", {.mode = Mode::semaphore}));
+    for (int i = 0; i < sets; ++i) {
+        REQUIRE(client.set_oneway(std::vector{"s"s}));
+        if (i % 100 == 0)
+            REQUIRE(client.set_oneway(std::vector{"missing"s}));
+    }
+    CHECK(value_or_throw(client.show("s")).count == sets);
+}
+
+TEST_CASE("the sets of set_oneway are executed although the client ends at once")
+{
+    constexpr int sets = 200;
+    DaemonProcess daemon;
+    const auto observer = daemon.client();
+    REQUIRE(observer.create("s", {.mode = Mode::semaphore}));
+    daemon.process().signal(SIGSTOP);
+    for (int i = 0; i < 3; ++i) {
+        const auto client = daemon.client();
+        for (int j = 0; j < sets; ++j)
+            REQUIRE(client.set_oneway(std::vector{"s"s}));
+    }
+    daemon.process().signal(SIGCONT);
+    CHECK(poll_until([&] { return value_or_throw(observer.show("s")).count == 3 * sets; }));
 }
 
 } // namespace

@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdlib>
 #include <optional>
 #include <thread>
@@ -158,6 +159,34 @@ TEST_CASE("a child can destroy its parent's client while the child has threads")
     }};
     CHECK(child.wait() == 0);
     CHECK(value_or_throw(client->show("mine")).name.text() == "mine");
+}
+
+TEST_CASE("a child that is forked while set_oneway waits for room has a connection of its own")
+{
+    DaemonProcess daemon;
+    const auto client = daemon.client();
+    REQUIRE(client.create("s", {.mode = Mode::semaphore}));
+    daemon.process().signal(SIGSTOP);
+    constexpr int sets = 1'000; // More than fit into the socket.
+    int sent = 0;
+    std::atomic<pid_t> thread = 0;
+    std::thread setter{[&] {
+        thread = ::gettid();
+        while (sent < sets && client.set_oneway(std::vector{"s"s}))
+            ++sent;
+    }};
+    REQUIRE(poll_until([&] { return is_blocked_in(::getpid(), thread, SYS_ppoll); }));
+    Worker child{[&](const WorkerSocket& parent) {
+        value_or_throw(client.set_oneway(std::vector{"s"s}));
+        parent.send(0);
+        value_or_throw(client.status());
+    }};
+    child.receive();
+    daemon.process().signal(SIGCONT);
+    CHECK(child.wait() == 0);
+    setter.join();
+    CHECK(sent == sets);
+    CHECK(value_or_throw(client.show("s")).count == sets + 1);
 }
 
 } // namespace

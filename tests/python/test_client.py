@@ -87,6 +87,24 @@ def test_a_call_with_several_names_applies_to_all_or_none(shared: evfd.Client, n
     assert not shared.show(names[0]).is_set
 
 
+def test_a_oneway_set_precedes_the_next_call_and_reports_no_refusal(
+    shared: evfd.Client, name: str
+) -> None:
+    shared.create(name, "semaphore")
+    for _ in range(1_000):
+        shared.set_oneway(name)
+    shared.set_oneway(name, count=7)
+    shared.set_oneway(name + "/missing")
+    assert shared.show(name).count == 1_007
+    for count in (0, 16_385):
+        with pytest.raises(ValueError):
+            shared.set_oneway(name, count=count)
+    with pytest.raises(ValueError):
+        shared.set_oneway("a//b")
+    with pytest.raises(ValueError):
+        shared.set_oneway()
+
+
 def test_chmod_changes_the_permissions(shared: evfd.Client, name: str) -> None:
     shared.create(name)
     shared.chmod(name, 0o640)

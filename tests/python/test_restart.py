@@ -312,6 +312,22 @@ def test_a_call_interrupted_at_any_point_keeps_the_session(
     assert client.show(name).lifetime == "session"
 
 
+def test_a_oneway_set_interrupted_by_a_signal_handler_breaks_no_other_call(start: Start) -> None:
+    daemon = start()
+    client = daemon.client()
+    client.create("e", "semaphore", lifetime="session")
+    sets = 0
+    with stopped_and_interrupted(daemon.process.pid):
+        while True:  # The last set blocks, because the socket is full.
+            client.set_oneway("e")
+            sets += 1
+    os.kill(daemon.process.pid, signal.SIGCONT)
+    # The signal can arrive just before the last set is counted here.
+    assert client.show("e").count in (sets, sets + 1)
+    client.set("e")
+    assert client.show("e").count in (sets + 1, sets + 2)
+
+
 def test_a_call_interrupted_twice_is_executed_once(start: Start) -> None:
     daemon = start()
     client = daemon.client()

@@ -13,6 +13,7 @@ import pytest
 
 import evfd
 from evfd import errors
+from evfd._connection import Connection
 from evfd._session_handles import SessionHandles
 from harness import TIMEOUT_S, Worker, descriptors
 
@@ -151,6 +152,89 @@ def test_the_call_after_a_failed_one_starts_another_session(fake_daemon: FakeDae
         assert wire.call()["parameters"]["items"] == [{"name": "f", "count": 1}]
         wire.reply({})
         calling.result()
+
+
+def test_a_oneway_set_is_neither_counted_nor_repeated(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path)
+    client.set_oneway("e", "f", count=3)
+    with (wire := fake_daemon.accept()).connection:
+        session = wire.begin()["parameters"]["session"]
+        assert wire.call() == {
+            "method": "io.evfdd.Set",
+            "parameters": {"items": [{"name": "e", "count": 3}, {"name": "f", "count": 3}]},
+            "oneway": True,
+        }
+    calling = Worker(lambda: client.set("g"))
+    with (wire := fake_daemon.accept()).connection:
+        assert wire.begin()["parameters"] == {"session": session, "sequence": 0}
+        wire.reply({"isHistoryComplete": True})
+        assert wire.call()["parameters"]["items"] == [{"name": "g", "count": 1}]
+        wire.reply({})
+        calling.result()
+
+
+def test_a_oneway_set_goes_to_the_next_daemon_if_the_connection_was_lost_before(
+    fake_daemon: FakeDaemon,
+) -> None:
+    client = evfd.Client(fake_daemon.path)
+    client.set_oneway("e")
+    with (wire := fake_daemon.accept()).connection:
+        session = wire.begin()["parameters"]["session"]
+        wire.call()
+    calling = Worker(lambda: client.set_oneway("f"))
+    with (wire := fake_daemon.accept()).connection:
+        assert wire.begin()["parameters"] == {"session": session, "sequence": 0}
+        wire.reply({"isHistoryComplete": True})
+        assert wire.call()["parameters"]["items"] == [{"name": "f", "count": 1}]
+        calling.result()
+
+
+def test_a_daemon_that_does_not_read_delays_oneway_sets_until_the_timeout(
+    fake_daemon: FakeDaemon,
+) -> None:
+    client = evfd.Client(fake_daemon.path, timeout=0.2)
+    sets = 0
+    with pytest.raises(evfd.NoAnswerError):
+        while True:
+            client.set_oneway("e")
+            sets += 1
+    # The daemon reads again. It finds whole calls only, and the session continues.
+    with (wire := fake_daemon.accept()).connection:
+        wire.begin()
+        for _ in range(sets):
+            assert wire.call()["oneway"] is True
+        calling = Worker(lambda: client.set("f"))
+        assert wire.call()["parameters"]["items"] == [{"name": "f", "count": 1}]
+        wire.reply({})
+        calling.result()
+
+
+def test_a_oneway_set_waits_while_the_socket_is_full(fake_daemon: FakeDaemon) -> None:
+    client = evfd.Client(fake_daemon.path)
+    names = [f"e{number}" for number in range(3_000)]
+
+    def set_all() -> None:
+        for name in names:
+            client.set_oneway(name)
+
+    setting = Worker(set_all)
+    with (wire := fake_daemon.accept()).connection:
+        wire.begin()
+        assert [wire.call()["parameters"]["items"][0]["name"] for _ in names] == names
+        setting.result()
+
+
+def test_a_oneway_set_reports_the_reason_of_a_daemon_that_rejects_the_connection(
+    fake_daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = evfd.Client(fake_daemon.path)
+    client.set_oneway("e")
+    with (wire := fake_daemon.accept()).connection:
+        wire.reply({"message": "too many"}, error="io.evfdd.QuotaExceeded")
+    # The daemon closes the connection after the client has checked it, and before the client sends.
+    monkeypatch.setattr(Connection, "is_closed", lambda _: False)
+    with pytest.raises(evfd.LimitError, match="too many"):
+        client.set_oneway("e")
 
 
 def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon) -> None:

@@ -16,12 +16,20 @@ public:
         app.add_option("--count", count_, "Add N tokens or send N pulses (default: 1)")
             ->type_name("N")
             ->check(check_integer);
+        app.add_flag("--oneway", is_oneway_,
+                     "Send the call and wait for no reply; no refusal is reported");
     }
-    Exit run(const Client& client) override { return finish(client.set(names_.list, count_)); }
+    Exit run(const Client& client) override
+    {
+        // Without a reply there is nothing to print, not even with --json.
+        return is_oneway_ ? done_or_report(client.set_oneway(names_.list, count_))
+                          : finish(client.set(names_.list, count_));
+    }
 
 private:
     NamesArgument names_;
     std::int64_t count_ = 1;
+    bool is_oneway_ = false;
 };
 
 } // namespace

@@ -119,6 +119,21 @@ public:
     // Sets 1 to 253 events: either all of them or none. Adds `count` tokens to semaphores, and
     // drops the tokens that do not fit. Delivers `count` pulses to the subscribers of pulses.
     Expected<void> set(std::span<const std::string> names, std::int64_t count = 1) const;
+    // Like set(), but only sends the call, and does not wait for the daemon. For a caller that
+    // needs no answer: a refusal, such as no_such_name, is not reported. Fails only if the call
+    // cannot be sent; if the socket stays full for the timeout of the Client, fails with no_daemon.
+    //
+    // The daemon executes the call at most once. The call is lost if the daemon or the connection
+    // ends before the daemon has read the call, and a daemon that is killed meanwhile adds perhaps
+    // only a part of many tokens. The call is not repeated after a restart of the daemon. The
+    // daemon executes the calls of one connection in their order: this call before a later set(),
+    // create() or show(). Operations on descriptors, and the functions clear(), wait(), hold(),
+    // list(), quotas() and monitor(), do not use this connection, and can overtake this call.
+    //
+    // If the daemon runs on another machine, returns only after the call has arrived there. Fails
+    // with interrupted if the connection was lost meanwhile, and it is unknown whether the call
+    // arrived.
+    Expected<void> set_oneway(std::span<const std::string> names, std::int64_t count = 1) const;
     // Resets 1 to 253 events. Consumes the tokens that a semaphore has now, one by one. Has no
     // effect on a pulse.
     Expected<void> clear(std::span<const std::string> names) const;

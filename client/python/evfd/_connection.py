@@ -101,11 +101,11 @@ class Connection:
         """Return the descriptor, which polls readable if a reply or a hang-up has arrived."""
         return self._socket.fileno()
 
-    def send(self, frame: bytes, deadline: Deadline) -> None:
-        """Send a call.
+    def send(self, frame: bytes, deadline: Deadline) -> bool:
+        """Send a call; return False if the daemon has closed the connection.
 
-        If the daemon has closed the connection, this method raises no error.  The daemon has
-        perhaps sent an error reply with the reason first, and receive() raises that error.
+        The daemon has perhaps sent an error reply with the reason first, and receive() raises that
+        error.
         """
         self._sent = []
         self.has_reply = False
@@ -120,9 +120,10 @@ class Connection:
             except BlockingIOError:
                 self._wait_for(select.POLLOUT, deadline)
             except (BrokenPipeError, ConnectionResetError):
-                return
+                return False
             except OSError as error:
                 raise self._transport_error("send(2)", error) from error
+        return True
 
     def has_sent(self, frame: bytes) -> Optional[bool]:
         """Return whether the frame was sent.

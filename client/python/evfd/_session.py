@@ -19,7 +19,9 @@ Invariants:
 - A signal handler can raise an exception during any call.  If it is known how far the call has
   come, the call is remembered (_AbandonedCall) and finished before the next call.  If the progress
   of the call is unknown, the session ends.
-- One-way calls are kept until the next reply proves that the daemon has read them.
+- The calls of send_oneway() are kept until the next reply proves that the daemon has read them.  A
+  call of send_once() is not kept: the daemon does not count a one-way call, so a repeated one could
+  be executed twice.
 - Only one thread at a time uses a session.
 """
 
@@ -308,6 +310,50 @@ class Session:
         self._unacknowledged.extend(frames)
         if self.is_connected():
             self._try_to_send(frames)
+
+    def send_once(self, frame: bytes) -> None:
+        """Send a one-way call at most once.
+
+        Connect again if the daemon has closed the connection before the socket had the whole call.
+        An error means that the call was not sent, so the daemon does not execute it.
+        """
+        self._finish_abandoned()
+        attempt = _Attempt()
+        while True:
+            # Each attempt is like the first one, because the daemon executes no part of a call.
+            attempt.was_sent = False
+            initial_connection = self._connection
+            try:
+                self._ensure_connected(attempt, is_repeatable=True)
+                return self._send_whole(frame)
+            except errors.LostDaemonError:
+                if not attempt.was_sent or attempt.has_failed_too_long(self._timeout_ns):
+                    self.end()
+                    raise
+            except errors.Error:
+                raise
+            except BaseException:  # A signal handler raised this exception.
+                if not attempt.was_sent:
+                    if self._connection is not initial_connection:
+                        self._disconnect()
+                elif self.connection.has_sent(frame) is None:
+                    self.end()
+                raise
+
+    def _send_whole(self, frame: bytes) -> None:
+        """Send a one-way call, or raise the error with which the daemon closed the connection."""
+        connection = self.connection
+        try:
+            if connection.send(frame, deadline_after_ns(self._timeout_ns)):
+                return
+        except errors.NoAnswerError:
+            if connection.has_sent(frame) is None:
+                self.end()
+            else:  # The socket had no room for any byte, so the connection is good for other calls.
+                connection.is_usable = True
+            raise
+        self.receive(connection)
+        raise errors.protocol_error("it answers no call")
 
     def count_reply(self, method: str) -> None:
         """Count the reply to a call on the current connection."""

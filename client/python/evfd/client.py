@@ -292,6 +292,23 @@ class Client:
         check_tokens(count)
         self._call("Set", {"items": make_items(events, count=count)})
 
+    def set_oneway(self, *events: str, count: int = 1) -> None:
+        """Like set(), but only send the call, and do not wait for the daemon.
+
+        For a caller that needs no answer: a refusal, such as NoSuchNameError, is not reported.
+        Raise an error only if the call cannot be sent; if the socket stays full for the timeout of
+        the client, raise NoAnswerError.
+
+        The daemon executes the call at most once.  The call is lost if the daemon or the connection
+        ends before the daemon has read the call, and it is not repeated after a restart of the
+        daemon.  A daemon that is killed meanwhile adds perhaps only a part of many tokens.  The
+        daemon executes this call before a later set(), create() or show() of this client.
+        Operations on descriptors, and the methods clear(), wait(), list(), quotas() and monitor(),
+        do not use the same connection, and can overtake this call.
+        """
+        check_tokens(count)
+        self._send_once("Set", {"items": make_items(events, count=count)})
+
     def clear(self, *events: str) -> None:
         """Reset events, and consume all tokens that semaphores have at the time of the call."""
         frame = encode_call(full_name("Clear"), {"items": make_items(events)})
@@ -408,6 +425,13 @@ class Client:
             self._main.handles.add(method, parameters, reply.parameters)
             self._forget_handles(method, parameters)
             return reply
+
+    def _send_once(self, method: str, parameters: Parameters) -> None:
+        """Send a one-way call at most once, in the main session."""
+        frame = encode_call(full_name(method), parameters, "oneway")
+        with self._fair_lock, self._lock:
+            self._switch_user(credentials_now())
+            self._main.send_once(frame)
 
     def _call_long(
         self,

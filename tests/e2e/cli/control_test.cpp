@@ -3,6 +3,7 @@
 #include "tests/support/daemon_process.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -128,6 +129,47 @@ TEST_CASE("verbs without a reply print {} as JSON and nothing otherwise")
         daemon.checked_ctl({"create", "b"});
     }
     CHECK(json_line(daemon.checked_ctl(with_json)) == Json::object());
+}
+
+TEST_CASE("set --oneway sets events without a reply and prints nothing")
+{
+    const DaemonProcess daemon;
+    const auto mode = GENERATE("manual"s, "auto"s, "semaphore"s);
+    daemon.checked_ctl({"create", "e", "--mode", mode});
+    daemon.checked_ctl({"create", "f", "--mode", mode});
+    CHECK(daemon.checked_ctl({"set", "--oneway", "e", "f", "--json"}).empty());
+    daemon.checked_ctl({"wait", "e", "f"});
+
+    CHECK(daemon.checked_ctl({"set", "--oneway", "--count", "3", "e"}).empty());
+    if (mode == "semaphore")
+        CHECK(poll_until([&] { return shown(daemon, "e")["count"] == 3; }));
+}
+
+TEST_CASE("set --oneway reports usage errors and an absent daemon, and no refusal")
+{
+    DaemonProcess daemon;
+    const auto missing = daemon.ctl({"set", "--oneway", "missing"});
+    CHECK(missing.status == 0);
+    CHECK(missing.err.empty());
+    CHECK(daemon.ctl({"set", "--oneway", "a//b"}).status == 2);
+    CHECK(daemon.ctl({"set", "--oneway", "--count", "0", "e"}).status == 2);
+    CHECK(daemon.ctl({"set", "--oneway"}).status == 2);
+    daemon.kill();
+    const auto absent = daemon.ctl({"set", "--oneway", "e"});
+    CHECK(absent.status == 5);
+    CHECK(absent.err.contains("no evfdd answers at "));
+}
+
+TEST_CASE("set --oneway returns while the daemon is stopped, and the set is executed later")
+{
+    constexpr int sets = 5;
+    DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    daemon.process().signal(SIGSTOP);
+    for (int i = 0; i < sets; ++i)
+        CHECK(daemon.checked_ctl({"set", "--oneway", "s"}).empty());
+    daemon.process().signal(SIGCONT);
+    CHECK(poll_until([&] { return shown(daemon, "s")["count"] == sets; }));
 }
 
 TEST_CASE("set, clear and is-set change and report the state of an event")

@@ -23,6 +23,8 @@ TEST_CASE("a verb gives the same result over --host as locally")
         GENERATE(table<std::vector<std::string>, Status, std::string>({
             {{"create", "e"}, 0, ""},
             {{"set", "m"}, 0, ""},
+            {{"set", "m", "--oneway"}, 0, ""},
+            {{"set", "missing", "--oneway"}, 0, ""},
             {{"is-set", "s"}, 0, ""},
             {{"is-set", "m"}, 1, ""},
             {{"clear", "s"}, 0, ""},
@@ -124,6 +126,35 @@ TEST_CASE("a relay transfers a long reply completely")
     CHECK(far.status == 0);
     CHECK(std::ranges::count(far.out, '\n') == objects);
     CHECK(far.out == daemon.checked_ctl({"list", "--json"}));
+}
+
+TEST_CASE("set --oneway over --host is executed when evfdctl has exited")
+{
+    const DaemonProcess daemon;
+    const FakeRemoteHost remote_host{daemon};
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    for (int i = 1; i <= 5; ++i) {
+        REQUIRE(remote_host.ctl({"set", "--oneway", "s"}).status == 0);
+        // The daemon has executed the call before evfdctl exited, so no poll is needed.
+        CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] == i);
+    }
+}
+
+TEST_CASE("set --oneway over --host fails if the connection ends before the call has arrived")
+{
+    const DaemonProcess daemon;
+    const FakeRemoteHost remote_host{daemon};
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore"});
+    // This ssh relays the first call only, by which evfdctl learns that a daemon answers. It reads
+    // the next three calls (Resume, Set and GetInfo) and exits.
+    const auto lossy = daemon.directory() / "lossy";
+    write_script(lossy, "head -z -n 1 | " + remote_host.ssh() +
+                            " -- far 'evfdctl relay'\nexec head -z -n 3 >/dev/null\n");
+    const auto ran =
+        run({.argv = {EVFDD_CTL, "--host", "far", "--ssh", lossy, "set", "--oneway", "s"}});
+    CHECK(ran.status == 5);
+    CHECK(ran.err.contains("whether the call was executed is not known"));
+    CHECK(Json::parse(daemon.checked_ctl({"show", "s", "--json"}))["count"] == 0);
 }
 
 TEST_CASE("a wait over --host consumes nothing after it was killed")

@@ -222,5 +222,28 @@ TEST_CASE("many threads can use one client")
     CHECK(value_or_throw(client.status()).objects == 8);
 }
 
+TEST_CASE("calls of set_oneway do not disturb the exactly-once calls of a session over kills")
+{
+    constexpr int rounds = 20;
+    const SupervisedDaemon supervised;
+    const auto client = supervised.client();
+    REQUIRE(client.create("temporary", {.lifetime = Lifetime::session}));
+    REQUIRE(client.create("s", {.mode = Mode::semaphore}));
+    const auto set = [&] { return client.set(std::vector{"s"s}); };
+    const auto set_oneway = [&] { return client.set_oneway(std::vector{"s"s}); };
+    for (int i = 0; i < rounds; ++i) {
+        // The reply to set() shows that the daemon has executed the earlier call as well.
+        REQUIRE(set_oneway());
+        REQUIRE(set());
+        const auto previous = supervised.kill_daemon();
+        if (i % 2 == 0)
+            supervised.await_daemon_after(previous);
+        REQUIRE(set_oneway());
+        REQUIRE(set());
+    }
+    CHECK(value_or_throw(client.show("s")).count == 4 * rounds);
+    CHECK(client.show("temporary"));
+}
+
 } // namespace
 } // namespace evfd::e2e

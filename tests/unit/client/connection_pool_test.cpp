@@ -72,5 +72,36 @@ TEST_CASE("a wait reply has one of the requested items, or all of them in the or
     CHECK(all->back().count == 2);
 }
 
+TEST_CASE("set_oneway sends its call between the other calls and waits for no reply")
+{
+    ScriptedDaemon daemon;
+    const Client client{daemon.address(), 30s};
+    REQUIRE(client.set_oneway(std::vector{"e"s, "f"s}, 3));
+    Expected<void> set;
+    std::thread setter{[&] { set = client.set(std::vector{"g"s}); }};
+    auto connection = daemon.accept();
+    CHECK(connection.receive_call().contains("io.evfdd.Resume"));
+    CHECK(connection.receive_call() ==
+          R"({"method":"io.evfdd.Set","parameters":{"items":[{"name":"e","count":3},)"
+          R"({"name":"f","count":3}]},"oneway":true})");
+    CHECK(connection.receive_call().contains(R"("name":"g")"));
+    connection.send_reply(R"({"parameters":{}})");
+    setter.join();
+    CHECK(set);
+}
+
+TEST_CASE("set_oneway refuses invalid arguments before it sends anything")
+{
+    const ScriptedDaemon daemon;
+    const Client client{daemon.address(), 30s};
+    for (const auto& sent : {client.set_oneway({}), client.set_oneway(std::vector{"a//b"s}),
+                             client.set_oneway(std::vector{"e"s}, 0),
+                             client.set_oneway(std::vector{"e"s}, max_tokens_per_set + 1)}) {
+        REQUIRE_FALSE(sent);
+        CHECK(sent.error().code == ErrorCode::invalid);
+    }
+    CHECK_FALSE(daemon.has_pending_connection());
+}
+
 } // namespace
 } // namespace evfd

@@ -330,5 +330,54 @@ TEST_CASE("a poll for a reply that is incomplete does not block, and can be repe
     CHECK_FALSE(ends.connection->is_usable());
 }
 
+TEST_CASE("a one-way call reports the reason of a daemon that closed the connection")
+{
+    ConnectionPair ends;
+    SECTION("the daemon gave a reason")
+    {
+        std::string refusal;
+        append_error(refusal, "io.evfdd.QuotaExceeded", R"({"message":"Too many."})");
+        ends.send_bytes(refusal);
+        ends.daemon = {};
+        const auto sent = ends.connection->send_oneway_frame("{}\0"s, soon());
+        REQUIRE_FALSE(sent);
+        CHECK(sent.error().code == ErrorCode::refused);
+        CHECK(sent.error().message == "Too many.");
+    }
+    SECTION("the daemon gave no reason")
+    {
+        ends.daemon = {};
+        const auto sent = ends.connection->send_oneway_frame("{}\0"s, soon());
+        REQUIRE_FALSE(sent);
+        CHECK(sent.error().code == ErrorCode::interrupted);
+    }
+    CHECK_FALSE(ends.connection->is_usable());
+}
+
+TEST_CASE("a connection stays usable after a one-way call that found a full socket, and not after "
+          "a part of one")
+{
+    ConnectionPair ends;
+    const auto send_until_late = [&](const std::string& frame) {
+        while (true) {
+            const auto sent = ends.connection->send_oneway_frame(frame, monotonic_deadline(1ms));
+            if (sent)
+                continue;
+            CHECK(sent.error().code == ErrorCode::no_daemon);
+            return;
+        }
+    };
+    send_until_late(std::string(100, 'x'));
+    CHECK_FALSE(ends.connection->has_sent());
+    CHECK(ends.connection->is_usable());
+
+    // Makes room for a part of the next frame.
+    while (!ends.receive_bytes().empty()) {
+    }
+    send_until_late(std::string(4'000'000, 'x'));
+    CHECK(ends.connection->has_sent());
+    CHECK_FALSE(ends.connection->is_usable());
+}
+
 } // namespace
 } // namespace evfd

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <string>
+#include <string_view>
 #include <thread>
 
 namespace evfd {
@@ -69,6 +70,110 @@ TEST_CASE("the reply to an abandoned call is not taken for the reply to the next
     connection.send_reply(R"({"parameters":{}})");
     next.join();
     CHECK(reply);
+}
+
+std::string set_frame(std::string_view name)
+{
+    return Connection::encode_call(protocol::Set{{{{Name::parse(name).value()}}}}, ReplyMode::none);
+}
+
+TEST_CASE("a call that is sent once is neither counted nor repeated on the resumed session")
+{
+    ScriptedDaemon daemon;
+    const auto address = daemon.address();
+    Session line{address, 30s};
+    REQUIRE(line.send_once(set_frame("e")));
+    {
+        auto connection = daemon.accept();
+        CHECK(connection.receive_call().contains("io.evfdd.Resume"));
+        CHECK(connection.receive_call() + '\0' == set_frame("e"));
+    }
+    Expected<protocol::Clear::Reply> reply;
+    std::thread next{[&] { reply = line.call(protocol::Clear{{{{"f"_name}}}}); }};
+    auto connection = daemon.accept();
+    CHECK(connection.receive_call().contains(R"("sequence":0)"));
+    connection.send_reply(R"({"parameters":{"isHistoryComplete":true}})");
+    CHECK(connection.receive_call().contains("io.evfdd.Clear"));
+    connection.send_reply(R"({"parameters":{}})");
+    next.join();
+    CHECK(reply);
+}
+
+TEST_CASE("a call that is sent once goes to the next daemon if the connection was lost before")
+{
+    ScriptedDaemon daemon;
+    const auto address = daemon.address();
+    Session line{address, 30s};
+    REQUIRE(line.connect());
+    {
+        auto connection = daemon.accept();
+        connection.receive_call();
+    }
+    Expected<void> sent = std::unexpected(Error{});
+    std::thread sender{[&] { sent = line.send_once(set_frame("e")); }};
+    auto connection = daemon.accept();
+    CHECK(connection.receive_call().contains(R"("sequence":0)"));
+    connection.send_reply(R"({"parameters":{"isHistoryComplete":true}})");
+    CHECK(connection.receive_call() + '\0' == set_frame("e"));
+    sender.join();
+    CHECK(sent);
+}
+
+TEST_CASE("a call that is sent once fails without a daemon")
+{
+    ScriptedDaemon daemon;
+    const auto address = daemon.address();
+    daemon.close();
+    Session line{address, 200ms};
+    const auto sent = line.send_once(set_frame("e"));
+    REQUIRE_FALSE(sent);
+    CHECK(sent.error().code == ErrorCode::no_daemon);
+}
+
+TEST_CASE("a daemon that does not read delays calls that are sent once, until the timeout")
+{
+    ScriptedDaemon daemon;
+    const auto address = daemon.address();
+    Session line{address, 200ms};
+    int sent_calls = 0;
+    auto sent = line.send_once(set_frame("e"));
+    for (; sent; ++sent_calls)
+        sent = line.send_once(set_frame("e"));
+    CHECK(sent.error().code == ErrorCode::no_daemon);
+    CHECK(line.is_connected());
+
+    // The daemon reads again. It finds whole calls only, and the session continues.
+    auto connection = daemon.accept();
+    connection.receive_call();
+    for (int i = 0; i < sent_calls; ++i)
+        REQUIRE(connection.receive_call() + '\0' == set_frame("e"));
+    Expected<protocol::Clear::Reply> reply;
+    std::thread next{[&] { reply = line.call(protocol::Clear{{{{"f"_name}}}}); }};
+    CHECK(connection.receive_call().contains("io.evfdd.Clear"));
+    connection.send_reply(R"({"parameters":{}})");
+    next.join();
+    CHECK(reply);
+}
+
+TEST_CASE("a call that is sent once waits while the socket is full, and is sent in its order")
+{
+    constexpr int calls = 3'000;
+    ScriptedDaemon daemon;
+    const auto address = daemon.address();
+    Session line{address, 30s};
+    std::thread sender{[&] {
+        for (int i = 0; i < calls; ++i)
+            if (!line.send_once(set_frame(std::to_string(i))))
+                return;
+    }};
+    auto connection = daemon.accept();
+    connection.receive_call();
+    int in_order = 0;
+    while (in_order < calls &&
+           connection.receive_call() + '\0' == set_frame(std::to_string(in_order)))
+        ++in_order;
+    CHECK(in_order == calls);
+    sender.join();
 }
 
 } // namespace
