@@ -2,9 +2,13 @@
 
 #include "tests/bench/daemon_calls.h"
 #include "tests/bench/footprint.h"
+#include "tests/bench/listing.h"
+#include "tests/bench/name_memory.h"
 #include "tests/bench/python.h"
+#include "tests/bench/recovery.h"
 #include "tests/bench/scalability.h"
 #include "tests/bench/timer_lateness.h"
+#include "tests/bench/turns.h"
 #include "tests/bench/wakeup_latency.h"
 #include "tests/paths.h"
 
@@ -69,6 +73,15 @@ std::vector<std::pair<std::string, Benchmark>> benchmarks()
              return command(setup.daemon, EVFDD_CTL, EVFDD_BARE_CALL, setup.pairs);
          })},
         {"footprint", with_setup([](const Setup& setup) { return footprint(setup.daemon); })},
+        {"name_memory",
+         with_setup([](const Setup& setup) { return name_memory(setup.daemon, setup.names); })},
+        {"recovery",
+         with_setup([](const Setup& setup) { return recovery(setup.daemon, setup.names); })},
+        {"listing",
+         with_setup([](const Setup& setup) { return listing(setup.daemon, setup.names); })},
+        {"longest_turns", with_setup([](const Setup& setup) {
+             return longest_turns(setup.daemon, setup.names, EVFDD_TURN_CLOCK);
+         })},
     };
 }
 
