@@ -62,6 +62,9 @@ std::vector<Comparison> dbus_signal(const DaemonSettings& settings, const Server
     return {
         ping_pong({.work = "set by name -> wake by name", .against = against, .goal = {}}, pairs,
                   CorePlacement::shared, events.by_name(), signals),
+        // A D-Bus signal has no reply, and neither has a oneway call.
+        ping_pong({.work = "oneway set by name -> wake by name", .against = against, .goal = 1.0},
+                  pairs, CorePlacement::shared, events.by_name_oneway(), signals),
     };
 }
 

@@ -12,7 +12,8 @@ namespace evfd::bench {
 Comparison fdholder(const DaemonSettings& settings, int pairs);
 // Compares a Set and the end of a Wait with LPUSH and BLPOP of redis.
 Comparison blpop(const DaemonSettings& settings, int pairs);
-// Compares a Set and the end of a Wait with a D-Bus signal to one subscriber.
+// Compares a Set and the end of a Wait with a D-Bus signal to one subscriber. The second comparison
+// is of a oneway Set.
 std::vector<Comparison> dbus_daemon(const DaemonSettings& settings, int pairs);
 std::vector<Comparison> dbus_broker(const DaemonSettings& settings, int pairs);
 // Compares a Set and a Show with SET and GET of redis.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "tests/bench/daemon_process.h"
+#include "tests/bench/peers/oneway_endpoint.h"
 #include "tests/bench/ping_pong.h"
 #include "tests/bench/signal_endpoints.h"
 
@@ -37,6 +38,11 @@ public:
     {
         return make_peers<NameEndpoint>(
             [this](const char* name, bool) { return NameEndpoint{daemon_.client(), name}; });
+    }
+    auto by_name_oneway() const
+    {
+        return make_peers<OnewayEndpoint>(
+            [this](const char* name, bool) { return OnewayEndpoint{daemon_, name}; });
     }
     pid_t pid() const { return daemon_.pid(); }
     auto by_descriptor() const

@@ -2,6 +2,7 @@
 #include "tests/bench/options.h"
 #include "tests/bench/peers/calls_by_name.h"
 #include "tests/bench/peers/descriptors.h"
+#include "tests/bench/peers/many_clients.h"
 #include "tests/bench/peers/shell.h"
 #include "tests/bench/report.h"
 
@@ -25,6 +26,9 @@ Report measure(const Options& options)
 {
     const auto settings = daemon_settings(options);
     auto report = empty_report(options);
+    auto many = many_clients(settings, options.pairs);
+    report.comparisons = std::move(many.comparisons);
+    report.figures = std::move(many.rates);
     for (const auto benchmark : {fdholder, blpop, set_and_get, publish, semaphore, fifo})
         report.comparisons.push_back(benchmark(settings, options.pairs));
     for (const auto benchmark : {dbus_daemon, dbus_broker, shell})
