@@ -22,8 +22,5 @@ struct CreateThroughput {
 CreateThroughput create_throughput(const DaemonProcess& daemon, int pairs);
 // Measures the time to set a pulse with 5,000 subscribers.
 Comparison broadcast(const DaemonProcess& daemon, int pairs);
-// Compares a call to a daemon that has up to 15,000 objects and 5,000 idle clients with a call to a
-// daemon that has only one object and one client.
-Comparison scalability(const std::string& daemon, int pairs);
 
 } // namespace evfd::bench

@@ -5,7 +5,9 @@
 #include "tests/support/unix_address.h"
 
 #include <fmt/format.h>
+#include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,10 +44,83 @@ StrippedProgram::StrippedProgram(const std::string& program) : path_{directory_ 
     e2e::require(stripped.status == 0, stripped.err);
 }
 
-DaemonProcess::DaemonProcess(const std::string& program)
-    : path_{directory_ / "socket"}, process_{e2e::start({.argv = {program, "--socket", path_}})}
+namespace {
+
+// Returns the options that give each user this quota of objects, or none if the daemon refuses it.
+std::vector<std::string> quota_options(const DaemonSettings& settings,
+                                       const e2e::TemporaryDirectory& directory)
 {
-    e2e::require(e2e::poll_until([&] { return can_connect(path_); }), "cannot start " + program);
+    if (settings.objects == 0)
+        return {};
+    const auto config = directory / "evfdd.json";
+    e2e::write_file(config, fmt::format(R"({{"limits":{{"objects":{}}}}})", settings.objects));
+    if (e2e::run({.argv = {settings.program, "--check-config", config}}).status != 0)
+        return {};
+    return {"--config", config};
+}
+
+e2e::Process start_daemon(const DaemonSettings& settings, const e2e::TemporaryDirectory& directory,
+                          const std::string& socket)
+{
+    std::vector<std::string> argv{settings.program, "--socket", socket};
+    if (settings.generation == Generation::second)
+        argv.emplace_back("--supervise");
+    for (auto& option : quota_options(settings, directory))
+        argv.push_back(std::move(option));
+    return e2e::start({.argv = std::move(argv), .environment = settings.environment});
+}
+
+pid_t first_child_of(pid_t process)
+{
+    std::istringstream children{
+        e2e::read_file(fmt::format("/proc/{0}/task/{0}/children", process))};
+    pid_t first = 0;
+    children >> first;
+    return first;
+}
+
+} // namespace
+
+DaemonProcess::DaemonProcess(const DaemonSettings& settings)
+    : generation_{settings.generation}, path_{directory_ / "socket"},
+      process_{start_daemon(settings, directory_, path_)}
+{
+    e2e::require(e2e::poll_until([&] { return can_connect(path_); }),
+                 "cannot start " + settings.program);
+    // A supervisor listens before its daemon runs.
+    if (generation_ == Generation::second)
+        (void)value_or_throw(client().status());
+}
+
+DaemonProcess::~DaemonProcess()
+{
+    if (generation_ == Generation::first)
+        return;
+    // A supervisor that is killed would leave its daemon behind for a moment.
+    process_.signal(SIGTERM);
+    e2e::await_readable(process_.pidfd().get());
+}
+
+pid_t DaemonProcess::pid() const
+{
+    return generation_ == Generation::first ? process_.pid() : first_child_of(process_.pid());
+}
+
+void DaemonProcess::recover_if_requested() const
+{
+    if (generation_ == Generation::second)
+        (void)kill_and_recover();
+}
+
+pid_t DaemonProcess::kill_and_recover() const
+{
+    const auto killed = pid();
+    const UniqueFd pidfd{static_cast<int>(::syscall(SYS_pidfd_open, killed, 0))};
+    e2e::require(pidfd && ::kill(killed, SIGKILL) == 0 && e2e::await_readable(pidfd.get()),
+                 "cannot kill the daemon");
+    const auto status = value_or_throw(client().status());
+    e2e::require(status.pid != killed, "the daemon was not restarted");
+    return static_cast<pid_t>(status.pid);
 }
 
 UniqueFd connect_to(const std::string& path)

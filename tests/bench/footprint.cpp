@@ -1,7 +1,5 @@
 #include "tests/bench/footprint.h"
 
-#include "tests/bench/daemon_process.h"
-
 #include <fmt/format.h>
 
 namespace evfd::bench {
@@ -14,23 +12,25 @@ constexpr int starts = 9;
 
 } // namespace
 
-std::vector<Figure> footprint(const std::string& daemon)
+std::vector<Figure> footprint(const DaemonSettings& settings)
 {
     constexpr int objects = 10'000;
     constexpr int connections = 4'000;
     std::vector<double> cpu;
     std::vector<double> resident;
     for (int i = 0; i < starts; ++i) {
-        const DaemonProcess daemon_process{daemon};
+        const DaemonProcess daemon_process{settings};
+        daemon_process.recover_if_requested();
         (void)value_or_throw(daemon_process.client().status());
         cpu.push_back(
             std::chrono::duration<double, std::milli>{cpu_time(daemon_process.pid())}.count());
         resident.push_back(static_cast<double>(resident_memory(daemon_process.pid())) / (1 << 20));
     }
-    const DaemonProcess daemon_process{daemon};
+    const DaemonProcess daemon_process{settings};
     const auto client = daemon_process.client();
     const auto names = [](int i) { return fmt::format("some/name/{}", i); };
     (void)value_or_throw(client.create(names(0)));
+    daemon_process.recover_if_requested();
     const auto before = private_memory(daemon_process.pid());
     for (int i = 1; i <= objects; ++i)
         (void)value_or_throw(client.create(names(i)));
@@ -68,14 +68,15 @@ std::vector<Figure> footprint(const std::string& daemon)
     };
 }
 
-Comparison command(const std::string& daemon, const std::string& control, const std::string& bare,
-                   int pairs)
+Comparison command(const DaemonSettings& settings, const std::string& control,
+                   const std::string& bare, int pairs)
 {
     constexpr int runs = 20;
     constexpr int batches = 2;
-    const DaemonProcess daemon_process{daemon};
+    const DaemonProcess daemon_process{settings};
     const auto client = daemon_process.client();
     (void)value_or_throw(client.create("db/ready"));
+    daemon_process.recover_if_requested();
     const StrippedProgram our_program{control};
     const StrippedProgram bare_program{bare};
     const auto run = [](const std::vector<std::string>& arguments) {

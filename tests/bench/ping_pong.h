@@ -83,6 +83,21 @@ public:
     ~PinnedToOneCore() { pin_to_core(any_core); }
 };
 
+// Pins this process to one core and the servers to another, as far as the machine has two. For a
+// comparison of two servers with each other, or for the CPU time of one server.
+class PinnedApart {
+public:
+    explicit PinnedApart(std::initializer_list<pid_t> servers)
+    {
+        pin_to_core(0);
+        for (const auto server : servers)
+            pin_to_core(1, server);
+    }
+    PinnedApart(const PinnedApart&) = delete;
+    PinnedApart& operator=(const PinnedApart&) = delete;
+    ~PinnedApart() { pin_to_core(any_core); }
+};
+
 template <class Endpoint>
 void initiate(PingPongPeer<Endpoint>& peer, Sample& sample)
 {

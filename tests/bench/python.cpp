@@ -20,6 +20,10 @@ Sample parse_sample(const nlohmann::json& times)
 
 Comparison python_wakeup_latency(const DaemonProcess& daemon, int pairs)
 {
+    // python_bench.py uses these events. If they do not exist, it creates them.
+    for (const auto* name : {"py/request", "py/reply"})
+        (void)e2e::value_or_throw(daemon.client().create(name, {.mode = Mode::automatic}));
+    daemon.recover_if_requested();
     const auto ran =
         e2e::run({.argv = {"/usr/bin/python3", EVFDD_SOURCE_DIR "/tests/bench/python_bench.py",
                            daemon.path(), std::to_string(pairs)},

@@ -80,17 +80,31 @@ std::string machine()
                        fmt::localtime(std::time(nullptr)));
 }
 
+namespace {
+
+constexpr std::size_t work_columns = 46;
+
+// Returns the first column of a comparison's first line. A text that is too long for the column is
+// on a line of its own.
+std::string work_column(const std::string& work)
+{
+    return work.size() <= work_columns ? fmt::format("{:<{}}", work, work_columns)
+                                       : fmt::format("{}\n{:<{}}", work, "", work_columns);
+}
+
+} // namespace
+
 std::string table(const Report& report)
 {
-    std::string text = fmt::format("{:<46} {:<38} {:>4} {:>11} {:>11} {:>7} {:>6}\n", "work",
-                                   "against", "", "evfdd", "other", "ratio", "goal");
+    std::string text = fmt::format("{:<{}} {:<38} {:>4} {:>11} {:>11} {:>7} {:>6}\n", "work",
+                                   work_columns, "against", "", "evfdd", "other", "ratio", "goal");
     for (const auto& comparison : report.comparisons)
         for (std::size_t i = 0; i < percentiles_shown(comparison); ++i) {
             const auto [ours, baseline, ratio] = row(comparison, shares.at(i));
             const bool is_first = i == 0;
             text += fmt::format(
-                "{:<46} {:<38} p{:<3.0f} {:>8.2f} us {:>8.2f} us {:>7.2f} {:>6}\n",
-                is_first ? comparison.work : "", is_first ? comparison.against : "",
+                "{} {:<38} p{:<3.0f} {:>8.2f} us {:>8.2f} us {:>7.2f} {:>6}\n",
+                work_column(is_first ? comparison.work : ""), is_first ? comparison.against : "",
                 shares.at(i) * 100, ours, baseline, ratio,
                 is_first && comparison.goal ? fmt::format("{:.2f}", *comparison.goal) : "");
         }
@@ -103,7 +117,8 @@ std::string table(const Report& report)
 
 std::string json(const Report& report)
 {
-    std::string text = fmt::format("{{\"machine\":{},\"comparisons\":[", json_string(machine()));
+    std::string text = fmt::format("{{\"daemon\":{},\"machine\":{},\"comparisons\":[",
+                                   json_string(report.daemon), json_string(machine()));
     std::string_view separator;
     for (const auto& comparison : report.comparisons)
         for (std::size_t i = 0; i < percentiles_shown(comparison); ++i) {

@@ -10,6 +10,7 @@
 namespace evfd::bench {
 
 struct Report {
+    std::string daemon; // Which daemon was measured, such as "evfdd".
     std::vector<Comparison> comparisons = {};
     std::vector<Figure> figures = {};
 };

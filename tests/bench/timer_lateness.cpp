@@ -54,8 +54,10 @@ private:
 
 } // namespace
 
-Comparison timer_lateness(const Client& client, int pairs)
+Comparison timer_lateness(const DaemonProcess& daemon, int pairs)
 {
+    daemon.recover_if_requested(); // Each pair of samples has a timer of its own.
+    const auto client = daemon.client();
     Comparison comparison{
         .work = "wake-up after a timer's expiry", .against = "a private timerfd", .goal = {}};
     return compare(std::move(comparison), pairs, [&](bool is_ours_first) {

@@ -54,6 +54,7 @@ Comparison measure_wakeup(const DaemonProcess& daemon, int pairs, const Variant&
     for (const auto& name : requests)
         create(name, variant.mode, variant.is_wait_only ? "0644" : "0666");
     create(replies.front(), variant.is_wait_only ? Mode::automatic : variant.mode, "0666");
+    daemon.recover_if_requested();
 
     const auto counter = variant.mode == Mode::semaphore ? Counter::semaphore : Counter::plain;
     std::vector<UniqueFd> eventfds;
