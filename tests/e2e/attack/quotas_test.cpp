@@ -268,6 +268,7 @@ TEST_CASE("a user gets exactly as much as its limit allows, and other users are 
     value_or_throw(
         client.arm("timer", {.interval = 1h}, {.permissions = Permissions::parse("0666")}));
     value_or_throw(client.create("waited-for", {.permissions = Permissions::parse("0666")}));
+    value_or_throw(client.open("waited-for"));
     // The test runs once for each row of `resources`.
     const auto& resource = GENERATE(from_range(std::begin(resources), std::end(resources)));
 
@@ -334,6 +335,7 @@ TEST_CASE("a user at all its limits takes nothing from other users")
     value_or_throw(
         client.arm("timer", {.interval = 1h}, {.permissions = Permissions::parse("0666")}));
     value_or_throw(client.create("waited-for", {.permissions = Permissions::parse("0666")}));
+    value_or_throw(client.open("waited-for"));
     check_withstands(daemon, "everything up to its limit", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             GreedyUser user{daemon};

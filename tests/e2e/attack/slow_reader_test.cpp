@@ -124,6 +124,7 @@ TEST_CASE("the daemon drops everything of a client that disconnects before it ha
     const auto client = daemon.client();
     REQUIRE(client.delete_object(std::vector{"n/0"s, "n/2"s}));
     REQUIRE(client.create("e"));
+    REQUIRE(client.open("e"));
     const auto before = value_or_throw(client.status());
     for (int round = 0; round < 20; ++round) {
         WireClient wire{daemon.path()};

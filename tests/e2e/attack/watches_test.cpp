@@ -139,6 +139,8 @@ TEST_CASE("repeated opens by a user that may only wait create one watch for each
     const auto client = connected_client(daemon);
     for (int i = 0; i < 10; ++i)
         daemon.checked_ctl({"create", fmt::format("event/{}", i), "--permissions", "0644"});
+    for (int i = 0; i < 10; ++i)
+        value_or_throw(client.open(fmt::format("event/{}", i)));
     check_withstands(daemon, "repeated opens by a user that may only wait", [&] {
         Worker worker = start_attacker([&](const WorkerSocket&) {
             WireClient wire{daemon.path()};
