@@ -54,7 +54,7 @@ struct ListObjects {
     {
         return field_list(field("pattern", &ListObjects::pattern,
                                 "Returns only names that this glob matches; * and ? do not match a "
-                                "slash, and a character class such as [:alpha:] is "
+                                "slash, ** does, and a character class such as [:alpha:] is "
                                 "invalid. All names if absent."));
     }
 };
