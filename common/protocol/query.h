@@ -75,9 +75,11 @@ struct Monitor {
                 field("change", &Reply::change,
                       "present: an object that exists when the call begins. ready: all existing "
                       "objects have been reported, changes follow. created, changed, deleted: a "
-                      "change since the last report of this object. resync: the caller left too "
-                      "much unread; it discards what was reported, and present and ready follow "
-                      "again."),
+                      "change since the last report of this object, before ready only if many "
+                      "objects "
+                      "change meanwhile. resync: the caller left too "
+                      "much unread, or the administrator's policy has changed; the caller discards "
+                      "what was reported, and present and ready follow again."),
                 field("name", &Reply::name, "The object's name; absent for ready and resync."),
                 field("object", &Reply::object,
                       "The object; absent for deleted, ready and resync."));
