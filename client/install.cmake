@@ -18,7 +18,7 @@ file(GLOB messages CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/common/protocol/*.h)
 list(FILTER messages EXCLUDE REGEX "/interface\\.h$")
 install(FILES ${messages} DESTINATION ${headers_dir}/common/protocol COMPONENT libevfd-dev)
 foreach(header clock codec codec_describe codec_field codec_message codec_values enums json limits name
-        pattern permissions unique_fd)
+        name_range pattern permissions unique_fd)
     install(FILES ${PROJECT_SOURCE_DIR}/common/${header}.h
         DESTINATION ${headers_dir}/common COMPONENT libevfd-dev)
 endforeach()

@@ -20,6 +20,11 @@ public:
     const std::string& text() const noexcept { return text_; }
 
     friend auto operator<=>(const Name&, const Name&) = default;
+    // Compares by the same order with a text that can be invalid as a name, such as a prefix.
+    friend auto operator<=>(const Name& name, std::string_view text)
+    {
+        return std::string_view{name.text_} <=> text;
+    }
 
 private:
     explicit Name(std::string_view text) : text_{text} {}

@@ -2,6 +2,7 @@
 
 #include "common/limits.h"
 
+#include <algorithm>
 #include <array>
 #include <bitset>
 #include <cstdlib>
@@ -13,8 +14,11 @@ namespace {
 
 constexpr std::string_view alphabet = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "0123456789._@:+-/"; // The characters that names can have.
-// The index of the row of Pattern::rows_ that marks the positions of `*`.
-constexpr std::size_t star = alphabet.size();
+// The rows of Pattern::rows_ that mark the positions at which the automaton can stay: for a slash,
+// the positions of `**`, and for any other character, the positions of `*` and `**`.
+constexpr std::size_t slash_star = alphabet.size();
+constexpr std::size_t star = alphabet.size() + 1;
+constexpr std::size_t row_count = alphabet.size() + 2;
 
 constexpr std::size_t word_bits = 64;
 constexpr std::size_t max_words = max_pattern_bytes / word_bits + 1;
@@ -126,8 +130,10 @@ private:
 
 // A pattern in two parts: the set of characters for each position, and the places of its stars.
 struct Parts {
-    std::vector<Characters> sets;
-    std::vector<std::size_t> stars; // For each star, the index of the set that follows the star.
+    std::vector<Characters> sets = {};
+    // For each star, the index of the set that follows the star.
+    std::vector<std::size_t> stars = {};
+    std::vector<std::size_t> double_stars = {};
 };
 
 // Reads the text of a pattern. Returns nothing if the text has a character class.
@@ -136,7 +142,9 @@ std::optional<Parts> read_parts(std::string_view text)
     Parts parts;
     Reader reader{text};
     while (!reader.is_at_end())
-        if (reader.skip("*"))
+        if (reader.skip("**"))
+            parts.double_stars.push_back(parts.sets.size());
+        else if (reader.skip("*"))
             parts.stars.push_back(parts.sets.size());
         else
             parts.sets.push_back(reader.next());
@@ -148,7 +156,7 @@ std::optional<Parts> read_parts(std::string_view text)
 std::vector<std::uint64_t> rows_of(const Parts& parts)
 {
     const auto words = parts.sets.size() / word_bits + 1;
-    std::vector<std::uint64_t> rows((alphabet.size() + 1) * words);
+    std::vector<std::uint64_t> rows(row_count * words);
     const auto set_bit = [&](std::size_t row, std::size_t position) {
         rows[row * words + position / word_bits] |= std::uint64_t{1} << position % word_bits;
     };
@@ -158,7 +166,30 @@ std::vector<std::uint64_t> rows_of(const Parts& parts)
                 set_bit(i, position);
     for (const auto position : parts.stars)
         set_bit(star, position);
+    for (const auto position : parts.double_stars) {
+        set_bit(star, position);
+        set_bit(slash_star, position);
+    }
     return rows;
+}
+
+// Returns the range of the names that begin with the characters before the first star, and before
+// the first set that has not exactly one character.
+NameRange range_of(const Parts& parts)
+{
+    auto fixed = parts.sets.size();
+    for (const auto* stars : {&parts.stars, &parts.double_stars})
+        if (!stars->empty())
+            fixed = std::min(fixed, stars->front());
+    std::string prefix;
+    for (std::size_t i = 0; i < fixed && parts.sets[i].count() == 1; ++i)
+        for (const char c : alphabet)
+            if (parts.sets[i].test(static_cast<unsigned char>(c)))
+                prefix += c;
+    const bool has_stars = !parts.stars.empty() || !parts.double_stars.empty();
+    if (has_stars || prefix.size() < parts.sets.size())
+        return NameRange::beginning_with(std::move(prefix));
+    return NameRange::only(std::move(prefix));
 }
 
 } // namespace
@@ -170,12 +201,12 @@ std::optional<Pattern> Pattern::parse(std::string_view text)
     const auto parts = read_parts(text);
     if (!parts)
         return {};
-    return Pattern{text, rows_of(*parts), parts->sets.size()};
-}
-
-Pattern::Pattern(std::string_view text, std::vector<std::uint64_t> rows, std::size_t end)
-    : text_{text}, rows_{std::move(rows)}, end_{end}
-{
+    Pattern pattern;
+    pattern.text_ = text;
+    pattern.range_ = range_of(*parts);
+    pattern.rows_ = rows_of(*parts);
+    pattern.end_ = parts->sets.size();
+    return pattern;
 }
 
 template <std::size_t words>
@@ -184,13 +215,12 @@ bool Pattern::matches_from_start(std::string_view text) const
     std::array<std::uint64_t, words> positions{1};
     for (const char c : text) {
         const auto* advances = &rows_[indices[static_cast<unsigned char>(c)] * words];
-        const auto* star_places = &rows_[star * words];
-        const auto star_mask = c == '/' ? std::uint64_t{0} : ~std::uint64_t{0};
+        const auto* stays = &rows_[(c == '/' ? slash_star : star) * words];
         std::uint64_t carried = 0;
         std::uint64_t any = 0;
         for (std::size_t i = 0; i < words; ++i) {
             const auto advanced = positions[i] & advances[i];
-            positions[i] = advanced << 1 | carried | (positions[i] & star_places[i] & star_mask);
+            positions[i] = advanced << 1 | carried | (positions[i] & stays[i]);
             carried = advanced >> (word_bits - 1);
             any |= positions[i];
         }
@@ -203,7 +233,7 @@ bool Pattern::matches_from_start(std::string_view text) const
 bool Pattern::matches(const Name& name) const
 {
     static_assert(max_words == 4);
-    switch (rows_.size() / (alphabet.size() + 1)) {
+    switch (rows_.size() / row_count) {
     case 0: return true; // The empty pattern matches every name.
     case 1: return matches_from_start<1>(name.text());
     case 2: return matches_from_start<2>(name.text());

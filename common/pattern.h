@@ -3,6 +3,7 @@
 #pragma once
 
 #include "common/name.h"
+#include "common/name_range.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -13,9 +14,10 @@
 
 namespace evfd {
 
-// A shell glob, glob(7). `*` and `?` match within a segment only. A bracket expression contains
-// only characters and ranges: a pattern with `[:class:]`, `[.symbol.]` or `[=class=]` is invalid.
-// The empty Pattern matches every name.
+// A shell glob, glob(7). `*` and `?` match within a segment only, and `**` matches any characters,
+// slashes too. A bracket expression contains only characters and ranges: a pattern with
+// `[:class:]`,
+// `[.symbol.]` or `[=class=]` is invalid. The empty Pattern matches every name.
 class Pattern {
 public:
     Pattern() = default;
@@ -24,6 +26,9 @@ public:
     static std::optional<Pattern> parse(std::string_view text);
     bool matches(const Name& name) const;
     const std::string& text() const noexcept { return text_; }
+    // Returns a range that contains every matching name: the names that begin with the characters
+    // before the first `*`, `?` or bracket expression.
+    const NameRange& range() const noexcept { return range_; }
 
     friend bool operator==(const Pattern& one, const Pattern& other)
     {
@@ -31,19 +36,19 @@ public:
     }
 
 private:
-    Pattern(std::string_view text, std::vector<std::uint64_t> rows, std::size_t end);
     template <std::size_t words> // The number of 64-bit words in a row.
     bool matches_from_start(std::string_view text) const;
 
     std::string text_;
+    NameRange range_;
     // The pattern as an automaton, which reads a name once. Its state is the set of positions in
     // the pattern that the characters read so far can reach. Position i means that the first i
     // characters that the pattern requires have matched.
     //
     // Each character that names can have has a row of bits. The row marks the positions from which
-    // this character leads to the next position. One more row marks the positions of the `*`. At
-    // such a position, the automaton can also stay at the position and read any character except
-    // `/`.
+    // this character leads to the next position. Two more rows mark the positions of the `*` and of
+    // the `**`. At such a position, the automaton can also stay at the position and read any
+    // character; at a `*`, any character except `/`.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

@@ -12,13 +12,14 @@ namespace evfd::daemon {
 // Limits on the time of one task. See common/time_slice.h.
 
 // The longest time for which the work for one user blocks the event loop. Larger jobs are split
-// into slices of this length.
+// into slices of this length. For example, a List or a monitor that visits many names without a
+// match interrupts its visit after this time.
 inline constexpr std::chrono::microseconds time_slice{250};
 // The maximum time for which one iteration of the event loop runs the tasks of expired deadlines.
 // The limit applies to each clock separately. See DeadlineQueue.
 inline constexpr std::chrono::microseconds max_due_tasks_time{250};
 // The maximum time that one iteration spends on each kind of work that can wait. There are two
-// kinds: visiting all objects after a monitor has ended, and reporting numbers of waiters.
+// kinds: visiting the objects of a monitor after it has ended, and reporting numbers of waiters.
 inline constexpr std::chrono::microseconds max_sweep_time{200};
 
 // Limits on the time of users. See FairScheduler. The number of calls is limited by a quota of each
@@ -135,15 +136,20 @@ inline constexpr std::size_t output_high_water_bytes = 64 * 1024;
 // daemon can send one batch that has more.
 inline constexpr std::size_t max_unconfirmed_fds = 16;
 
+// The number of objects that a List, or a monitor that lists the existing objects, visits before it
+// checks whether its time slice is over.
+inline constexpr std::size_t min_objects_per_step = 64;
+
 // Limits of replies. They keep each reply to List or Quotas well below max_reply_bytes.
 
 inline constexpr std::size_t max_objects_per_reply = 64;
 inline constexpr std::size_t max_users_per_reply = 64;
-// The number of objects that a monitor visits in one step while it lists the existing objects.
-inline constexpr int max_objects_per_monitor_step = 64;
 // The number of names with unreported changes in one monitor. With more names, the monitor reports
 // `resync` and starts again.
 inline constexpr std::size_t max_dirty_names = 1'024;
+// The number of objects that all monitors check in one step after the policy has changed. With more
+// objects, each monitor reports `resync` and starts again.
+inline constexpr std::size_t max_objects_checked_for_policy = 1'024;
 // A Clear that has used this number of time slices, about one second, ends when its connection
 // ends. A shorter Clear is finished even without its connection.
 inline constexpr int max_guaranteed_clear_slices = 4'000;

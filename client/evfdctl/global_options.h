@@ -57,8 +57,9 @@ struct PatternOption {
 
     explicit PatternOption(CLI::App& verb)
     {
-        verb.add_option("PATTERN", text,
-                        "Select the names that this glob matches; * and ? do not match a slash")
+        verb.add_option(
+                "PATTERN", text,
+                "Select the names that this glob matches; * and ? do not match a slash, ** does")
             ->type_name("");
     }
 };

@@ -54,7 +54,7 @@ struct ListObjects {
     {
         return field_list(field("pattern", &ListObjects::pattern,
                                 "Returns only names that this glob matches; * and ? do not match a "
-                                "slash, and a character class such as [:alpha:] is "
+                                "slash, ** does, and a character class such as [:alpha:] is "
                                 "invalid. All names if absent."));
     }
 };
@@ -75,9 +75,11 @@ struct Monitor {
                 field("change", &Reply::change,
                       "present: an object that exists when the call begins. ready: all existing "
                       "objects have been reported, changes follow. created, changed, deleted: a "
-                      "change since the last report of this object. resync: the caller left too "
-                      "much unread; it discards what was reported, and present and ready follow "
-                      "again."),
+                      "change since the last report of this object, before ready only if many "
+                      "objects "
+                      "change meanwhile. resync: the caller left too "
+                      "much unread, or the administrator's policy has changed; the caller discards "
+                      "what was reported, and present and ready follow again."),
                 field("name", &Reply::name, "The object's name; absent for ready and resync."),
                 field("object", &Reply::object,
                       "The object; absent for deleted, ready and resync."));

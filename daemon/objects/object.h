@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -118,7 +119,7 @@ inline protocol::ObjectId id_of(const Object& object)
     return {static_cast<std::int64_t>(object.serial)};
 }
 
-using Objects = std::map<Name, Object>;
+using Objects = std::map<Name, Object, std::less<>>;
 
 // Returns the object, or null if it no longer exists.
 Object* find(Objects& objects, const ObjectRef& reference);

@@ -12,12 +12,16 @@
 #pragma once
 
 #include "common/name.h"
+#include "common/name_range.h"
 #include "daemon/objects/object.h"
 #include "daemon/objects/object_change.h"
 #include "daemon/objects/subscription.h"
 #include "daemon/store/state_store.h"
 
 #include <cstdint>
+#include <optional>
+#include <ranges>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -52,6 +56,18 @@ public:
     // Returns all objects, by name.
     Objects& all() { return all_; }
     const Objects& all() const { return all_; }
+    // Returns the objects with the names of the range, in the order of names. If `after` is not
+    // empty, only the objects that follow this name; the name must then be in the range, but its
+    // object need not exist. The view is valid until an object is deleted, and as long as `range`
+    // exists.
+    auto in(const NameRange& range, const std::optional<Name>& after = {})
+    {
+        const auto first =
+            after ? all_.upper_bound(*after) : all_.lower_bound(std::string_view{range.prefix()});
+        return std::ranges::subrange{first, all_.end()} |
+               std::views::take_while(
+                   [&range](const Entry& entry) { return range.contains(entry.first); });
+    }
 
     void report(ObjectChange change) { changes_.push_back(std::move(change)); }
     void report(ObjectChange::Kind kind, const Entry& entry, std::int64_t times = 0);

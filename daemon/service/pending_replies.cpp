@@ -1,5 +1,6 @@
 #include "daemon/service/pending_replies.h"
 
+#include "common/time_slice.h"
 #include "daemon/limits.h"
 #include "daemon/service/describe.h"
 #include "daemon/service/write_refusal.h"
@@ -10,21 +11,25 @@ namespace evfd::daemon {
 
 PendingReply::Progress PendingList::advance(OutputQueue& output)
 {
+    const TimeSlice slice{time_slice};
     protocol::ListObjects::Reply reply;
-    auto& objects = registry_.objects.all();
-    auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
-    for (std::size_t looked_at = 0; object != objects.end() && looked_at < max_objects_per_reply;
-         ++object, ++looked_at) {
-        cursor_ = object->first;
-        if (pattern_.matches(object->first) &&
-            registry_.authorization.sees(peer_, object->first, object->second))
-            reply.objects.push_back(
-                describe(registry_, waits_, peer_, object->first, object->second));
+    std::size_t visited = 0;
+    const Name* last = nullptr; // The last name that was visited.
+    for (auto& [name, object] : registry_.objects.in(pattern_.range(), cursor_)) {
+        const bool is_step_done = visited > 0 && visited % min_objects_per_step == 0;
+        if (reply.objects.size() == max_objects_per_reply || (is_step_done && !slice.left())) {
+            cursor_ = *last;
+            if (!reply.objects.empty())
+                output.reply(reply, true);
+            return Progress::again;
+        }
+        ++visited;
+        last = &name;
+        if (pattern_.matches(name) && registry_.authorization.sees(peer_, name, object))
+            reply.objects.push_back(describe(registry_, waits_, peer_, name, object));
     }
-    const bool is_last = object == objects.end();
-    if (is_last || !reply.objects.empty())
-        output.reply(reply, !is_last);
-    return is_last ? Progress::done : Progress::again;
+    output.reply(reply, false);
+    return Progress::done;
 }
 
 PendingReply::Progress PendingWait::advance(OutputQueue& output)

@@ -22,7 +22,7 @@ Monitor::~Monitor()
 {
     monitors_.monitors_.erase(this);
     monitors_.waiter_monitors_ -= scope_ == MonitorScope::with_waiters ? 1 : 0;
-    monitors_.sweep_later();
+    monitors_.sweep_later(pattern_.range());
 }
 
 bool Monitor::may_observe(const Name& name, const Object& object) const
@@ -40,6 +40,12 @@ bool Monitor::covers(const Name& name) const
     return covers_all_ || (covered_up_to_ && name <= *covered_up_to_);
 }
 
+void Monitor::cover(const Name& name)
+{
+    if (!covers(name))
+        covered_up_to_ = name;
+}
+
 void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
 {
     if (phase_ == Phase::resync)
@@ -50,10 +56,15 @@ void Monitor::mark_dirty(const Name& name, bool existed, bool is_deletion)
         return;
     auto& entry = dirty_.try_emplace(name, existed, false).first->second;
     entry.was_deleted |= is_deletion;
-    if (dirty_.size() > max_dirty_names) {
-        dirty_.clear();
-        phase_ = Phase::resync;
-    }
+    if (dirty_.size() > max_dirty_names)
+        return resync();
+    wake_();
+}
+
+void Monitor::resync()
+{
+    dirty_.clear();
+    phase_ = Phase::resync;
     wake_();
 }
 
@@ -76,42 +87,51 @@ std::optional<Monitor::MonitorEvent> Monitor::next()
         listed_next_.reset();
         return make_event(Change::resync);
     }
-    return phase_ == Phase::present ? next_present() : next_change();
+    const bool may_list = listed_next_ || !must_report_changes();
+    return phase_ == Phase::present && may_list ? next_present() : next_change();
+}
+
+bool Monitor::must_report_changes() const
+{
+    return dirty_.size() > max_dirty_names / 2;
 }
 
 void Monitor::prepare()
 {
-    if (phase_ != Phase::present || listed_next_)
+    if (phase_ != Phase::present || listed_next_ || must_report_changes())
         return;
-    auto& objects = monitors_.registry_.objects.all();
-    auto object = cursor_ ? objects.upper_bound(*cursor_) : objects.begin();
-    for (int visited = 0; object != objects.end(); ++object, ++visited) {
-        if (visited == max_objects_per_monitor_step)
-            return; // Returns, so that other connections are served before the listing continues.
-        const auto& name = object->first;
-        if (!covers(name))
-            covered_up_to_ = name;
-        if (pattern_.matches(name) && sees(name, object->second)) {
+    const TimeSlice slice{time_slice};
+    std::size_t visited = 0;
+    const Name* last = nullptr; // The last name that was visited and does not match.
+    for (auto& [name, object] : monitors_.registry_.objects.in(pattern_.range(), cursor_)) {
+        if (visited > 0 && visited % min_objects_per_step == 0 && !slice.left())
+            break; // Other connections are served before the listing continues.
+        if (pattern_.matches(name) && sees(name, object)) {
+            cover(name);
             // The watch begins before the object is described, so that no change after the
             // description is missed.
-            if (const auto watched = monitors_.watch(name, object->second); !watched)
+            if (const auto watched = monitors_.watch(name, object); !watched)
                 fault_ = watched.error();
             else
                 listed_next_ = name;
             return;
         }
-        cursor_ = name;
+        ++visited;
+        last = &name;
     }
+    if (!last)
+        return;
+    cover(*last);
+    cursor_ = *last;
 }
 
 std::optional<Monitor::MonitorEvent> Monitor::next_present()
 {
-    auto& objects = monitors_.registry_.objects.all();
     if (listed_next_) {
         cursor_ = std::exchange(listed_next_, {});
         return make_event(Change::present, cursor_);
     }
-    if (cursor_ ? objects.upper_bound(*cursor_) != objects.end() : !objects.empty())
+    if (!monitors_.registry_.objects.in(pattern_.range(), cursor_).empty())
         return {};
     phase_ = Phase::live;
     covers_all_ = true;
@@ -150,30 +170,32 @@ std::unique_ptr<Monitor> Monitors::start(const Peer& peer, Quota::Charge charge,
         new Monitor{*this, peer, std::move(charge), std::move(pattern), scope, std::move(wake)}};
 }
 
-void Monitors::sweep_later()
+void Monitors::sweep_later(const NameRange& range)
 {
-    sweeps_again_ = swept_up_to_.has_value();
-    if (!std::exchange(is_sweeping_, true))
-        loop_.defer([this] { sweep(); });
+    if (is_sweeping_) {
+        next_sweep_ = next_sweep_ ? next_sweep_->joined(range) : range;
+        return;
+    }
+    is_sweeping_ = true;
+    sweep_range_ = range;
+    loop_.defer([this] { sweep(); });
 }
 
 void Monitors::sweep()
 {
-    auto& objects = registry_.objects.all();
     const TimeSlice slice{max_sweep_time};
-    auto object = swept_up_to_ ? objects.upper_bound(*swept_up_to_) : objects.begin();
-    for (; object != objects.end(); ++object) {
-        unwatch_if_unobserved(object->first, object->second);
+    for (auto& [name, object] : registry_.objects.in(sweep_range_, swept_up_to_)) {
+        unwatch_if_unobserved(name, object);
         if (slice.left())
             continue;
-        swept_up_to_ = object->first;
+        swept_up_to_ = name;
         loop_.defer([this] { sweep(); });
         return;
     }
     swept_up_to_.reset();
-    is_sweeping_ = std::exchange(sweeps_again_, false);
-    if (is_sweeping_)
-        loop_.defer([this] { sweep(); });
+    is_sweeping_ = false;
+    if (const auto next = std::exchange(next_sweep_, {}))
+        sweep_later(*next);
 }
 
 bool Monitors::is_observing(const Name& name, const Object& object) const
@@ -271,25 +293,35 @@ void Monitors::report_waiters()
     }
 }
 
-// Reports an object to a monitor only if the new policy changes whether the monitor's peer sees the
-// object, or whether the peer is allowed to observe the object's state.
 void Monitors::on_policy_changed(const Policy& before)
 {
     const OnStack<Monitors> entered;
     if (monitors_.empty())
         return;
-    for (auto& [name, object] : registry_.objects.all()) {
-        unwatch_if_unobserved(name, object);
-        watch_or_warn(name, object);
-        for (auto* monitor : monitors_) {
-            const auto& peer = monitor->peer_;
-            const bool was_observable =
-                !check_access(&before, peer, name, &object.ownership, Permission::wait);
-            const bool saw = daemon::sees(before, peer, name, object.ownership);
-            const bool sees = monitor->sees(name, object);
-            if (was_observable != monitor->may_observe(name, object) || saw != sees)
-                monitor->mark_visibility(name, saw, sees);
-        }
+    if (registry_.objects.all().size() > max_objects_checked_for_policy) {
+        for (auto* monitor : monitors_)
+            monitor->resync();
+        sweep_later({});
+        return;
+    }
+    for (auto& [name, object] : registry_.objects.all())
+        check_for_policy(name, object, before);
+}
+
+// Reports an object to a monitor only if the new policy changes whether the monitor's peer sees the
+// object, or whether the peer is allowed to observe the object's state.
+void Monitors::check_for_policy(const Name& name, Object& object, const Policy& before)
+{
+    unwatch_if_unobserved(name, object);
+    watch_or_warn(name, object);
+    for (auto* monitor : monitors_) {
+        const auto& peer = monitor->peer_;
+        const bool was_observable =
+            !check_access(&before, peer, name, &object.ownership, Permission::wait);
+        const bool saw = daemon::sees(before, peer, name, object.ownership);
+        const bool sees = monitor->sees(name, object);
+        if (was_observable != monitor->may_observe(name, object) || saw != sees)
+            monitor->mark_visibility(name, saw, sees);
     }
 }
 

@@ -5,11 +5,18 @@
 // stores the names of changed objects (dirty names), not messages. The caller of next() describes
 // the object when the connection has room for output. A slow reader therefore sees several changes
 // of one object as one change, and the memory of a monitor is limited. If more than max_dirty_names
-// are dirty, the monitor reports `resync` and lists everything again.
+// are dirty, the monitor reports `resync` and lists everything again. A listing of very many
+// objects takes long. While half as many names are dirty, a monitor reports changes before it lists
+// further objects, so that the listing ends however often objects change.
 //
 // When an event is listed, the daemon first watches it for all edges and then describes it, so that
-// no change after the description is missed. After a monitor has ended, sweep() visits all objects,
-// a part in each iteration, and ends the watches that nobody needs.
+// no change after the description is missed. After a monitor has ended, sweep() visits the objects
+// that the monitor could have watched, a part in each iteration, and ends the watches that nobody
+// needs.
+//
+// A monitor visits only the names that its pattern can match (Pattern::range()). When the policy
+// changes and the daemon has many objects, each monitor reports `resync`, so that the change itself
+// takes little time.
 //
 // Invariants: a peer that is not allowed to see an object gets no event about the object. An object
 // that becomes visible to the peer is reported as created. An object that becomes invisible is
@@ -87,6 +94,12 @@ private:
     bool may_observe(const Name& name, const Object& object) const;
     bool sees(const Name& name, const Object& object) const;
     bool covers(const Name& name) const;
+    // Makes covers() true for the name, and for all names before it.
+    void cover(const Name& name);
+    // Forgets what is still to be reported, and lists everything again.
+    void resync();
+    // Returns whether so many names are dirty that changes are reported before the listing goes on.
+    bool must_report_changes() const;
     void mark_dirty(const Name& name, bool existed, bool is_deletion);
     // Marks the name as dirty if the peer could see the object before a change (`saw`) or can see
     // it after the change (`sees`).
@@ -145,10 +158,12 @@ private:
     Result<void> watch(const Name& name, Object& object);
     void watch_or_warn(const Name& name, Object& object);
     void unwatch_if_unobserved(const Name& name, Object& object);
-    // Starts a sweep: a pass over all objects that ends the watches that no monitor needs any more.
-    // Each iteration of the loop visits a part of the objects.
-    void sweep_later();
+    // Starts a sweep: a pass over the objects of the range that ends the watches that no monitor
+    // needs any more. Each iteration of the loop visits a part of the objects. If a sweep is in
+    // progress already, another sweep follows it.
+    void sweep_later(const NameRange& range);
     void sweep();
+    void check_for_policy(const Name& name, Object& object, const Policy& before);
     void report_waiters();
 
     EventLoop& loop_;
@@ -156,8 +171,9 @@ private:
     Registry& registry_;
     std::set<Monitor*> monitors_;
     bool is_sweeping_ = false; // True from the call of sweep_later() to the end of the sweep.
-    // True if a monitor has ended during the present sweep, so that another sweep must follow.
-    bool sweeps_again_ = false;
+    NameRange sweep_range_;
+    // The range of the next sweep: of all monitors that have ended during the present sweep.
+    std::optional<NameRange> next_sweep_;
     std::optional<Name> swept_up_to_;  // The last name that the present sweep has visited.
     std::int64_t waiter_monitors_ = 0; // The number of monitors with the scope with_waiters.
     // Names of objects whose number of waiters or subscribers has changed. The next iteration of

@@ -107,6 +107,45 @@ offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w
 offers "$place/bin/evfd-worker" evfdctl on jobs -- cat "$place/bin/evfd-"
 
+# Checks that a completion asks the daemon only for the names that begin with the word, and that
+# special characters of patterns are escaped.
+evfdctl=$(command -v evfdctl)
+cat >"$place/bin/evfdctl" <<END
+#!/bin/sh
+for word; do [ "\$word" != list ] || printf '%s\n' "\$*" >>"$place/lists"; done
+exec "$evfdctl" "\$@"
+END
+chmod +x "$place/bin/evfdctl"
+# usage: asks_for PATTERN COMMAND_LINE...
+asks_for() {
+    local pattern=$1 shell
+    shift
+    for shell in bash zsh fish; do
+        : >"$place/lists"
+        "in_$shell" "$@" >/dev/null
+        if [[ $(sort -u "$place/lists") != "--no-start list $pattern" ]]; then
+            echo "$shell asks for '$*': $(cat "$place/lists"), expected: $pattern"
+            failures=$((failures + 1))
+        fi
+    done
+}
+asks_for '**' evfdctl set ''
+asks_for 'db/r**' evfdctl wait jobs db/r
+asks_for 'user@far:**' evfdctl set user@far:
+asks_for 'j**' evfdctl arm x --after 1s --sets j
+asks_for '\-j**' evfdctl arm x --after 1s --sets -j
+asks_for 'd\[b**' evfdctl set 'd[b'
+rm "$place/bin/evfdctl"
+
+# At most 1,000 names are offered. A further word says that there are more.
+for ((i = 1000; i < 2000; i++)); do
+    printf '{"method":"io.evfdd.CreateEvent","parameters":{"name":"many/%d","mode":"pulse"}}\0' "$i"
+done | evfdctl relay | tr '\0' '\n' | sed -n 1000q
+offers "$(seq -f 'many/%.0f' 1000 1999)" evfdctl set many/
+evfdctl create many/last
+offers "many/... $(seq -f 'many/%.0f' 1000 1999)" evfdctl set many/
+offers 'many/last' evfdctl set many/l
+
 # The user's daemon does not run. Checks that a completion with --user then offers no names and does
 # not start this daemon.
 export XDG_RUNTIME_DIR=$place/run

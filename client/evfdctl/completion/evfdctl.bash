@@ -86,9 +86,16 @@ _evfdctl_answer() {
         esac
     done
 
-    # Prints the names of the objects. Never connects to another machine, because ssh can ask for a
-    # password, and never starts a daemon.
-    _evfdctl_names() { [[ $is_far ]] || "$program" "${which[@]}" --no-start list 2>/dev/null | cut -f1; }
+    # Prints the first 1,000 names that begin with the current word. If there are more, prints also
+    # the word with "...", so that no part of a name is inserted that the other names do not have.
+    # Never connects to another machine, because ssh can ask for a password, and never starts a
+    # daemon.
+    _evfdctl_names() {
+        local pattern
+        pattern=$(printf %s "$current" | sed 's/[][*?\\-]/\\&/g')
+        [[ $is_far ]] || "$program" "${which[@]}" --no-start list "$pattern**" 2>/dev/null |
+            word=$current awk -F'\t' 'NR > 1000 { print ENVIRON["word"] "..."; exit } { print $1 }'
+    }
 
     local of=("$program" ${verb:+"$verb"})
     if [[ $previous == --socket ]]; then

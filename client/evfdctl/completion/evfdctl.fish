@@ -31,11 +31,15 @@ function __evfdctl_which
     end
 end
 
-# Prints the names of the objects. Never connects to another machine, because ssh can ask for a
-# password, and never starts a daemon.
+# Prints the first 1,000 names that begin with the current word. If there are more, prints also the
+# word with "...", so that no part of a name is inserted that the other names do not have. Never
+# connects to another machine, because ssh can ask for a password, and never starts a daemon.
 function __evfdctl_names
     string match -qr -- '^--(host|ssh)$' (commandline -opc); and return
-    evfdctl (__evfdctl_which) --no-start list 2>/dev/null | string replace -r '\t.*' ''
+    set -lx word (commandline -ct)
+    set -l escaped (printf %s "$word" | sed 's/[][*?\\\\-]/\\\\&/g')
+    evfdctl (__evfdctl_which) --no-start list "$escaped**" 2>/dev/null |
+        awk -F'\t' 'NR > 1000 { print ENVIRON["word"] "..."; exit } { print $1 }'
 end
 
 function __evfdctl_is_named

@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <string_view>
+#include <utility>
 
 namespace evfd::report {
 
@@ -265,29 +266,37 @@ std::string Table::add(Row cells)
 {
     if (!is_for_terminal_)
         return fmt::format("{}\n", fmt::join(cells, "\t"));
-    rows_.push_back(std::move(cells));
-    return {};
+    block_.push_back(std::move(cells));
+    return block_.size() < max_block_rows ? std::string{} : end();
 }
 
-std::string Table::end() const
+std::string Table::end()
 {
-    if (rows_.empty())
+    if (block_.empty())
         return {};
-    std::vector<std::size_t> widths;
-    for (std::size_t column = 0; column < heading_.size(); ++column) {
-        widths.push_back(heading_[column].size());
-        for (const auto& cells : rows_)
-            widths[column] = std::max(widths[column], cells[column].size());
-    }
-    std::string text;
-    const auto append = [&](const Row& cells) {
-        for (std::size_t column = 0; column + 1 < cells.size(); ++column)
-            text += fmt::format("{:<{}}  ", cells[column], widths[column]);
-        text += cells.back() + '\n';
-    };
-    append(heading_);
-    std::ranges::for_each(rows_, append);
+    const bool is_first = widths_.empty();
+    if (is_first)
+        widen(heading_);
+    std::ranges::for_each(block_, [this](const Row& cells) { widen(cells); });
+    auto text = is_first ? line(heading_) : std::string{};
+    for (const auto& cells : std::exchange(block_, {}))
+        text += line(cells);
     return text;
+}
+
+void Table::widen(const Row& cells)
+{
+    widths_.resize(cells.size());
+    for (std::size_t column = 0; column < cells.size(); ++column)
+        widths_[column] = std::max(widths_[column], cells[column].size());
+}
+
+std::string Table::line(const Row& cells) const
+{
+    std::string text;
+    for (std::size_t column = 0; column + 1 < cells.size(); ++column)
+        text += fmt::format("{:<{}}  ", cells[column], widths_[column]);
+    return text + cells.back() + '\n';
 }
 
 bool is_for_terminal()

@@ -58,22 +58,32 @@ bool is_for_terminal(); // Returns whether standard output is a terminal.
 
 // Formats rows as text. For a terminal, the text has columns below a heading. For any other output,
 // a tab separates the cells of a row.
+//
+// The widths of columns depend on the rows that are not printed yet. A table keeps a block of at
+// most max_block_rows such rows, so that a list of any length needs little memory. The columns of a
+// later block can be wider.
 class Table {
 public:
+    static constexpr std::size_t max_block_rows = 1'000;
+
     Table(Row heading, bool is_for_terminal)
         : heading_{std::move(heading)}, is_for_terminal_{is_for_terminal}
     {
     }
-    // Adds a row. Returns the row as text if the output is not a terminal. For a terminal, returns
-    // an empty text, because the widths of the columns depend on all rows.
+    // Adds a row. Returns the text that can be printed now: the row if the output is not a
+    // terminal, or a complete block of rows for a terminal.
     std::string add(Row cells);
     // Called after the last row. Returns the output that is still to be printed.
-    std::string end() const;
+    std::string end();
 
 private:
+    void widen(const Row& cells);
+    std::string line(const Row& cells) const;
+
     Row heading_;
     bool is_for_terminal_;
-    std::vector<Row> rows_;
+    std::vector<Row> block_;
+    std::vector<std::size_t> widths_; // Empty until the heading is printed.
 };
 
 } // namespace evfd::report

@@ -140,7 +140,6 @@ std::optional<MonotonicTime> Row::next_change(const Now& now) const
 
 void Table::apply(const protocol::Monitor::Reply& event, const Now& now)
 {
-    auto& rows = incoming_rows_ ? *incoming_rows_ : rows_;
     switch (event.change) {
     case Change::present:
     case Change::created:
@@ -149,25 +148,41 @@ void Table::apply(const protocol::Monitor::Reply& event, const Now& now)
             Row row{*event.object, {}};
             if (row.object.timer && row.object.timer->left)
                 row.expires = add_saturating(now.monotonic, *row.object.timer->left);
-            rows.insert_or_assign(*event.name, std::move(row));
+            put(std::move(row));
         }
         break;
     case Change::deleted:
         if (event.name)
-            rows.erase(*event.name);
+            current().by_name.erase(*event.name);
         break;
-    case Change::ready:
-        if (incoming_rows_)
-            rows_ = *std::exchange(incoming_rows_, std::nullopt);
-        break;
+    case Change::ready: finish(); break;
     case Change::resync: restart(); break;
     }
+}
+
+void Table::put(Row row)
+{
+    auto& [by_name, is_truncated] = current();
+    if (by_name.size() < max_rows || by_name.contains(row.object.name)) {
+        const auto name = row.object.name;
+        by_name.insert_or_assign(name, std::move(row));
+        return;
+    }
+    is_truncated = true;
+    // The rest of the initial list changes nothing, so the display does not wait for it.
+    finish();
+}
+
+void Table::finish()
+{
+    if (incoming_rows_)
+        rows_ = *std::exchange(incoming_rows_, std::nullopt);
 }
 
 std::vector<const Row*> Table::rows(std::string_view part, Order order) const
 {
     std::vector<const Row*> chosen;
-    for (const auto& [name, row] : rows_)
+    for (const auto& [name, row] : rows_.by_name)
         if (contains(name.text(), part))
             chosen.push_back(&row);
     std::ranges::sort(chosen, [&](const Row* a, const Row* b) {

@@ -58,19 +58,32 @@ struct Order {
     bool is_reversed = false;
 };
 
+// A table has at most max_rows rows, so that its memory is limited. Further objects are left out.
 class Table {
 public:
+    static constexpr std::size_t max_rows = 50'000;
+
     // Begins a new initial list of objects. The present rows stay until the new list is complete.
     void restart() { incoming_rows_.emplace(); }
     void apply(const protocol::Monitor::Reply& event, const Now& now);
 
+    // Returns whether the initial list is in the table: all of its objects, or the first max_rows.
     bool is_complete() const { return !incoming_rows_; }
-    std::size_t size() const { return rows_.size(); }
+    std::size_t size() const { return rows_.by_name.size(); }
+    // Returns whether objects were left out.
+    bool is_truncated() const { return rows_.is_truncated; }
     // Returns the rows whose names contain `part`, sorted by `order`.
     std::vector<const Row*> rows(std::string_view part, Order order) const;
 
 private:
-    using Rows = std::map<Name, Row>;
+    struct Rows {
+        std::map<Name, Row> by_name = {};
+        bool is_truncated = false;
+    };
+
+    Rows& current() { return incoming_rows_ ? *incoming_rows_ : rows_; }
+    void put(Row row);
+    void finish();
 
     Rows rows_;
     // The rows of an initial list that is not complete yet.

@@ -182,6 +182,8 @@ Line View::title_line(std::size_t count) const
 {
     auto text = fmt::format("{}: {}", title_,
                             report::plural(static_cast<std::int64_t>(shown().size()), "object"));
+    if (shown().is_truncated())
+        text += " and more, which a PATTERN can select";
     if (!filter_.empty())
         text += fmt::format(", {} shown", count);
     text += fmt::format(", by {}{}", columns[static_cast<std::size_t>(order_.column)].second,

@@ -154,8 +154,8 @@ public:
     Expected<void> quotas(const std::function<void(protocol::Quotas::User&)>& each) const;
 
     // Calls `each` for every object with a name that matches the glob `pattern`, in the order of
-    // the names. An empty pattern matches all names. A pattern with a character class, such as
-    // [[:alpha:]], is invalid.
+    // the names. `*` and `?` do not match a slash, `**` does. An empty pattern matches all names. A
+    // pattern with a character class, such as [[:alpha:]], is invalid.
     Expected<void> list(std::string_view pattern,
                         const std::function<void(protocol::Object&)>& each) const;
     // Waits in the daemon for 1 to 253 names, which need not exist yet. Waits are served in order

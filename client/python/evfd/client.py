@@ -334,7 +334,7 @@ class Client:
     def list(self, pattern: str | None = None) -> Iterator[types.Object]:
         """Return all objects whose name matches a glob, sorted by name.
 
-        * and ? do not match a slash.  A character class such as [:alpha:] is invalid.
+        * and ? do not match a slash, ** does.  A character class such as [:alpha:] is invalid.
         """
         listed = self._stream("List", {"pattern": pattern or None}, "objects", "name")
         return (types.Object.from_wire(fields) for fields in listed)

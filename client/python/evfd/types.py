@@ -131,8 +131,9 @@ class Change(_WireValue):
     """One report of a monitor.
 
     `change`: the kind of the report.  A monitor first reports ``present`` for each existing object,
-    and ``ready`` once.  After that it reports ``created``, ``changed`` and ``deleted``.  ``resync``
-    means that all earlier reports are void; ``present`` and ``ready`` follow again.
+    and ``ready`` once.  After that it reports ``created``, ``changed`` and ``deleted``; before that
+    only if many objects change meanwhile.  ``resync`` means that all earlier reports are void;
+    ``present`` and ``ready`` follow again.
     """
 
     change: str

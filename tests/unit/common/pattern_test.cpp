@@ -32,6 +32,19 @@ TEST_CASE("a pattern matches names as the shell does")
         {"\\d\\b", "db", true},
         {"d*\\/b", "dd/b", true},
         {"**", "db", true},
+        {"**", "db/ready", true},
+        {"db**", "db", true},
+        {"db**", "db/a/ready", true},
+        {"db**", "d", false},
+        {"db/**", "db/a/ready", true},
+        {"db/**", "db", false},
+        {"**/ready", "db/a/ready", true},
+        {"**/ready", "ready", false},
+        {"a**b", "a/b", true},
+        {"a**b*c", "a/b/b/c", false},
+        {"a**b*c", "a/b/bc", true},
+        {"***", "db/ready", true},
+        {"*\\**", "db", false},
         {"*b*b", "abcab", true},
         {"*b*b", "acab", false},
         {"a*", "a", true},
@@ -56,6 +69,30 @@ TEST_CASE("a pattern matches names as the shell does")
     REQUIRE(parsed);
     CHECK(parsed->text() == pattern);
     CHECK(parsed->matches(*Name::parse(name)) == matches);
+}
+
+TEST_CASE("the range of a pattern begins with the characters before the first special one")
+{
+    const auto [pattern, range] = GENERATE(table<std::string, NameRange>({
+        {"db/ready", NameRange::only("db/ready")},
+        {"\\d\\b", NameRange::only("db")},
+        {"d[b]", NameRange::only("db")},
+        {"db/*", NameRange::beginning_with("db/")},
+        {"db/**", NameRange::beginning_with("db/")},
+        {"db?", NameRange::beginning_with("db")},
+        {"d[bc]x", NameRange::beginning_with("d")},
+        {"d[!b]x", NameRange::beginning_with("d")},
+        {"d[bx", NameRange::beginning_with("d")},
+        {"z*z**z", NameRange::beginning_with("z")},
+        {"z**z*z", NameRange::beginning_with("z")},
+        {"*db", NameRange{}},
+        {"?", NameRange{}},
+        {"**", NameRange{}},
+    }));
+    INFO(pattern);
+
+    CHECK(Pattern::parse(pattern)->range() == range);
+    CHECK(Pattern{}.range() == NameRange{});
 }
 
 TEST_CASE("the empty pattern matches every name")
@@ -92,15 +129,19 @@ TEST_CASE("a colon at the start of a bracket expression is a member of the set")
     CHECK(Pattern::parse("\\[:a")); // The pattern is valid, although no name matches it.
 }
 
-// Returns a random pattern without malformed brackets. fnmatch(3) and Pattern must agree on it.
+// Returns a random pattern without malformed brackets and without `**`. fnmatch(3) and Pattern must
+// agree on it.
 std::string some_pattern(std::mt19937& random)
 {
     static const std::string_view pieces[] = {"a",    "b",    ".",     "-",    "/",     "*",
                                               "*",    "?",    "\\a",   "[ab]", "[!a]",  "[^b.]",
                                               "[-a]", "[]a]", "[a-c]", "[b-]", "[c-a]", "[\\b-]"};
     std::string text;
-    for (auto left = random() % 9; left > 0; --left)
-        text += pieces[random() % std::size(pieces)];
+    for (auto left = random() % 9; left > 0; --left) {
+        const auto piece = pieces[random() % std::size(pieces)];
+        if (piece != "*" || !text.ends_with('*'))
+            text += piece;
+    }
     return text.empty() ? "*" : text;
 }
 
@@ -120,8 +161,11 @@ TEST_CASE("any pattern matches the names that fnmatch(3) matches")
         const bool matches = ::fnmatch(pattern.c_str(), text.c_str(), FNM_PATHNAME) == 0;
         ++compared;
         matched += matches ? 1 : 0;
-        if (Pattern::parse(pattern)->matches(*name) != matches)
+        const auto parsed = Pattern::parse(pattern);
+        if (parsed->matches(*name) != matches)
             FAIL("'" << pattern << "' on '" << text << "' is to be " << matches);
+        if (matches && !parsed->range().contains(*name))
+            FAIL("'" << text << "' is to be in the range of '" << pattern << "'");
     }
     CHECK(compared > matched);
 }

@@ -264,6 +264,27 @@ TEST_CASE("a list over many objects without a match yields to other connections"
     CHECK(reply.contains(end));
 }
 
+TEST_CASE("a list or monitor visits only names that begin as its pattern does")
+{
+    // Matching this pattern against the names of all objects takes much longer than one iteration.
+    const auto name = std::string(240, 'a');
+    const auto pattern = R"({"pattern":")" + std::string(239, 'a') + R"(b*"})";
+    ServiceFixture daemon;
+    auto client = daemon.connect(alice);
+    Session session{1, make_peer(alice), {}, {}, {}};
+    for (int i = 10'000; i < 25'000; ++i)
+        REQUIRE(daemon.service.registry().lifetimes.create(
+            {session}, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
+    daemon.service.apply_changes();
+    const auto [method, end] = GENERATE(table<std::string, std::string>(
+        {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));
+    client.call(method, pattern, true);
+
+    run_iterations(daemon.loop, 1);
+
+    CHECK(client.reply().contains(end));
+}
+
 TEST_CASE("a monitor that does not read gets merged changes later and delays nobody")
 {
     ServiceFixture daemon;

@@ -4,6 +4,9 @@
 #include "tests/support/service_fixture.h"
 #include "tests/support/timer_fixture.h"
 
+#include <algorithm>
+#include <vector>
+
 namespace evfd::daemon {
 namespace {
 
@@ -22,6 +25,8 @@ struct TestMonitor {
             monitor->prepare();
             delivery->apply();
             const auto event = monitor->next();
+            if (!event && monitor->has_more())
+                continue;
             if (!event)
                 break;
             CHECK(event->sequence == ++last);
@@ -116,6 +121,54 @@ TEST_CASE("a monitor reports only names that match its pattern")
     CHECK(monitor.take_events() == "created db/b");
     CHECK_FALSE(fixture.registry.objects.find("web2"_name)->is_monitored);
     CHECK(fixture.registry.objects.find("db/b"_name)->is_monitored);
+}
+
+TEST_CASE("a monitor reports the names at the edges of its pattern's range")
+{
+    RegistryFixture fixture;
+    for (const auto* name : {"da", "db", "db/a", "db/zz", "dba", "dc"})
+        fixture.create(name, Mode::pulse);
+    const auto [pattern, events] = GENERATE(table<std::string, std::string>({
+        {"db", "present db; ready"},
+        {"db**", "present db; present db/a; present db/zz; present dba; ready"},
+        {"db/z*", "present db/zz; ready"},
+        {"dc*", "present dc; ready"},
+        {"dd*", "ready"},
+        {"d?", "present da; present db; present dc; ready"},
+    }));
+    auto monitor = start_monitor(fixture, *Pattern::parse(pattern));
+
+    CHECK(monitor.take_events() == events);
+    fixture.create("dbb", Mode::pulse);
+    CHECK(monitor.take_events() == (pattern == "db**" ? "created dbb" : ""));
+}
+
+TEST_CASE("the watches of several monitors end, whichever monitor ends first")
+{
+    RegistryFixture fixture;
+    const auto all = {"a/x"_name, "b/x"_name, "c/x"_name, "c/y"_name};
+    for (const auto& name : all)
+        fixture.create(name.text());
+    std::vector<TestMonitor> monitors;
+    for (const auto* pattern : {"a/*", "b/*", "c/x", "c/*"}) {
+        monitors.push_back(start_monitor(fixture, *Pattern::parse(pattern)));
+        monitors.back().take_events();
+    }
+    const auto is_name_watched = [&](const Name& name) {
+        return is_watched(*fixture.registry.objects.find(name));
+    };
+    CHECK(std::ranges::all_of(all, is_name_watched));
+
+    monitors.erase(monitors.begin(), monitors.begin() + 3);
+    run_until_idle(fixture.loop);
+    CHECK_FALSE(is_name_watched("a/x"_name));
+    CHECK_FALSE(is_name_watched("b/x"_name));
+    CHECK(is_name_watched("c/x"_name));
+    CHECK(is_name_watched("c/y"_name));
+
+    monitors.clear();
+    run_until_idle(fixture.loop);
+    CHECK(std::ranges::none_of(all, is_name_watched));
 }
 
 TEST_CASE("a change during the initial state is reported once, as state or after it")
@@ -227,6 +280,29 @@ TEST_CASE("a resync during the initial state starts it again")
     for (std::size_t i = 0; i <= max_dirty_names; ++i)
         delete_object(fixture, "n/" + std::to_string(i));
     CHECK(monitor.take_events() == "resync; present z; ready");
+}
+
+TEST_CASE("a listing ends although more objects change meanwhile than a monitor can note")
+{
+    RegistryFixture fixture;
+    constexpr std::size_t objects = 4 * max_dirty_names;
+    const auto name = [](std::size_t i) { return *Name::parse("n/" + std::to_string(10'000 + i)); };
+    for (std::size_t i = 0; i < objects; ++i)
+        fixture.create(name(i).text(), Mode::pulse);
+    auto monitor = start_monitor(fixture);
+    std::string events;
+    for (std::size_t i = 0; i < objects; ++i) {
+        // One listed object changes for each report.
+        events += monitor.take_events(1) + "; ";
+        REQUIRE(fixture.registry.set_permissions(
+            fixture.owner.peer, name(i / 2), i % 4 < 2 ? "0600"_permissions : "0644"_permissions));
+    }
+
+    events += monitor.take_events();
+
+    CHECK(occurrences(events, "resync") == 0);
+    CHECK(occurrences(events, "present") == objects);
+    CHECK(events.find("changed") < events.find("ready"));
 }
 
 TEST_CASE("an object without access is hidden from a monitor")
@@ -603,6 +679,35 @@ TEST_CASE("a new policy is reported to the monitors that it affects, and watches
     CHECK(monitor.take_events() == "changed db/e");
     CHECK(outsider.take_events() == "changed db/e");
     CHECK(is_watched());
+}
+
+TEST_CASE("a change of the policy makes a monitor of very many objects list them again")
+{
+    const auto is_large = GENERATE(false, true);
+    RegistryFixture fixture;
+    fixture.create("db/e");
+    fixture.create("e");
+    for (std::size_t i = 2; i < max_objects_checked_for_policy + (is_large ? 1 : 0); ++i)
+        fixture.create("n/" + std::to_string(i), Mode::pulse);
+    auto monitor = start_monitor(fixture, "**e"_pattern);
+    const auto& hidden = *fixture.registry.objects.find("db/e"_name);
+    CHECK(monitor.take_events() == "present db/e; present e; ready");
+    CHECK(is_watched(hidden));
+    const auto wakeups = *monitor.wakeups;
+
+    change_policy(fixture, "db/ * -w");
+
+    CHECK(*monitor.wakeups > wakeups);
+    CHECK(monitor.take_events() ==
+          (is_large ? "resync; present db/e; present e; ready" : "changed db/e"));
+    run_until_idle(fixture.loop);
+    CHECK_FALSE(is_watched(hidden));
+    REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e"}, 1)));
+    CHECK(monitor.take_events().empty());
+    change_policy(fixture, "");
+    CHECK(monitor.take_events() ==
+          (is_large ? "resync; present db/e; present e; ready" : "changed db/e"));
+    CHECK(is_watched(hidden));
 }
 
 } // namespace

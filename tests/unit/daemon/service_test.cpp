@@ -6,7 +6,11 @@
 #include "tests/support/service_fixture.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
+
+#include <string>
+#include <vector>
 
 namespace evfd::daemon {
 namespace {
@@ -266,22 +270,34 @@ TEST_CASE("List reports all objects that match the pattern, and an empty list wi
 {
     ServiceFixture daemon;
     auto client = daemon.connect();
-    for (const auto* name : {"db/b", "db/a", "db/x/y", "web"})
-        daemon.request(client, "CreateEvent", R"({"name":")"s + name + R"("})");
+    const std::vector<std::string> names{"db",    "db-x", "db/a", "db/b", "db/x/y",
+                                         "db/zz", "dba",  "web",  "zz",   "zzz"};
+    const auto all = fmt::format("{}", fmt::join(names, " "));
+    for (const auto& name : names)
+        daemon.request(client, "CreateEvent", R"({"name":")" + name + R"("})");
 
-    const auto [pattern, listed, unlisted] = GENERATE(table<std::string, std::string, std::string>({
-        {"{}", "db/a db/b db/x/y web", ""},
-        {R"({"pattern":"db/*"})", "db/a db/b", "db/x/y web"},
-        {R"({"pattern":"nothing"})", "", "db/a db/b db/x/y web"},
+    const auto [pattern, listed] = GENERATE_COPY(table<std::string, std::string>({
+        {"{}", all},
+        {R"({"pattern":"**"})", all},
+        {R"({"pattern":"db/*"})", "db/a db/b db/zz"},
+        {R"({"pattern":"db/**"})", "db/a db/b db/x/y db/zz"},
+        {R"({"pattern":"db*"})", "db db-x dba"},
+        {R"({"pattern":"db**"})", "db db-x db/a db/b db/x/y db/zz dba"},
+        {R"({"pattern":"db"})", "db"},
+        {R"({"pattern":"db/z*"})", "db/zz"},
+        {R"({"pattern":"zz*"})", "zz zzz"},
+        {R"({"pattern":"zzz*"})", "zzz"},
+        {R"({"pattern":"*b"})", "db web"},
+        {R"({"pattern":"nothing"})", ""},
+        {R"({"pattern":"zzzz*"})", ""},
     }));
     const auto reply = daemon.request(client, "List", pattern, true);
     const auto has = [&](std::string_view name) {
         return reply.contains(R"("name":")" + std::string{name} + "\"");
     };
-    for (const auto* name : {"db/a", "db/b", "db/x/y", "web"}) {
-        INFO(name);
-        CHECK(has(name) == (" " + listed + " ").contains(" "s + name + " "));
-        CHECK(has(name) != (" " + unlisted + " ").contains(" "s + name + " "));
+    for (const auto& name : names) {
+        INFO(pattern << " and " << name);
+        CHECK(has(name) == (" " + listed + " ").contains(" " + name + " "));
     }
     if (listed.empty())
         CHECK(reply == R"({"parameters":{"objects":[]}})");

@@ -2,6 +2,7 @@
 #include "tests/support/catch.h"
 #include "tests/support/literals.h"
 
+#include <algorithm>
 #include <string>
 
 namespace evfd {
@@ -96,6 +97,23 @@ TEST_CASE("a list on a terminal is a table of columns with a heading")
     CHECK(table.end() == "NAME      KIND   MODE       STATE  PERMISSIONS  OWNER\n"
                          "db/ready  event  manual     -      0640         4000000000\n"
                          "db/ready  event  semaphore  -      0640         4000000000\n");
+}
+
+TEST_CASE("a long list on a terminal is printed in blocks, whose columns only become wider")
+{
+    report::Table table{{"NAME", "KIND"}, true};
+    for (std::size_t i = 1; i < report::Table::max_block_rows; ++i)
+        REQUIRE(table.add({"longer", "event"}).empty());
+    const auto first = table.add({"longer", "event"});
+    CHECK(first.starts_with("NAME    KIND\nlonger  event\n"));
+    CHECK(static_cast<std::size_t>(std::ranges::count(first, '\n')) ==
+          report::Table::max_block_rows + 1);
+    CHECK(table.add({"a", "event"}).empty());
+    CHECK(table.end() == "a       event\n");
+    CHECK(table.add({"the longest", "event"}).empty());
+    CHECK(table.add({"a", "event"}).empty());
+    CHECK(table.end() == "the longest  event\na            event\n");
+    CHECK(table.end().empty());
 }
 
 TEST_CASE("an empty list prints nothing")

@@ -67,6 +67,39 @@ TEST_CASE("a resync replaces the table only once it is complete")
     CHECK(names(table) == Names{"c"});
 }
 
+TEST_CASE("a table with the most rows follows their changes and leaves further objects out")
+{
+    const auto nth = [](std::size_t i) { return *Name::parse("n/" + std::to_string(i)); };
+    Table table;
+    for (std::size_t i = 0; i < Table::max_rows; ++i)
+        table.apply(monitor_reply(Change::present, event(nth(i))), now);
+    CHECK_FALSE(table.is_complete());
+    const bool is_exact = GENERATE(true, false);
+    if (is_exact)
+        table.apply({3, Change::ready, {}, {}}, now);
+    else
+        table.apply(monitor_reply(Change::present, event("z"_name)), now);
+    CHECK(table.is_complete());
+    CHECK(table.size() == Table::max_rows);
+    CHECK(table.is_truncated() == !is_exact);
+
+    auto changed = event(nth(0));
+    changed.is_set = true;
+    table.apply(monitor_reply(Change::changed, changed), now);
+    CHECK(table.rows("n/0", {}).front()->cell(Column::state, now) == "set");
+    table.apply(monitor_reply(Change::created, event("zz"_name)), now);
+    CHECK(table.is_truncated());
+    CHECK(names(table, "z").empty());
+    table.apply({6, Change::deleted, nth(1), {}}, now);
+    table.apply(monitor_reply(Change::created, event("zz"_name)), now);
+    CHECK(names(table, "z") == Names{"zz"});
+
+    table.restart();
+    table.apply({7, Change::ready, {}, {}}, now);
+    CHECK(table.size() == 0);
+    CHECK_FALSE(table.is_truncated());
+}
+
 TEST_CASE("a filter finds a part of a name anywhere and in any case")
 {
     const auto table = table_of({event("db/Ready"_name), event("db/done"_name), event("x"_name)});

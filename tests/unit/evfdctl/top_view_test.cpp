@@ -111,6 +111,17 @@ TEST_CASE("a long name is shortened in favour of the other columns")
     CHECK(texts(view)[1].size() == 80);
 }
 
+TEST_CASE("the title says if there are more objects than the table can have")
+{
+    auto view = view_of({});
+    for (std::size_t i = 0; i <= Table::max_rows; ++i)
+        view.table().apply({1, Change::created, *Name::parse("n/" + std::to_string(i)),
+                            event(*Name::parse("n/" + std::to_string(i)))},
+                           now);
+    CHECK(texts(view)[0].starts_with(
+        fmt::format("/here: {} objects and more, which a PATTERN", Table::max_rows)));
+}
+
 TEST_CASE("typed characters are the filter until they are erased, and escape leaves it")
 {
     auto view = view_of({event("a1"_name), event("a2"_name), event("b"_name)});
