@@ -22,7 +22,7 @@ enum class Permission { wait, set, own, create }; // An operation that can be de
 // Resources that are limited for each user.
 enum class Resource {
     objects,
-    opened_events, // Events whose eventfd, or its mirror, was made by an open of the user.
+    opened_events, // Events whose eventfd or mirror was made by an open of the user.
     connections,
     subscriptions,
     waits,

@@ -1,5 +1,5 @@
-// NameRange: the names that begin with a prefix, or one name only. In the order of names, a range
-// has no gap.
+// NameRange: the names that begin with a prefix, or one name only. In the order of names, no other
+// name is between two names of a range.
 #pragma once
 
 #include "common/name.h"

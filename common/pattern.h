@@ -16,8 +16,7 @@ namespace evfd {
 
 // A shell glob, glob(7). `*` and `?` match within a segment only, and `**` matches any characters,
 // slashes too. A bracket expression contains only characters and ranges: a pattern with
-// `[:class:]`,
-// `[.symbol.]` or `[=class=]` is invalid. The empty Pattern matches every name.
+// `[:class:]`, `[.symbol.]` or `[=class=]` is invalid. The empty Pattern matches every name.
 class Pattern {
 public:
     Pattern() = default;
@@ -26,8 +25,8 @@ public:
     static std::optional<Pattern> parse(std::string_view text);
     bool matches(const Name& name) const;
     const std::string& text() const noexcept { return text_; }
-    // Returns a range that contains every matching name: the names that begin with the characters
-    // before the first `*`, `?` or bracket expression.
+    // Returns a range that contains every matching name. Each name of the range begins with the
+    // characters before the first `*`, `?` or bracket expression.
     const NameRange& range() const noexcept { return range_; }
 
     friend bool operator==(const Pattern& one, const Pattern& other)
@@ -46,9 +45,9 @@ private:
     // characters that the pattern requires have matched.
     //
     // Each character that names can have has a row of bits. The row marks the positions from which
-    // this character leads to the next position. Two more rows mark the positions of the `*` and of
-    // the `**`. At such a position, the automaton can also stay at the position and read any
-    // character; at a `*`, any character except `/`.
+    // this character leads to the next position. Two more rows mark the positions at which the
+    // automaton can also stay while it reads a character. For a character other than `/`, these are
+    // the positions of `*` and `**`. For a `/`, these are the positions of `**`.
     std::vector<std::uint64_t> rows_;
     std::size_t end_ = 0; // The final position, at which the whole pattern has matched.
 };

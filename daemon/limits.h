@@ -75,8 +75,9 @@ inline constexpr std::chrono::microseconds min_edge_interval{500};
 // expirations.
 inline constexpr std::chrono::milliseconds min_poll_interval{1};
 
-// The number of objects of all users together. It bounds the memory of the daemon, because an
-// object that nobody has opened takes memory only. See Charges::charge_object().
+// The highest number of objects of all users together. This limit bounds the memory for objects. An
+// object that nobody has opened has no descriptor, so the limit of descriptors does not bound it.
+// See Charges::charge_object().
 inline constexpr std::int64_t max_objects = 2'000'000;
 
 // A pool that all users share has a reserve (SharedPool). The size of the reserve is the size of
@@ -147,8 +148,8 @@ inline constexpr std::size_t max_users_per_reply = 64;
 // The number of names with unreported changes in one monitor. With more names, the monitor reports
 // `resync` and starts again.
 inline constexpr std::size_t max_dirty_names = 1'024;
-// The number of objects that all monitors check in one step after the policy has changed. With more
-// objects, each monitor reports `resync` and starts again.
+// The number of objects that are checked for all monitors in one step after the policy has changed.
+// If the daemon has more objects, each monitor reports `resync` and starts again.
 inline constexpr std::size_t max_objects_checked_for_policy = 1'024;
 // A Clear that has used this number of time slices, about one second, ends when its connection
 // ends. A shorter Clear is finished even without its connection.

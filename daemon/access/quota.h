@@ -55,7 +55,7 @@ struct Limits {
 };
 inline constexpr Limits default_limits{{
     20'000,                          // objects
-    8'192,                           // opened_events: events that the user opened first
+    8'192,                           // opened_events: events that the user was the first to open
     8'192,                           // connections
     8'192,                           // subscriptions
     8'192,                           // waits
@@ -66,8 +66,9 @@ inline constexpr Limits default_limits{{
     64,                              // calls: calls answered in one iteration of the event loop
 }};
 
-// The highest limits that a configuration can set. Objects take memory only, so a user may get more
-// of them than usual. Each other limit is at most the default, because the resource is scarce.
+// The highest limits that a configuration can set. The limit of objects can be higher than the
+// default, because an object that nobody has opened takes only memory. Every other limit is at most
+// the default.
 inline constexpr Limits max_limits = [] {
     auto limits = default_limits;
     limits.set(Resource::objects, max_objects);

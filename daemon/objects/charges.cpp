@@ -24,7 +24,7 @@ Outcome<Quota::Charge> Charges::charge_object(const Peer& peer)
     return charge(peer, Resource::objects);
 }
 
-// Charges a descriptor. `resource` says what the descriptor is for. A refusal names this resource.
+// Charges a unit of the pool of descriptors and a unit of `resource`. A refusal names `resource`.
 Outcome<Charges::Descriptor> Charges::charge_with_descriptor(const Peer& peer, Resource resource)
 {
     auto descriptor = descriptors_.take(quota_.payer(peer.uid));

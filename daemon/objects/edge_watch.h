@@ -1,8 +1,8 @@
-// EdgeWatch: how the daemon learns that an event was written or read.
+// EdgeWatch: how the daemon learns that the eventfd of an event was written or read.
 //
 // state   | edges come from | what happens
 // --------|-----------------|------------------------------------------------------------------
-// none    |                 | nobody observes the event
+// none    |                 | nobody observes the event, or its counter is a number
 // armed   | epoll           | edges of the mask are reported
 // idle    | epoll           | nobody observes the event any more; the next edge removes the watch
 //

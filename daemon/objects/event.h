@@ -4,8 +4,8 @@
 //
 // number   Only the daemon can change the counter. The counter is a member of this class, and the
 //          state store records it.
-// eventfd  A client has the eventfd and can change the counter at any time. Only the eventfd has
-//          the counter, and the class caches no part of it.
+// eventfd  Clients can have the eventfd and can change the counter at any time. Only the eventfd
+//          has the counter, and the class caches no part of it.
 //
 // A new event is a number. The first open by a client that may wait and set makes it an eventfd.
 // It stays an eventfd until it is deleted, because nobody can tell whether a client still has the
@@ -15,8 +15,9 @@
 // No client can write to the mirror. If the number becomes an eventfd, the mirror is this eventfd,
 // so the wait-only handles stay valid. The mirror of a semaphore has exactly as many tokens as the
 // number. The mirror of a manual or auto event has any number of tokens if the event is set, and
-// none if it is clear. A crash can leave fewer tokens in the mirror, and recovery adds them: tokens
-// are added to the mirror after the commit of the number, and taken from it before the commit.
+// none if it is clear. Tokens are added to the mirror after the commit of the number. Tokens are
+// taken from the mirror before the commit. A crash can therefore leave too few tokens in the
+// mirror. Recovery adds the missing tokens.
 #pragma once
 
 #include "common/enums.h"
@@ -49,7 +50,7 @@ public:
         SharedPool::Charge descriptor;
     };
 
-    // The highest number. No event gets so many tokens: it only keeps the arithmetic safe.
+    // The highest number. No event gets so many tokens. The limit prevents an integer overflow.
     static constexpr std::uint64_t max_number = std::numeric_limits<std::int64_t>::max() / 2;
 
     // Creates an event whose counter is a number. `mode` must not be pulse.
@@ -88,7 +89,7 @@ public:
     // Makes the mirror agree with the number, after a crash left fewer tokens in the mirror. Fails
     // with E2BIG if the mirror has more tokens than the number.
     Result<void> restore_mirror() const;
-    // Creates the eventfd for the mirror of this event, or for open(), with the present counter.
+    // Creates an eventfd that has the present number, for a call of mirror().
     Result<UniqueFd> make_descriptor() const;
     // Makes the eventfd the mirror.
     void mirror(Descriptor descriptor)
@@ -96,8 +97,8 @@ public:
         descriptor_ = std::make_unique<Descriptor>(std::move(descriptor));
     }
     void drop_mirror() { descriptor_.reset(); }
-    // Makes the counter an eventfd, which was the mirror and has the same counter. Must be called
-    // only if there is a mirror.
+    // Makes the mirror the counter. From now on the counter is an eventfd. Must be called only if
+    // there is a mirror.
     void open() { number_.reset(); }
 
     // Takes as much as one wait consumes: one token of a semaphore, or all tokens of an auto event.
@@ -109,7 +110,7 @@ public:
     // Works like take(). Stores the number of tokens that it took at `into`, which can be in shared
     // memory.
     Result<bool> take_into(std::uint64_t& into) const { return evfd::take_into(fd(), into); }
-    // Appends the eventfd to `targets` once for each increment that adds the tokens.
+    // Appends the eventfd to `targets` once for each of the increments that add the tokens.
     void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
 
     // The following functions are for both forms.

@@ -1,4 +1,4 @@
-// EventWatches: reports when events are set, and the other changes of their counters.
+// EventWatches: reports the changes of the counters of events that somebody observes.
 //
 // Only the daemon changes a number (see Event), so the daemon reports the change itself: on_added()
 // and on_taken(). An eventfd can be changed by clients, so it is watched: an EdgeWatcher collects
@@ -30,15 +30,16 @@ public:
     // before this call can be reported too. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does. Does
     // nothing for a number, whose changes are reported anyway.
     Result<void> watch(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
-    // Watches the mirror of the number, which is about to become an eventfd, if the object is
-    // needed.
+    // Watches the mirror of a number that is about to become an eventfd. Does nothing if neither an
+    // Interest nor a monitor needs the watch.
     Result<void> watch_opened(ObjectTable::Entry& entry, const Event& event);
     // Appends all pending edges to the changes of the object table.
     void collect();
-    // Reports that the daemon added tokens to numbers. The report is delivered before this
-    // iteration of the event loop ends.
+    // Reports each observed number to which the daemon adds tokens. The reports are delivered
+    // before this iteration of the event loop ends.
     void on_added(const Increments& increments);
-    // Reports that the daemon took tokens from the object, if its counter is a number.
+    // Reports to the monitors that the daemon took tokens from a number. Does nothing for an
+    // eventfd.
     void on_taken(const Name& name, const Object& object);
     // Logs the misuse, but each kind of misuse only once for each object.
     void warn_once(const Name& name, Object& object, Misuse misuse);

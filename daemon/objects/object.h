@@ -42,7 +42,7 @@ struct LastSet {
     pid_t pid; // 0 if a timer set the event.
 };
 
-// The ways in which a client can misuse a shared event: a client filled the counter, or switched
+// The ways in which a client can misuse an eventfd: a client filled the counter, or switched
 // O_NONBLOCK off. The event keeps working, and the daemon only logs a warning.
 enum class Misuse { counter_full, blocking };
 

@@ -15,7 +15,7 @@ namespace evfd::daemon {
 struct ObjectChange {
     enum class Kind : std::uint8_t {
         created,
-        // The event was set; or a client or the daemon wrote or read its watched eventfd. If a
+        // A number was set; or a client or the daemon wrote or read a watched eventfd. If a
         // manual event was clear at its previous edge or when its watch began, this edge shows that
         // the event has been set since. The event can be clear again by now.
         edge,

@@ -1,4 +1,5 @@
-// Converts objects to records of the state store, and records back to objects.
+// Converts objects to records of the state store, and records back to objects. put_counters() also
+// stages records.
 #pragma once
 
 #include "common/name.h"
@@ -34,7 +35,7 @@ Lifetime lifetime_of(const record::Object& record);
 std::uint64_t lifetime_owner_of(const record::Object& record);
 // Returns whether the object is an event other than a pulse.
 bool is_event(const record::Object& record);
-// Returns the Pulse or Timer that the record describes.
+// Returns the Pulse or Timer that the record describes. The record must not describe another event.
 Object::Body body_of(record::Object record, const record::Counters& counters);
 
 } // namespace evfd::daemon

@@ -57,9 +57,9 @@ public:
     Objects& all() { return all_; }
     const Objects& all() const { return all_; }
     // Returns the objects with the names of the range, in the order of names. If `after` is not
-    // empty, only the objects that follow this name; the name must then be in the range, but its
-    // object need not exist. The view is valid until an object is deleted, and as long as `range`
-    // exists.
+    // empty, returns only the objects with later names than `after`, which must be a name of the
+    // range. An object of this name need not exist. The view is valid until an object is deleted,
+    // and as long as `range` exists.
     auto in(const NameRange& range, const std::optional<Name>& after = {})
     {
         const auto first =

@@ -1,7 +1,8 @@
 // ObjectWatches: begins and ends the watching of objects.
 //
 // An object is watched while an Interest in it exists or while a monitor reports it. Writes and
-// reads of a watched event, and expirations of a watched timer, are reported as changes.
+// reads of a watched eventfd, and expirations of a watched timer, are reported as changes. A number
+// (see Event) needs no watch: EventWatches reports its changes.
 #pragma once
 
 #include "common/name.h"

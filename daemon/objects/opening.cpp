@@ -41,8 +41,8 @@ Outcome<std::vector<protocol::Opened>> Opening::open(Session& session, const Ite
     return opened;
 }
 
-// Ends the subscriptions that a refused call has created, and closes the eventfds that it has made.
-// No client has received them.
+// Ends the subscriptions that a refused call has created, and closes the eventfds in Call::made. No
+// client has received them. Wait-only handles, and the mirrors made for them, remain.
 void Opening::undo(Call& call, const std::vector<protocol::Opened>& opened)
 {
     for (const auto& one : opened)

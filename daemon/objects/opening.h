@@ -46,12 +46,12 @@ public:
 private:
     using Entry = ObjectTable::Entry;
 
-    // What an Open call has done so far. Everything that can be refused comes before the numbers
-    // become eventfds, so that a refused call leaves nothing behind.
+    // What an Open call has done so far. Everything that can be refused is done before the numbers
+    // become eventfds, so that a refused call makes no number an eventfd.
     struct Call {
         Session& session;
         std::vector<Entry*> numbers = {}; // The numbers that become eventfds.
-        std::vector<Entry*> made = {};    // Those of them whose eventfd was made by this call.
+        std::vector<Entry*> made = {};    // Those of `numbers` whose eventfd this call made.
     };
 
     Outcome<protocol::Opened> open_one(Call& call, const Item& item);

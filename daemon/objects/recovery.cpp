@@ -327,8 +327,8 @@ std::vector<TakenTokens> Recovery::taken_since_last_commit()
         if (taken == 0)
             continue;
         const auto* entry = find_event(id);
-        // A number is as the journal says. If the page has a take from its eventfd, the commit that
-        // made the number an eventfd is missing, so the take did not happen.
+        // The journal has the whole state of a number. If the page has a take from its eventfd, the
+        // commit that made the number an eventfd is missing. The number then still has the tokens.
         if (!entry || entry->second.event()->is_number())
             continue;
         if (all.empty() || all.back().tokens.size() == max_names_per_call)

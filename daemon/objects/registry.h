@@ -1,16 +1,16 @@
 // Registry: all named events and timers, and the parts that work on them.
 //
-// An event is an eventfd, and only the eventfd knows the state of the event: the registry keeps no
-// flag that says "set". Clients have duplicates of the eventfd and can write and read it at any
-// time, without the daemon.
+// The counter of an event is a number in the daemon until a client that may wait and set opens the
+// event. After that it is an eventfd. Clients have duplicates of the eventfd and can write and read
+// it at any time, without the daemon. The registry keeps no copy of this counter. See Event.
 //
 // Callers use the parts directly. Each part uses only parts that are declared before it:
 //
 //     objects        the table: objects by name, what happened to them, their records
-//     descriptors    the pool of descriptors for objects, subscriptions and processes
+//     descriptors    the pool of descriptors for events, subscriptions and processes
 //     ids            ids that are never used twice
 //     authorization  decides which peer may do what
-//     edges          watches of events, and their edges
+//     edges          watches of eventfds, and the changes of the counters of events
 //     tokens         adds, takes and returns tokens, so that no crash loses one
 //     processes      the processes with which objects and holds end
 //     holds          tokens that are held
@@ -57,7 +57,7 @@
 namespace evfd::daemon {
 
 struct Registry {
-    // `descriptor_budget` limits the descriptors of objects, subscriptions and processes together.
+    // `descriptor_budget` limits the descriptors of events, subscriptions and processes together.
     // `deliver` is called when something has happened outside of a call. Only callbacks of the
     // event loop call `deliver`.
     Registry(EventLoop& loop, Quota& quota, StateStore& state_store, EventfdIncrementer incrementer,

@@ -27,13 +27,13 @@ struct ClearProgress {
     // The number of objects at the beginning of the list that are cleared already.
     std::size_t cleared = 0;
     // The largest number of tokens that the call still takes from the next object. Empty until
-    // drain() has determined this number.
+    // Event::clear() has determined this number.
     std::optional<std::uint64_t> remaining{};
 };
 
-// Returns how many times the kernel must increment an eventfd so that the object gets the tokens. A
-// pulse takes `tokens` increments for each subscriber, and a number takes none. `object` must not
-// be a timer.
+// Returns how many increments of eventfds by the EventfdIncrementer give the object the tokens. A
+// pulse needs `tokens` increments for each subscriber. A number needs none. `object` must not be a
+// timer.
 std::int64_t count_increments(const Object& object, std::int64_t tokens);
 
 class Setting {

@@ -13,7 +13,7 @@ namespace evfd::daemon {
 namespace {
 
 // Returns the largest increment that fits into one intent of the state store. A number needs no
-// intent, and gets all tokens at once.
+// intent, so it gets all tokens at once.
 std::int64_t max_increment(const Object& event)
 {
     const auto each = count_increments(event, 1);

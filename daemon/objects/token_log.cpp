@@ -47,9 +47,9 @@ std::vector<Pulsed> pulsed_by(const Increments& increments)
 
 // The following functions add tokens.
 
-// The eventfds to which increments add tokens. The intent, which is the record of increments that
-// are about to be made, contains only persistent objects: after a crash, the next daemon has no
-// other objects.
+// The eventfds and mirrors to which increments add tokens. The intent is the record of increments
+// that are about to be made. It contains only persistent objects: after a crash, the next daemon
+// has no other objects.
 struct TokenLog::Targets {
     std::vector<record::Increment> logged; // The increments that the intent records.
     // The eventfds that the state store keeps. An eventfd is listed once for each token that it
@@ -83,8 +83,7 @@ TokenLog::Targets TokenLog::find_targets(const Increments& increments) const
 }
 
 // Adds the tokens to the counters that the daemon itself has: those of numbers and of pulses.
-// Stages the new counters. Returns the counter of each object before the function; 0 for an
-// eventfd.
+// Stages the new counters. Returns the earlier counter of each object; 0 for an eventfd.
 std::vector<std::uint64_t> TokenLog::count(const Increments& increments)
 {
     std::vector<std::uint64_t> before;
@@ -115,8 +114,9 @@ void TokenLog::set_count(Object& object, std::uint64_t count)
     put_counters(state_store_, object);
 }
 
-// Commits all that is staged, if something visible to other processes follows: an intent, or tokens
-// in a mirror. Otherwise the commit can wait until the reply is sent.
+// Commits everything that is staged, if other processes will see the tokens at once: in eventfds
+// that survive the daemon, for which the function begins an intent, or in mirrors. Otherwise the
+// commit can wait until a reply is to be sent.
 Result<std::optional<StateStore::Intent>> TokenLog::commit(Targets& targets)
 {
     if (!targets.logged.empty()) {

@@ -71,8 +71,8 @@ struct HoldRecord {
 
 class TokenLog {
 public:
-    // A function that add() calls when the increments are certain to be made, but before the first
-    // of them is made.
+    // A function that add() calls when the increments are certain to be made. Numbers and pulses
+    // then have their new counters, but no eventfd has been incremented.
     using OnBegun = std::function<void(const Increments& increments)>;
 
     // `objects` is the table in which the events of returned tokens are looked up.
@@ -86,14 +86,14 @@ public:
     TokenLog& operator=(const TokenLog&) = delete;
 
     // Makes the increments and returns the pulses to report. If add() fails before it calls
-    // `on_begun`, no increment was made.
+    // `on_begun`, no counter has changed.
     Result<std::vector<Pulsed>> add(const Increments& increments);
     // Makes the increments of the recovered intent that were not made before the crash. Returns a
     // sentence for each increment that cannot be made.
     std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
 
-    // Commits now if the progress page has fewer than `count` free slots for the reads of one wait.
-    // Without free slots, a commit would be needed between two of the reads. Such a commit would
+    // Commits now if the progress page has fewer than `count` free slots for the takes of one wait.
+    // Without free slots, a commit would be needed between two of the takes. Such a commit would
     // record only a part of the tokens that the wait consumes.
     void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
     // Takes the tokens that one wait consumes from an auto event or a semaphore. Returns false if

@@ -105,9 +105,10 @@ void FdStash::load(Generation& generation, Contents& contents, const IsWanted& i
                 contents.unwanted_ids.push_back(id);
                 continue;
             }
-            // An id can be in flight several times: a crash during compact() leaves a descriptor
-            // twice, and a descriptor that was removed can be in flight before the one that has its
-            // id now. The last of the young generation counts, and then the last of the old one.
+            // Several messages can have the same id. A crash during compact() leaves a descriptor
+            // in flight twice. A removed descriptor can be in flight before the descriptor that has
+            // its id now. The last descriptor of the young generation counts. If the young
+            // generation has none, the last descriptor of the old generation counts.
             const auto earlier = loaded.find(id);
             if (earlier != loaded.end()) {
                 contents.fds[earlier->second].second =

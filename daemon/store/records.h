@@ -154,8 +154,8 @@ struct Object {
     }
 };
 
-// The counter of an event, if it is a number that was changed after the record of the object was
-// written. The id of this record is the id of the object.
+// The present counter of an event whose counter is a number. There is no such record until the
+// number changes for the first time. The id of this record is the id of the object.
 struct Number {
     static constexpr auto kind = Kind::number;
     std::int64_t count;

@@ -17,7 +17,7 @@
 // 3. commit() writes everything that is staged. It is called before any reply is sent to any
 //    client.
 //
-// Tokens need more, because adding and taking them cannot be undone:
+// The tokens of eventfds need more, because adding and taking them cannot be undone:
 //
 // - To add: begin_intent() commits which tokens are to be added to which events. The tokens are
 //   added, and each is recorded in the progress page. Intent::complete() marks the intent as
@@ -129,9 +129,8 @@ public:
         // Returns one byte for each token. The EventfdIncrementer uses the bytes. A byte is 1 if
         // its token must still be added.
         std::span<char> pending_increments() const { return store_->pending_increments(); }
-        // Ends the intent after every token was added. If the intent stayed open, recovery could
-        // add the tokens a second time: once waits have consumed the tokens, the counter has its
-        // earlier value, and looks as if no token had been added.
+        // Ends the intent after every token was added. This changes only the progress page, so no
+        // commit is needed.
         void complete();
 
     private:

@@ -102,7 +102,7 @@ void Monitor::prepare()
         return;
     const TimeSlice slice{time_slice};
     std::size_t visited = 0;
-    const Name* last = nullptr; // The last name that was visited and does not match.
+    const Name* last = nullptr; // The last name that was visited and is not listed.
     for (auto& [name, object] : monitors_.registry_.objects.in(pattern_.range(), cursor_)) {
         if (visited > 0 && visited % min_objects_per_step == 0 && !slice.left())
             break; // Other connections are served before the listing continues.

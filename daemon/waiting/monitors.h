@@ -6,8 +6,8 @@
 // the object when the connection has room for output. A slow reader therefore sees several changes
 // of one object as one change, and the memory of a monitor is limited. If more than max_dirty_names
 // are dirty, the monitor reports `resync` and lists everything again. A listing of very many
-// objects takes long. While half as many names are dirty, a monitor reports changes before it lists
-// further objects, so that the listing ends however often objects change.
+// objects takes long. While more than half as many names are dirty, a monitor reports changes
+// before it lists further objects, so that the listing ends however often objects change.
 //
 // When an event is listed, the daemon first watches it for all edges and then describes it, so that
 // no change after the description is missed. After a monitor has ended, sweep() visits the objects
@@ -172,7 +172,8 @@ private:
     std::set<Monitor*> monitors_;
     bool is_sweeping_ = false; // True from the call of sweep_later() to the end of the sweep.
     NameRange sweep_range_;
-    // The range of the next sweep: of all monitors that have ended during the present sweep.
+    // The range of the next sweep. It contains the range of each call of sweep_later() during the
+    // present sweep. Empty if there was no such call.
     std::optional<NameRange> next_sweep_;
     std::optional<Name> swept_up_to_;  // The last name that the present sweep has visited.
     std::int64_t waiter_monitors_ = 0; // The number of monitors with the scope with_waiters.

@@ -402,7 +402,7 @@ TEST_CASE("the library reports each failure by its error code")
 
 TEST_CASE("the sets of set_oneway are all executed before a later call of the client")
 {
-    constexpr int sets = 5'000; // More than fit into the socket, and than one iteration answers.
+    constexpr int sets = 5'000; // Too many for the socket, and for one iteration.
     const DaemonProcess daemon;
     const auto client = daemon.client();
     REQUIRE(client.create("s", {.mode = Mode::semaphore}));

@@ -167,7 +167,7 @@ TEST_CASE("a child that is forked while set_oneway waits for room has a connecti
     const auto client = daemon.client();
     REQUIRE(client.create("s", {.mode = Mode::semaphore}));
     daemon.process().signal(SIGSTOP);
-    constexpr int sets = 1'000; // More than fit into the socket.
+    constexpr int sets = 1'000; // Too many for the socket.
     int sent = 0;
     std::atomic<pid_t> thread = 0;
     std::thread setter{[&] {

@@ -83,7 +83,7 @@ void check_held_tokens(DaemonInstance& instance, const RecoveredState& state)
            "held tokens are charged");
 }
 
-// The journal must have the number that the daemon has.
+// Checks that the journal has the number of the event, and that the mirror agrees with the number.
 void check_number(const RecoveredState& state, std::uint64_t id, const record::Object& record,
                   const Event& event)
 {

@@ -2,12 +2,13 @@
 //
 // Invariants:
 //
-// - Charges: every user is charged for exactly the objects, subscriptions and connections that
-//   exist.
-// - Watches: exactly the objects that a wait, a monitor or a timer needs are watched.
+// - Charges: every user is charged for exactly the objects, opened events, subscriptions and
+//   connections that exist.
+// - Watches: exactly the objects that a wait, a monitor or a timer needs are watched, except events
+//   whose counter is a number.
 // - Stash: exactly the descriptors of persistent objects and subscriptions are stored.
-// - Journal: another daemon that reads the journal finds the objects, subscriptions and held tokens
-//   of the registry.
+// - Journal: another daemon that reads the journal finds the objects, numbers, subscriptions and
+//   held tokens of the registry.
 #pragma once
 
 #include "tests/fuzz/environment.h"

@@ -33,7 +33,7 @@ struct ObservedRegistry {
     {
         return registry.create(creator, request);
     }
-    // Returns a client's duplicate of the eventfd, which the session gets by the call Open.
+    // Opens the event for the session. Returns the duplicate of the eventfd that the client gets.
     UniqueFd open(std::string_view name)
     {
         const auto opened = registry.open(session, names({name}));

@@ -47,9 +47,9 @@ inline Peer make_peer(uid_t uid)
     return {uid, uid, 4711, {}};
 }
 
-// Returns an incrementer. All incrementers of a process share one AIO context, because a machine has
-// few of them, and because the kernel takes long to destroy one. A child process needs a context of
-// its own.
+// Returns an incrementer. All incrementers of a process share one AIO context, because a machine
+// has few AIO contexts, and because the kernel takes long to destroy one. A child process needs a
+// context of its own.
 inline EventfdIncrementer make_incrementer()
 {
     static std::optional<EventfdIncrementer> shared;
@@ -99,7 +99,8 @@ inline SharedPool::Charge ample_descriptor()
     return pool.take_unchecked({alice, alice});
 }
 
-// Returns an eventfd with the counter of the event, which is in no stash and belongs to alice.
+// Returns an eventfd that has the number of the event. The eventfd is in no stash, and alice is
+// charged for it.
 inline Event::Descriptor make_descriptor(const Event& event, Quota& quota)
 {
     auto eventfd = event.make_descriptor();

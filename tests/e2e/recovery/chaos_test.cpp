@@ -30,7 +30,8 @@ constexpr int kills = 300;
 // half of this time.
 constexpr nanoseconds max_daemon_life = 40ms;
 
-// Semaphores that are numbers until a signaller opens one of them, at a random instant.
+// The number of semaphores that nobody opens at first, so that their counters are numbers. The
+// signallers open them at random instants.
 constexpr int numbers = 500;
 std::string number_name(int i)
 {
@@ -90,8 +91,8 @@ struct Tokens {
     std::uint64_t consumed = 0;
 };
 
-// Adds or consumes tokens of one of the numbers by name. In rare cases opens it and does both
-// through the descriptor, so that it is an eventfd from then on.
+// Adds or consumes tokens of one of these semaphores by name. In rare cases opens the semaphore and
+// does both through the descriptor. From then on, the counter of the semaphore is an eventfd.
 void signal_number(const Client& client, Random& random, Tokens& tokens)
 {
     const auto name = number_name(random.up_to(numbers) - 1);
@@ -109,8 +110,8 @@ void signal_number(const Client& client, Random& random, Tokens& tokens)
     }
 }
 
-// Adds and consumes tokens, by name and through a descriptor that was opened before the first kill,
-// and tokens of the numbers.
+// Adds and consumes tokens of one semaphore, by name and through a descriptor that was opened
+// before the first kill. Also adds and consumes tokens of the semaphores that signal_number() uses.
 void signal_tokens(const Client& client, const WorkerSocket& parent, int seed)
 {
     Random random{seed};

@@ -12,7 +12,7 @@ namespace {
 
 constexpr auto full = std::numeric_limits<std::uint64_t>::max() - 1;
 
-// The forms of a counter, and a number with a mirror.
+// The two forms of a counter. `mirrored` is a number with a mirror.
 enum class Form { number, mirrored, eventfd };
 
 struct EventFixture {
@@ -49,7 +49,9 @@ struct EventFixture {
 
     Quota quota{default_limits};
     Event event;
-    UniqueFd client; // A client's descriptor: the eventfd, or a wait-only descriptor of the mirror.
+    // A client's descriptor: the eventfd, or a wait-only descriptor of the mirror. Empty for a
+    // number without a mirror.
+    UniqueFd client;
 };
 
 void make_blocking(const UniqueFd& fd)

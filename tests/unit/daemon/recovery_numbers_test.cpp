@@ -14,7 +14,7 @@
 namespace evfd::daemon {
 namespace {
 
-// Returns the wait-only descriptor that bob gets, who may not set the event.
+// Opens the event for bob, who may only wait for it. Returns the wait-only descriptor.
 UniqueFd open_to_wait(RegistryFixture& fixture, std::string_view name)
 {
     Session session{fixture.registry.ids.next(), make_peer(bob), {}, {}};
@@ -238,8 +238,8 @@ public:
         fixture_ = crash_and_restart(std::move(fixture_));
         if (is_committed)
             return;
-        // A step that was not committed is done or not. What a client did itself is done. A client
-        // has received no descriptor from an Open that was not committed.
+        // A step that was not committed has taken effect or not. What a client did itself has taken
+        // effect. A client has received no descriptor from an Open that was not committed.
         if (step == Step::open && fixture_->event("e").is_number())
             client_.reset();
         if (step == Step::open_to_wait && !fixture_->event("e").has_descriptor())
@@ -271,7 +271,7 @@ private:
         const auto count = static_cast<std::int64_t>(tokens(*fixture_, "e"));
         return mode_ == Mode::semaphore ? count : std::min<std::int64_t>(count, 1);
     }
-    // Takes as a wait does whose reply the client has received.
+    // Takes tokens like a wait whose reply the client has received.
     void take()
     {
         const auto wait =

@@ -210,7 +210,7 @@ TEST_CASE("one call sets no more tokens than the limit, over all names and subsc
     REQUIRE(fixture.create(fixture.session, {.name = "m"_name}));
     for (int i = 0; i < 2; ++i)
         REQUIRE(fixture.registry.open(fixture.session, names({"p"})));
-    // Numbers are not limited, because they get all tokens in one step.
+    // The limit does not apply to numbers, because a number gets all tokens in one step.
     CHECK(verdict(fixture.registry.set(peer, set_items({"n", "o"}, max_tokens_per_set))) == "ok");
     for (const auto* name : {"s", "t", "m"})
         fixture.open(name);
