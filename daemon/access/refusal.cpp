@@ -71,7 +71,7 @@ ResourcePhrase resource_phrase(Resource resource)
     switch (resource) {
     case Resource::objects: return {"objects", "delete some first"};
     case Resource::opened_events:
-        return {"events that you opened first", "delete some of them first"};
+        return {"events that you were the first to open", "delete some of them first"};
     case Resource::connections: return {"connections", "close some first"};
     case Resource::subscriptions:
         return {"descriptors of pulses and timers, and of events to wait only", "close some first"};
@@ -215,10 +215,11 @@ Refusal descriptor_shortage(SharedPool::Shortage shortage, const Quota::Exceeded
     const auto limit = descriptor_limit();
     return protocol::OutOfDescriptors{
         limit,
-        fmt::format("objects, subscriptions and processes use their whole share of the daemon's {} "
-                    "descriptors; delete objects or close connections, or raise its limit of open "
-                    "files",
-                    limit)};
+        fmt::format(
+            "opened events, subscriptions and processes use their whole share of the daemon's "
+            "{} descriptors; delete events or close connections, or raise its limit of "
+            "open files",
+            limit)};
 }
 
 Refusal too_many_tokens_to_set(const Name& name)

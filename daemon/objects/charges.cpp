@@ -1,5 +1,6 @@
 #include "daemon/objects/charges.h"
 
+#include "daemon/access/policy.h"
 #include "daemon/limits.h"
 
 #include <utility>
@@ -18,7 +19,7 @@ Outcome<Quota::Charge> Charges::charge_object(const Peer& peer)
 {
     const auto used = quota_.used(peer.uid, Resource::objects);
     const auto left = max_objects - quota_.used_by_all(Resource::objects);
-    const bool has_few = used < max_objects / pool_small_share_divisor;
+    const bool has_few = used < max_objects / pool_small_share_divisor || is_daemon_user(peer);
     if (left <= (has_few ? 0 : max_objects / pool_reserve_divisor))
         return std::unexpected(refuse::reserved_for_others({peer.uid, Resource::objects, used}));
     return charge(peer, Resource::objects);

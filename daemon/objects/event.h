@@ -27,10 +27,12 @@
 #include "common/unique_fd.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/shared_pool.h"
+#include "daemon/objects/wait_only_handle.h"
 #include "daemon/store/fd_stash.h"
 
 #include <sys/types.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -48,13 +50,18 @@ public:
         uid_t opened_by; // The user whose open made the eventfd, and who is charged for it.
         Quota::Charge quota;
         SharedPool::Charge descriptor;
+        EventHandles handles = {}; // The wait-only handles that watch this eventfd.
     };
 
     // The highest number. No event gets so many tokens. The limit prevents an integer overflow.
     static constexpr std::uint64_t max_number = std::numeric_limits<std::int64_t>::max() / 2;
 
     // Creates an event whose counter is a number. `mode` must not be pulse.
-    Event(Mode mode, std::uint64_t number) : mode_{mode}, number_{number} {}
+    Event(Mode mode, std::uint64_t number)
+        : mode_{mode},
+          number_{mode == Mode::semaphore ? number : std::min<std::uint64_t>(number, 1)}
+    {
+    }
     // Creates an event whose counter is an eventfd.
     Event(Mode mode, Descriptor descriptor)
         : mode_{mode}, descriptor_{std::make_unique<Descriptor>(std::move(descriptor))}
@@ -74,6 +81,7 @@ public:
     bool has_descriptor() const { return descriptor_ != nullptr; }
     // Returns the eventfd or the mirror. Must be called only if has_descriptor().
     const UniqueFd& fd() const { return descriptor_->eventfd.fd(); }
+    EventHandles& handles() { return descriptor_->handles; }
 
     // The following functions are for a number.
 

@@ -2,6 +2,7 @@
 
 #include "daemon/base/on_stack.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace evfd::daemon {
@@ -44,9 +45,16 @@ void EventWatches::collect()
 
 void EventWatches::on_added(const Increments& increments)
 {
-    for (const auto& [name, object, tokens, reported] : increments)
-        if (const auto* event = object->event(); event && event->is_number() && is_needed(*object))
-            report(ObjectChange::Kind::edge, *name, *object);
+    const auto needs_report = [](const Increment& one) {
+        const auto* event = one.object->event();
+        return event && event->is_number() && is_needed(*one.object);
+    };
+    if (std::ranges::none_of(increments, needs_report))
+        return;
+    collect(); // Reports earlier edges first, so that waits get the changes in their order.
+    for (const auto& increment : increments)
+        if (needs_report(increment))
+            report(ObjectChange::Kind::edge, *increment.name, *increment.object);
 }
 
 void EventWatches::on_taken(const Name& name, const Object& object)

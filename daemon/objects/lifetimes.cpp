@@ -45,7 +45,7 @@ Outcome<Made> Lifetimes::create(Creation creation, const protocol::CreateEvent& 
         return std::unexpected(draft.error());
     const auto initial = request.initial.value_or(protocol::InitialCount{0}).value;
     add(std::move(creation), request.name, *draft, *std::move(charged),
-        mode == Mode::pulse ? Object::Body{Pulse{}}
+        mode == Mode::pulse ? Object::Body{std::make_unique<Pulse>()}
                             : Object::Body{Event{mode, static_cast<std::uint64_t>(initial)}});
     return Made::created;
 }

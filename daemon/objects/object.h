@@ -11,7 +11,6 @@
 #include "daemon/objects/object_ref.h"
 #include "daemon/objects/pulse.h"
 #include "daemon/objects/timer.h"
-#include "daemon/objects/wait_only_handle.h"
 
 #include <sys/types.h>
 
@@ -47,8 +46,8 @@ struct LastSet {
 enum class Misuse { counter_full, blocking };
 
 struct Object {
-    // A timer is allocated separately, so that an event does not take as much memory as a timer.
-    using Body = std::variant<Event, Pulse, std::unique_ptr<Timer>>;
+    // A pulse and a timer are allocated separately, so that an event does not take as much memory.
+    using Body = std::variant<Event, std::unique_ptr<Pulse>, std::unique_ptr<Timer>>;
 
     Object(std::uint64_t object_serial, Ownership object_ownership, pid_t creator_pid,
            Lifetime object_lifetime, std::uint64_t lifetime_owner_id, bool persistent,
@@ -64,7 +63,12 @@ struct Object {
     std::optional<Mode> mode() const;                    // Returns nothing for a timer.
     Event* event() { return std::get_if<Event>(&body); } // Returns null for a pulse or a timer.
     const Event* event() const { return std::get_if<Event>(&body); }
-    Pulse* pulse() { return std::get_if<Pulse>(&body); }
+    Pulse* pulse() { return const_cast<Pulse*>(std::as_const(*this).pulse()); }
+    const Pulse* pulse() const
+    {
+        const auto* pulse = std::get_if<std::unique_ptr<Pulse>>(&body);
+        return pulse ? pulse->get() : nullptr;
+    }
     Timer* timer() { return const_cast<Timer*>(std::as_const(*this).timer()); }
     const Timer* timer() const
     {
@@ -90,7 +94,6 @@ struct Object {
     bool is_persistent; // True if the state store has a record of the object.
     Quota::Charge charge;
     Body body;
-    EventHandles handles = {};
     // Declared after body, so that the watch is destroyed before the eventfd that it watches.
     EdgeWatch watch = {};
     std::int64_t interests = 0; // The number of Interests that keep the object watched.

@@ -16,7 +16,7 @@ record::Counters counters_of(const Object& object)
     if (const auto* timer = object.timer()) {
         counters.expirations = timer->counted();
         counters.backlog = timer->target ? timer->target->backlog : 0;
-    } else if (const auto* pulse = std::get_if<Pulse>(&object.body)) {
+    } else if (const auto* pulse = object.pulse()) {
         counters.pulses = pulse->pulses();
     }
     return counters;
@@ -97,8 +97,8 @@ bool is_event(const record::Object& record)
 Object::Body body_of(record::Object record, const record::Counters& counters)
 {
     if (!record.timer) {
-        Pulse pulse;
-        pulse.set_pulses(counters.pulses);
+        auto pulse = std::make_unique<Pulse>();
+        pulse->set_pulses(counters.pulses);
         return pulse;
     }
     auto& target = record.timer->target;

@@ -148,28 +148,39 @@ Outcome<void> Opening::make_descriptor(const Session& session, Entry& entry, Eve
 Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& session, Entry& entry,
                                                                   Event& event)
 {
-    const auto& peer = session.peer;
-    auto& object = entry.second;
-    auto handle = object.handles.find(peer.uid);
+    const auto uid = session.peer.uid;
+    const bool needs_mirror = !event.has_descriptor();
+    auto handle = needs_mirror ? nullptr : event.handles().find(uid);
     if (!handle) {
-        if (!event.has_descriptor())
+        if (needs_mirror)
             if (auto made = make_descriptor(session, entry, event); !made)
                 return std::unexpected(std::move(made.error()));
-        auto charged = charge_reclaiming_handles(session);
-        if (!charged)
-            return std::unexpected(std::move(charged.error()));
-        auto fd = event.make_wait_only();
-        if (!fd)
-            return std::unexpected(refuse::system_failure(fd.error()));
-        handle = std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),
-                                                  std::move(charged->quota),
-                                                  std::move(charged->descriptor));
-        object.handles.add(peer.uid, handle);
+        auto made = make_handle(session, event);
+        if (!made) {
+            if (needs_mirror)
+                event.drop_mirror();
+            return std::unexpected(std::move(made.error()));
+        }
+        handle = *std::move(made);
+        event.handles().add(uid, handle);
         if (event.is_number())
             objects_.persist(entry); // From now on the mirror must survive the daemon.
     }
     session.handles.add(handle);
     return handle->fd;
+}
+
+Outcome<std::shared_ptr<WaitOnlyHandle>> Opening::make_handle(Session& session, const Event& event)
+{
+    auto charged = charge_reclaiming_handles(session);
+    if (!charged)
+        return std::unexpected(std::move(charged.error()));
+    auto fd = event.make_wait_only();
+    if (!fd)
+        return std::unexpected(refuse::system_failure(fd.error()));
+    return std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),
+                                            std::move(charged->quota),
+                                            std::move(charged->descriptor));
 }
 
 // Charges a wait-only handle. If the charge is refused, the session gives up all of its wait-only

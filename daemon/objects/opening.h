@@ -62,6 +62,7 @@ private:
     Outcome<void> make_descriptor(const Session& session, Entry& entry, Event& event);
     Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Entry& entry,
                                                              Event& event);
+    Outcome<std::shared_ptr<WaitOnlyHandle>> make_handle(Session& session, const Event& event);
     Outcome<Charges::Descriptor> charge_reclaiming_handles(Session& session);
     Outcome<protocol::Opened> subscribe(Session& session, const Name& name, Object& object,
                                         Access access);

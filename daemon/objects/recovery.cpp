@@ -142,13 +142,15 @@ std::expected<Object::Body, std::string_view> Recovery::restore_number(Id id,
     auto stored = take_descriptor(id, is_eventfd);
     if (!stored && recovered_.has_unreadable_fds)
         return std::unexpected(stored.error());
-    if (stored)
+    if (stored) {
         event.mirror(charge(record, *std::move(stored)));
-    const auto restored = stored ? event.restore_mirror() : Result<void>{};
-    if (!stored || !restored)
-        warn(fmt::format("clients that may only wait for '{}' must open it again: {}",
-                         record.name.text(),
-                         stored ? restored.error().message() : std::string{stored.error()}));
+        if (event.restore_mirror())
+            return event;
+        event.drop_mirror();
+    }
+    warn(fmt::format("clients that may only wait for '{}' must open it again: {}",
+                     record.name.text(),
+                     stored ? "its descriptor in the stash is damaged" : stored.error()));
     return event;
 }
 

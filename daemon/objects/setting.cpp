@@ -112,8 +112,10 @@ Outcome<bool> Setting::clear(ClearProgress& progress, const TimeSlice& slice, co
     for (; progress.cleared < progress.objects.size(); ++progress.cleared) {
         const auto& next = progress.objects[progress.cleared];
         if (auto* object = objects_.find(next)) {
-            const auto is_clear = object->event()->clear(progress.remaining, slice);
-            if (object->event()->is_number()) {
+            auto& event = *object->event();
+            const auto before = event.number();
+            const auto is_clear = event.clear(progress.remaining, slice);
+            if (event.number() != before) {
                 objects_.persist_counters(*object);
                 events_.on_taken(next.name, *object);
             }

@@ -162,8 +162,9 @@ bool TimerDriver::add_batch(Entry& timer, Object& event)
         // Nothing is added yet. If the daemon crashes now, the next daemon counts these expirations
         // again.
         return false;
-    const auto tokens =
-        target.batch_sizer.next_batch(std::min(target.backlog, max_increment(event)));
+    const auto most = std::min(target.backlog, max_increment(event));
+    const bool is_quick = count_increments(event, 1) == 0;
+    const auto tokens = is_quick ? most : target.batch_sizer.next_batch(most);
     target.backlog -= tokens;
     // The backlog no longer contains the tokens of this batch. The new backlog is committed
     // together with the intent to add the tokens.
@@ -173,7 +174,8 @@ bool TimerDriver::add_batch(Entry& timer, Object& event)
         !done)
         log_.error({.name = name.text()}, "timer '{}' cannot set '{}': {}", name.text(),
                    target.event.text(), done.error().message());
-    target.batch_sizer.record(tokens, monotonic_now() - begin);
+    if (!is_quick)
+        target.batch_sizer.record(tokens, monotonic_now() - begin);
     return true;
 }
 

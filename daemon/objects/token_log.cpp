@@ -131,16 +131,16 @@ Result<std::optional<StateStore::Intent>> TokenLog::commit(Targets& targets)
     return std::nullopt;
 }
 
+// Mirrors come first, because a failure among the eventfds must not leave a mirror with fewer
+// tokens than its number.
 Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_bytes) const
 {
-    if (const auto added = incrementer_.add(targets.persistent, completion_bytes); !added)
-        return added;
-    if (const auto added = incrementer_.add(targets.others); !added)
-        return added;
     for (const auto& [event, tokens] : targets.mirrored)
         if (const auto added = event->add_to_mirror(tokens); !added)
             return added;
-    return {};
+    if (const auto added = incrementer_.add(targets.persistent, completion_bytes); !added)
+        return added;
+    return incrementer_.add(targets.others);
 }
 
 Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
@@ -230,7 +230,10 @@ void TokenLog::confirm_taken(const TakenTokens& taken)
 
 void TokenLog::return_tokens(std::span<const TakenTokens> all)
 {
+    const bool must_wait = !pending_returns_.empty();
     pending_returns_.insert(pending_returns_.end(), all.begin(), all.end());
+    if (must_wait)
+        record_pending(); // The commits of earlier batches must not lose the new tokens.
     return_pending();
 }
 

@@ -95,7 +95,7 @@ public:
     // Commits now if the progress page has fewer than `count` free slots for the takes of one wait.
     // Without free slots, a commit would be needed between two of the takes. Such a commit would
     // record only a part of the tokens that the wait consumes.
-    void reserve_takes(std::size_t count) { state_store_.reserve_take_slots(count); }
+    Result<void> reserve_takes(std::size_t count) { return state_store_.reserve_take_slots(count); }
     // Takes the tokens that one wait consumes from an auto event or a semaphore. Returns false if
     // there was no token.
     Result<bool> take(Object& object);

@@ -42,8 +42,8 @@ public:
                 live->release();
     }
     EventHandles() = default;
-    EventHandles(const EventHandles&) = delete;
-    EventHandles& operator=(const EventHandles&) = delete;
+    EventHandles(EventHandles&& other) noexcept = default; // Leaves `other` without handles.
+    EventHandles& operator=(EventHandles&&) = delete;
 
     std::shared_ptr<WaitOnlyHandle> find(uid_t uid) const // Returns null if there is no handle.
     {

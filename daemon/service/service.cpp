@@ -70,7 +70,6 @@ void Service::set_policy(Policy policy)
 void Service::declare(uid_t owner, gid_t group, const protocol::CreateEvent& request)
 {
     const OnStack<Service> entered;
-    reserve_stash_room(1);
     Session session{registry_.ids.next(), {owner, group, ::getpid(), {}}};
     log_declared(request.name, owner,
                  registry_.lifetimes.create({session, PolicyCheck::skip}, request));

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <unordered_set>
 
 namespace evfd::daemon {
 
@@ -96,27 +97,26 @@ Result<FdStash> FdStash::open(std::array<UniqueFd, 2> ends, Contents& contents,
 void FdStash::load(Generation& generation, Contents& contents, const IsWanted& is_wanted)
 {
     PeekedMessage message;
-    std::unordered_map<Id, std::size_t> loaded; // The index in contents.fds, by id.
+    std::unordered_set<Id> loaded; // The ids in this generation.
     while (peek_next(ends_[1 - generation.sender], message)) {
         const auto number = ++last_message_;
-        for (std::size_t i = 0; i < message.fds.size() && i < message.ids.size(); ++i) {
+        for (std::size_t i = 0; i < message.ids.size(); ++i) {
             const auto id = message.ids[i];
-            if (!is_wanted(id)) {
+            const bool is_received = i < message.fds.size();
+            if (is_received && !is_wanted(id)) {
                 contents.unwanted_ids.push_back(id);
                 continue;
             }
-            // Several messages can have the same id. A crash during compact() leaves a descriptor
-            // in flight twice. A removed descriptor can be in flight before the descriptor that has
-            // its id now. The last descriptor of the young generation counts. If the young
-            // generation has none, the last descriptor of the old generation counts.
-            const auto earlier = loaded.find(id);
-            if (earlier != loaded.end()) {
-                contents.fds[earlier->second].second =
-                    add_live(id, std::move(message.fds[i]), number);
-            } else if (!live_->contains(id)) {
-                loaded.emplace(id, contents.fds.size());
-                contents.fds.emplace_back(id, add_live(id, std::move(message.fds[i]), number));
-            }
+            // An id can be in flight several times: a crash during compact() leaves a descriptor
+            // twice, and a descriptor that was removed can be in flight before the one that has its
+            // id now. The last one of the young generation counts, or else the last one of the old
+            // generation. If the last one cannot be received, an earlier one is no substitute.
+            if (contents.fds.contains(id) && !loaded.contains(id))
+                continue;
+            loaded.insert(id);
+            contents.fds.erase(id);
+            if (is_received)
+                contents.fds.emplace(id, add_live(id, std::move(message.fds[i]), number));
         }
         const auto count = std::max(message.ids.size(), message.fds.size());
         contents.unreadable += count - std::min(message.ids.size(), message.fds.size());

@@ -78,8 +78,7 @@ public:
     };
 
     struct Contents {
-        // Duplicates of the stored descriptors. No id occurs twice.
-        std::vector<std::pair<Id, Stored>> fds;
+        std::unordered_map<Id, Stored> fds; // Duplicates of the stored descriptors.
         std::vector<Id> unwanted_ids;
         // The number of descriptors that could not be received, or whose message has no valid
         // label.

@@ -192,10 +192,11 @@ void StateStore::Intent::complete()
     store_ = nullptr;
 }
 
-void StateStore::reserve_take_slots(std::size_t count)
+Result<void> StateStore::reserve_take_slots(std::size_t count)
 {
-    if (progress_page_.free_slots_since(journal_.last()) < count)
-        commit();
+    if (progress_page_.free_slots_since(journal_.last()) < count && !commit())
+        return std::unexpected(*fault_);
+    return {};
 }
 
 StateStore::Take StateStore::begin_take(Id id)

@@ -173,7 +173,7 @@ public:
     };
     // Commits now if the progress page has fewer than `count` free slots. Thus `count` takes can
     // follow without a commit between them, which would contain only a part of the takes.
-    void reserve_take_slots(std::size_t count);
+    Result<void> reserve_take_slots(std::size_t count);
     Take begin_take(Id id);
 
     std::size_t stored_fds() const { return stash_.size(); }

@@ -51,13 +51,15 @@ bool Delivery::apply()
     bool has_completed_wait = false;
     // The delivery of a change can cause further changes. For example, watching an object collects
     // edges, and each edge is a change.
-    while (registry_.objects.has_changes()) {
-        const auto changes = registry_.objects.take_changes();
-        has_completed_wait |= apply_to_waits(changes);
-        for (const auto& change : changes)
-            apply_to_monitors(change);
-    }
-    waits_.check_started();
+    do {
+        while (registry_.objects.has_changes()) {
+            const auto changes = registry_.objects.take_changes();
+            has_completed_wait |= apply_to_waits(changes);
+            for (const auto& change : changes)
+                apply_to_monitors(change);
+        }
+        waits_.check_started();
+    } while (registry_.objects.has_changes());
     return has_completed_wait;
 }
 

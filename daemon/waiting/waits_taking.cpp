@@ -88,7 +88,10 @@ bool Waits::try_complete_all(Wait& wait)
 
 bool Waits::take_all(Wait& wait)
 {
-    registry_.tokens.reserve_takes(wait.parts_.size());
+    if (const auto reserved = registry_.tokens.reserve_takes(wait.parts_.size()); !reserved) {
+        finish(wait, std::unexpected(refuse::system_failure(reserved.error())));
+        return true;
+    }
     for (const auto& part : wait.parts_) {
         if (part.is_satisfied)
             continue;

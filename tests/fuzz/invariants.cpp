@@ -115,8 +115,8 @@ void check_invariants(DaemonInstance& instance)
     for (auto& [name, object] : service.registry().objects.all()) {
         ++all;
         ++objects[object.ownership.owner];
-        subscriptions += static_cast<std::int64_t>(object.handles.size());
-        if (const auto* event = object.event(); event && event->has_descriptor()) {
+        if (auto* event = object.event(); event && event->has_descriptor()) {
+            subscriptions += static_cast<std::int64_t>(event->handles().size());
             ++opened_events;
             stashed += object.is_persistent ? 1 : 0;
         }

@@ -11,9 +11,14 @@ namespace {
 struct EdgeWatcherFixture {
     Object make_object(std::uint64_t serial)
     {
-        return Object{
-            serial, {alice, alice, "0600"_permissions},      1,      Lifetime::permanent, 0,
-            false,  *quota.charge(alice, Resource::objects), Pulse{}};
+        return Object{serial,
+                      {alice, alice, "0600"_permissions},
+                      1,
+                      Lifetime::permanent,
+                      0,
+                      false,
+                      *quota.charge(alice, Resource::objects),
+                      std::make_unique<Pulse>()};
     }
     void watch(EdgeMask mask)
     {

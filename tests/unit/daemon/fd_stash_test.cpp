@@ -351,6 +351,28 @@ TEST_CASE("of several descriptors that were stored under one id the last is foun
     }
 }
 
+TEST_CASE("an earlier descriptor is no substitute for one that cannot be received")
+{
+    auto stash = created();
+    REQUIRE(stash.store(7, event())); // The result is destroyed, so the descriptor is removed.
+    const auto second = stash.store(7, event());
+    REQUIRE(second);
+    const auto status = probe::in_child([&] {
+        auto ends = duplicate_ends(stash);
+        // Uses all numbers up to that of the last descriptor, and leaves one for a new descriptor.
+        std::vector<UniqueFd> used;
+        do
+            used.push_back(*duplicate(second->fd()));
+        while (used.back().get() < ends[1].get());
+        const DescriptorLimit limit{static_cast<rlim_t>(used.back().get()) + 2};
+        FdStash::Contents found;
+        if (!FdStash::open(std::move(ends), found))
+            return 1;
+        return found.unreadable == 1 && found.fds.empty() ? 0 : 2;
+    });
+    CHECK(status == 0);
+}
+
 TEST_CASE("a crash between rewriting and dropping a descriptor loses nothing")
 {
     StashFixture fixture;

@@ -21,7 +21,7 @@ TEST_CASE("the record of an object keeps its owner, its permissions and its life
     Quota quota{default_limits};
     const auto [lifetime, owner] = GENERATE(table<Lifetime, std::uint64_t>(
         {{Lifetime::permanent, 0}, {Lifetime::session, 7}, {Lifetime::process, 8}}));
-    const auto object = make(quota, lifetime, owner, Pulse{});
+    const auto object = make(quota, lifetime, owner, std::make_unique<Pulse>());
 
     const auto record = record_of("p"_name, object);
 
@@ -41,16 +41,16 @@ TEST_CASE("the record of an object keeps its owner, its permissions and its life
 TEST_CASE("a pulse keeps its count")
 {
     Quota quota{default_limits};
-    Pulse pulse;
-    pulse.set_pulses(5);
+    auto pulse = std::make_unique<Pulse>();
+    pulse->set_pulses(5);
     const auto object = make(quota, Lifetime::permanent, 0, std::move(pulse));
     const auto record = record_of("p"_name, object);
     CHECK_FALSE(is_event(record));
 
     const auto body = body_of(record, counters(5, 4));
 
-    REQUIRE(std::holds_alternative<Pulse>(body));
-    CHECK(std::get<Pulse>(body).pulses() == 5);
+    REQUIRE(std::holds_alternative<std::unique_ptr<Pulse>>(body));
+    CHECK(std::get<std::unique_ptr<Pulse>>(body)->pulses() == 5);
 }
 
 TEST_CASE("the record of an event has its number until it is opened, and then who opened it")

@@ -176,7 +176,7 @@ TEST_CASE("Open is all or nothing and leaves no subscription behind")
 
     CHECK(fixture.quota.used(bob, Resource::subscriptions) == 1);
     CHECK(fixture.other.subscriptions.size() == 1);
-    CHECK(std::get<Pulse>(fixture.object("p").body).subscriptions().size() == 1);
+    CHECK(fixture.object("p").pulse()->subscriptions().size() == 1);
 }
 
 TEST_CASE("Set, Clear and Delete change nothing if one name is refused")

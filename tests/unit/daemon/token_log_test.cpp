@@ -11,7 +11,8 @@ namespace {
 struct TokenLogFixture {
     Object& create(std::string_view name, Mode mode)
     {
-        auto body = mode == Mode::pulse ? Object::Body{Pulse{}} : Object::Body{Event{mode, 0}};
+        auto body = mode == Mode::pulse ? Object::Body{std::make_unique<Pulse>()}
+                                        : Object::Body{Event{mode, 0}};
         const auto created = objects.try_emplace(
             *Name::parse(name), ids.next(), Ownership{alice, alice, "0600"_permissions}, 1,
             Lifetime::permanent, 0, true, quota.charge_unchecked(alice, Resource::objects),

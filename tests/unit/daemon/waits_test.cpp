@@ -411,6 +411,22 @@ TEST_CASE("a wait that the policy forbids is refused at once, also for a missing
     CHECK(fixture.waits.waiter_count("db/later"_name) == 0);
 }
 
+TEST_CASE("an earlier wait is served first if a client set its eventfd before a number was set")
+{
+    RegistryFixture fixture;
+    fixture.create("opened", Mode::semaphore);
+    fixture.create("number", Mode::semaphore);
+    const auto client = fixture.open("opened");
+    auto first = start(fixture, {"opened", "number"}, all);
+    auto second = start(fixture, {"number"});
+    REQUIRE(add(client, 1));
+
+    set(fixture, "number");
+
+    CHECK(first.state() == "opened=1 number=1");
+    CHECK(second.state() == "waits");
+}
+
 TEST_CASE("a new policy ends the waits that it forbids at once, and no other")
 {
     RegistryFixture fixture;
