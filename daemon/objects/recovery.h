@@ -69,12 +69,14 @@ private:
 
     void adopt();
     void redo_intent();
+    void remove_unclaimed();
+    // The following functions are defined in recovery_holds.cpp, too.
     void roll_back();
     std::vector<TakenTokens> taken_since_last_commit();
     // Returns null if no event has this id, or if the event is a pulse.
     Entry* find_event(Id id) const;
     std::vector<TakenToken> to_taken_tokens(const std::vector<record::Id>& serials) const;
-    void remove_unclaimed();
+
     void warn(std::string what) { recovered_.warnings.push_back(std::move(what)); }
 
     Registry& registry_;

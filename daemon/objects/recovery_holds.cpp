@@ -1,6 +1,7 @@
-// The part of recovery that restores holds and watched processes.
+// The part of recovery that restores holds and watched processes, and decides about taken tokens.
 #include "daemon/objects/recovery.h"
 
+#include "common/limits.h"
 #include "common/process.h"
 
 #include <fmt/format.h>
@@ -83,6 +84,71 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     if (is_by_session)
         owner->held.push_back(*token);
     return true;
+}
+
+// Decides about each taken token:
+// - A token of a restored hold stays in the hold. A token of any other hold returns to its event,
+//   unless the record of the hold is kept for a later daemon.
+// - A token of an uncommitted call, or of a call that the client cannot repeat, returns to its
+//   event.
+// - Any other token goes to Session::in_doubt, because the client has perhaps received the reply.
+void Recovery::roll_back()
+{
+    auto to_put_back = taken_since_last_commit();
+    for (const auto& [id, record] : recovered_.taken_tokens) {
+        auto* owner = find_session(record.session);
+        if (restore_hold(id, record))
+            continue;
+        const bool is_lent = record.is_held_by_session.value_or(false) || record.processes;
+        if (owner && !is_lent && record.sequence > 0 && owner->slot.sequence >= record.sequence) {
+            owner->in_doubt.push_back({id, record.sequence, to_taken_tokens(record.objects)});
+            continue;
+        }
+        to_put_back.push_back({id, record.sequence, to_taken_tokens(record.objects)});
+    }
+    registry_.tokens.return_tokens(to_put_back);
+}
+
+// Lists the tokens that were taken after the last commit, and records them. So far, only the
+// progress page shows these tokens. The first commit of this daemon clears the page, but the tokens
+// can return to their events much later. Without the record, a crash in the meantime would lose the
+// tokens.
+std::vector<TakenTokens> Recovery::taken_since_last_commit()
+{
+    constexpr std::int64_t no_session = 0;
+    std::vector<TakenTokens> all;
+    for (const auto& [id, taken] : recovered_.takes) {
+        if (taken == 0)
+            continue;
+        const auto* entry = find_event(id);
+        // The journal has the whole state of a number. If the page has a take from its eventfd, the
+        // commit that made the number an eventfd is missing. The number then still has the tokens.
+        if (!entry || entry->second.event()->is_number())
+            continue;
+        if (all.empty() || all.back().tokens.size() == max_names_per_call)
+            all.emplace_back();
+        all.back().tokens.push_back({entry->first, id});
+    }
+    for (auto& taken : all)
+        registry_.tokens.record_taken(no_session, taken);
+    return all;
+}
+
+std::vector<TakenToken> Recovery::to_taken_tokens(const std::vector<record::Id>& serials) const
+{
+    std::vector<TakenToken> taken;
+    for (const auto serial : serials)
+        if (const auto* entry = find_event(static_cast<Id>(serial)))
+            taken.push_back({entry->first, static_cast<Id>(serial)});
+    return taken;
+}
+
+// Returns null for a pulse or a timer, even if a record says that its tokens were taken: only an
+// event with a counter has tokens.
+Recovery::Entry* Recovery::find_event(Id id) const
+{
+    const auto found = entries_.find(id);
+    return found != entries_.end() && found->second->second.event() ? found->second : nullptr;
 }
 
 } // namespace evfd::daemon

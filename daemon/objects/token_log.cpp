@@ -230,9 +230,9 @@ void TokenLog::confirm_taken(const TakenTokens& taken)
 
 void TokenLog::return_tokens(std::span<const TakenTokens> all)
 {
-    const bool must_wait = !pending_returns_.empty();
+    const bool is_delayed = !pending_returns_.empty();
     pending_returns_.insert(pending_returns_.end(), all.begin(), all.end());
-    if (must_wait)
+    if (is_delayed)
         record_pending(); // The commits of earlier batches must not lose the new tokens.
     return_pending();
 }

@@ -227,6 +227,8 @@ def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
     with running.client() as client:
         client.create(name, "semaphore")
         client.create(name + "/b", "semaphore")
+        client.open(name)  # The daemon adds the tokens of an opened event one by one.
+        client.open(name + "/b")
         with pytest.raises(evfd.LimitError) as raised:
             client.set(name, name + "/b", count=16_384)
         assert raised.value.parameters["limit"] > 0

@@ -144,7 +144,7 @@ TEST_CASE("each pipelined reply carries its own descriptors")
     auto client = daemon.connect();
     for (const auto* name : {"a", "b", "c"})
         daemon.request(client, "CreateEvent",
-                       R"({"name":")"s + name + R"(","initial":)" +
+                       R"({"mode":"semaphore","name":")"s + name + R"(","initial":)" +
                            std::to_string(*name - 'a' + 1) + "}");
     client.send(framed(get_info));
     client.call("Open", R"({"items":[{"name":"a"}]})");

@@ -364,7 +364,8 @@ TEST_CASE("an earlier descriptor is no substitute for one that cannot be receive
         do
             used.push_back(*duplicate(second->fd()));
         while (used.back().get() < ends[1].get());
-        const DescriptorLimit limit{static_cast<rlim_t>(used.back().get()) + 2};
+        const int free = duplicate(second->fd())->get();
+        const DescriptorLimit limit{static_cast<rlim_t>(free) + 1};
         FdStash::Contents found;
         if (!FdStash::open(std::move(ends), found))
             return 1;

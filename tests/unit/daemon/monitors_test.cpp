@@ -155,7 +155,7 @@ TEST_CASE("the watches of several monitors end, whichever monitor ends first")
         monitors.back().take_events();
     }
     const auto is_name_watched = [&](const Name& name) {
-        return is_watched(*fixture.registry.objects.find(name));
+        return fixture.registry.objects.find(name)->is_monitored;
     };
     CHECK(std::ranges::all_of(all, is_name_watched));
 
@@ -692,7 +692,7 @@ TEST_CASE("a change of the policy makes a monitor of very many objects list them
     auto monitor = start_monitor(fixture, "**e"_pattern);
     const auto& hidden = *fixture.registry.objects.find("db/e"_name);
     CHECK(monitor.take_events() == "present db/e; present e; ready");
-    CHECK(is_watched(hidden));
+    CHECK(hidden.is_monitored);
     const auto wakeups = *monitor.wakeups;
 
     change_policy(fixture, "db/ * -w");
@@ -701,13 +701,13 @@ TEST_CASE("a change of the policy makes a monitor of very many objects list them
     CHECK(monitor.take_events() ==
           (is_large ? "resync; present db/e; present e; ready" : "changed db/e"));
     run_until_idle(fixture.loop);
-    CHECK_FALSE(is_watched(hidden));
+    CHECK_FALSE(hidden.is_monitored);
     REQUIRE(fixture.registry.set(fixture.owner.peer, set_items({"db/e"}, 1)));
     CHECK(monitor.take_events().empty());
     change_policy(fixture, "");
     CHECK(monitor.take_events() ==
           (is_large ? "resync; present db/e; present e; ready" : "changed db/e"));
-    CHECK(is_watched(hidden));
+    CHECK(hidden.is_monitored);
 }
 
 } // namespace

@@ -178,7 +178,7 @@ TEST_CASE("a queued reply outlives the object that it describes")
     OutputQueue queue;
     {
         RegistryFixture fixture;
-        fixture.create("e", Mode::manual, 7);
+        fixture.create("e", Mode::semaphore, 7);
         auto opened = fixture.registry.open(fixture.owner, names({"e"}));
         REQUIRE(opened);
         protocol::Open::Reply reply{*std::move(opened)};
