@@ -169,8 +169,8 @@ TEST_CASE("acknowledged objects survive a kill under any limit of open files", "
     int created = 0;
     int opened = 0;
     const auto make_all = [&](WireClient& wire) {
-        for (;; ++created) {
-            const auto name = "e/" + std::to_string(created);
+        while (true) {
+            const auto name = "e/" + std::to_string(created++);
             REQUIRE_FALSE(
                 wire.request("CreateEvent", {{"name", name}, {"initial", 1}}).contains("error"));
             const bool is_opened =

@@ -227,8 +227,9 @@ def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
     with running.client() as client:
         client.create(name, "semaphore")
         client.create(name + "/b", "semaphore")
-        client.open(name)  # The daemon adds the tokens of an opened event one by one.
-        client.open(name + "/b")
+        # The daemon adds the tokens of an opened event one by one.
+        opened = [evfd.Semaphore(each, client=client) for each in (name, name + "/b")]
+        assert not any(each.is_set() for each in opened)
         with pytest.raises(evfd.LimitError) as raised:
             client.set(name, name + "/b", count=16_384)
         assert raised.value.parameters["limit"] > 0
