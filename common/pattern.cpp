@@ -182,7 +182,8 @@ NameRange range_of(const Parts& parts)
         if (!stars->empty())
             fixed = std::min(fixed, stars->front());
     std::string prefix;
-    for (std::size_t i = 0; i < fixed && parts.sets[i].count() == 1; ++i)
+    // A set can have a character that no name has. Then it adds nothing, and the prefix ends.
+    for (std::size_t i = 0; i < fixed && parts.sets[i].count() == 1 && prefix.size() == i; ++i)
         for (const char c : alphabet)
             if (parts.sets[i].test(static_cast<unsigned char>(c)))
                 prefix += c;

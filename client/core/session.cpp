@@ -175,9 +175,12 @@ Expected<void> Session::await_arrival()
         record_reply(protocol::is_counted<protocol::GetInfo>);
         return {};
     }
-    if (reply.error().code != ErrorCode::interrupted)
-        end();
-    return std::unexpected(reply.error());
+    if (reply.error().code == ErrorCode::interrupted)
+        return std::unexpected(reply.error());
+    end();
+    return std::unexpected(Error{ErrorCode::interrupted,
+                                 "the daemon does not answer; whether the last call was executed "
+                                 "is not known"});
 }
 
 void Session::record_reply(bool exactly_once)

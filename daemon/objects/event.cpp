@@ -21,11 +21,6 @@ Result<std::uint64_t> Event::count() const
     return shown ? Result<std::uint64_t>{shown->count} : std::unexpected(shown.error());
 }
 
-std::optional<uid_t> Event::opened_by() const
-{
-    return descriptor_ ? std::optional{descriptor_->opened_by} : std::nullopt;
-}
-
 std::uint64_t Event::number_after(std::int64_t tokens) const
 {
     if (mode_ != Mode::semaphore)

@@ -76,12 +76,12 @@ public:
     Result<FdInfo> state() const;
     Result<std::uint64_t> count() const;
 
-    // Returns the user whose open made the eventfd or the mirror. Empty if there is neither.
-    std::optional<uid_t> opened_by() const;
+    // Returns the eventfd or the mirror. Returns null if there is neither.
+    Descriptor* descriptor() { return descriptor_.get(); }
+    const Descriptor* descriptor() const { return descriptor_.get(); }
     bool has_descriptor() const { return descriptor_ != nullptr; }
-    // Returns the eventfd or the mirror. Must be called only if has_descriptor().
+    // Must be called only if has_descriptor().
     const UniqueFd& fd() const { return descriptor_->eventfd.fd(); }
-    EventHandles& handles() { return descriptor_->handles; }
 
     // The following functions are for a number.
 
@@ -115,9 +115,6 @@ public:
 
     // The following functions are for an eventfd.
 
-    // Works like take(). Stores the number of tokens that it took at `into`, which can be in shared
-    // memory.
-    Result<bool> take_into(std::uint64_t& into) const { return evfd::take_into(fd(), into); }
     // Appends the eventfd to `targets` once for each of the increments that add the tokens.
     void append_targets(std::int64_t tokens, std::vector<int>& targets) const;
 
@@ -126,11 +123,6 @@ public:
     // Clears the event. Returns false if `slice` ended before all tokens of a semaphore were taken;
     // another call continues. For `remaining` and the error E2BIG see drain().
     Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
-    // Returns the eventfd itself, for the reply to a caller that may wait and set. Must be called
-    // only if has_descriptor().
-    std::shared_ptr<const UniqueFd> share() const { return descriptor_->eventfd.share(); }
-    // Returns a new descriptor for a caller that may only wait.
-    Result<UniqueFd> make_wait_only() const { return evfd::make_wait_only(fd()); }
 
 private:
     Result<bool> clear_mirrored(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);

@@ -43,7 +43,8 @@ record::Object record_of(const Name& name, const Object& object)
         record.timer = timer->record();
     if (const auto* event = object.event()) {
         record.number = event->number();
-        record.opened_by = event->opened_by();
+        if (const auto* descriptor = event->descriptor())
+            record.opened_by = descriptor->opened_by;
     }
     return record;
 }

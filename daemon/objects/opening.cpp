@@ -113,7 +113,7 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share(Call& call, Entry& entry
         // gets a non-blocking eventfd.
         if (const auto was_blocking = make_nonblocking(event.fd()); was_blocking && *was_blocking)
             events_.warn_once(name, object, Misuse::blocking);
-        return event.share();
+        return event.descriptor()->eventfd.share();
     }
     if (!event.has_descriptor()) {
         if (auto made = make_descriptor(call.session, entry, event); !made)
@@ -123,7 +123,7 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share(Call& call, Entry& entry
     if (const auto watched = events_.watch_opened(entry, event); !watched)
         return std::unexpected(refuse::system_failure(watched.error()));
     call.numbers.push_back(&entry);
-    return event.share();
+    return event.descriptor()->eventfd.share();
 }
 
 // Makes the mirror of a number. The caller must persist the object.
@@ -150,7 +150,7 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
 {
     const auto uid = session.peer.uid;
     const bool needs_mirror = !event.has_descriptor();
-    auto handle = needs_mirror ? nullptr : event.handles().find(uid);
+    auto handle = needs_mirror ? nullptr : event.descriptor()->handles.find(uid);
     if (!handle) {
         if (needs_mirror)
             if (auto made = make_descriptor(session, entry, event); !made)
@@ -162,7 +162,7 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share_wait_only(Session& sessi
             return std::unexpected(std::move(made.error()));
         }
         handle = *std::move(made);
-        event.handles().add(uid, handle);
+        event.descriptor()->handles.add(uid, handle);
         if (event.is_number())
             objects_.persist(entry); // From now on the mirror must survive the daemon.
     }
@@ -175,7 +175,7 @@ Outcome<std::shared_ptr<WaitOnlyHandle>> Opening::make_handle(Session& session, 
     auto charged = charge_reclaiming_handles(session);
     if (!charged)
         return std::unexpected(std::move(charged.error()));
-    auto fd = event.make_wait_only();
+    auto fd = make_wait_only(event.fd());
     if (!fd)
         return std::unexpected(refuse::system_failure(fd.error()));
     return std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),

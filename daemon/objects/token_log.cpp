@@ -193,7 +193,7 @@ Result<bool> TokenLog::take(Object& object)
     auto& event = *object.event();
     if (!event.is_number()) {
         auto take = state_store_.begin_take(object.serial);
-        return event.take_into(take.slot());
+        return take_into(event.fd(), take.slot());
     }
     const auto taken = event.take();
     if (taken && *taken)

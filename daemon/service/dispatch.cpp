@@ -51,8 +51,10 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
                                      OutputQueue& output)
 {
     // The second check gives the same result as the check that set may_reply, because no unread
-    // bytes of the user are released in between. It returns the refusal.
-    if (!caller.may_reply && !ReplyCache{service.registry(), caller.session}.has_begun())
+    // bytes of the user are released in between. It returns the refusal. A oneway call needs no
+    // room, because it has no reply.
+    if (!caller.may_reply && !call.oneway &&
+        !ReplyCache{service.registry(), caller.session}.has_begun())
         if (auto room = service.check_reply_room(caller.session.peer.uid); !room)
             return refuse(service, std::move(room.error()), output);
     if (protocol::is_streaming<Request> && !call.more)

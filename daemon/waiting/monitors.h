@@ -7,7 +7,8 @@
 // of one object as one change, and the memory of a monitor is limited. If more than max_dirty_names
 // are dirty, the monitor reports `resync` and lists everything again. A listing of very many
 // objects takes long. While more than half as many names are dirty, a monitor reports changes
-// before it lists further objects, so that the listing ends however often objects change.
+// before it lists further objects, so that the listing ends unless names become dirty faster than
+// they are reported.
 //
 // When an event is listed, the daemon first watches it for all edges and then describes it, so that
 // no change after the description is missed. After a monitor has ended, sweep() visits the objects

@@ -116,7 +116,7 @@ void check_invariants(DaemonInstance& instance)
         ++all;
         ++objects[object.ownership.owner];
         if (auto* event = object.event(); event && event->has_descriptor()) {
-            subscriptions += static_cast<std::int64_t>(event->handles().size());
+            subscriptions += static_cast<std::int64_t>(event->descriptor()->handles.size());
             ++opened_events;
             stashed += object.is_persistent ? 1 : 0;
         }

@@ -128,7 +128,11 @@ public:
     // only a part of many tokens. The call is not repeated after a restart of the daemon. The
     // daemon executes the calls of one connection in their order: this call before a later set(),
     // create() or show(). Operations on descriptors, and the functions clear(), wait(), hold(),
-    // list(), quotas() and monitor(), do not use this connection, and can overtake this call.
+    // list(), quotas() and monitor(), do not use this connection, and can overtake this call. So
+    // can every call after a hold(), which changes the connection.
+    //
+    // The function can wait for a call of this Client in another thread, and for a daemon that
+    // restarts.
     //
     // If the daemon runs on another machine, returns only after the call has arrived there. Fails
     // with interrupted if the connection was lost meanwhile, and it is unknown whether the call

@@ -134,7 +134,7 @@ TEST_CASE("a daemon that does not read delays calls that are sent once, until th
 {
     ScriptedDaemon daemon;
     const auto address = daemon.address();
-    Session line{address, 200ms};
+    Session line{address, 3s};
     int sent_calls = 0;
     auto sent = line.send_once(set_frame("e"));
     for (; sent; ++sent_calls)

@@ -85,6 +85,8 @@ TEST_CASE("the range of a pattern begins with the characters before the first sp
         {"d[bx", NameRange::beginning_with("d")},
         {"z*z**z", NameRange::beginning_with("z")},
         {"z**z*z", NameRange::beginning_with("z")},
+        {"a%b", NameRange::beginning_with("a")}, // No name has a percent sign.
+        {"%ab*", NameRange{}},
         {"*db", NameRange{}},
         {"?", NameRange{}},
         {"**", NameRange{}},

@@ -426,6 +426,22 @@ TEST_CASE("a call without room for its reply still counts in its session")
     CHECK(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("NameTaken"));
 }
 
+TEST_CASE("a oneway call needs no room for a reply")
+{
+    ServiceFixture daemon{with(Resource::unread_bytes, 1'000)};
+    auto idle_reader = daemon.connect();
+    auto other = daemon.connect();
+    queue_unread_replies(daemon, idle_reader);
+    REQUIRE(daemon.request(other, "CreateEvent", R"({"name":"e"})").contains("QuotaExceeded"));
+
+    other.send(
+        framed(R"({"method":"io.evfdd.CreateEvent","parameters":{"name":"e"},"oneway":true})"));
+    run_until_idle(daemon.loop);
+
+    CHECK(other.reply().empty());
+    CHECK(daemon.service.registry().objects.find("e"_name));
+}
+
 TEST_CASE("a user with many connections gets no more calls an iteration than with one")
 {
     constexpr std::size_t most = 5;

@@ -24,7 +24,7 @@ struct EventFixture {
             event.open();
             client = *duplicate(event.fd());
         } else if (form == Form::mirrored) {
-            client = *event.make_wait_only();
+            client = *make_wait_only(event.fd());
         }
     }
     // Adds tokens as the daemon does, whatever the form of the counter.
@@ -42,7 +42,7 @@ struct EventFixture {
     bool take()
     {
         std::uint64_t taken = 0;
-        const auto done = event.is_number() ? event.take() : event.take_into(taken);
+        const auto done = event.is_number() ? event.take() : take_into(event.fd(), taken);
         REQUIRE(done);
         return *done;
     }

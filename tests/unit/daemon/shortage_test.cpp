@@ -264,7 +264,7 @@ TEST_CASE("tokens to be returned survive earlier commits")
         const MemoryShortage memory_shortage{fixture->state_store, fixture->registry.ids.next()};
         const auto serial = object(*fixture, "s").serial;
         auto take = fixture->state_store.begin_take(serial);
-        REQUIRE(fixture->event("s").take_into(take.slot()) == true);
+        REQUIRE(take_into(fixture->event("s").fd(), take.slot()) == true);
         const TakenTokens taken{.tokens = {{"s"_name, serial}}};
         fixture->registry.tokens.return_tokens(std::span{&taken, 1});
         fixture->state_store.put(serial, record::Counters{{}, 0, 0});
