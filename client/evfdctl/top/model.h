@@ -64,7 +64,7 @@ public:
     static constexpr std::size_t max_rows = 50'000;
 
     // Begins a new initial list of objects. The present rows stay until the new list is complete.
-    void restart() { incoming_rows_.emplace(); }
+    void restart() { incoming_rows_ = Rows{}; }
     void apply(const protocol::Monitor::Reply& event, const Now& now);
 
     // Returns whether the initial list is in the table: all of its objects, or the first max_rows.
