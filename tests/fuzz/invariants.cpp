@@ -96,7 +96,7 @@ void check_number(const RecoveredState& state, std::uint64_t id, const record::O
     const auto recorded = later == state.numbers.end() ? *record.number : later->second.count;
     expect(recorded == static_cast<std::int64_t>(*event.number()), "the number is recorded");
     if (event.has_descriptor() && event.mode() == Mode::semaphore)
-        expect(count(event.fd()) == event.number(), "a mirror has the tokens of its number");
+        expect(count(event.fd()) == *event.number(), "a mirror has the tokens of its number");
     if (event.has_descriptor())
         expect(is_readable(event.fd()) == event.is_set(), "a mirror is readable if it is set");
 }
