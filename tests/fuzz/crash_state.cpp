@@ -54,8 +54,8 @@ StateStore::Descriptors crash(std::unique_ptr<DaemonInstance> instance)
     replace_fd(descriptors[1], other_dead_end);
     const UniqueFd event{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     for (auto& [name, object] : instance->service.registry().objects.all()) {
-        if (const auto* event_object = object.event())
-            replace_fd(event_object->fd().get(), event);
+        if (const auto* counter = object.event(); counter && counter->has_descriptor())
+            replace_fd(counter->fd().get(), event);
         if (const auto* pulse = object.pulse())
             for (const auto& [token, subscription] : pulse->subscriptions().all())
                 replace_fd(subscription.fd().get(), event);
