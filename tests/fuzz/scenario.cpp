@@ -32,7 +32,7 @@ Scenario::Scenario(fuzz::Input input) : input_{input}
 {
     const auto kind = input_.below(3);
     if (kind == 1)
-        limits_ = {{3, 3, 2, 2, 1, 2'000, 3'000, 4, 3}};
+        limits_ = {{3, 2, 3, 2, 2, 1, 2'000, 3'000, 4, 3}};
     if (kind == 2)
         descriptor_budget_ = 2;
     instance_ =
@@ -237,7 +237,7 @@ void Scenario::read_replies()
 
 void Scenario::set_limits()
 {
-    constexpr Limits few_of_all{{2, 2, 1, 1, 1, 2'000, 300, 2, 3}};
+    constexpr Limits few_of_all{{2, 1, 2, 1, 1, 1, 2'000, 300, 2, 3}};
     instance_->service.quota().set_limits({input_.flag() ? default_limits : few_of_all});
 }
 
