@@ -314,8 +314,9 @@ Client::open_each(std::span<const std::string> texts) const
 
 Expected<void> Client::set(std::span<const std::string> texts, std::int64_t count) const
 {
-    const auto request = to_set(texts, count);
-    return request ? discard_value(pool_->call(*request)) : std::unexpected(request.error());
+    auto request = to_set(texts, count);
+    return request ? discard_value(pool_->call(*std::move(request)))
+                   : std::unexpected(request.error());
 }
 
 Expected<void> Client::set_oneway(std::span<const std::string> texts, std::int64_t count) const

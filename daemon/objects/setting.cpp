@@ -17,15 +17,6 @@ std::int64_t tokens_of(const protocol::SetItem& item)
 
 } // namespace
 
-std::int64_t count_increments(const Object& object, std::int64_t tokens)
-{
-    if (const auto* subscriptions = object.subscriptions())
-        return tokens * static_cast<std::int64_t>(subscriptions->size());
-    if (object.event()->is_number())
-        return 0;
-    return object.mode() == Mode::semaphore ? tokens : 1;
-}
-
 Outcome<Increments> Setting::check_set(const Peer& peer, const Items<protocol::SetItem>& items)
 {
     Increments increments;

@@ -31,11 +31,6 @@ struct ClearProgress {
     std::optional<std::uint64_t> remaining{};
 };
 
-// Returns how many increments of eventfds by the EventfdIncrementer give the object the tokens. A
-// pulse needs `tokens` increments for each subscriber. A number needs none. `object` must not be a
-// timer.
-std::int64_t count_increments(const Object& object, std::int64_t tokens);
-
 class Setting {
 public:
     Setting(ObjectTable& objects, Authorization& authorization, EventWatches& events,

@@ -22,11 +22,10 @@ static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 void append_interrupted(const InterruptedIncrement& increment, std::vector<int>& targets)
 {
     const auto& [object, tokens] = increment;
-    if (!object)
-        return;
-    const auto* subscriptions = object->subscriptions();
-    const auto each = subscriptions ? static_cast<std::int64_t>(subscriptions->size()) : 1;
-    if (tokens < 0 || tokens > max_tokens_per_set || tokens * each > max_tokens_per_set)
+    if (!object || object->timer())
+        return; // No intent has a timer, so the record of one that has is damaged.
+    if (tokens < 0 || tokens > max_tokens_per_set ||
+        count_increments(*object, tokens) > max_tokens_per_set)
         return; // The record is invalid: no intent has so many tokens.
     if (const auto* pulse = object->pulse())
         pulse->append_targets(tokens, targets, targets);
@@ -44,6 +43,15 @@ std::vector<Pulsed> pulsed_by(const Increments& increments)
 }
 
 } // namespace
+
+std::int64_t count_increments(const Object& object, std::int64_t tokens)
+{
+    if (const auto* subscriptions = object.subscriptions())
+        return tokens * static_cast<std::int64_t>(subscriptions->size());
+    if (object.event()->is_number())
+        return 0;
+    return object.mode() == Mode::semaphore ? tokens : 1;
+}
 
 // The following functions add tokens.
 

@@ -47,6 +47,11 @@ struct Increment {
 };
 using Increments = std::vector<Increment>;
 
+// Returns how many increments of eventfds by the EventfdIncrementer give the object the tokens. A
+// pulse needs `tokens` increments for each subscriber. A number needs none. `object` must not be a
+// timer.
+std::int64_t count_increments(const Object& object, std::int64_t tokens);
+
 // A pulse that was set, and how often it was set.
 struct Pulsed {
     const Name* name;

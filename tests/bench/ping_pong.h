@@ -68,34 +68,32 @@ inline constexpr int any_core = -1;
 // 0 means the calling process.
 void pin_to_core(int core, pid_t process = 0);
 
-// Pins this process and the given servers to one core. On several cores, the measured times would
-// include the time that an idle core needs to leave its idle state.
-class PinnedToOneCore {
+// Pins this process to the first core, and servers to one core.
+class Pinned {
 public:
-    explicit PinnedToOneCore(std::initializer_list<pid_t> servers)
+    Pinned(const Pinned&) = delete;
+    Pinned& operator=(const Pinned&) = delete;
+    ~Pinned() { pin_to_core(any_core); }
+
+protected:
+    Pinned(int core_of_servers, std::initializer_list<pid_t> servers)
     {
         pin_to_core(0);
         for (const auto server : servers)
-            pin_to_core(0, server);
+            pin_to_core(core_of_servers, server);
     }
-    PinnedToOneCore(const PinnedToOneCore&) = delete;
-    PinnedToOneCore& operator=(const PinnedToOneCore&) = delete;
-    ~PinnedToOneCore() { pin_to_core(any_core); }
+};
+
+// Pins this process and the given servers to one core. On several cores, the measured times would
+// include the time that an idle core needs to leave its idle state.
+struct PinnedToOneCore : Pinned {
+    explicit PinnedToOneCore(std::initializer_list<pid_t> servers) : Pinned{0, servers} {}
 };
 
 // Pins this process to one core and the servers to another, as far as the machine has two. For a
 // comparison of two servers with each other, or for the CPU time of one server.
-class PinnedApart {
-public:
-    explicit PinnedApart(std::initializer_list<pid_t> servers)
-    {
-        pin_to_core(0);
-        for (const auto server : servers)
-            pin_to_core(1, server);
-    }
-    PinnedApart(const PinnedApart&) = delete;
-    PinnedApart& operator=(const PinnedApart&) = delete;
-    ~PinnedApart() { pin_to_core(any_core); }
+struct PinnedApart : Pinned {
+    explicit PinnedApart(std::initializer_list<pid_t> servers) : Pinned{1, servers} {}
 };
 
 template <class Endpoint>

@@ -10,10 +10,10 @@ namespace {
 
 constexpr rlim_t descriptor_limit = 128;
 // The daemon reserves some descriptors for clients and some for itself. If the limit is low, the
-// daemon uses half of the remaining descriptors for objects. The daemon keeps the other half free
-// for its recovery. The recovery opens all descriptors of a stashed message at once, even those
-// that no object needs.
-constexpr rlim_t max_objects =
+// daemon uses half of the remaining descriptors for opened events, subscriptions and processes. The
+// daemon keeps the other half free for its recovery. The recovery opens all descriptors of a
+// stashed message at once, even those that no object needs.
+constexpr rlim_t max_opened_events =
     (descriptor_limit - rlim_t{daemon::reserved_daemon_fds + daemon::reserved_client_fds}) / 2;
 
 Command limited_command()
@@ -39,7 +39,7 @@ TEST_CASE("open reports that no descriptor is left for an event, and works again
     }
     CHECK(refusal["error"] == "io.evfdd.OutOfDescriptors");
     CHECK(refusal["parameters"]["limit"] == descriptor_limit);
-    REQUIRE(opened.size() == max_objects);
+    REQUIRE(opened.size() == max_opened_events);
 
     const auto client = daemon.client();
     REQUIRE(client.create("one/more"));

@@ -34,28 +34,28 @@ void create_all(WireClient& wire, const Json& names, const Json& with = Json::ob
     }
 }
 
-// Opens all events, so that they have their descriptors before the test counts those of the daemon.
-void open_all(WireClient& wire, const Json& names)
+// Calls the method with all names as its items, 250 in each call.
+void call_for_all(WireClient& wire, const char* method, const Json& names)
 {
     for (std::size_t i = 0; i < names.size(); i += 250) {
         Json some = Json::array();
         for (auto j = i; j < std::min(i + 250, names.size()); ++j)
             some.push_back(names[j]);
-        require(!wire.request("Open", {{"items", items(some)}}).contains("error"),
-                "the open failed");
-        wire.descriptors().clear();
+        require(!wire.request(method, {{"items", items(some)}}).contains("error"),
+                "a call for all names failed");
     }
+}
+
+// Opens all events, so that they have their descriptors before the test counts those of the daemon.
+void open_all(WireClient& wire, const Json& names)
+{
+    call_for_all(wire, "Open", names);
+    wire.descriptors().clear();
 }
 
 void delete_all(WireClient& wire, const Json& names)
 {
-    for (std::size_t i = 0; i < names.size(); i += 250) {
-        Json some = Json::array();
-        for (auto j = i; j < std::min(i + 250, names.size()); ++j)
-            some.push_back(names[j]);
-        require(!wire.request("Delete", {{"items", items(some)}}).contains("error"),
-                "the delete failed");
-    }
+    call_for_all(wire, "Delete", names);
 }
 
 // Returns a command that runs the daemon as an unprivileged user. For such a user, but not for

@@ -281,15 +281,21 @@ TEST_CASE("the error for a silent daemon names the place of its log")
           "the daemon does not answer; see whether it is stuck, or restart it");
 }
 
+// Closes the daemon's end after an error that no call caused.
+void close_with_reason(ConnectionPair& ends)
+{
+    std::string refusal;
+    append_error(refusal, "io.evfdd.QuotaExceeded", R"({"message":"Too many."})");
+    ends.send_bytes(refusal);
+    ends.daemon = {};
+}
+
 TEST_CASE("the last error of a daemon that closed the connection is still read")
 {
     ConnectionPair ends;
     SECTION("the daemon gave a reason")
     {
-        std::string refusal;
-        append_error(refusal, "io.evfdd.QuotaExceeded", R"({"message":"Too many."})");
-        ends.send_bytes(refusal);
-        ends.daemon = {};
+        close_with_reason(ends);
         REQUIRE(ends.connection->send(protocol::Status{}, soon()));
         const auto received = ends.connection->receive<protocol::Status>(soon());
         REQUIRE_FALSE(received);
@@ -335,10 +341,7 @@ TEST_CASE("a one-way call reports the reason of a daemon that closed the connect
     ConnectionPair ends;
     SECTION("the daemon gave a reason")
     {
-        std::string refusal;
-        append_error(refusal, "io.evfdd.QuotaExceeded", R"({"message":"Too many."})");
-        ends.send_bytes(refusal);
-        ends.daemon = {};
+        close_with_reason(ends);
         const auto sent = ends.connection->send_oneway_frame("{}\0"s, soon());
         REQUIRE_FALSE(sent);
         CHECK(sent.error().code == ErrorCode::refused);

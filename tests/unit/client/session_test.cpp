@@ -155,6 +155,23 @@ TEST_CASE("a daemon that does not read delays calls that are sent once, until th
     CHECK(reply);
 }
 
+TEST_CASE("it is unknown whether a remote daemon that does not answer has a call that is sent once")
+{
+    // Instead of ssh, this command answers the first call, by which the client learns that a daemon
+    // answers, and reads all further calls.
+    const auto address = Address::at(Remote{.host = "far",
+                                            .ssh = R"(head -z -n 1 >/dev/null
+                         printf '{"parameters":{"vendor":"","product":"evfdd","version":"",)"
+                                                   R"("url":"","interfaces":[]}}\0'
+                         cat >/dev/null; :)"});
+    Session line{address, 300ms};
+    const auto sent = line.send_once(set_frame("e"));
+    REQUIRE_FALSE(sent);
+    CHECK(sent.error().code == ErrorCode::interrupted);
+    CHECK(sent.error().message.contains("is not known"));
+    CHECK_FALSE(line.is_connected());
+}
+
 TEST_CASE("a call that is sent once waits while the socket is full, and is sent in its order")
 {
     constexpr int calls = 3'000;

@@ -237,6 +237,16 @@ TEST_CASE("a list arrives in parts, in the order of names, and ends")
     CHECK(client.reply().contains("product")); // The reply to GetInfo follows the whole list.
 }
 
+// Creates pulses whose names begin with `prefix`, without a call for each.
+void create_pulses(ServiceFixture& daemon, const std::string& prefix, int count)
+{
+    Session session{1, make_peer(alice), {}, {}, {}};
+    for (int i = 10'000; i < 10'000 + count; ++i)
+        REQUIRE(daemon.service.registry().lifetimes.create(
+            {session}, {.name = *Name::parse(prefix + std::to_string(i)), .mode = Mode::pulse}));
+    daemon.service.apply_changes();
+}
+
 TEST_CASE("a list over many objects without a match yields to other connections")
 {
     // Matching this pattern against the names of all objects takes much longer than one iteration.
@@ -245,11 +255,7 @@ TEST_CASE("a list over many objects without a match yields to other connections"
     ServiceFixture daemon;
     auto client = daemon.connect(alice);
     auto other = daemon.connect(bob);
-    Session session{1, make_peer(alice), {}, {}, {}};
-    for (int i = 10'000; i < 25'000; ++i)
-        REQUIRE(daemon.service.registry().lifetimes.create(
-            {session}, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
-    daemon.service.apply_changes();
+    create_pulses(daemon, name, 15'000);
     const auto [method, end] = GENERATE(table<std::string, std::string>(
         {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));
     client.call(method, pattern, true);
@@ -271,11 +277,7 @@ TEST_CASE("a list or monitor visits only names that begin as its pattern does")
     const auto pattern = R"({"pattern":")" + std::string(239, 'a') + R"(b*"})";
     ServiceFixture daemon;
     auto client = daemon.connect(alice);
-    Session session{1, make_peer(alice), {}, {}, {}};
-    for (int i = 10'000; i < 25'000; ++i)
-        REQUIRE(daemon.service.registry().lifetimes.create(
-            {session}, {.name = *Name::parse(name + std::to_string(i)), .mode = Mode::pulse}));
-    daemon.service.apply_changes();
+    create_pulses(daemon, name, 15'000);
     const auto [method, end] = GENERATE(table<std::string, std::string>(
         {{"List", R"("objects":[])"}, {"Monitor", R"("change":"ready")"}}));
     client.call(method, pattern, true);
