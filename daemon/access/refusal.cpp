@@ -2,23 +2,17 @@
 
 #include "common/limits.h"
 #include "daemon/access/policy.h"
+#include "daemon/base/open_descriptors.h"
 
 #include <fmt/format.h>
-#include <sys/resource.h>
 
 #include <cerrno>
 #include <cstdlib>
 
 namespace evfd::daemon {
 
-Refusal::Refusal(const Refusal& other) : reason_{std::make_unique<Reason>(other.reason())} {}
-Refusal::Refusal(Refusal&& other) noexcept = default;
-Refusal& Refusal::operator=(const Refusal& other)
-{
-    return *this = Refusal{other};
-}
-Refusal& Refusal::operator=(Refusal&& other) noexcept = default;
-Refusal::~Refusal() = default;
+Refusal::Refusal(const Fault& fault) : Refusal{refuse::system_failure(fault)} {}
+Refusal::Refusal(const Quota::Exceeded& exceeded) : Refusal{refuse::quota_exceeded(exceeded)} {}
 
 } // namespace evfd::daemon
 
@@ -29,13 +23,6 @@ namespace {
 using namespace std::string_literals;
 
 constexpr auto wake_alarm = "CAP_WAKE_ALARM"; // The capability to use alarm clocks. capabilities(7)
-
-std::int64_t descriptor_limit()
-{
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    return static_cast<std::int64_t>(limit.rlim_cur);
-}
 
 std::string_view verb_phrase(Permission permission)
 {

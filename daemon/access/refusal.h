@@ -26,27 +26,24 @@ using Reason =
                  protocol::InterfaceNotFound, protocol::MethodNotFound, protocol::InvalidParameter,
                  protocol::ExpectedMore>;
 
-// One error of the protocol. The copy functions and the destructor are defined in refusal.cpp. If
-// they were inline, nearly every source file would have to compile them for all 20 types of errors.
+// One error of the protocol. Copies share the error.
 class Refusal {
 public:
     template <class Error>
-        requires requires { Error::error; }
-    Refusal(Error error) : reason_{std::make_unique<Reason>(std::move(error))}
+        requires requires { std::string_view{Error::error}; }
+    Refusal(Error error) : reason_{std::make_shared<const Reason>(std::move(error))}
     {
     }
-    Refusal(const Refusal& other);
-    Refusal(Refusal&& other) noexcept;
-    Refusal& operator=(const Refusal& other);
-    Refusal& operator=(Refusal&& other) noexcept;
-    ~Refusal();
+    // See refuse::system_failure() and refuse::quota_exceeded(). By these conversions, a Result or
+    // the result of Quota::charge() can be returned as an Outcome.
+    Refusal(const Fault& fault);
+    Refusal(const Quota::Exceeded& exceeded);
 
     // Must not be called on a Refusal that was moved from.
-    Reason& reason() { return *reason_; }
     const Reason& reason() const { return *reason_; }
 
 private:
-    std::unique_ptr<Reason> reason_;
+    std::shared_ptr<const Reason> reason_;
 };
 
 template <class T>

@@ -1,5 +1,6 @@
 #include "daemon/base/open_descriptors.h"
 
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <filesystem>
@@ -32,6 +33,13 @@ std::int64_t count_by_listing()
 }
 
 } // namespace
+
+std::int64_t descriptor_limit()
+{
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    return static_cast<std::int64_t>(limit.rlim_cur);
+}
 
 void OpenDescriptors::begin(std::int64_t known)
 {

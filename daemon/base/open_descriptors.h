@@ -5,6 +5,9 @@
 
 namespace evfd::daemon {
 
+// Returns the limit on the open descriptors of this process.
+std::int64_t descriptor_limit();
+
 class OpenDescriptors {
 public:
     // Counts the descriptors that the caller does not know of, if the kernel is older than Linux

@@ -5,7 +5,7 @@
 #include "daemon/access/refusal.h"
 #include "daemon/base/log.h"
 #include "daemon/limits.h"
-#include "daemon/service/output_queue.h"
+#include "daemon/service/write_refusal.h"
 
 #include <malloc.h>
 #include <sys/epoll.h>
@@ -125,8 +125,7 @@ bool Server::reject_without_descriptors(const UniqueFd& listener)
     if (had_client) {
         const auto peer = peer_of(socket);
         const auto descriptors = incoming_fds(socket);
-        reject(peer ? peer->uid : unknown_uid, std::move(socket), descriptors,
-               refuse::system_failure(fault));
+        reject(peer ? peer->uid : unknown_uid, std::move(socket), descriptors, fault);
         service_.client_log().warn({}, "rejected a client: {}", fault.message());
     }
     spare_fd_ = open_null();
@@ -154,12 +153,12 @@ Admission Server::admit(UniqueFd socket, Peer peer, IncomingFds descriptors)
     if (!charges) {
         service_.client_log().info(fields, "rejected uid {} pid {}: too many connections", peer.uid,
                                    peer.pid);
-        reject(peer.uid, std::move(socket), descriptors, std::move(charges.error()));
+        reject(peer.uid, std::move(socket), descriptors, charges.error());
         return Admission::rejected;
     }
     if (descriptors == IncomingFds::possible)
         prepare_to_peek(socket);
-    const auto id = service_.sessions().new_id();
+    const auto id = service_.registry().ids.next();
     auto connection = std::make_unique<Connection>(
         loop_, scheduler_, service_, scratch_, std::move(socket), descriptors,
         Session{id, std::move(peer), {}, {}}, *std::move(charges));
@@ -210,11 +209,11 @@ void Server::close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors)
 }
 
 // Sends the reason as the reply to the client's first call, and closes the socket.
-void Server::reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, Refusal refusal)
+void Server::reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, const Refusal& refusal)
 {
     ++service_.counters().rejected;
     OutputQueue output;
-    service_.refuse(std::move(refusal), output);
+    write_refusal(refusal, service_.counters(), output);
     if (const auto sent = output.flush_without_changes(socket); !sent)
         log::debug({}, "cannot send a rejected client the reason: {}", sent.error().message());
     close_socket(uid, std::move(socket), descriptors);

@@ -69,7 +69,7 @@ private:
     void serve(std::uint64_t id);
     IncomingFds incoming_fds(const UniqueFd& socket) const;
     void close_socket(uid_t uid, UniqueFd socket, IncomingFds descriptors);
-    void reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, Refusal refusal);
+    void reject(uid_t uid, UniqueFd socket, IncomingFds descriptors, const Refusal& refusal);
     void remove_connection(std::uint64_t id);
     void close(std::uint64_t id);
     void trim_heap_later();

@@ -7,14 +7,6 @@
 
 namespace evfd::daemon {
 
-Outcome<Quota::Charge> Charges::charge(const Peer& peer, Resource resource)
-{
-    auto charge = quota_.charge(peer.uid, resource);
-    if (!charge)
-        return std::unexpected(refuse::quota_exceeded(charge.error()));
-    return *std::move(charge);
-}
-
 Outcome<Quota::Charge> Charges::charge_object(const Peer& peer)
 {
     const auto used = quota_.used(peer.uid, Resource::objects);
@@ -22,7 +14,7 @@ Outcome<Quota::Charge> Charges::charge_object(const Peer& peer)
     const bool has_few = used < max_objects / pool_small_share_divisor || is_daemon_user(peer);
     if (left <= (has_few ? 0 : max_objects / pool_reserve_divisor))
         return std::unexpected(refuse::reserved_for_others({peer.uid, Resource::objects, used}));
-    return charge(peer, Resource::objects);
+    return quota_.charge(peer.uid, Resource::objects);
 }
 
 // Charges a unit of the pool of descriptors and a unit of `resource`. A refusal names `resource`.
@@ -32,9 +24,9 @@ Outcome<Charges::Descriptor> Charges::charge_with_descriptor(const Peer& peer, R
     if (!descriptor)
         return std::unexpected(refuse::descriptor_shortage(
             descriptor.error(), {peer.uid, resource, quota_.used(peer.uid, resource)}));
-    auto charged = charge(peer, resource);
+    auto charged = quota_.charge(peer.uid, resource);
     if (!charged)
-        return std::unexpected(std::move(charged.error()));
+        return std::unexpected(charged.error());
     return Descriptor{*std::move(charged), *std::move(descriptor)};
 }
 

@@ -37,7 +37,6 @@ public:
     Outcome<SharedPool::Charge> charge_place(const Peer& peer, Pulse& pulse);
 
 private:
-    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource);
     Outcome<Descriptor> charge_with_descriptor(const Peer& peer, Resource resource);
 
     Quota& quota_;

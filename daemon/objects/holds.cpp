@@ -88,7 +88,7 @@ Outcome<void> Holds::join(const Token& id, ProcessWatcher::Ref process)
     if (is_held_by(hold, process.id()))
         return {};
     if (const auto room = quota_.check(hold.uid, Resource::waits); !room)
-        return std::unexpected(refuse::quota_exceeded(room.error()));
+        return room;
     by_process_.emplace(process.id(), id);
     hold.processes.push_back(std::move(process));
     hold.charge.resize(charge_amount(hold));

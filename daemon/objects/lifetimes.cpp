@@ -75,7 +75,7 @@ Outcome<Lifetimes::Draft> Lifetimes::prepare(const Creation& creation, const Req
     const bool is_persistent = lifetime != Lifetime::session || creation.session.is_resumable();
     if (is_persistent)
         if (const auto prepared = state_store_.prepare(); !prepared)
-            return std::unexpected(refuse::system_failure(prepared.error()));
+            return std::unexpected(prepared.error());
     return Draft{creation.id ? *creation.id : ids_.next(), request.permissions, lifetime,
                  is_persistent};
 }

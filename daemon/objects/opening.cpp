@@ -87,21 +87,14 @@ Outcome<protocol::Opened> Opening::open_one(Call& call, const Item& item)
     protocol::Opened opened{object.kind(), object.mode(), access.wait, access.set, {}, {},
                             id_of(object)};
     if (auto* event = object.event(); event && access.wait) {
-        auto fd = open_event(call, objects_.entry(name), *event, access);
-        if (!fd)
-            return std::unexpected(std::move(fd.error()));
-        opened.file_descriptor = *std::move(fd);
+        auto& entry = objects_.entry(name);
+        auto shared =
+            access.set ? share(call, entry, *event) : share_wait_only(session, entry, *event);
+        if (!shared)
+            return std::unexpected(std::move(shared.error()));
+        opened.file_descriptor = PassedFd{{}, *std::move(shared)};
     }
     return opened;
-}
-
-Outcome<PassedFd> Opening::open_event(Call& call, Entry& entry, Event& event, Access access)
-{
-    auto passed =
-        access.set ? share(call, entry, event) : share_wait_only(call.session, entry, event);
-    if (!passed)
-        return std::unexpected(std::move(passed.error()));
-    return PassedFd{{}, *std::move(passed)};
 }
 
 // Returns the eventfd. If the counter is a number, the end of the call makes it an eventfd.
@@ -121,7 +114,7 @@ Outcome<std::shared_ptr<const UniqueFd>> Opening::share(Call& call, Entry& entry
         call.made.push_back(&entry);
     }
     if (const auto watched = events_.watch_opened(entry, event); !watched)
-        return std::unexpected(refuse::system_failure(watched.error()));
+        return std::unexpected(watched.error());
     call.numbers.push_back(&entry);
     return event.descriptor()->eventfd.share();
 }
@@ -135,11 +128,11 @@ Outcome<void> Opening::make_descriptor(const Session& session, Entry& entry, Eve
         return std::unexpected(std::move(charged.error()));
     auto eventfd = event.make_descriptor();
     if (!eventfd)
-        return std::unexpected(refuse::system_failure(eventfd.error()));
+        return std::unexpected(eventfd.error());
     auto stored =
         state_store_.store_fd_if(object.is_persistent, object.serial, *std::move(eventfd));
     if (!stored)
-        return std::unexpected(refuse::system_failure(stored.error()));
+        return std::unexpected(stored.error());
     event.mirror({*std::move(stored), session.peer.uid, std::move(charged->quota),
                   std::move(charged->descriptor)});
     return {};
@@ -177,7 +170,7 @@ Outcome<std::shared_ptr<WaitOnlyHandle>> Opening::make_handle(Session& session, 
         return std::unexpected(std::move(charged.error()));
     auto fd = make_wait_only(event.fd());
     if (!fd)
-        return std::unexpected(refuse::system_failure(fd.error()));
+        return std::unexpected(fd.error());
     return std::make_shared<WaitOnlyHandle>(std::make_shared<const UniqueFd>(*std::move(fd)),
                                             std::move(charged->quota),
                                             std::move(charged->descriptor));
@@ -212,16 +205,16 @@ Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name,
     }
     const auto token = Token::make();
     if (!token)
-        return std::unexpected(refuse::system_failure(token.error()));
+        return std::unexpected(token.error());
     auto fd = object.timer() ? object.timer()->make_descriptor() : Pulse::make_descriptor();
     auto copy = fd ? duplicate(*fd) : std::unexpected(fd.error());
     if (!copy)
-        return std::unexpected(refuse::system_failure(copy.error()));
+        return std::unexpected(copy.error());
     const auto id = ids_.next();
     auto stored = state_store_.store_fd_if(object.is_persistent && session.is_resumable(), id,
                                            *std::move(fd));
     if (!stored)
-        return std::unexpected(refuse::system_failure(stored.error()));
+        return std::unexpected(stored.error());
     if (stored->is_stored()) {
         state_store_.put(id, record_of(*token, object, session));
         session.opened.push_back(id);

@@ -57,7 +57,6 @@ private:
     Outcome<protocol::Opened> open_one(Call& call, const Item& item);
     void undo(Call& call, const std::vector<protocol::Opened>& opened);
     void make_eventfd(Entry& entry);
-    Outcome<PassedFd> open_event(Call& call, Entry& entry, Event& event, Access access);
     Outcome<std::shared_ptr<const UniqueFd>> share(Call& call, Entry& entry, Event& event);
     Outcome<void> make_descriptor(const Session& session, Entry& entry, Event& event);
     Outcome<std::shared_ptr<const UniqueFd>> share_wait_only(Session& session, Entry& entry,

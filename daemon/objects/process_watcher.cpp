@@ -39,10 +39,10 @@ Outcome<ProcessWatcher::Ref> ProcessWatcher::acquire(const Peer& peer, const Uni
     if (peer.pid == 0)
         return std::unexpected(refuse::no_such_process());
     auto pidfd = open_peer_pidfd(socket, peer.pid, accepted);
+    if (!pidfd && pidfd.error().error == ESRCH)
+        return std::unexpected(refuse::no_such_process());
     if (!pidfd)
-        return std::unexpected(pidfd.error().error == ESRCH
-                                   ? refuse::no_such_process()
-                                   : refuse::system_failure(pidfd.error()));
+        return std::unexpected(pidfd.error());
     if (const auto known = find(peer.pid))
         return ref(*known);
     const auto payer = quota_.payer(peer.uid);
@@ -50,10 +50,7 @@ Outcome<ProcessWatcher::Ref> ProcessWatcher::acquire(const Peer& peer, const Uni
     if (!charge)
         return std::unexpected(refuse::descriptor_shortage(
             charge.error(), {peer.uid, needed_for, quota_.used(peer.uid, needed_for)}));
-    auto added = add({peer.pid, payer.account}, *std::move(pidfd), *std::move(charge));
-    if (!added)
-        return std::unexpected(refuse::system_failure(added.error()));
-    return *std::move(added);
+    return add({peer.pid, payer.account}, *std::move(pidfd), *std::move(charge));
 }
 
 Outcome<std::optional<ProcessWatcher::Id>>
@@ -66,7 +63,7 @@ ProcessWatcher::find(const Peer& peer, const UniqueFd& socket, nanoseconds accep
         // The peer has exited, and another process has its pid by now.
         if (pidfd.error().error == ESRCH)
             return std::nullopt;
-        return std::unexpected(refuse::system_failure(pidfd.error()));
+        return std::unexpected(pidfd.error());
     }
     return known;
 }

@@ -51,7 +51,7 @@ Outcome<void> Setting::add(const Peer& peer, const Increments& increments)
     const bool is_observed = std::ranges::any_of(
         increments, [](const Increment& one) { return is_watched(*one.object); });
     if (const auto done = apply(increments, peer.uid, peer.pid); !done)
-        return std::unexpected(refuse::system_failure(done.error()));
+        return std::unexpected(done.error());
     if (is_observed)
         // The edges of the increments are collected now, because the next request can clear the
         // events.
@@ -113,7 +113,7 @@ Outcome<bool> Setting::clear(ClearProgress& progress, const TimeSlice& slice, co
             if (!is_clear && is_clear.error().error == E2BIG)
                 return std::unexpected(refuse::too_many_tokens_to_clear(next.name));
             if (!is_clear)
-                return std::unexpected(refuse::system_failure(is_clear.error()));
+                return std::unexpected(is_clear.error());
             if (!*is_clear)
                 return false;
         }

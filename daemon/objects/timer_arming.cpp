@@ -116,8 +116,7 @@ Outcome<void> TimerArming::check_ticks(const Peer& peer, const Name& name, const
     const auto* timer = object ? object->timer() : nullptr;
     const auto before = timer && timer->ticks ? timer->ticks->amount() : 0;
     const auto more = ticks_per_second(schedule) - before;
-    const auto room = quota_.check(owner, Resource::ticks, std::max<std::int64_t>(more, 0));
-    return room ? Outcome<void>{} : std::unexpected(refuse::quota_exceeded(room.error()));
+    return quota_.check(owner, Resource::ticks, std::max<std::int64_t>(more, 0));
 }
 
 void TimerArming::charge_ticks(Object& object)
@@ -139,7 +138,7 @@ Outcome<void> TimerArming::rearm(ObjectTable::Entry& entry, const TimerSpec& spe
     // subscriber could not be programmed.
     const auto done = entry.second.timer()->arm(spec, std::move(target));
     apply_change(entry);
-    return done ? Outcome<void>{} : std::unexpected(refuse::system_failure(done.error()));
+    return done;
 }
 
 void TimerArming::apply_change(ObjectTable::Entry& entry)
@@ -160,7 +159,7 @@ Outcome<void> TimerArming::disarm(const Peer& peer, const Items<Item>& items, co
     for (const auto& item : items.list) {
         auto& entry = objects_.entry(item.name);
         if (const auto done = entry.second.timer()->disarm(); !done && disarmed)
-            disarmed = std::unexpected(refuse::system_failure(done.error()));
+            disarmed = done;
         apply_change(entry);
     }
     return disarmed;

@@ -1,5 +1,7 @@
 #include "daemon/service/dispatch.h"
+
 #include "daemon/base/on_stack.h"
+#include "daemon/service/write_refusal.h"
 
 #include <array>
 #include <string>
@@ -19,9 +21,9 @@ struct Method {
     Serve serve;
 };
 
-std::unique_ptr<PendingReply> refuse(Service& service, Refusal refusal, OutputQueue& output)
+std::unique_ptr<PendingReply> refuse(Service& service, const Refusal& refusal, OutputQueue& output)
 {
-    service.refuse(std::move(refusal), output);
+    write_refusal(refusal, service.counters(), output);
     return {};
 }
 
@@ -55,8 +57,8 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     // room, because it has no reply.
     if (!caller.may_reply && !call.oneway &&
         !ReplyCache{service.registry(), caller.session}.has_begun())
-        if (auto room = service.check_reply_room(caller.session.peer.uid); !room)
-            return refuse(service, std::move(room.error()), output);
+        if (const auto room = service.check_reply_room(caller.session.peer.uid); !room)
+            return refuse(service, room.error(), output);
     if (protocol::is_streaming<Request> && !call.more)
         return refuse(service, protocol::ExpectedMore{}, output);
     const auto request = decode<Request>(call.parameters);
@@ -68,7 +70,7 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     }();
     service.apply_changes();
     if (!answer)
-        return refuse(service, std::move(answer.error()), output);
+        return refuse(service, answer.error(), output);
     caller.modifies_state = protocol::is_counted<Request>;
     if constexpr (std::is_same_v<typename decltype(answer)::value_type,
                                  std::unique_ptr<PendingReply>>) {
@@ -97,8 +99,8 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
     service.reserve_stash_room(1);
     const auto begin = output.bytes_queued();
     if (requires_storage<Request>(reply_cache))
-        if (auto prepared = service.prepare(); !prepared) {
-            refuse(service, std::move(prepared.error()), output);
+        if (const auto prepared = service.registry().state_store.prepare(); !prepared) {
+            refuse(service, prepared.error(), output);
             reply_cache.finish_refused(output.text_since(begin));
             return {};
         }

@@ -28,7 +28,7 @@ Outcome<Quota::Charge> Service::charge(Session& session, const protocol::Wait& r
     if (is_held_by_session(request) &&
         registry_.holds.count_tokens(session) + session.holds_requested + wanted > max_tokens_held)
         return std::unexpected(refuse::too_many_tokens_to_hold(request.items.list.back().name));
-    return charge(session.peer, Resource::waits, wanted);
+    return quota_.charge(session.peer.uid, Resource::waits, wanted);
 }
 
 Outcome<ProcessWatcher::Ref> Service::acquire_process(const Caller& caller, Resource needed_for)
@@ -57,7 +57,7 @@ Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& cal
         return std::nullopt;
     auto hold = Token::make();
     if (!hold)
-        return std::unexpected(refuse::system_failure(hold.error()));
+        return std::unexpected(hold.error());
     HoldRequest hold_request{.hold = *hold};
     if (!is_held_by_session(request)) {
         auto process = acquire_process(caller, Resource::waits);
@@ -157,7 +157,7 @@ Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::O
     const auto wanted = static_cast<std::int64_t>(request.items.list.size());
     const auto uid = caller.session.peer.uid;
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
-        return std::unexpected(refuse::quota_exceeded(room.error()));
+        return std::unexpected(room.error());
     reserve_stash_room(request.items.list.size());
     auto opened = registry_.opening.open(caller.session, request.items);
     if (!opened)

@@ -22,7 +22,7 @@ PendingReply::Progress PendingClear::advance(OutputQueue& output)
     if (is_clear)
         output.reply(done, false);
     else
-        write_refusal(std::move(is_clear.error()), counters_, output);
+        write_refusal(is_clear.error(), counters_, output);
     reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }

@@ -48,7 +48,7 @@ PendingReply::Progress PendingWait::advance(OutputQueue& output)
         output.reply(**outcome, false);
         reply_cache_.finish(output.text_since(begin));
     } else {
-        write_refusal(std::move(outcome->error()), counters_, output);
+        write_refusal(outcome->error(), counters_, output);
         reply_cache_.finish_refused(output.text_since(begin));
     }
     return Progress::done;
@@ -70,7 +70,7 @@ PendingReply::Progress PendingMonitor::advance(OutputQueue& output)
     delivery_.apply();
     auto news = monitor_->next();
     if (monitor_->fault()) {
-        write_refusal(refuse::system_failure(*monitor_->fault()), counters_, output);
+        write_refusal(*monitor_->fault(), counters_, output);
         return Progress::done;
     }
     if (!news)

@@ -64,7 +64,7 @@ PendingReply::Progress PendingSet::finish(Outcome<void> done, OutputQueue& outpu
     if (done)
         output.append_text(set_reply());
     else
-        write_refusal(std::move(done.error()), counters_, output);
+        write_refusal(done.error(), counters_, output);
     reply_cache_.finish(output.text_since(begin));
     return Progress::done;
 }

@@ -6,7 +6,6 @@
 #include "daemon/service/pending_replies.h"
 #include "daemon/service/service.h"
 
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <memory>
@@ -14,17 +13,6 @@
 #include <vector>
 
 namespace evfd::daemon {
-
-namespace {
-
-std::int64_t descriptor_limit()
-{
-    rlimit limit{};
-    ::getrlimit(RLIMIT_NOFILE, &limit);
-    return static_cast<std::int64_t>(limit.rlim_cur);
-}
-
-} // namespace
 
 Outcome<protocol::Show::Reply> Service::handle(Caller& caller, const protocol::Show& request)
 {
@@ -53,9 +41,9 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                                        const protocol::Monitor& request)
 {
     const auto& peer = caller.session.peer;
-    auto charged = charge(peer, Resource::monitors);
+    auto charged = quota_.charge(peer.uid, Resource::monitors);
     if (!charged)
-        return std::unexpected(std::move(charged.error()));
+        return std::unexpected(charged.error());
     const auto scope = request.include_waiters.value_or(false) ? MonitorScope::with_waiters
                                                                : MonitorScope::changes;
     auto monitor = monitors_.start(peer, *std::move(charged), request.pattern.value_or(Pattern{}),

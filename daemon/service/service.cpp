@@ -3,7 +3,6 @@
 #include "daemon/base/log.h"
 #include "daemon/base/on_stack.h"
 #include "daemon/objects/recovery.h"
-#include "daemon/service/write_refusal.h"
 
 #include <unistd.h>
 
@@ -98,26 +97,11 @@ void Service::reserve_stash_room(std::size_t coming)
     registry_.state_store.reserve_fd_slots(coming);
 }
 
-Outcome<void> Service::prepare()
-{
-    if (const auto prepared = registry_.state_store.prepare(); !prepared)
-        return std::unexpected(refuse::system_failure(prepared.error()));
-    return {};
-}
-
 std::optional<Committed> Service::commit()
 {
     if (!registry_.state_store.commit())
         return std::nullopt;
     return Committed{};
-}
-
-Outcome<Quota::Charge> Service::charge(const Peer& peer, Resource resource, std::int64_t amount)
-{
-    auto charge = quota_.charge(peer.uid, resource, amount);
-    if (!charge)
-        return std::unexpected(refuse::quota_exceeded(charge.error()));
-    return *std::move(charge);
 }
 
 // Root and the daemon's user can connect even if no descriptor is left for connections. Thus they
@@ -131,9 +115,9 @@ Outcome<ConnectionCharges> Service::admit(const Peer& peer)
     if (!descriptor)
         return std::unexpected(refuse::reserved_for_others(
             {peer.uid, Resource::connections, quota_.used(peer.uid, Resource::connections)}));
-    auto connection = charge(peer, Resource::connections);
+    auto connection = quota_.charge(peer.uid, Resource::connections);
     if (!connection)
-        return std::unexpected(std::move(connection.error()));
+        return std::unexpected(connection.error());
     return ConnectionCharges{*std::move(connection), *std::move(descriptor),
                              quota_.charge_unchecked(peer.uid, Resource::unread_bytes, 0),
                              quota_.charge_unchecked(peer.uid, Resource::unread_descriptors, 0)};
@@ -141,14 +125,7 @@ Outcome<ConnectionCharges> Service::admit(const Peer& peer)
 
 Outcome<void> Service::check_reply_room(uid_t uid)
 {
-    if (const auto room = quota_.check(uid, Resource::unread_bytes); !room)
-        return std::unexpected(refuse::quota_exceeded(room.error()));
-    return {};
-}
-
-void Service::refuse(Refusal refusal, OutputQueue& output)
-{
-    write_refusal(std::move(refusal), counters_, output);
+    return quota_.check(uid, Resource::unread_bytes);
 }
 
 bool Service::is_idle() const

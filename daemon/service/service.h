@@ -10,8 +10,8 @@
 // waits and then to the monitors, so that a waiter is served before a monitor describes the object.
 //
 // A call that changes something is recorded before its effect, or in one commit with its effect:
-// prepare() makes room in the state store or refuses the call, the ReplyCache records the reply,
-// and commit() makes the effect and the reply certain. The connection calls commit() before it
+// StateStore::prepare() makes room in the state store or the call is refused, the ReplyCache records
+// the reply, and commit() makes the effect and the reply certain. The connection calls commit() before it
 // sends anything.
 //
 // Invariants:
@@ -82,11 +82,6 @@ public:
     Outcome<ConnectionCharges> admit(const Peer& peer);
     // Returns a refusal if the user's quota of unread reply bytes has no room for a further reply.
     Outcome<void> check_reply_room(uid_t uid);
-    // Writes the refusal as the reply to a call.
-    void refuse(Refusal refusal, OutputQueue& output);
-    // Makes room in the state store for the records of one call. Called before the call changes
-    // anything. Returns a refusal if the records could not be stored.
-    Outcome<void> prepare();
     // Makes room in the fd stash for the descriptors that a call is about to store. `coming` is the
     // number of these descriptors. Called before the call changes anything.
     void reserve_stash_room(std::size_t coming);
@@ -130,7 +125,6 @@ public:
 
 private:
     ReplyCache reply_cache(Session& session) { return {registry_, session}; }
-    Outcome<Quota::Charge> charge(const Peer& peer, Resource resource, std::int64_t amount = 1);
     Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
     Outcome<void> authorize(const Peer& peer, const Items<Item>& items, Permission permission);
     Outcome<ProcessWatcher::Ref> acquire_process(const Caller& caller, Resource needed_for);

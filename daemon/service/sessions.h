@@ -50,8 +50,6 @@ public:
     void on_orphans_ended(std::function<void()> task) { on_orphans_ended_ = std::move(task); }
     std::size_t orphan_count() const { return orphans_.size(); }
 
-    // Returns the id of a new session.
-    std::uint64_t new_id() { return registry_.ids.next(); }
     // Makes `session` resumable by the session token of the request. If an orphan has this token,
     // `session` takes over the state of the orphan. Returns whether the daemon knows everything
     // that the session did before.

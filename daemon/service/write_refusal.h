@@ -5,16 +5,15 @@
 #include "daemon/service/counters.h"
 #include "daemon/service/output_queue.h"
 
-#include <utility>
 #include <variant>
 
 namespace evfd::daemon {
 
 // Writes the refusal as the reply to a call, and counts the refusal in `counters`.
-inline void write_refusal(Refusal refusal, Counters& counters, OutputQueue& output)
+inline void write_refusal(const Refusal& refusal, Counters& counters, OutputQueue& output)
 {
     counters.count(refusal);
-    std::visit([&](auto& reason) { output.error(std::move(reason)); }, refusal.reason());
+    std::visit([&](const auto& reason) { output.error(reason); }, refusal.reason());
 }
 
 } // namespace evfd::daemon

@@ -123,7 +123,7 @@ Outcome<std::unique_ptr<Wait>> Waits::start(const Peer& peer, Quota::Charge char
         if (!object)
             continue;
         if (const auto watched = watch(*part.queue, part.name, *object); !watched)
-            return std::unexpected(refuse::system_failure(watched.error()));
+            return std::unexpected(watched.error());
         must_recheck |= edges_for(*object) == EdgeMask::any;
     }
     if (must_recheck)

@@ -16,19 +16,11 @@ void Waits::on_created(const Name& name, Object& object)
         return;
     auto& queue = queue_ref->queue();
     queue.object = &object;
-    ListNode marker;
-    marker.insert_after(queue.list);
-    while (auto* wait = marker.advance(queue.list)) {
-        auto permitted = authorize(*wait, name, &object);
-        if (!permitted)
-            finish(*wait, std::unexpected(std::move(permitted.error())));
-    }
+    end_unauthorized(name, queue);
     if (queue.length == 0)
         return;
-    if (const auto watched = watch(queue, name, object); !watched) {
-        end_all(queue, refuse::system_failure(watched.error()));
-        return;
-    }
+    if (const auto watched = watch(queue, name, object); !watched)
+        return end_all(queue, watched.error());
     if (object.mode() == Mode::manual && object.event()->is_set())
         ++queue.sets;
     queue.changed_in = ++epoch_;

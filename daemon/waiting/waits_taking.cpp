@@ -57,7 +57,7 @@ bool Waits::try_complete_any(Wait& wait)
         if (!part.is_satisfied && has_news && may_be_taken(part)) {
             const auto taken = take(wait, part);
             if (!taken) {
-                finish(wait, std::unexpected(refuse::system_failure(taken.error())));
+                finish(wait, std::unexpected(taken.error()));
                 return true;
             }
             part.is_satisfied = *taken;
@@ -89,7 +89,7 @@ bool Waits::try_complete_all(Wait& wait)
 bool Waits::take_all(Wait& wait)
 {
     if (const auto reserved = registry_.tokens.reserve_takes(wait.parts_.size()); !reserved) {
-        finish(wait, std::unexpected(refuse::system_failure(reserved.error())));
+        finish(wait, std::unexpected(reserved.error()));
         return true;
     }
     for (const auto& part : wait.parts_) {
@@ -102,7 +102,7 @@ bool Waits::take_all(Wait& wait)
         if (taken)
             block_on(wait, static_cast<std::size_t>(&part - wait.parts_.data()));
         else
-            finish(wait, std::unexpected(refuse::system_failure(taken.error())));
+            finish(wait, std::unexpected(taken.error()));
         return wait.is_done();
     }
     for (auto& part : wait.parts_)

@@ -237,7 +237,7 @@ void check_recovery(const JournalScript& script)
 
     // Checks that a second recovery finds the objects of this daemon, and two objects that are
     // created now.
-    Session session{instance.service.sessions().new_id(), {0, 0, 1, {}}, {}, {}};
+    Session session{instance.service.registry().ids.next(), {0, 0, 1, {}}, {}, {}};
     for (const auto* name : {"new/1", "new/2"})
         (void)instance.service.registry().lifetimes.create({session}, {.name = *Name::parse(name)});
     check_accounting(instance);

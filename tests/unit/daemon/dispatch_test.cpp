@@ -130,8 +130,8 @@ TEST_CASE("a refused call polls no timer")
     ServiceFixture daemon;
     auto& service = daemon.service;
     const UniqueFd no_socket;
-    Session owner{service.sessions().new_id(), make_peer(alice)};
-    Session other{service.sessions().new_id(), make_peer(bob)};
+    Session owner{service.registry().ids.next(), make_peer(alice)};
+    Session other{service.registry().ids.next(), make_peer(bob)};
     const auto as = [&](Session& session) { return Caller{session, [] {}, no_socket, 0ns}; };
     auto by_owner = as(owner);
     auto by_other = as(other);

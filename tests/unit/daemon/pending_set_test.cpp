@@ -446,7 +446,7 @@ TEST_CASE(
     while (run_into_set(daemon, "s") < 2)
         run_iterations(daemon.loop, 1);
     auto& registry = daemon.service.registry();
-    Session subscriber{daemon.service.sessions().new_id(), make_peer(alice), {}, {}};
+    Session subscriber{daemon.service.registry().ids.next(), make_peer(alice), {}, {}};
     for (std::int64_t i = 0; i < subscribers; ++i)
         REQUIRE(registry.opening.open(subscriber, names({"p", "q", "r"})));
 

@@ -311,7 +311,7 @@ std::unique_ptr<ServiceFixture> restart_with_reply_in_doubt()
 {
     auto daemon = with_semaphore(2);
     const auto serial = daemon->service.registry().objects.find("s"_name)->serial;
-    const auto id = daemon->service.sessions().new_id();
+    const auto id = daemon->service.registry().ids.next();
     daemon->state_store.put(id, record::Session{.token = token,
                                                 .uid = alice,
                                                 .sequence = 1,

@@ -95,7 +95,7 @@ TEST_CASE("a call that needs storage is refused without memory and changes nothi
     const auto before = shown();
     {
         const MemoryShortage memory_shortage{daemon->state_store,
-                                             daemon->service.sessions().new_id()};
+                                             daemon->service.registry().ids.next()};
         const auto reply = daemon->request(client, method, parameters);
         CHECK(reply.contains("io.evfdd.SystemFailure"));
         CHECK(reply.contains("fallocate(2)"));
@@ -116,7 +116,7 @@ TEST_CASE("repeated refusals take no room in the journal")
     daemon->request(client, "CreateEvent", R"({"name":"s","mode":"semaphore","initial":1})");
     {
         const MemoryShortage memory_shortage{daemon->state_store,
-                                             daemon->service.sessions().new_id()};
+                                             daemon->service.registry().ids.next()};
         const auto bytes = daemon->state_store.journal_bytes();
         for (int i = 0; i < 20; ++i) {
             CHECK(daemon->request(client, "Set", R"({"items":[{"name":"s"}]})")
@@ -160,7 +160,7 @@ TEST_CASE("a Set of many tokens continues once its rest can be stored")
     }
     REQUIRE(is_halfway);
     {
-        MemoryShortage memory_shortage{daemon->state_store, daemon->service.sessions().new_id()};
+        MemoryShortage memory_shortage{daemon->state_store, daemon->service.registry().ids.next()};
         memory_shortage.fill_completely();
         run_until_idle(daemon->loop);
         CHECK(client.reply().empty());
@@ -174,7 +174,7 @@ TEST_CASE("a wait that consumes nothing works without memory")
     ServiceFixture daemon;
     auto client = daemon.connect();
     daemon.request(client, "CreateEvent", R"({"name":"m","initial":1})");
-    const MemoryShortage memory_shortage{daemon.state_store, daemon.service.sessions().new_id()};
+    const MemoryShortage memory_shortage{daemon.state_store, daemon.service.registry().ids.next()};
     CHECK(daemon.request(client, "Wait", R"({"items":[{"name":"m"}]})").contains("fired"));
 }
 
@@ -191,7 +191,7 @@ TEST_CASE("a reply waits until its effects are committed, and other clients are 
     run_until_idle(daemon->loop);
     REQUIRE(client.descriptors.size() == 1);
     {
-        MemoryShortage memory_shortage{daemon->state_store, daemon->service.sessions().new_id()};
+        MemoryShortage memory_shortage{daemon->state_store, daemon->service.registry().ids.next()};
         memory_shortage.fill_completely();
         REQUIRE(add(client.descriptors.front(), 1));
         run_until_idle(daemon->loop);

@@ -210,7 +210,7 @@ TEST_CASE("changes are refused while memory is short, and accepted afterwards")
                                   .cached_reply = std::string(1 << 20, 'x'),
                                   .new_subscriptions = {},
                                   .tokens_applied = {}};
-        const auto id = daemon->service.sessions().new_id();
+        const auto id = daemon->service.registry().ids.next();
         daemon->state_store.put(id, big);
         daemon->state_store.commit();
         REQUIRE(daemon->state_store.fault());
