@@ -59,7 +59,6 @@ public:
 
     EventLoop(); // Creates the epoll set. Throws std::system_error.
     EventLoop(const EventLoop&) = delete;
-    EventLoop& operator=(const EventLoop&) = delete;
 
     // Keeps a descriptor in the epoll set while the Watch exists. The Watch must be destroyed
     // before the descriptor is closed.

@@ -53,7 +53,6 @@ public:
     ~Connection();
     // Not movable, because pending replies wake the connection by its address.
     Connection(const Connection&) = delete;
-    Connection& operator=(const Connection&) = delete;
 
     // Watches the socket from now on. `callback` must call on_events().
     Result<void> attach(EventLoop::Callback callback);

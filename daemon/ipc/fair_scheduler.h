@@ -52,7 +52,6 @@ public:
     FairScheduler(EventLoop& loop, const Quota& quota, Serve serve);
     // Not movable, because deferred tasks have the address of the scheduler.
     FairScheduler(const FairScheduler&) = delete;
-    FairScheduler& operator=(const FairScheduler&) = delete;
 
     // Enqueues a connection that has work. The connection is served in this iteration or in a later
     // one.

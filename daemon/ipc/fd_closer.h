@@ -20,7 +20,6 @@ class FdCloser {
 public:
     explicit FdCloser(EventLoop& loop) : loop_{loop} {}
     FdCloser(const FdCloser&) = delete;
-    FdCloser& operator=(const FdCloser&) = delete;
 
     // Has a child process close `socket`, and releases `charge` afterwards. An account (see Quota)
     // has at most one child at a time. A child closes all sockets that are queued for the account

@@ -34,7 +34,6 @@ class Server {
 public:
     Server(EventLoop& loop, Service& service, KernelFeatures kernel);
     Server(const Server&) = delete;
-    Server& operator=(const Server&) = delete;
 
     // Accepts clients from `socket`, a listening Unix stream socket. Throws std::system_error.
     void listen(UniqueFd socket);

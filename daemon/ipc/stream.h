@@ -55,7 +55,6 @@ public:
     // descriptors. The descriptors stay in the socket.
     Stream(UniqueFd socket, IncomingFds descriptors);
     Stream(const Stream&) = delete;
-    Stream& operator=(const Stream&) = delete;
 
     // Watches the socket from now on. `callback` must call on_events().
     Result<void> attach(EventLoop& loop, EventLoop::Callback callback);

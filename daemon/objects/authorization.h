@@ -27,7 +27,6 @@ class Authorization {
 public:
     explicit Authorization(ObjectTable& objects) : objects_{objects} {}
     Authorization(const Authorization&) = delete;
-    Authorization& operator=(const Authorization&) = delete;
 
     // Returns the administrator's policy, which is checked in addition to the objects' permissions.
     const Policy& policy() const { return policy_; }

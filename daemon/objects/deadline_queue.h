@@ -46,7 +46,6 @@ public:
     DeadlineQueue(EventLoop& loop, Task deliver, Charge charge, Task on_clock_set);
     // Not copyable: the watches hold the address of this object.
     DeadlineQueue(const DeadlineQueue&) = delete;
-    DeadlineQueue& operator=(const DeadlineQueue&) = delete;
 
     // Creates the queue of a clock. Must be called before the first deadline on that clock. Fails
     // with EPERM for an alarm clock if the daemon lacks CAP_WAKE_ALARM.

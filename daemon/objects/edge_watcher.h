@@ -39,7 +39,6 @@ public:
     EdgeWatcher(EventLoop& loop, Deliver deliver);
     // Not copyable: the watches hold the address of this object.
     EdgeWatcher(const EdgeWatcher&) = delete;
-    EdgeWatcher& operator=(const EdgeWatcher&) = delete;
 
     // Adds the eventfd of the object, whose EdgeWatch is `watch`, to the epoll set. Fails with
     // ENOMEM or ENOSPC as epoll_ctl(2) does.

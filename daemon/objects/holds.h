@@ -54,7 +54,6 @@ public:
     {
     }
     Holds(const Holds&) = delete;
-    Holds& operator=(const Holds&) = delete;
 
     // Records that a wait of `session` consumed these tokens for the hold. With this record,
     // recovery can restore the hold after a crash: see Recovery::restore_hold().

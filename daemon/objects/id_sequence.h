@@ -13,7 +13,6 @@ class IdSequence {
 public:
     explicit IdSequence(StateStore& state_store) : state_store_{state_store} {}
     IdSequence(const IdSequence&) = delete;
-    IdSequence& operator=(const IdSequence&) = delete;
 
     // Returns an id that was never assigned before.
     std::uint64_t next();

@@ -47,7 +47,6 @@ public:
     {
     }
     Lifetimes(const Lifetimes&) = delete;
-    Lifetimes& operator=(const Lifetimes&) = delete;
 
     // Creates the event. Refuses a name that exists already, unless the request has `if_missing`
     // and the existing event has the requested mode.

@@ -46,7 +46,6 @@ public:
 
     explicit ObjectTable(StateStore& state_store) : state_store_{state_store} {}
     ObjectTable(const ObjectTable&) = delete;
-    ObjectTable& operator=(const ObjectTable&) = delete;
 
     Object* find(const Name& name);
     const Object* find(const Name& name) const;

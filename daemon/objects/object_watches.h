@@ -22,7 +22,6 @@ public:
     }
     // Not copyable: each Interest has the address of this object.
     ObjectWatches(const ObjectWatches&) = delete;
-    ObjectWatches& operator=(const ObjectWatches&) = delete;
 
     // Watches the object while the returned Interest exists. The watch can report an edge that
     // occurred before this call. If `edges` is `readable`, the watch can also report an edge

@@ -30,7 +30,6 @@ public:
     {
     }
     Opening(const Opening&) = delete;
-    Opening& operator=(const Opening&) = delete;
 
     // Opens all of the objects, or none if one is refused.
     Outcome<std::vector<protocol::Opened>> open(Session& session, const Items<Item>& items);

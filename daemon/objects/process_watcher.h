@@ -38,7 +38,6 @@ public:
     {
     }
     ProcessWatcher(const ProcessWatcher&) = delete;
-    ProcessWatcher& operator=(const ProcessWatcher&) = delete;
 
     // A counted reference to a process. The process is watched while at least one Ref to it exists.
     class Ref {

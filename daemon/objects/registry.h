@@ -65,7 +65,6 @@ struct Registry {
     // The objects are destroyed first, because they refer to the other parts.
     ~Registry() { objects.all().clear(); }
     Registry(const Registry&) = delete;
-    Registry& operator=(const Registry&) = delete;
 
     // Ends the subscriptions of the session, and removes the session from the holders of its holds.
     // The objects of the session remain: Lifetimes::delete_owned() deletes them.

@@ -40,7 +40,6 @@ public:
     {
     }
     Setting(const Setting&) = delete;
-    Setting& operator=(const Setting&) = delete;
 
     // Checks a Set call and returns its increments, which add() makes. If one event is refused,
     // none is set. A semaphore gets the item's `count` tokens, and a pulse is set `count` times.

@@ -27,7 +27,6 @@ public:
     {
     }
     TimerArming(const TimerArming&) = delete;
-    TimerArming& operator=(const TimerArming&) = delete;
 
     // Creates the timer and arms it, or arms the timer again if it exists already.
     Outcome<Made> arm(Creation creation, const protocol::Arm& request, const Delivered& delivered);

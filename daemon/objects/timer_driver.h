@@ -33,7 +33,6 @@ public:
                 EventWatches& events, Setting& setting, Quota& quota, StateStore& state_store,
                 std::function<void()> deliver);
     TimerDriver(const TimerDriver&) = delete;
-    TimerDriver& operator=(const TimerDriver&) = delete;
 
     // Prepares deadlines on this clock. Fails if the clock does not exist, or if the daemon is not
     // permitted to use it.

@@ -88,7 +88,6 @@ public:
     {
     }
     TokenLog(const TokenLog&) = delete;
-    TokenLog& operator=(const TokenLog&) = delete;
 
     // Makes the increments and returns the pulses to report. If add() fails before it calls
     // `on_begun`, no counter has changed.

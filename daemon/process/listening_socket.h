@@ -37,7 +37,6 @@ public:
     ListeningSocket(std::string path, mode_t mode, KernelFeatures kernel);
     ~ListeningSocket(); // Deletes the socket file, unless another file has replaced it.
     ListeningSocket(const ListeningSocket&) = delete;
-    ListeningSocket& operator=(const ListeningSocket&) = delete;
 
     // Releases the socket to the caller; this object still owns the file.
     UniqueFd release() { return std::move(socket_); }

@@ -55,7 +55,6 @@ public:
     }
     ~PendingWait() override { session_.holds_requested -= requested_holds_; }
     PendingWait(const PendingWait&) = delete;
-    PendingWait& operator=(const PendingWait&) = delete;
 
     Progress advance(OutputQueue& output) override;
     void on_dropped() override { wait_->return_tokens(); }

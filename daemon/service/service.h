@@ -60,7 +60,6 @@ public:
             EventfdIncrementer incrementer, DescriptorBudget budget);
     // A Service is not copied or moved, because callbacks hold its address.
     Service(const Service&) = delete;
-    Service& operator=(const Service&) = delete;
 
     // Sets the fd store that Status reports.
     void set_fd_store(FdStore fd_store) { fd_store_ = fd_store; }

@@ -38,7 +38,6 @@ class Sessions {
 public:
     Sessions(Registry& registry, Delivery& delivery) : registry_{registry}, delivery_{delivery} {}
     Sessions(const Sessions&) = delete;
-    Sessions& operator=(const Sessions&) = delete;
 
     // Keeps `orphans`, the sessions of an earlier daemon. An orphan ends if no client resumes it
     // within `grace`. `history_is_complete` is true if the recovery lost no record. In that case,

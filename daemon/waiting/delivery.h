@@ -33,7 +33,6 @@ public:
     {
     }
     Delivery(const Delivery&) = delete;
-    Delivery& operator=(const Delivery&) = delete;
 
     // Delivers all pending edges and changes to the waits and the monitors.
     Delivered deliver();

@@ -63,7 +63,6 @@ public:
 
     ~Monitor();
     Monitor(const Monitor&) = delete;
-    Monitor& operator=(const Monitor&) = delete;
 
     // Finds the object that next() will list, and watches it. Watching collects edges. The caller
     // delivers these edges before it calls next(), so that an edge from before the listing is not
@@ -132,7 +131,6 @@ class Monitors {
 public:
     Monitors(EventLoop& loop, Registry& registry) : loop_{loop}, registry_{registry} {}
     Monitors(const Monitors&) = delete;
-    Monitors& operator=(const Monitors&) = delete;
 
     // Starts a monitor. `wake` is called when next() has a new event to return. Existing objects
     // are watched from the moment they are listed.

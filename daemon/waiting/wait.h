@@ -37,7 +37,6 @@ public:
 
     ~Wait();
     Wait(const Wait&) = delete;
-    Wait& operator=(const Wait&) = delete;
 
     // Returns the reply or the refusal; nothing until the wait is done.
     std::optional<Outcome<protocol::Wait::Reply>>& outcome();

@@ -59,7 +59,6 @@ public:
     {
     }
     Waits(const Waits&) = delete;
-    Waits& operator=(const Waits&) = delete;
 
     // Starts a wait. The wait is done at once if its objects satisfy it already. If they do not,
     // `wake` is called when the wait is done, at most once. `call` identifies the call in the
