@@ -17,8 +17,7 @@ Wait::Wait(Waits& waits, Peer peer, Quota::Charge charge, const protocol::Wait& 
 {
     parts_.reserve(request.items.list.size());
     for (const auto& item : request.items.list)
-        parts_.push_back(
-            {.name = item.name, .node = ListNode{this}, .required_count = required_count(item)});
+        parts_.push_back({.name = item.name, .required_count = required_count(item)});
 }
 
 Wait::~Wait()

@@ -17,6 +17,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <list>
 #include <optional>
 #include <vector>
 
@@ -54,13 +55,13 @@ private:
     // before its token is taken, at the very end of the wait.
     struct Part {
         Name name;
-        ListNode node;
         std::int64_t required_count; // How many pulses or expirations the item requires.
         // The id of the object that satisfied the item. It is valid once the wait is done.
         protocol::ObjectId id{};
         std::int64_t count = 0;
         bool is_satisfied = false;
         WaitQueue* queue = nullptr; // The queue of the name; null while the wait is in no queue.
+        std::list<Wait*>::iterator place{}; // The place of the wait in the queue.
         // The value of WaitQueue::sets when this item was last updated.
         std::int64_t sets = 0;
         // The value of WaitQueue::times when this item was last updated.

@@ -5,6 +5,7 @@
 #include "daemon/objects/object.h"
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <optional>
 
@@ -12,34 +13,9 @@ namespace evfd::daemon {
 
 class Wait;
 
-// A node of a circular list of waits. A node without a wait is the head of the list, or a marker
-// that an iteration over the list moves along.
-class ListNode {
-public:
-    explicit ListNode(Wait* wait = nullptr) : wait_{wait} {}
-    // Takes over the wait of `other`. The node `other` must not be in a list, and the new node is
-    // in no list.
-    ListNode(ListNode&& other) noexcept : wait_{other.wait_} {}
-    ListNode& operator=(ListNode&&) = delete;
-    ~ListNode() { unlink(); }
-
-    void insert_before(ListNode& other);
-    void insert_after(ListNode& other) { insert_before(*other.next_); }
-    void unlink();
-    // Moves this node behind the next node that has a wait, and returns that wait. Returns null at
-    // the end of `list`.
-    Wait* advance(const ListNode& list);
-
-private:
-    Wait* wait_;
-    ListNode* previous_ = this;
-    ListNode* next_ = this;
-};
-
 // The waits for one name, and what happened to the object since the queue was created.
 struct WaitQueue {
-    ListNode list{}; // The waits in the order of arrival.
-    std::int64_t length = 0;
+    std::list<Wait*> list{}; // The waits in the order of arrival.
     // The waits to try when the object changes. The key is the position of the wait in the order of
     // arrival.
     std::map<std::uint64_t, Wait*> blocked{};

@@ -32,20 +32,15 @@ EdgeMask edges_for(const Object& object)
 
 } // namespace
 
-Waits::QueueRef::QueueRef(Queues& queues, Queues::iterator queue) : queues_{&queues}, queue_{queue}
+Waits::QueueRef::QueueRef(Queues& queues, Queues::iterator queue) : queues_{&queues, {queue}}
 {
-    ++queue_->second.refs;
+    ++queue->second.refs;
 }
 
-Waits::QueueRef::QueueRef(QueueRef&& other) noexcept
-    : queues_{std::exchange(other.queues_, nullptr)}, queue_{other.queue_}
+void Waits::QueueRef::Release::operator()(Queues* queues) const
 {
-}
-
-Waits::QueueRef::~QueueRef()
-{
-    if (queues_ && --queue_->second.refs == 0 && queue_->second.length == 0)
-        queues_->erase(queue_);
+    if (--queue->second.refs == 0 && queue->second.list.empty())
+        queues->erase(queue);
 }
 
 std::optional<Waits::QueueRef> Waits::ref(const Name& name)
@@ -185,14 +180,9 @@ void Waits::poll_timers(const Wait& wait) const
 void Waits::poll_timers(const Name& name)
 {
     const OnStack<Waits> entered;
-    const auto queue_ref = ref(name);
-    if (!queue_ref)
-        return;
-    auto& queue = queue_ref->queue();
-    ListNode marker;
-    marker.insert_after(queue.list);
-    while (const auto* wait = marker.advance(queue.list))
-        poll_timers(*wait);
+    if (const auto queue_ref = ref(name))
+        for (const auto* wait : queue_ref->queue().list)
+            poll_timers(*wait);
 }
 
 void Waits::poll_timers() const
@@ -223,8 +213,7 @@ void Waits::enqueue(Wait& wait)
     for (auto& part : wait.parts_) {
         auto& queue = queues_[part.name];
         part.queue = &queue;
-        part.node.insert_before(queue.list);
-        ++queue.length;
+        part.place = queue.list.insert(queue.list.end(), &wait);
         queue.object = registry_.objects.find(part.name);
         part.sets = queue.sets;
         part.times = queue.times;
@@ -241,11 +230,11 @@ void Waits::dequeue(Wait& wait)
         return;
     for (auto& part : wait.parts_) {
         auto& queue = *std::exchange(part.queue, nullptr);
-        part.node.unlink();
+        queue.list.erase(part.place);
         if (wait.is_blocked_on(part))
             queue.blocked.erase(position);
         monitors_.on_waiters_changed(part.name);
-        if (--queue.length > 0)
+        if (!queue.list.empty())
             continue;
         queue.interest.reset();
         if (queue.refs == 0)
@@ -293,7 +282,7 @@ void Waits::record_taken(Wait& wait)
 std::int64_t Waits::waiter_count(const Name& name) const
 {
     const auto queue = queues_.find(name);
-    return queue == queues_.end() ? 0 : queue->second.length;
+    return queue == queues_.end() ? 0 : static_cast<std::int64_t>(queue->second.list.size());
 }
 
 } // namespace evfd::daemon

@@ -115,14 +115,14 @@ private:
     class QueueRef {
     public:
         QueueRef(Queues& queues, Queues::iterator queue);
-        QueueRef(QueueRef&& other) noexcept;
-        QueueRef& operator=(QueueRef&&) = delete;
-        ~QueueRef();
-        WaitQueue& queue() const { return queue_->second; }
+        WaitQueue& queue() const { return queues_.get_deleter().queue->second; }
 
     private:
-        Queues* queues_;
-        Queues::iterator queue_;
+        struct Release {
+            Queues::iterator queue;
+            void operator()(Queues* queues) const;
+        };
+        std::unique_ptr<Queues, Release> queues_; // The deleter only ends the reference.
     };
     std::optional<QueueRef> ref(const Name& name); // Returns nothing if the name has no queue.
 

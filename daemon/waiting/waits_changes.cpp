@@ -17,7 +17,7 @@ void Waits::on_created(const Name& name, Object& object)
     auto& queue = queue_ref->queue();
     queue.object = &object;
     end_unauthorized(name, queue);
-    if (queue.length == 0)
+    if (queue.list.empty())
         return;
     if (const auto watched = watch(queue, name, object); !watched)
         return end_all(queue, watched.error());
@@ -142,21 +142,17 @@ void Waits::on_permissions_changed(const Name& name)
 
 void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
 {
-    ListNode marker;
-    marker.insert_after(queue.list);
-    while (auto* wait = marker.advance(queue.list)) {
-        auto permitted = authorize(*wait, name, queue.object);
-        if (!permitted)
-            finish(*wait, std::unexpected(std::move(permitted.error())));
+    for (auto next = queue.list.begin(); next != queue.list.end();) {
+        auto& wait = **next++; // finish() removes the wait from the list.
+        if (const auto permitted = authorize(wait, name, queue.object); !permitted)
+            finish(wait, std::unexpected(permitted.error()));
     }
 }
 
 void Waits::end_all(WaitQueue& queue, const Refusal& refusal)
 {
-    ListNode marker;
-    marker.insert_after(queue.list);
-    while (auto* wait = marker.advance(queue.list))
-        finish(*wait, std::unexpected(refusal));
+    while (!queue.list.empty())
+        finish(*queue.list.front(), std::unexpected(refusal));
 }
 
 } // namespace evfd::daemon
