@@ -30,14 +30,11 @@ SharedPool::Charge SharedPool::take_unchecked(const Payer& payer)
     return Charge{*this, payer.account};
 }
 
-void SharedPool::Charge::release()
+void SharedPool::Charge::Return::operator()(SharedPool* pool) const
 {
-    if (!pool_)
-        return;
-    --pool_->used_;
-    if (const auto found = pool_->used_by_account_.find(account_); --found->second == 0)
-        pool_->used_by_account_.erase(found);
-    pool_ = nullptr;
+    --pool->used_;
+    if (const auto found = pool->used_by_account_.find(account); --found->second == 0)
+        pool->used_by_account_.erase(found);
 }
 
 } // namespace evfd::daemon

@@ -14,8 +14,8 @@
 
 #include <cstdint>
 #include <expected>
+#include <memory>
 #include <unordered_map>
-#include <utility>
 
 namespace evfd::daemon {
 
@@ -28,25 +28,17 @@ public:
     // One unit of the pool, in use by one user.
     class Charge {
     public:
-        Charge(Charge&& other) noexcept
-            : pool_{std::exchange(other.pool_, nullptr)}, account_{other.account_}
-        {
-        }
-        Charge& operator=(Charge&& other) noexcept
-        {
-            std::swap(pool_, other.pool_);
-            std::swap(account_, other.account_);
-            return *this;
-        }
-        ~Charge() { release(); }
         // Returns the unit to the pool now.
-        void release();
+        void release() { pool_.reset(); }
 
     private:
         friend class SharedPool;
-        Charge(SharedPool& pool, uid_t account) : pool_{&pool}, account_{account} {}
-        SharedPool* pool_; // Null once the unit is returned.
-        uid_t account_;
+        struct Return {
+            uid_t account;
+            void operator()(SharedPool* pool) const;
+        };
+        Charge(SharedPool& pool, uid_t account) : pool_{&pool, {account}} {}
+        std::unique_ptr<SharedPool, Return> pool_; // The deleter only returns the unit.
     };
 
     // The reason why a user gets no unit. `exhausted`: no unit is left. `reserved`: the units that

@@ -85,21 +85,16 @@ EventLoop::Polled* EventLoop::find_polled(std::uint32_t slot)
 
 Result<void> EventLoop::Watch::change(std::uint32_t events)
 {
-    if (auto* polled = loop_->find_polled(slot_)) {
+    const auto slot = loop_.get_deleter().slot;
+    if (auto* polled = loop_->find_polled(slot)) {
         polled->events = events;
         polled->quiet_until = {};
         return {};
     }
-    auto event = loop_->make_epoll_event(slot_, events);
-    if (::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, loop_->slots_[slot_].fd, &event) < 0)
+    auto event = loop_->make_epoll_event(slot, events);
+    if (::epoll_ctl(loop_->epoll_.get(), EPOLL_CTL_MOD, loop_->slots_[slot].fd, &event) < 0)
         return std::unexpected(Fault::last("epoll_ctl(2)"));
     return {};
-}
-
-EventLoop::Watch::~Watch()
-{
-    if (loop_)
-        loop_->unwatch(slot_);
 }
 
 void EventLoop::unwatch(std::uint32_t index)
@@ -119,10 +114,10 @@ EventLoop::Timeout EventLoop::add_timeout(MonotonicTime when, Task task)
     return Timeout{std::move(entry)};
 }
 
-EventLoop::Timeout::~Timeout()
+EventLoop::Timeout::Entry::~Entry()
 {
-    if (entry_ && entry_->position)
-        entry_->loop.timeouts_.erase(*entry_->position);
+    if (position)
+        loop.timeouts_.erase(*position);
 }
 
 std::optional<nanoseconds> EventLoop::time_to_next_timeout(std::optional<nanoseconds> timeout) const

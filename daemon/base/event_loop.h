@@ -64,24 +64,16 @@ public:
     // before the descriptor is closed.
     class Watch {
     public:
-        Watch(Watch&& other) noexcept
-            : loop_{std::exchange(other.loop_, nullptr)}, slot_{other.slot_}
-        {
-        }
-        Watch& operator=(Watch&& other) noexcept
-        {
-            std::swap(loop_, other.loop_);
-            std::swap(slot_, other.slot_);
-            return *this;
-        }
-        ~Watch();
         Result<void> change(std::uint32_t events);
 
     private:
         friend class EventLoop;
-        Watch(EventLoop& loop, std::uint32_t slot) : loop_{&loop}, slot_{slot} {}
-        EventLoop* loop_;
-        std::uint32_t slot_;
+        struct Unwatch {
+            std::uint32_t slot;
+            void operator()(EventLoop* loop) const { loop->unwatch(slot); }
+        };
+        Watch(EventLoop& loop, std::uint32_t slot) : loop_{&loop, {slot}} {}
+        std::unique_ptr<EventLoop, Unwatch> loop_; // The deleter only ends the watch.
     };
     // Watches `fd`. If the kernel allows no more epoll watches, the loop polls the descriptor with
     // ppoll(2). In this case an edge-triggered watch fails with ENOSPC, because ppoll(2) does not
@@ -95,18 +87,13 @@ public:
 
     // Runs a task once at a given time, unless the Timeout is destroyed before.
     class Timeout {
-    public:
-        ~Timeout();
-        Timeout(Timeout&&) noexcept = default;
-        Timeout& operator=(Timeout&&) = delete;
-
-    private:
         friend class EventLoop;
         struct Entry {
             EventLoop& loop;
             Task task;
             // The position of the entry in timeouts_; empty once the timeout has expired.
             std::optional<std::multimap<MonotonicTime, Entry*>::iterator> position;
+            ~Entry();
         };
         explicit Timeout(std::unique_ptr<Entry> entry) : entry_{std::move(entry)} {}
         std::unique_ptr<Entry> entry_;

@@ -44,12 +44,12 @@ DeadlineQueue::Deadline DeadlineQueue::add(Clock clock, nanoseconds when, uid_t 
     return Deadline{std::move(entry)};
 }
 
-DeadlineQueue::Deadline::~Deadline()
+DeadlineQueue::Entry::~Entry()
 {
-    if (!entry_ || !entry_->position)
+    if (!position)
         return;
-    entry_->queue.entries.erase(*entry_->position);
-    entry_->owner.program(entry_->queue);
+    queue.entries.erase(*position);
+    owner.program(queue);
 }
 
 bool DeadlineQueue::Deadline::is_at(Clock clock, nanoseconds when) const

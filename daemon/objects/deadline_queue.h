@@ -55,9 +55,6 @@ public:
     // The task runs at most once.
     class Deadline {
     public:
-        Deadline(Deadline&&) noexcept = default;
-        Deadline& operator=(Deadline&&) = delete;
-        ~Deadline();
         // Returns whether the task has not run yet and is due at exactly this time on this clock.
         bool is_at(Clock clock, nanoseconds when) const;
 
@@ -96,6 +93,7 @@ private:
         Task task;
         // The place of the task in the queue; empty once the task has started.
         std::optional<Entries::iterator> position;
+        ~Entry();
     };
 
     void on_timerfd_readable(ClockQueue& queue);

@@ -7,6 +7,7 @@
 
 #include "daemon/objects/object_change.h"
 
+#include <memory>
 #include <utility>
 
 namespace evfd::daemon {
@@ -14,23 +15,14 @@ namespace evfd::daemon {
 class ObjectWatches;
 
 class Interest {
-public:
-    Interest(Interest&& other) noexcept
-        : watches_{std::exchange(other.watches_, nullptr)}, object_{std::move(other.object_)}
-    {
-    }
-    Interest& operator=(Interest&&) = delete;
-    ~Interest();
-
-private:
     friend class ObjectWatches;
-    Interest(ObjectWatches& watches, ObjectRef object)
-        : watches_{&watches}, object_{std::move(object)}
-    {
-    }
+    struct End {
+        ObjectRef object;
+        void operator()(ObjectWatches* watches) const;
+    };
+    Interest(ObjectWatches& watches, ObjectRef object) : watches_{&watches, {std::move(object)}} {}
 
-    ObjectWatches* watches_;
-    ObjectRef object_;
+    std::unique_ptr<ObjectWatches, End> watches_; // The deleter only ends the Interest.
 };
 
 } // namespace evfd::daemon

@@ -4,10 +4,9 @@
 
 namespace evfd::daemon {
 
-Interest::~Interest()
+void Interest::End::operator()(ObjectWatches* watches) const
 {
-    if (watches_)
-        watches_->end_interest(object_);
+    watches->end_interest(object);
 }
 
 Result<Interest> ObjectWatches::watch(const Name& name, Object& object, EdgeMask edges)

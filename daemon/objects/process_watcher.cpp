@@ -6,15 +6,9 @@
 
 namespace evfd::daemon {
 
-ProcessWatcher::Ref::~Ref()
-{
-    if (watcher_)
-        watcher_->release(id_);
-}
-
 bool ProcessWatcher::Ref::has_ended() const
 {
-    return evfd::has_exited(watcher_->processes_.at(id_).pidfd.fd());
+    return evfd::has_exited(watcher_->processes_.at(id()).pidfd.fd());
 }
 
 ProcessWatcher::Ref ProcessWatcher::ref(Id id)

@@ -18,6 +18,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <unordered_map>
 #include <utility>
@@ -42,25 +43,18 @@ public:
     // A counted reference to a process. The process is watched while at least one Ref to it exists.
     class Ref {
     public:
-        Ref(Ref&& other) noexcept : watcher_{std::exchange(other.watcher_, nullptr)}, id_{other.id_}
-        {
-        }
-        Ref& operator=(Ref&& other) noexcept
-        {
-            std::swap(watcher_, other.watcher_);
-            std::swap(id_, other.id_);
-            return *this;
-        }
-        ~Ref();
-        Id id() const { return id_; }
-        Ref copy() const { return watcher_->ref(id_); }
+        Id id() const { return watcher_.get_deleter().id; }
+        Ref copy() const { return watcher_->ref(id()); }
         bool has_ended() const;
 
     private:
         friend class ProcessWatcher;
-        Ref(ProcessWatcher& watcher, Id id) : watcher_{&watcher}, id_{id} {}
-        ProcessWatcher* watcher_;
-        Id id_;
+        struct Release {
+            Id id;
+            void operator()(ProcessWatcher* watcher) const { watcher->release(id); }
+        };
+        Ref(ProcessWatcher& watcher, Id id) : watcher_{&watcher, {id}} {}
+        std::unique_ptr<ProcessWatcher, Release> watcher_; // The deleter only ends the reference.
     };
 
     // The pid of a process, and the uid of the account (see Quota) that pays for its pidfd.
