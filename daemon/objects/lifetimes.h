@@ -71,9 +71,8 @@ public:
     // max_objects_deleted_per_iteration of them. Returns whether the session or process still has
     // such objects.
     bool delete_owned(std::uint64_t owner, const Delivered& delivered);
-    // Takes over the temporary objects of an earlier daemon. Each of these objects ends with a
-    // session or a process.
-    void adopt(OwnedObjects owned) { owned_ = std::move(owned); }
+    // Returns the temporary objects. Recovery adds those of an earlier daemon.
+    OwnedObjects& owned() { return owned_; }
 
 private:
     struct Draft {

@@ -36,11 +36,6 @@ bool is_eventfd(const UniqueFd& fd)
 
 } // namespace
 
-std::vector<Session> recover(Registry& registry, Quota& quota, RecoveredState& recovered)
-{
-    return Recovery{registry, quota, recovered}.run();
-}
-
 std::vector<Session> Recovery::run()
 {
     for (auto& [id, record] : recovered_.sessions)
@@ -51,7 +46,8 @@ std::vector<Session> Recovery::run()
         restore_object(id, record);
     for (const auto& [id, record] : recovered_.subscriptions)
         restore_subscription(id, record);
-    adopt();
+    registry_.ids.continue_after(recovered_.last_id, recovered_.knows_last_id);
+    start_timers();
     redo_intent();
     roll_back();
     remove_unclaimed();
@@ -179,7 +175,7 @@ void Recovery::restore_object(Id id, const record::Object& record)
     drop_older(record.name);
     const auto ownership = ownership_of(record);
     const auto owner = lifetime_owner_of(record);
-    auto& entry = *inheritance_.objects
+    auto& entry = *registry_.objects.all()
                        .try_emplace(record.name, id, ownership, static_cast<pid_t>(record.creator),
                                     lifetime_of(record), owner, true,
                                     quota_.charge_unchecked(ownership.owner, Resource::objects),
@@ -187,22 +183,23 @@ void Recovery::restore_object(Id id, const record::Object& record)
                        .first;
     entry.second.created = record.created;
     if (record.session)
-        inheritance_.owned.add(owner, record.name, {});
+        registry_.lifetimes.owned().add(owner, record.name, {});
     else if (record.process)
-        inheritance_.owned.add(owner, record.name, process->second.copy());
+        registry_.lifetimes.owned().add(owner, record.name, process->second.copy());
     entries_.emplace(id, &entry);
 }
 
 void Recovery::drop_older(const Name& name)
 {
-    const auto older = inheritance_.objects.find(name);
-    if (older == inheritance_.objects.end())
+    auto& objects = registry_.objects.all();
+    const auto older = objects.find(name);
+    if (older == objects.end())
         return;
     warn(fmt::format("'{}' was recorded twice; the later record counts", name.text()));
     entries_.erase(older->second.serial);
     erase_records(older->second.serial);
-    inheritance_.owned.remove(older->second.lifetime_owner, name);
-    inheritance_.objects.erase(older);
+    registry_.lifetimes.owned().remove(older->second.lifetime_owner, name);
+    objects.erase(older);
 }
 
 void Recovery::erase_records(Id id)
@@ -212,17 +209,11 @@ void Recovery::erase_records(Id id)
     registry_.state_store.erase(id, record::Kind::number);
 }
 
-void Recovery::adopt()
+void Recovery::start_timers()
 {
-    for (const auto& [id, entry] : entries_) {
-        const auto& timer = recovered_.objects.at(id).timer;
-        if (timer && missed_clock_change(*timer))
-            inheritance_.missed_clock_change.insert(id);
-    }
-    inheritance_.last_id = recovered_.last_id;
-    inheritance_.is_last_id_certain = recovered_.knows_last_id;
-    for (auto& warning : registry_.adopt(std::move(inheritance_)))
-        warn(std::move(warning));
+    for (auto& entry : registry_.objects.all())
+        if (const auto& timer = recovered_.objects.at(entry.second.serial).timer)
+            registry_.arming.adopt(entry, missed_clock_change(*timer), recovered_.warnings);
 }
 
 void Recovery::restore_subscription(Id id, const record::Subscription& record)
@@ -284,11 +275,11 @@ void Recovery::redo_intent()
 {
     if (!recovered_.intent)
         return;
-    std::vector<InterruptedIncrement> increments;
+    Increments increments;
     for (const auto& [serial, tokens] : recovered_.intent->increments) {
         const auto found = entries_.find(static_cast<Id>(serial));
         auto* object = found == entries_.end() ? nullptr : &found->second->second;
-        increments.push_back({object, tokens});
+        increments.push_back({nullptr, object, tokens});
     }
     for (auto& warning : registry_.tokens.redo(increments))
         warn(std::move(warning));

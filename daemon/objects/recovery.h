@@ -3,11 +3,10 @@
 //
 // The store's reader has already produced RecoveredState: records by id, the descriptors of the
 // stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
-// processes, objects, subscriptions. The registry adopts the objects and starts the timers.
-// Recovery then completes or undoes what the crash interrupted. The missing increments of the last
-// intent are made (redo_intent). Tokens that calls took stay in restored holds, go to
-// Session::in_doubt, or return to their events (roll_back). Finally, the stashed descriptors that
-// have no record are closed.
+// processes, objects, subscriptions. The timers start. Recovery then completes or undoes what the
+// crash interrupted. The missing increments of the last intent are made (redo_intent). Tokens that
+// calls took stay in restored holds, go to Session::in_doubt, or return to their events
+// (roll_back). Finally, the stashed descriptors that have no record are closed.
 //
 // Invariants: a valid record is restored, an invalid record is reported with the reason, and
 // nothing is guessed. Recovery never fails: the daemon always starts. If the descriptor limit is
@@ -67,7 +66,7 @@ private:
     SharedPool::Charge charge_descriptor(uid_t uid);
     Session* find_session(std::optional<record::Id> id);
 
-    void adopt();
+    void start_timers();
     void redo_intent();
     void remove_unclaimed();
     // The following functions are defined in recovery_holds.cpp, too.
@@ -82,16 +81,11 @@ private:
     Registry& registry_;
     Quota& quota_;
     RecoveredState& recovered_;
-    Registry::Inheritance inheritance_{};
     std::unordered_map<Id, Entry*> entries_;
     std::unordered_map<Id, Session> sessions_;
     // The references keep the recovered processes watched until everything is restored.
     std::unordered_map<Id, ProcessWatcher::Ref> processes_;
     std::set<Token> tokens_; // The random tokens that name the sessions.
 };
-
-// Rebuilds the state of an earlier daemon from its state store. Returns the recovered sessions,
-// which their clients can resume.
-std::vector<Session> recover(Registry& registry, Quota& quota, RecoveredState& recovered);
 
 } // namespace evfd::daemon

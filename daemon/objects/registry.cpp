@@ -53,17 +53,4 @@ std::optional<ProcessWatcher::Id> Registry::take_ended_process()
     return process;
 }
 
-std::vector<std::string> Registry::adopt(Inheritance inheritance)
-{
-    ids.continue_after(inheritance.last_id, inheritance.is_last_id_certain);
-    objects.all() = std::move(inheritance.objects);
-    lifetimes.adopt(std::move(inheritance.owned));
-    std::vector<std::string> warnings;
-    for (auto& entry : objects.all())
-        if (entry.second.timer())
-            arming.adopt(entry, inheritance.missed_clock_change.contains(entry.second.serial),
-                         warnings);
-    return warnings;
-}
-
 } // namespace evfd::daemon

@@ -50,8 +50,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <set>
-#include <string>
 #include <vector>
 
 namespace evfd::daemon {
@@ -72,21 +70,6 @@ struct Registry {
     // Returns the id of a watched process that has ended. Each id is returned only once. Returns
     // nothing if no ended process is left.
     std::optional<ProcessWatcher::Id> take_ended_process();
-
-    // The objects of an earlier daemon, and what the registry needs to continue with them.
-    struct Inheritance {
-        Objects objects = {};
-        OwnedObjects owned = {};
-        // The serials of timers that must be cancelled, because the wall clock was set after they
-        // were recorded.
-        std::set<std::uint64_t> missed_clock_change = {};
-        std::uint64_t last_id = 0;       // The last id that is known to be assigned.
-        bool is_last_id_certain = false; // True if no id after last_id was assigned.
-    };
-    // Takes over the objects and starts the timers among them. Must be called before the first use
-    // of the objects, and before the first id is assigned. Returns a sentence for each timer that
-    // cannot be started. The addresses of the objects do not change.
-    std::vector<std::string> adopt(Inheritance inheritance);
 
     StateStore& state_store;
     ObjectTable objects;

@@ -71,12 +71,13 @@ Result<void> Setting::apply(const Increments& increments, uid_t uid, pid_t pid)
     const auto pulsed = tokens_.add(increments);
     if (!pulsed)
         return std::unexpected(pulsed.error());
-    for (const auto& [name, object, times] : *pulsed) {
+    for (const auto& pulse : *pulsed) {
         // Reports earlier edges before the pulse, so that a wait for several objects gets the
         // changes in the order in which they happened.
-        if (object->interests > 0)
+        if (pulse.object->interests > 0)
             events_.collect();
-        objects_.report({ObjectChange::Kind::pulsed, {*name, object->serial}, times});
+        objects_.report({ObjectChange::Kind::pulsed, {*pulse.name, pulse.object->serial},
+                         pulse.tokens});
     }
     const LastSet last_set{wall_now(), uid, pid};
     for (const auto& increment : increments)

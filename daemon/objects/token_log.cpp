@@ -19,9 +19,10 @@ static_assert(max_tokens_returned_per_intent <= max_tokens_per_set);
 
 // A crash interrupted this increment, which an intent had recorded. Appends its eventfds to
 // `targets`.
-void append_interrupted(const InterruptedIncrement& increment, std::vector<int>& targets)
+void append_interrupted(const Increment& increment, std::vector<int>& targets)
 {
-    const auto& [object, tokens] = increment;
+    const auto* object = increment.object;
+    const auto tokens = increment.tokens;
     if (!object || object->timer())
         return; // No intent has a timer, so the record of one that has is damaged.
     if (tokens < 0 || tokens > max_tokens_per_set ||
@@ -33,9 +34,9 @@ void append_interrupted(const InterruptedIncrement& increment, std::vector<int>&
         event->append_targets(tokens, targets);
 }
 
-std::vector<Pulsed> pulsed_by(const Increments& increments)
+Increments pulsed_by(const Increments& increments)
 {
-    std::vector<Pulsed> pulsed;
+    Increments pulsed;
     for (const auto& [name, object, tokens, reported] : increments)
         if (const auto times = reported.value_or(tokens); object->pulse() && times > 0)
             pulsed.push_back({name, object, times});
@@ -151,7 +152,7 @@ Result<void> TokenLog::apply(const Targets& targets, std::span<char> completion_
     return incrementer_.add(targets.others);
 }
 
-Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
+Result<Increments> TokenLog::add(const Increments& increments)
 {
     auto targets = find_targets(increments);
     const auto before = count(increments); // The counters are committed together with the intent.
@@ -170,7 +171,7 @@ Result<std::vector<Pulsed>> TokenLog::add(const Increments& increments)
     return pulsed_by(increments);
 }
 
-std::vector<std::string> TokenLog::redo(const std::vector<InterruptedIncrement>& increments)
+std::vector<std::string> TokenLog::redo(const Increments& increments)
 {
     const auto completion_bytes = state_store_.pending_increments();
     if (std::ranges::count(completion_bytes, 1) == 0)

@@ -52,20 +52,6 @@ using Increments = std::vector<Increment>;
 // timer.
 std::int64_t count_increments(const Object& object, std::int64_t tokens);
 
-// A pulse that was set, and how often it was set.
-struct Pulsed {
-    const Name* name;
-    Object* object;
-    std::int64_t times;
-};
-
-// An increment from the intent of a daemon that crashed. The increment was perhaps made before the
-// crash.
-struct InterruptedIncrement {
-    Object* object; // Null if the object was not recovered.
-    std::int64_t tokens;
-};
-
 // A hold, as the state store records it.
 struct HoldRecord {
     Token hold;
@@ -89,12 +75,13 @@ public:
     }
     TokenLog(const TokenLog&) = delete;
 
-    // Makes the increments and returns the pulses to report. If add() fails before it calls
-    // `on_begun`, no counter has changed.
-    Result<std::vector<Pulsed>> add(const Increments& increments);
-    // Makes the increments of the recovered intent that were not made before the crash. Returns a
-    // sentence for each increment that cannot be made.
-    std::vector<std::string> redo(const std::vector<InterruptedIncrement>& increments);
+    // Makes the increments and returns the pulses to report: the tokens of each result are the
+    // number of pulses. If add() fails before it calls `on_begun`, no counter has changed.
+    Result<Increments> add(const Increments& increments);
+    // Makes those increments of the recovered intent that were not made before the crash. An object
+    // is null if it was not recovered, and the names are not used. Returns a sentence for each
+    // increment that cannot be made.
+    std::vector<std::string> redo(const Increments& increments);
 
     // Commits now if the progress page has fewer than `count` free slots for the takes of one wait.
     // Without free slots, a commit would be needed between two of the takes. Such a commit would

@@ -167,7 +167,7 @@ struct RegistryFixture final {
         : state_store{loop, std::move(inherited), recovered}
     {
         warnings = recovered.warnings;
-        sessions = recover(registry, quota, recovered);
+        sessions = Recovery{registry, quota, recovered}.run();
         owner.id = registry.ids.next();
     }
 

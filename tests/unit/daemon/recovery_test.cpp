@@ -183,7 +183,7 @@ TEST_CASE("dropped duplicates of a name use no descriptor of the budget")
     StateStore state_store{loop, std::move(stored), recovered};
     // The budget has one descriptor more than the recovered event needs.
     Registry registry{loop, quota, state_store, make_incrementer(), 2, [] { return false; }};
-    (void)recover(registry, quota, recovered);
+    (void)Recovery{registry, quota, recovered}.run();
     Session session{registry.ids.next(), make_peer(alice), {}, {}};
     CHECK(verdict(registry.lifetimes.create({session}, {.name = "f"_name})) == "ok");
     CHECK(verdict(registry.opening.open(session, names({"f"}))) == "ok");

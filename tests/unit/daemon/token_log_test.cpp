@@ -96,7 +96,7 @@ TEST_CASE("the pulses to report are returned once, with the slice that reports t
     REQUIRE(five);
     REQUIRE(five->size() == 1);
     CHECK(five->front().name->text() == "p");
-    CHECK(five->front().times == 5);
+    CHECK(five->front().tokens == 5);
     CHECK(pulse.pulses() == 5);
     CHECK(count(subscriber) == 5U);
 }
@@ -133,7 +133,7 @@ TEST_CASE("an intent without pending increments is not made again")
     TokenLogFixture fixture;
     auto& object = fixture.create("s", Mode::semaphore);
     fixture.open(object);
-    CHECK(fixture.tokens.redo({{&object, 5}}).empty());
+    CHECK(fixture.tokens.redo({{nullptr, &object, 5}}).empty());
     CHECK(fixture.count("s") == 0);
 }
 
