@@ -1,8 +1,8 @@
 #include "common/permissions.h"
 
-#include <fmt/format.h>
+#include "common/number.h"
 
-#include <charconv>
+#include <fmt/format.h>
 
 namespace evfd {
 
@@ -10,12 +10,10 @@ std::optional<Permissions> Permissions::parse(std::string_view text)
 {
     if (text.size() < 3 || text.size() > 4)
         return {};
-    mode_t bits = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), bits, 8);
-    if (error != std::errc{} || end != text.data() + text.size() ||
-        (bits & ~(all_bits | executable)) != 0)
+    const auto bits = parse_number<mode_t>(text, 8);
+    if (!bits || (*bits & ~(all_bits | executable)) != 0)
         return {};
-    return Permissions{bits & all_bits};
+    return Permissions{*bits & all_bits};
 }
 
 std::string Permissions::text() const

@@ -1,7 +1,8 @@
 #include "daemon/access/accounts.h"
 
+#include "common/number.h"
+
 #include <algorithm>
-#include <charconv>
 #include <cstdint>
 #include <fstream>
 #include <iterator>
@@ -26,24 +27,14 @@ std::string_view consume_until(std::string_view& text, char separator)
     return field;
 }
 
-std::optional<std::uint64_t> parse_number(std::string_view text)
-{
-    std::uint64_t value = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, value);
-    if (error != std::errc{} || stopped != end)
-        return {};
-    return value;
-}
-
 // Parses a line like "alice:100000:65536" into the first and the last uid of its range.
 std::optional<std::pair<uid_t, uid_t>> range_of(std::string_view line)
 {
     if (line.starts_with('#'))
         return {};
     consume_until(line, ':'); // Skips the user's name. A user can have several ranges.
-    const auto first = parse_number(consume_until(line, ':'));
-    const auto count = parse_number(line);
+    const auto first = parse_number<std::uint64_t>(consume_until(line, ':'));
+    const auto count = parse_number<std::uint64_t>(line);
     constexpr std::uint64_t max_uid = std::numeric_limits<uid_t>::max();
     if (!first || !count || *first == 0 || *first > max_uid || *count == 0 ||
         *count > max_uid - *first)

@@ -1,9 +1,10 @@
 #include "daemon/access/policy.h"
 
+#include "common/number.h"
+
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstdlib>
 #include <ranges>
 
@@ -95,12 +96,7 @@ std::optional<uid_t> namespace_owner(const Name& name)
         return {};
     auto text = std::string_view{name.text()}.substr(user_prefix.size());
     text = text.substr(0, text.find('/'));
-    uid_t uid = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, uid);
-    if (error != std::errc{} || stopped != end || (text.size() > 1 && text.front() == '0'))
-        return {};
-    return uid;
+    return text.size() > 1 && text.front() == '0' ? std::nullopt : parse_number<uid_t>(text);
 }
 
 bool Policy::allows(const Peer& peer, const Name& name, Permission permission) const

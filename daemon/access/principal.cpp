@@ -1,5 +1,6 @@
 #include "daemon/access/principal.h"
 
+#include "common/number.h"
 #include "common/result.h"
 
 #include <fmt/format.h>
@@ -7,7 +8,6 @@
 #include <pwd.h>
 
 #include <cerrno>
-#include <charconv>
 #include <limits>
 
 namespace evfd::daemon {
@@ -36,11 +36,7 @@ std::optional<std::int64_t> number_in(json::Value value)
 {
     if (value.kind() == json::Kind::integer)
         return value.integer();
-    const auto text = text_of(value).value_or("");
-    std::int64_t number = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, number);
-    return error == std::errc{} && stopped == end ? std::optional{number} : std::nullopt;
+    return parse_number<std::int64_t>(text_of(value).value_or(""));
 }
 
 } // namespace

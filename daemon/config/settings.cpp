@@ -1,17 +1,15 @@
 #include "daemon/config/settings.h"
 
-#include <charconv>
+#include "common/number.h"
+
 #include <string>
 
 namespace evfd::daemon {
 
 std::optional<SocketMode> SocketMode::parse(std::string_view text)
 {
-    SocketMode mode{};
-    const auto* end = text.data() + text.size();
-    const auto [stopped, error] = std::from_chars(text.data(), end, mode.bits, 8);
-    return error == std::errc{} && stopped == end && mode.bits <= 0777 ? std::optional{mode}
-                                                                       : std::nullopt;
+    const auto bits = parse_number<mode_t>(text, 8);
+    return bits && *bits <= 0777 ? std::optional{SocketMode{*bits}} : std::nullopt;
 }
 
 std::optional<Operation> Operation::parse(std::string_view text)

@@ -1,23 +1,14 @@
 #include "daemon/objects/subscription.h"
 
-#include <sys/random.h>
+#include "common/number.h"
 
-#include <charconv>
+#include <sys/random.h>
 
 namespace evfd::daemon {
 
 namespace {
 
 constexpr std::size_t half = 16; // The number of hexadecimal digits of 64 bits.
-
-std::optional<std::uint64_t> parse_half(std::string_view digits)
-{
-    std::uint64_t value = 0;
-    const auto [end, error] = std::from_chars(digits.begin(), digits.end(), value, 16);
-    if (error != std::errc{} || end != digits.end())
-        return {};
-    return value;
-}
 
 } // namespace
 
@@ -33,8 +24,8 @@ std::optional<Token> Token::parse(std::string_view text)
 {
     if (text.size() != 2 * half)
         return {};
-    const auto high = parse_half(text.substr(0, half));
-    const auto low = parse_half(text.substr(half));
+    const auto high = parse_number<std::uint64_t>(text.substr(0, half), 16);
+    const auto low = parse_number<std::uint64_t>(text.substr(half), 16);
     if (!high || !low)
         return {};
     Token token;
