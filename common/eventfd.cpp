@@ -107,10 +107,7 @@ Result<void> add(const UniqueFd& eventfd, std::uint64_t tokens)
 bool is_readable(const UniqueFd& fd)
 {
     pollfd polled{fd.get(), POLLIN, 0};
-    int ready = 0;
-    while ((ready = ::poll(&polled, 1, 0)) < 0 && errno == EINTR) {
-    }
-    return ready == 1 && (polled.revents & POLLIN) != 0;
+    return TEMP_FAILURE_RETRY(::poll(&polled, 1, 0)) == 1 && (polled.revents & POLLIN) != 0;
 }
 
 Result<FdInfo> read_fdinfo(const UniqueFd& eventfd)

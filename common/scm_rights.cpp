@@ -43,10 +43,8 @@ Result<Message> receive(const UniqueFd& socket, std::span<char> into, int flags)
     message.msg_control = control.bytes.data();
     message.msg_controllen = control.bytes.size();
 
-    ssize_t bytes = 0;
-    do
-        bytes = ::recvmsg(socket.get(), &message, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    while (bytes < 0 && errno == EINTR);
+    const auto bytes = TEMP_FAILURE_RETRY(
+        ::recvmsg(socket.get(), &message, flags | MSG_DONTWAIT | MSG_CMSG_CLOEXEC));
     if (bytes < 0)
         return std::unexpected(Fault::last("recvmsg(2)"));
     return Message{static_cast<std::size_t>(bytes), descriptors_of(message),
@@ -72,10 +70,8 @@ Result<std::size_t> send(const UniqueFd& socket, std::span<iovec> data, std::spa
     header->cmsg_len = CMSG_LEN(fds.size_bytes());
     std::memcpy(CMSG_DATA(header), fds.data(), fds.size_bytes());
 
-    ssize_t bytes = 0;
-    do
-        bytes = ::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (bytes < 0 && errno == EINTR);
+    const auto bytes =
+        TEMP_FAILURE_RETRY(::sendmsg(socket.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL));
     if (bytes < 0)
         return std::unexpected(Fault::last("sendmsg(2)"));
     return static_cast<std::size_t>(bytes);

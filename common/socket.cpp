@@ -67,11 +67,9 @@ Result<Peer> peer_of(const UniqueFd& socket)
 
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into)
 {
-    ssize_t bytes = 0;
-    do
-        bytes = ::recv(socket.get(), into.data(), into.size(), MSG_DONTWAIT);
-    while (bytes < 0 && errno == EINTR);
-    return received(bytes, "recv(2)");
+    return received(
+        TEMP_FAILURE_RETRY(::recv(socket.get(), into.data(), into.size(), MSG_DONTWAIT)),
+        "recv(2)");
 }
 
 Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> into,
@@ -88,11 +86,9 @@ Result<std::optional<Received>> receive(const UniqueFd& socket, std::span<char> 
 
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes)
 {
-    ssize_t count = 0;
-    do
-        count = ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
-    while (count < 0 && errno == EINTR);
-    return sent(count, "send(2)");
+    return sent(TEMP_FAILURE_RETRY(
+                    ::send(socket.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL)),
+                "send(2)");
 }
 
 Result<std::optional<std::size_t>> send(const UniqueFd& socket, std::string_view bytes,
@@ -113,11 +109,9 @@ Result<std::optional<Received>> peek(const UniqueFd& socket, std::span<char> int
     msghdr message{};
     message.msg_iov = &data;
     message.msg_iovlen = 1;
-    ssize_t bytes = 0;
-    do
-        bytes = ::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_PEEK);
-    while (bytes < 0 && errno == EINTR);
-    auto got = received(bytes, "recvmsg(2)");
+    auto got =
+        received(TEMP_FAILURE_RETRY(::recvmsg(socket.get(), &message, MSG_DONTWAIT | MSG_PEEK)),
+                 "recvmsg(2)");
     if (got && *got)
         (*got)->is_truncated = (message.msg_flags & MSG_CTRUNC) != 0;
     return got;
