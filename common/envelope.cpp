@@ -6,43 +6,36 @@ namespace evfd {
 
 namespace {
 
-// Reads one field of an envelope. A repeated field is an error.
-class EnvelopeField {
-public:
-    explicit EnvelopeField(json::Value value) : value_{value} {}
+// The functions below read one field of an envelope. They return false if the value is of the wrong
+// kind, or if the field is repeated.
 
-    bool string(std::optional<std::string_view>& into)
-    {
-        if (into || value_.kind() != json::Kind::string)
-            return false;
-        into = value_.string();
-        return true;
-    }
-    bool flag(std::optional<bool>& into)
-    {
-        if (into || value_.kind() != json::Kind::boolean)
-            return false;
-        into = value_.boolean();
-        return true;
-    }
-    bool parameters(std::optional<json::Value>& into)
-    {
-        const bool fits = value_.kind() == json::Kind::object || value_.kind() == json::Kind::null;
-        if (into || !fits)
-            return false;
-        into = value_;
-        return true;
-    }
+bool read_string(json::Value value, std::optional<std::string_view>& into)
+{
+    const bool is_valid = !into && value.kind() == json::Kind::string;
+    into = value.string();
+    return is_valid;
+}
 
-private:
-    json::Value value_;
-};
+bool read_flag(json::Value value, std::optional<bool>& into)
+{
+    const bool is_valid = !into && value.kind() == json::Kind::boolean;
+    into = value.boolean();
+    return is_valid;
+}
+
+bool read_parameters(json::Value value, std::optional<json::Value>& into)
+{
+    const auto kind = value.kind();
+    const bool is_valid = !into && (kind == json::Kind::object || kind == json::Kind::null);
+    into = value;
+    return is_valid;
+}
 
 } // namespace
 
 std::expected<Call, std::string_view> read_call(json::Document& document, std::string_view text)
 {
-    const auto root = document.parse_bounded(text, max_call_values);
+    const auto root = document.parse(text, max_call_values);
     if (!root)
         return std::unexpected(root.error());
     if (root->kind() != json::Kind::object)
@@ -52,17 +45,16 @@ std::expected<Call, std::string_view> read_call(json::Document& document, std::s
     std::optional<json::Value> parameters;
     std::optional<bool> more, oneway, upgrade;
     const bool is_valid = root->members([&](std::string_view key, json::Value value) {
-        EnvelopeField field{value};
         if (key == "method")
-            return field.string(method);
+            return read_string(value, method);
         if (key == "parameters")
-            return field.parameters(parameters);
+            return read_parameters(value, parameters);
         if (key == "more")
-            return field.flag(more);
+            return read_flag(value, more);
         if (key == "oneway")
-            return field.flag(oneway);
+            return read_flag(value, oneway);
         if (key == "upgrade")
-            return field.flag(upgrade);
+            return read_flag(value, upgrade);
         return true; // Ignores unknown fields, which can be extensions of the client.
     });
     if (!is_valid)
@@ -86,13 +78,12 @@ std::expected<Reply, std::string_view> read_reply(json::Document& document, std:
     Reply reply;
     std::optional<bool> continues;
     const bool is_valid = root->members([&](std::string_view key, json::Value value) {
-        EnvelopeField field{value};
         if (key == "error")
-            return field.string(reply.error);
+            return read_string(value, reply.error);
         if (key == "parameters")
-            return field.parameters(reply.parameters);
+            return read_parameters(value, reply.parameters);
         if (key == "continues")
-            return field.flag(continues);
+            return read_flag(value, continues);
         return false;
     });
     if (!is_valid)

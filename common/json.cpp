@@ -241,13 +241,8 @@ bool parse_any(std::string_view text, SaxBuilder& builder)
 
 } // namespace
 
-std::expected<Value, std::string_view> Document::parse(std::string_view text)
-{
-    return parse_bounded(text, std::numeric_limits<std::size_t>::max());
-}
-
-std::expected<Value, std::string_view> Document::parse_bounded(std::string_view text,
-                                                               std::size_t max_values)
+std::expected<Value, std::string_view> Document::parse(std::string_view text,
+                                                       std::size_t max_values)
 {
     if (text.contains('\0')) // The parser would take a zero byte for the end of the text.
         return std::unexpected("not JSON");

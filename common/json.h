@@ -84,11 +84,9 @@ struct SyntaxError {
 class Document {
 public:
     // Returns the single value of the text, or a few words that say why the text is not valid: not
-    // JSON, invalid UTF-8, text after the value, too many values.
-    std::expected<Value, std::string_view> parse(std::string_view text);
-    // Parses like parse(), and fails if the text has more than `max_values` keys and values.
-    std::expected<Value, std::string_view> parse_bounded(std::string_view text,
-                                                         std::size_t max_values);
+    // JSON, invalid UTF-8, text after the value, more than `max_values` keys and values.
+    std::expected<Value, std::string_view> parse(std::string_view text,
+                                                 std::size_t max_values = SIZE_MAX);
 
     // Parses a text in which // and /* */ are comments, and stores the line of each value.
     std::expected<Value, SyntaxError> parse_with_lines(std::string_view text);

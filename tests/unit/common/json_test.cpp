@@ -276,8 +276,8 @@ TEST_CASE("values that are nested too deeply count towards the limit")
     for (int i = 0; i < 100; ++i)
         more += ",1";
     text.insert(text.find('1') + 1, more);
-    CHECK(document.parse_bounded(text, 200));
-    CHECK_FALSE(document.parse_bounded(text, 100));
+    CHECK(document.parse(text, 200));
+    CHECK_FALSE(document.parse(text, 100));
 }
 
 TEST_CASE(
