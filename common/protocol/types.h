@@ -36,14 +36,14 @@ struct Timer {
     Clock clock;
     TimerState state;
     bool moves_with_wall_clock;
-    std::optional<nanoseconds> next;
-    std::optional<nanoseconds> left;
+    std::optional<nanoseconds> next = {};
+    std::optional<nanoseconds> left = {};
     nanoseconds interval;
     std::int64_t expirations;
     bool first_was_past;
     bool cancel_on_clock_change;
-    std::optional<Name> sets;
-    std::optional<bool> is_target_deleted;
+    std::optional<Name> sets = {};
+    std::optional<bool> is_target_deleted = {};
     std::optional<bool> is_target_denied = {};
 
     static constexpr std::string_view type_name = "Timer";
@@ -113,12 +113,12 @@ struct Object {
     Permissions permissions;
     Lifetime lifetime;
     std::int64_t waits;
-    std::optional<bool> is_set;
-    std::optional<std::int64_t> count;
-    std::optional<std::string> large_count;
-    std::optional<std::int64_t> pulses;
-    std::optional<std::int64_t> subscribers;
-    std::optional<Timer> timer;
+    std::optional<bool> is_set = {};
+    std::optional<std::int64_t> count = {};
+    std::optional<std::string> large_count = {};
+    std::optional<std::int64_t> pulses = {};
+    std::optional<std::int64_t> subscribers = {};
+    std::optional<Timer> timer = {};
 
     static constexpr std::string_view type_name = "Object";
     static constexpr std::string_view comment =

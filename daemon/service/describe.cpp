@@ -18,15 +18,10 @@ protocol::Timer describe(const Registry& registry, const Timer& timer)
         .clock = spec.clock,
         .state = timer.state_at(now),
         .moves_with_wall_clock = is_wall_clock(schedule.clock),
-        .next = {},
-        .left = {},
         .interval = schedule.interval,
         .expirations = 0,
         .first_was_past = spec.was_past,
         .cancel_on_clock_change = spec.cancel_on_clock_change,
-        .sets = {},
-        .is_target_deleted = {},
-        .is_target_denied = {},
     };
     if (described.state == TimerState::armed || described.state == TimerState::expired)
         described.expirations = schedule.expirations_by(now);
@@ -60,16 +55,9 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
         .group_gid = object.ownership.group,
         .creator_pid = object.creator,
         .created_at = object.created,
-        .last_set = {},
         .permissions = object.ownership.permissions,
         .lifetime = object.lifetime,
         .waits = waits.waiter_count(name),
-        .is_set = {},
-        .count = {},
-        .large_count = {},
-        .pulses = {},
-        .subscribers = {},
-        .timer = {},
     };
     if (!registry.authorization.is_allowed(peer, name, object, Permission::wait))
         return described;
