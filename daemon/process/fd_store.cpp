@@ -23,31 +23,22 @@ namespace {
 // The time within which the fd store must read the descriptors that were sent to it.
 constexpr std::chrono::seconds reply_timeout{5};
 
-// Sends requests to the fd store: to add or to remove a descriptor.
-class FdStoreProtocol {
-public:
-    explicit FdStoreProtocol(const Notifier& notifier) : notifier_{notifier} {}
+void remove(const Notifier& notifier, std::string_view name)
+{
+    notifier.notify(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name));
+}
 
-    void remove(std::string_view name) const
-    {
-        notifier_.notify(fmt::format("FDSTOREREMOVE=1\nFDNAME={}", name));
-    }
-    void store(int fd, std::string_view name) const
-    {
-        // FDPOLL=0 keeps systemd from dropping a descriptor whose other end is closed. sd_notify(3)
-        if (!notifier_.notify(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd))
-            log::warn({}, "'{}' cannot be sent to the fd store", name);
-    }
-    std::size_t probe_capacity(std::size_t wanted) const;
-
-private:
-    const Notifier& notifier_;
-};
+void store(const Notifier& notifier, int fd, std::string_view name)
+{
+    // FDPOLL=0 keeps systemd from dropping a descriptor whose other end is closed. sd_notify(3)
+    if (!notifier.notify(fmt::format("FDSTORE=1\nFDPOLL=0\nFDNAME={}", name), fd))
+        log::warn({}, "'{}' cannot be sent to the fd store", name);
+}
 
 // Returns how many of `wanted` descriptors the fd store accepts. The fd store does not report this
 // number, so the function sends the write ends of pipes. If the fd store closes a write end instead
 // of storing it, poll(2) reports the hangup at the read end.
-std::size_t FdStoreProtocol::probe_capacity(std::size_t wanted) const
+std::size_t probe_capacity(const Notifier& notifier, std::size_t wanted)
 {
     constexpr std::string_view name = "evfdd-probe";
     std::vector<UniqueFd> probes;
@@ -57,15 +48,15 @@ std::size_t FdStoreProtocol::probe_capacity(std::size_t wanted) const
             return 0;
         probes.emplace_back(ends[0]);
         const UniqueFd written{ends[1]};
-        store(written.get(), name);
+        store(notifier, written.get(), name);
     }
-    if (!notifier_.await_read(reply_timeout))
+    if (!notifier.await_read(reply_timeout))
         return 0;
     const auto stored = std::ranges::count_if(probes, [](const UniqueFd& probe) {
         pollfd end{probe.get(), 0, 0};
         return ::poll(&end, 1, 0) == 0;
     });
-    remove(name);
+    remove(notifier, name);
     return static_cast<std::size_t>(stored);
 }
 
@@ -117,25 +108,24 @@ FdStore store_fds(const Notifier& notifier, const StateStore& state_store,
     const auto wanted = static_cast<std::size_t>(std::ranges::count(which, true));
     if (fd_store == FdStore::none || wanted == 0)
         return fd_store;
-    const FdStoreProtocol protocol{notifier};
     for (std::size_t i = 0; i < which.size(); ++i)
         // If the fd store has an old descriptor of this name, that descriptor is unusable. The fd
         // store must remove it before a new descriptor is stored.
         if (which[i])
-            protocol.remove(StateStore::fd_names[i]);
-    if (const auto missing = wanted - protocol.probe_capacity(wanted); missing > 0) {
+            remove(notifier, StateStore::fd_names[i]);
+    if (const auto missing = wanted - probe_capacity(notifier, wanted); missing > 0) {
         log::warn({},
                   "{} accepts {} of the {} descriptors of the state store, so a crash would lose "
                   "all objects; set FileDescriptorStoreMax={} or more for the service",
                   to_string(fd_store), which.size() - missing, which.size(), which.size());
         for (const auto name : StateStore::fd_names)
-            protocol.remove(name); // Removes all four descriptors: some are useless alone.
+            remove(notifier, name); // Removes all four descriptors: some are useless alone.
         return FdStore::none;
     }
     const auto descriptors = state_store.descriptors();
     for (std::size_t i = 0; i < descriptors.size(); ++i)
         if (which[i])
-            protocol.store(descriptors[i], StateStore::fd_names[i]);
+            store(notifier, descriptors[i], StateStore::fd_names[i]);
     // The fd store must have the descriptors before the first reply is sent.
     if (!notifier.await_read(reply_timeout))
         log::warn({}, "the fd store does not respond: a crash may lose all objects");

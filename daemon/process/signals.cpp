@@ -9,18 +9,24 @@
 
 namespace evfd::daemon {
 
-Signals::Signals(EventLoop& loop, Task on_stop, Task on_reload)
-    : on_stop_{std::move(on_stop)}, on_reload_{std::move(on_reload)}
+UniqueFd make_signalfd(std::initializer_list<int> signals)
 {
     sigset_t set;
     sigemptyset(&set);
-    for (const int signal : {SIGTERM, SIGINT, SIGHUP})
+    for (const int signal : signals)
         sigaddset(&set, signal);
     if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0)
         throw std::system_error{errno, std::generic_category(), "sigprocmask(2)"};
-    fd_ = UniqueFd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
-    if (!fd_)
+    UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
+    if (!fd)
         throw std::system_error{errno, std::generic_category(), "signalfd(2)"};
+    return fd;
+}
+
+Signals::Signals(EventLoop& loop, Task on_stop, Task on_reload)
+    : on_stop_{std::move(on_stop)}, on_reload_{std::move(on_reload)},
+      fd_{make_signalfd({SIGTERM, SIGINT, SIGHUP})}
+{
     auto watch = loop.watch(fd_, EPOLLIN, [this](std::uint32_t) { drain(); });
     if (!watch)
         throw std::system_error{watch.error().error, std::generic_category(), "epoll_ctl(2)"};

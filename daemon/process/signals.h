@@ -6,9 +6,13 @@
 #include "daemon/base/event_loop.h"
 
 #include <functional>
+#include <initializer_list>
 #include <optional>
 
 namespace evfd::daemon {
+
+// Blocks the signals and returns a signalfd for them. Throws std::system_error.
+UniqueFd make_signalfd(std::initializer_list<int> signals);
 
 class Signals {
 public:

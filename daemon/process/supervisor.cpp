@@ -3,6 +3,7 @@
 #include "common/socket.h"
 #include "daemon/base/log.h"
 #include "daemon/limits.h"
+#include "daemon/process/signals.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -29,11 +30,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-[[noreturn]] void fail(const char* what)
-{
-    throw std::system_error{errno, std::generic_category(), what};
-}
-
 // Returns a SOCK_SEQPACKET socketpair, which preserves message boundaries and reports when the
 // other end is closed.
 std::pair<UniqueFd, UniqueFd> make_notify_sockets()
@@ -44,34 +40,13 @@ std::pair<UniqueFd, UniqueFd> make_notify_sockets()
     return {UniqueFd{ends[0]}, UniqueFd{ends[1]}};
 }
 
-UniqueFd make_signalfd()
-{
-    sigset_t set;
-    sigemptyset(&set);
-    for (const int signal : {SIGCHLD, SIGTERM, SIGINT, SIGHUP})
-        sigaddset(&set, signal);
-    if (::sigprocmask(SIG_BLOCK, &set, nullptr) < 0)
-        fail("sigprocmask(2)");
-    UniqueFd fd{::signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC)};
-    if (!fd)
-        fail("signalfd(2)");
-    return fd;
-}
-
 struct NotifyMessage {
     std::string text;
     std::deque<UniqueFd> fds;
 
     bool has_line(std::string_view line) const
     {
-        std::string_view rest{text};
-        while (!rest.empty()) {
-            const auto end = rest.find('\n');
-            if (rest.substr(0, end) == line)
-                return true;
-            rest.remove_prefix(end == std::string_view::npos ? rest.size() : end + 1);
-        }
-        return false;
+        return ("\n" + text + "\n").contains("\n" + std::string{line} + "\n");
     }
     std::string value_of(std::string_view key) const
     {
@@ -101,7 +76,8 @@ std::optional<NotifyMessage> receive_message(const UniqueFd& socket)
 Supervisor::Supervisor(std::string socket, mode_t socket_mode, KernelFeatures kernel,
                        std::vector<std::string> command, std::function<void()> on_ready)
     : socket_{std::move(socket), socket_mode, kernel}, listening_{socket_.release()},
-      command_{std::move(command)}, on_ready_{std::move(on_ready)}, signals_{make_signalfd()}
+      command_{std::move(command)}, on_ready_{std::move(on_ready)},
+      signals_{make_signalfd({SIGCHLD, SIGTERM, SIGINT, SIGHUP})}
 {
 }
 
@@ -114,7 +90,7 @@ int Supervisor::run()
         const auto span = to_timespec(restart_at_ ? time_until(*restart_at_) : nanoseconds{0});
         if (::ppoll(polled.data(), polled.size(), restart_at_ ? &span : nullptr, nullptr) < 0 &&
             errno != EINTR)
-            fail("ppoll(2)");
+            throw std::system_error{errno, std::generic_category(), "ppoll(2)"};
         // Notifications are read before signals. If the daemon has died, the notifications that it
         // sent before its death still count.
         on_notify();
