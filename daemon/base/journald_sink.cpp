@@ -7,6 +7,7 @@
 #include <syslog.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <tuple>
 #include <utility>
@@ -15,20 +16,8 @@ namespace evfd::daemon {
 
 namespace {
 
-int priority_of(spdlog::level::level_enum level)
-{
-    switch (level) {
-    case spdlog::level::trace:
-    case spdlog::level::debug: return LOG_DEBUG;
-    case spdlog::level::info: return LOG_INFO;
-    case spdlog::level::warn: return LOG_WARNING;
-    case spdlog::level::err: return LOG_ERR;
-    case spdlog::level::critical:
-    case spdlog::level::off:
-    case spdlog::level::n_levels: return LOG_CRIT;
-    }
-    return LOG_INFO;
-}
+// The priority of each level of spdlog, from trace to critical. syslog(3)
+constexpr std::array priorities{LOG_DEBUG, LOG_DEBUG, LOG_INFO, LOG_WARNING, LOG_ERR, LOG_CRIT};
 
 // Appends "NAME=value". A value with several lines is written in binary form: the name, a line end,
 // the length of the value as a 64-bit little-endian number, and the value.
@@ -90,7 +79,8 @@ void JournaldSink::write(const spdlog::details::log_msg& line, const log::Fields
     if (dropped_ > 0)
         report_dropped();
     const std::string_view message{line.payload.data(), line.payload.size()};
-    const int error = send(entry(priority_of(line.level), message, fields));
+    const auto priority = priorities.at(static_cast<std::size_t>(line.level));
+    const int error = send(entry(priority, message, fields));
     if (error == EAGAIN)
         ++dropped_;
     else if (error != 0)

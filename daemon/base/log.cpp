@@ -1,5 +1,6 @@
 #include "daemon/base/log.h"
 
+#include "common/enums.h"
 #include "daemon/base/journald_sink.h"
 
 #include <fmt/format.h>
@@ -20,13 +21,7 @@ constexpr const char* program = "evfdd";
 
 spdlog::level::level_enum to_spdlog(Level level)
 {
-    switch (level) {
-    case Level::debug: return spdlog::level::debug;
-    case Level::info: return spdlog::level::info;
-    case Level::warn: return spdlog::level::warn;
-    case Level::error: return spdlog::level::err;
-    }
-    return spdlog::level::info;
+    return spdlog::level::from_str(std::string{to_string(level)});
 }
 
 spdlog::level::level_enum to_spdlog(Severity severity)
