@@ -97,8 +97,7 @@ Daemon::Daemon(const Options& options, const std::expected<Config, ConfigError>&
       fd_store_{store_fds(notifier_, state_store_, recovered_.recreated)},
       service_{loop_, config.value_or(fallback_config(options)).limit_table(), state_store_,
                make_incrementer(), descriptor_budget_},
-      server_{loop_, service_, kernel_}, watchdog_{loop_, notifier_},
-      config_fault_{error_text(config)}
+      server_{loop_, service_, kernel_}, config_fault_{error_text(config)}
 {
     if (!config)
         log::critical({},
@@ -177,7 +176,9 @@ void Daemon::run()
 {
     notify_ready();
     log::info({}, "ready");
-    watchdog_.begin();
+    // systemd's watchdog is notified twice in each interval.
+    if (std::uint64_t usec = 0; ::sd_watchdog_enabled(0, &usec) > 0)
+        ping_watchdog(std::chrono::microseconds{usec} / 2);
     if (const auto result = loop_.run(); !result)
         throw std::runtime_error{result.error().message()};
     notifier_.notify(stop_requested_ ? fmt::format("STOPPING=1\n{}", stop_requested)
@@ -251,19 +252,11 @@ void Daemon::reload()
     notify_ready();
 }
 
-void Daemon::Watchdog::begin()
-{
-    std::uint64_t usec = 0;
-    if (::sd_watchdog_enabled(0, &usec) <= 0)
-        return;
-    interval_ = std::chrono::microseconds{usec} / 2;
-    ping();
-}
-
-void Daemon::Watchdog::ping()
+void Daemon::ping_watchdog(nanoseconds interval)
 {
     notifier_.notify("WATCHDOG=1");
-    timeout_.emplace(loop_.add_timeout(monotonic_deadline(interval_), [this] { ping(); }));
+    watchdog_ping_.emplace(loop_.add_timeout(monotonic_deadline(interval),
+                                             [this, interval] { ping_watchdog(interval); }));
 }
 
 } // namespace evfd::daemon

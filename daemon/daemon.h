@@ -64,20 +64,8 @@ public:
     [[noreturn]] void exit_without_teardown();
 
 private:
-    // Sends WATCHDOG=1 from within the loop, twice in each of systemd's watchdog intervals.
-    class Watchdog {
-    public:
-        Watchdog(EventLoop& loop, const Notifier& notifier) : loop_{loop}, notifier_{notifier} {}
-        void begin();
-
-    private:
-        void ping();
-        EventLoop& loop_;
-        const Notifier& notifier_;
-        nanoseconds interval_{0};
-        std::optional<EventLoop::Timeout> timeout_;
-    };
-
+    // Sends WATCHDOG=1 from within the loop, now and again after each `interval`.
+    void ping_watchdog(nanoseconds interval);
     void watch_supervisor();
     void on_supervisor_exit();
     void notify_ready() const;
@@ -106,7 +94,7 @@ private:
     // Paths of the inherited sockets, whose files the daemon does not change.
     std::vector<std::string> inherited_paths_;
     Server server_;
-    Watchdog watchdog_;
+    std::optional<EventLoop::Timeout> watchdog_ping_;
     // The error of the last attempt to read the configuration; empty after a success.
     std::string config_fault_;
     bool stop_requested_ = false;
