@@ -71,11 +71,6 @@ void Holds::add(const Token& id, Hold hold)
     holds_.emplace(id, std::move(hold));
 }
 
-void Holds::restore(const Token& id, Hold hold)
-{
-    add(id, std::move(hold));
-}
-
 bool Holds::exists(const Token& id, uid_t uid) const
 {
     const auto found = holds_.find(id);

@@ -61,7 +61,8 @@ public:
                       TakenTokens& taken);
     // Begins the hold. Called when the waiter has received the reply.
     void begin(Session& session, HoldRequest request, TakenTokens taken, Quota::Charge charge);
-    void restore(const Token& id, Hold hold);
+    // Adds a hold that begins, or that recovery restores.
+    void add(const Token& id, Hold hold);
 
     // Returns whether the hold `id` exists and belongs to the user `uid`.
     bool exists(const Token& id, uid_t uid) const;
@@ -85,7 +86,6 @@ public:
 private:
     using HoldMap = std::map<Token, Hold>;
 
-    void add(const Token& id, Hold hold);
     void persist(const Token& id, Hold& hold);
     TakenTokens extract(HoldMap::iterator hold);
 

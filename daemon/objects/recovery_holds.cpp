@@ -76,11 +76,11 @@ bool Recovery::restore_hold(Id id, const record::TakenTokens& record)
     const auto uid = owner ? owner->peer.uid : static_cast<uid_t>(record.uid.value_or(0));
     TakenTokens taken{id, record.sequence, to_taken_tokens(record.objects),
                       static_cast<Id>(record.session)};
-    registry_.holds.restore(*token, {.uid = uid,
-                                     .taken = std::move(taken),
-                                     .charge = quota_.charge_unchecked(uid, Resource::waits),
-                                     .session = is_by_session ? owner->id : 0,
-                                     .processes = std::move(processes)});
+    registry_.holds.add(*token, {.uid = uid,
+                                 .taken = std::move(taken),
+                                 .charge = quota_.charge_unchecked(uid, Resource::waits),
+                                 .session = is_by_session ? owner->id : 0,
+                                 .processes = std::move(processes)});
     if (is_by_session)
         owner->held.push_back(*token);
     return true;
