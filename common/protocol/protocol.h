@@ -52,29 +52,11 @@ struct Evfdd {
 
 using Interfaces = TypeList<Evfdd, VarlinkService>; // Sorted by name.
 
-// ListedIn<T, Interface>::value is true if the interface lists the method or the error T.
-template <class T, class Interface>
-struct ListedIn;
-template <class T, class Interface>
-    requires requires { T::method; }
-struct ListedIn<T, Interface> {
-    template <class... Ms>
-    static consteval bool among(TypeList<Ms...>)
-    {
-        return (std::is_same_v<T, Ms> || ...);
-    }
-    static constexpr bool value = among(typename Interface::Methods{});
-};
-template <class T, class Interface>
-    requires requires { T::error; }
-struct ListedIn<T, Interface> {
-    template <class... Es>
-    static consteval bool among(TypeList<Es...>)
-    {
-        return (std::is_same_v<T, Es> || ...);
-    }
-    static constexpr bool value = among(typename Interface::Errors{});
-};
+template <class T, class... Ts>
+consteval bool is_among(TypeList<Ts...>)
+{
+    return (std::is_same_v<T, Ts> || ...);
+}
 
 template <class T>
 consteval std::string_view own_name()
@@ -87,8 +69,9 @@ consteval std::string_view own_name()
 
 template <class T>
 inline constexpr auto full_name_text = [] {
-    constexpr std::string_view interface =
-        ListedIn<T, VarlinkService>::value ? VarlinkService::name : Evfdd::name;
+    constexpr bool is_of_varlink =
+        is_among<T>(VarlinkService::Methods{}) || is_among<T>(VarlinkService::Errors{});
+    constexpr std::string_view interface = is_of_varlink ? VarlinkService::name : Evfdd::name;
     std::array<char, interface.size() + 1 + own_name<T>().size()> text{};
     auto end = std::ranges::copy(interface, text.begin()).out;
     *end++ = '.';

@@ -3,6 +3,7 @@
 #include "daemon/base/on_stack.h"
 #include "daemon/service/write_refusal.h"
 
+#include <algorithm>
 #include <array>
 #include <string>
 #include <string_view>
@@ -16,8 +17,7 @@ namespace {
 using Serve = std::unique_ptr<PendingReply> (*)(Service&, Caller&, const Call&, OutputQueue&);
 
 struct Method {
-    std::string_view interface;
-    std::string_view name;
+    std::string_view name; // The full name, such as "io.evfdd.Open".
     Serve serve;
 };
 
@@ -72,17 +72,17 @@ std::unique_ptr<PendingReply> answer(Service& service, Caller& caller, const Cal
     if (!answer)
         return refuse(service, answer.error(), output);
     caller.modifies_state = protocol::is_counted<Request>;
-    if constexpr (std::is_same_v<typename decltype(answer)::value_type,
-                                 std::unique_ptr<PendingReply>>) {
-        if (*answer == nullptr) {
-            typename Request::Reply done;
-            output.reply(done, false);
-        }
-        return *std::move(answer);
-    } else {
+    using Answer = typename decltype(answer)::value_type;
+    if constexpr (std::is_same_v<Answer, std::unique_ptr<PendingReply>>)
+        if (*answer)
+            return *std::move(answer);
+    if constexpr (std::is_same_v<Answer, typename Request::Reply>) {
         output.reply(*answer, false);
-        return {};
+    } else {
+        typename Request::Reply done;
+        output.reply(done, false);
     }
+    return {};
 }
 
 // Executes the call, unless the session has already recorded the reply to this call. In that case,
@@ -113,45 +113,31 @@ std::unique_ptr<PendingReply> serve(Service& service, Caller& caller, const Call
     return pending;
 }
 
-// Returns the methods of an interface with their handlers. If the service does not handle a method
-// that the protocol lists, this function does not compile.
-template <class Interface, class... Requests>
+// Returns the methods with their handlers. If the service does not handle a method that the
+// protocol lists, this function does not compile.
+template <class... Requests>
 consteval auto methods(TypeList<Requests...>)
 {
-    return std::array{Method{Interface::name, Requests::method, &serve<Requests>}...};
+    return std::array{Method{protocol::full_name<Requests>(), &serve<Requests>}...};
 }
 
-constexpr auto evfdd_methods = methods<protocol::Evfdd>(protocol::Evfdd::Methods{});
-constexpr auto varlink_methods =
-    methods<protocol::VarlinkService>(protocol::VarlinkService::Methods{});
+constexpr auto all_methods = methods(AllMethods{});
 
-const Method* find(std::string_view interface, std::string_view name)
+Refusal unknown_method(std::string_view name)
 {
-    const auto among = [&](const auto& methods) -> const Method* {
-        for (const auto& method : methods)
-            if (method.interface == interface && method.name == name)
-                return &method;
-        return nullptr;
-    };
-    const auto* found = among(evfdd_methods);
-    return found ? found : among(varlink_methods);
-}
-
-bool is_known_interface(std::string_view interface)
-{
-    return interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name;
+    const auto dot = name.rfind('.');
+    const auto interface = name.substr(0, dot == name.npos ? 0 : dot);
+    if (interface == protocol::Evfdd::name || interface == protocol::VarlinkService::name)
+        return protocol::MethodNotFound{std::string{name}};
+    return protocol::InterfaceNotFound{std::string{interface}};
 }
 
 std::unique_ptr<PendingReply> find_and_serve(Service& service, Caller& caller, const Call& call,
                                              OutputQueue& output)
 {
-    const auto dot = call.method.rfind('.');
-    const auto interface = call.method.substr(0, dot == std::string_view::npos ? 0 : dot);
-    if (!is_known_interface(interface))
-        return refuse(service, protocol::InterfaceNotFound{std::string{interface}}, output);
-    const auto* method = find(interface, call.method.substr(dot + 1));
-    if (!method)
-        return refuse(service, protocol::MethodNotFound{std::string{call.method}}, output);
+    const auto* method = std::ranges::find(all_methods, call.method, &Method::name);
+    if (method == all_methods.end())
+        return refuse(service, unknown_method(call.method), output);
     // The daemon has no other protocol that a connection could be upgraded to. The connection stays
     // usable after this error.
     if (call.upgrade)

@@ -44,10 +44,7 @@ Service::acquire_process(const Caller& caller, std::optional<Lifetime> lifetime)
 {
     if (lifetime != Lifetime::process)
         return std::nullopt;
-    auto process = acquire_process(caller, Resource::objects);
-    if (!process)
-        return std::unexpected(std::move(process.error()));
-    return std::optional{*std::move(process)};
+    return acquire_process(caller, Resource::objects);
 }
 
 Outcome<std::optional<HoldRequest>> Service::make_hold_request(const Caller& caller,
@@ -81,17 +78,14 @@ std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, cons
     if (registry_.objects.find(name))
         return {};
     const auto id = registry_.ids.next();
-    reply_cache(caller.session)
-        .commit(typename Request::Reply{true, protocol::ObjectId{static_cast<std::int64_t>(id)}});
+    ReplyCache{registry_, caller.session}.commit(
+        typename Request::Reply{true, protocol::ObjectId{static_cast<std::int64_t>(id)}});
     return id;
 }
 
 Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol::Resume& request)
 {
-    const auto is_certain = sessions_.resume(caller.session, request);
-    if (!is_certain)
-        return std::unexpected(is_certain.error());
-    return protocol::Resume::Reply{*is_certain};
+    return Outcome<protocol::Resume::Reply>{sessions_.resume(caller.session, request)};
 }
 
 Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
@@ -140,15 +134,12 @@ Outcome<void> Service::authorize(const Peer& peer, const Items<Item>& items, Per
     return {};
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Disarm& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::Disarm& request)
 {
     const auto& peer = caller.session.peer;
     if (auto permitted = authorize(peer, request.items, Permission::set); !permitted)
-        return std::unexpected(std::move(permitted.error()));
-    if (auto done = registry_.arming.disarm(peer, request.items, delivery_.deliver(request.items));
-        !done)
-        return std::unexpected(std::move(done.error()));
-    return {};
+        return permitted;
+    return registry_.arming.disarm(peer, request.items, delivery_.deliver(request.items));
 }
 
 Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::Open& request)
@@ -159,13 +150,10 @@ Outcome<protocol::Open::Reply> Service::handle(Caller& caller, const protocol::O
     if (const auto room = quota_.check(uid, Resource::unread_descriptors, wanted); !room)
         return std::unexpected(room.error());
     reserve_stash_room(request.items.list.size());
-    auto opened = registry_.opening.open(caller.session, request.items);
-    if (!opened)
-        return std::unexpected(std::move(opened.error()));
-    return protocol::Open::Reply{*std::move(opened)};
+    return Outcome<protocol::Open::Reply>{registry_.opening.open(caller.session, request.items)};
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Unsubscribe& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::Unsubscribe& request)
 {
     const auto token = Token::parse(request.subscription);
     if (!token || !registry_.opening.unsubscribe(caller.session, *token))
@@ -173,7 +161,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Unsub
     return {};
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Acknowledge& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::Acknowledge& request)
 {
     const auto token = Token::parse(request.subscription);
     if (!token || !registry_.timers.acknowledge(caller.session, *token))
@@ -184,7 +172,8 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Ackno
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const protocol::Set& request)
 {
     const auto& peer = caller.session.peer;
-    if (reply_cache(caller.session).has_begun())
+    ReplyCache reply_cache{registry_, caller.session};
+    if (reply_cache.has_begun())
         return std::make_unique<PendingSet>(loop_, registry_, delivery_, counters_, caller,
                                             registry_.setting.recheck_set(peer, request.items));
     const auto increments = registry_.setting.check_set(peer, request.items);
@@ -195,7 +184,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller, const pro
                                             *increments);
     // The reply and the increments are committed together. From that commit on, the call is certain
     // to be done, and done once.
-    reply_cache(caller.session).commit(set_reply());
+    reply_cache.commit(set_reply());
     if (auto done = registry_.setting.add(peer, *increments); !done) {
         // If the state store has no fault, no commit failed, but a later step of add() failed. In
         // this case, some of the tokens can have been added.
@@ -215,30 +204,23 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
                                           *std::move(progress));
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Delete& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::Delete& request)
 {
     const auto& peer = caller.session.peer;
     if (auto permitted = authorize(peer, request.items, Permission::own); !permitted)
-        return std::unexpected(std::move(permitted.error()));
-    if (auto done = registry_.lifetimes.delete_objects(peer, request.items,
-                                                       delivery_.deliver(request.items));
-        !done)
-        return std::unexpected(std::move(done.error()));
-    return {};
+        return permitted;
+    return registry_.lifetimes.delete_objects(peer, request.items,
+                                              delivery_.deliver(request.items));
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::SetPermissions& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::SetPermissions& request)
 {
     const auto& peer = caller.session.peer;
     if (auto object = registry_.authorization.find(peer, Item{request.name}, Permission::own);
         !object)
         return std::unexpected(std::move(object.error()));
-    auto done =
-        registry_.lifetimes.set_permissions(peer, request.name, request.permissions,
-                                            delivery_.deliver_before_ending_waits(request.name));
-    if (!done)
-        return std::unexpected(std::move(done.error()));
-    return {};
+    return registry_.lifetimes.set_permissions(peer, request.name, request.permissions,
+                                               delivery_.deliver_before_ending_waits(request.name));
 }
 
 Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
@@ -251,9 +233,9 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
     auto hold_request = make_hold_request(caller, request);
     if (!hold_request)
         return std::unexpected(std::move(hold_request.error()));
-    auto wait = waits_.start(peer, *std::move(charged), request, caller.wake,
-                             delivery_.deliver_before(request, peer),
-                             reply_cache(caller.session).call(), *std::move(hold_request));
+    auto wait = waits_.start(
+        peer, *std::move(charged), request, caller.wake, delivery_.deliver_before(request, peer),
+        ReplyCache{registry_, caller.session}.call(), *std::move(hold_request));
     if (!wait)
         return std::unexpected(std::move(wait.error()));
     const auto first =
@@ -263,7 +245,7 @@ Outcome<std::unique_ptr<PendingReply>> Service::handle(Caller& caller,
         is_held_by_session(request) ? request.items.list.size() : 0);
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::Join& request)
 {
     const auto hold = Token::parse(request.hold);
     if (!hold || !registry_.holds.exists(*hold, caller.session.peer.uid))
@@ -271,12 +253,10 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Join&
     auto process = acquire_process(caller, Resource::waits);
     if (!process)
         return std::unexpected(std::move(process.error()));
-    if (auto joined = registry_.holds.join(*hold, *std::move(process)); !joined)
-        return std::unexpected(std::move(joined.error()));
-    return {};
+    return registry_.holds.join(*hold, *std::move(process));
 }
 
-Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Release& request)
+Outcome<void> Service::handle(Caller& caller, const protocol::Release& request)
 {
     const auto hold = Token::parse(request.hold);
     const auto process =
@@ -287,7 +267,7 @@ Outcome<protocol::Nothing> Service::handle(Caller& caller, const protocol::Relea
         return std::unexpected(refuse::no_such_hold());
     // One commit contains the reply and the end of the hold. If a commit had only the end of the
     // hold, and the daemon crashed, the client would repeat the Release and get a refusal.
-    reply_cache(caller.session).commit(protocol::Release::Reply{});
+    ReplyCache{registry_, caller.session}.commit(protocol::Release::Reply{});
     registry_.holds.release(*hold);
     return {};
 }

@@ -77,18 +77,12 @@ std::unique_ptr<PendingReply> ReplyCache::begin(Recorded recorded)
     slot().is_committed = false;
     if (!is_counted())
         return {};
-    if (auto replayed = replay())
-        return replayed;
+    if (std::exchange(slot().next_is_replay, false)) {
+        slot().recorded = Recorded::nothing;
+        return std::make_unique<PendingReplay>(*registry_, *session_);
+    }
     session_->opened.clear();
     return {};
-}
-
-std::unique_ptr<PendingReply> ReplyCache::replay()
-{
-    if (!std::exchange(slot().next_is_replay, false))
-        return {};
-    slot().recorded = Recorded::nothing;
-    return std::make_unique<PendingReplay>(*registry_, *session_);
 }
 
 CallId ReplyCache::call() const

@@ -81,7 +81,6 @@ public:
 
 private:
     bool is_counted() const { return slot().recorded != Recorded::nothing; }
-    std::unique_ptr<PendingReply> replay();
     void record_reply(std::string_view reply);
     void count_unrecorded();
     void persist();

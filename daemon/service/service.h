@@ -10,9 +10,9 @@
 // waits and then to the monitors, so that a waiter is served before a monitor describes the object.
 //
 // A call that changes something is recorded before its effect, or in one commit with its effect:
-// StateStore::prepare() makes room in the state store or the call is refused, the ReplyCache records
-// the reply, and commit() makes the effect and the reply certain. The connection calls commit() before it
-// sends anything.
+// StateStore::prepare() makes room in the state store or the call is refused, the ReplyCache
+// records the reply, and commit() makes the effect and the reply certain. The connection calls
+// commit() before it sends anything.
 //
 // Invariants:
 // - A handler makes every check that can refuse a call before the first change. There are two
@@ -95,20 +95,20 @@ public:
     Outcome<protocol::Resume::Reply> handle(Caller&, const protocol::Resume&);
     Outcome<protocol::CreateEvent::Reply> handle(Caller&, const protocol::CreateEvent&);
     Outcome<protocol::Arm::Reply> handle(Caller&, const protocol::Arm&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Disarm&);
+    Outcome<void> handle(Caller&, const protocol::Disarm&);
     Outcome<protocol::Open::Reply> handle(Caller&, const protocol::Open&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Unsubscribe&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Acknowledge&);
+    Outcome<void> handle(Caller&, const protocol::Unsubscribe&);
+    Outcome<void> handle(Caller&, const protocol::Acknowledge&);
     // Returns null if the Set is done, so that no pending reply is needed.
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Set&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Clear&);
     Outcome<protocol::Show::Reply> handle(Caller&, const protocol::Show&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::ListObjects&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Wait&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Join&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Release&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::Delete&);
-    Outcome<protocol::Nothing> handle(Caller&, const protocol::SetPermissions&);
+    Outcome<void> handle(Caller&, const protocol::Join&);
+    Outcome<void> handle(Caller&, const protocol::Release&);
+    Outcome<void> handle(Caller&, const protocol::Delete&);
+    Outcome<void> handle(Caller&, const protocol::SetPermissions&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Monitor&);
     Outcome<protocol::Status::Reply> handle(Caller&, const protocol::Status&);
     Outcome<std::unique_ptr<PendingReply>> handle(Caller&, const protocol::Quotas&);
@@ -123,7 +123,6 @@ public:
     const Monitors& monitors() const { return monitors_; }
 
 private:
-    ReplyCache reply_cache(Session& session) { return {registry_, session}; }
     Outcome<Quota::Charge> charge(Session& session, const protocol::Wait& request);
     Outcome<void> authorize(const Peer& peer, const Items<Item>& items, Permission permission);
     Outcome<ProcessWatcher::Ref> acquire_process(const Caller& caller, Resource needed_for);
