@@ -28,7 +28,7 @@ template <Message T>
 std::vector<DescribedField> describe_fields(NamedTypes& named)
 {
     std::vector<DescribedField> described;
-    const auto add = [&]<class M>(const Field<T, M>& field) {
+    const auto add = [&]<class Owner, class M>(const Field<Owner, M>& field) {
         described.push_back(
             {std::string{field.name}, Codec<M>::type(named), std::string{field.comment}});
     };

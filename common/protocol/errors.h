@@ -9,56 +9,52 @@ namespace evfd::protocol {
 inline constexpr std::string_view sentence_comment = "A sentence for people that says what to do.";
 
 // The base of an error with one field, `message`, which is a sentence for people.
-template <class Error>
 struct SentenceError {
     std::string message;
 
     static constexpr auto fields()
     {
-        return field_list(
-            field<Error, std::string>("message", &SentenceError::message, sentence_comment));
+        return field_list(field("message", &SentenceError::message, sentence_comment));
     }
 };
 
 // The base of an error with two fields: the name of an object, and a sentence for people.
-template <class Error>
 struct NameError {
     Name name;
     std::string message;
 
     static constexpr auto fields()
     {
-        return field_list(
-            field<Error, Name>("name", &NameError::name, "The name."),
-            field<Error, std::string>("message", &NameError::message, sentence_comment));
+        return field_list(field("name", &NameError::name, "The name."),
+                          field("message", &NameError::message, sentence_comment));
     }
 };
 
-struct NoSuchName : NameError<NoSuchName> {
+struct NoSuchName : NameError {
     static constexpr std::string_view error = "NoSuchName";
     static constexpr std::string_view comment = "No object has this name.";
 };
 
-struct NoSuchSession : SentenceError<NoSuchSession> {
+struct NoSuchSession : SentenceError {
     static constexpr std::string_view error = "NoSuchSession";
     static constexpr std::string_view comment =
         "The caller cannot resume this session: it has ended, or never began, or another user or a "
         "connection has it, or its sequence number differs.";
 };
 
-struct NoSuchHold : SentenceError<NoSuchHold> {
+struct NoSuchHold : SentenceError {
     static constexpr std::string_view error = "NoSuchHold";
     static constexpr std::string_view comment =
         "There is no such hold that the caller may join or release.";
 };
 
-struct NoSuchProcess : SentenceError<NoSuchProcess> {
+struct NoSuchProcess : SentenceError {
     static constexpr std::string_view error = "NoSuchProcess";
     static constexpr std::string_view comment =
         "The process that connected has ended, or is outside of the daemon's pid namespace.";
 };
 
-struct NameTaken : NameError<NameTaken> {
+struct NameTaken : NameError {
     static constexpr std::string_view error = "NameTaken";
     static constexpr std::string_view comment = "An object with this name exists.";
 };
@@ -79,7 +75,7 @@ struct Replaced {
     }
 };
 
-struct WrongKind : NameError<WrongKind> {
+struct WrongKind : NameError {
     static constexpr std::string_view error = "WrongKind";
     static constexpr std::string_view comment =
         "The object is of a kind or mode that the call is not for.";
@@ -169,17 +165,17 @@ struct TooManyTokens {
     }
 };
 
-struct TimedOut : SentenceError<TimedOut> {
+struct TimedOut : SentenceError {
     static constexpr std::string_view error = "TimedOut";
     static constexpr std::string_view comment = "The wait did not end within its timeout.";
 };
 
-struct Deleted : NameError<Deleted> {
+struct Deleted : NameError {
     static constexpr std::string_view error = "Deleted";
     static constexpr std::string_view comment = "The object was deleted during the wait.";
 };
 
-struct Cancelled : NameError<Cancelled> {
+struct Cancelled : NameError {
     static constexpr std::string_view error = "Cancelled";
     static constexpr std::string_view comment =
         "The wall clock was set during the wait, which cancelled the timer.";

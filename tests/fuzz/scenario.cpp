@@ -198,7 +198,7 @@ void Scenario::use_descriptor(TestClient& client)
         return;
     case 3: ::fcntl(fd.get(), F_SETFL, flags & ~O_NONBLOCK); return;
     case 4: (void)set(fd, {.first = nanoseconds{1}, .interval = 1h}); return;
-    case 5: descriptors.erase(descriptors.begin() + static_cast<std::ptrdiff_t>(index)); return;
+    default: descriptors.erase(descriptors.begin() + static_cast<std::ptrdiff_t>(index)); return;
     }
 }
 
