@@ -272,14 +272,20 @@ Expected<bool> Connection::read_more()
     return true;
 }
 
+Expected<std::optional<std::string_view>> Connection::buffered_frame()
+{
+    const auto frame = frame_reader_.next();
+    if (!frame)
+        return fail(protocol_error("it is too long"));
+    return *frame;
+}
+
 Expected<std::optional<std::string_view>> Connection::try_read_frame()
 {
     while (true) {
-        const auto frame = frame_reader_.next();
-        if (!frame)
-            return fail(protocol_error("it is too long"));
-        if (*frame)
-            return *frame;
+        const auto frame = buffered_frame();
+        if (!frame || *frame)
+            return frame;
         const auto filled = read_more();
         if (!filled)
             return std::unexpected(filled.error());
@@ -301,17 +307,20 @@ Expected<std::optional<Reply>> Connection::try_read_reply()
 // Waits in poll(2) to avoid useless wake-ups, although a sleep in recvmsg(2) would save a system
 // call. When the daemon reads a call, the socket has room for output again. At that moment the
 // kernel wakes every thread that sleeps in recvmsg(2) on the socket, although the reply has not
-// arrived yet.
+// arrived yet. A reply has hardly ever arrived when the caller begins to wait for it, so the
+// function does not try to read before it waits.
 Expected<Reply> Connection::await_reply(Deadline deadline)
 {
     while (true) {
-        auto replied = try_read_reply();
-        if (!replied)
-            return std::unexpected(std::move(replied.error()));
-        if (*replied)
-            return **replied;
+        const auto frame = buffered_frame();
+        if (!frame)
+            return std::unexpected(frame.error());
+        if (*frame)
+            return parse_reply(**frame);
         if (const auto readable = wait_for_events(POLLIN, deadline); !readable)
             return std::unexpected(readable.error());
+        if (const auto filled = read_more(); !filled)
+            return std::unexpected(filled.error());
     }
 }
 

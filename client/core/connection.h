@@ -166,6 +166,10 @@ private:
     Expected<Reply> await_reply(Deadline deadline);
     Expected<std::optional<Reply>> try_read_reply();
     Expected<Reply> parse_reply(std::string_view frame);
+    // Returns the next frame that was read from the socket. Returns nothing if none is complete.
+    Expected<std::optional<std::string_view>> buffered_frame();
+    // Like buffered_frame(), but reads from the socket until a frame is complete or no more input
+    // has arrived.
     Expected<std::optional<std::string_view>> try_read_frame();
     Expected<Written> write_frame(std::string_view frame, Deadline deadline);
     Expected<bool> read_more(); // Reads input. Returns false if none has arrived.

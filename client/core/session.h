@@ -70,8 +70,8 @@ public:
     // only the user, which needs one system call.
     bool is_of_current_user() const
     {
-        return has_session() && user_.uid == ::geteuid() &&
-               (!user_can_change_groups_ || user_ == Credentials::now());
+        return has_session() && (user_can_change_groups_ ? user_ == Credentials::now()
+                                                         : user_.uid == ::geteuid());
     }
     bool has_user_of(const Session& other) const { return user_ == other.user_; }
     // Returns the objects and subscriptions of the session. After the session has ended, there are
