@@ -11,6 +11,7 @@
 #include "daemon/process/process_setup.h"
 #include "daemon/process/supervisor.h"
 #include "daemon/service/output_queue.h"
+#include "daemon/store/journal_print.h"
 
 #include <fmt/format.h>
 #include <sys/socket.h>
@@ -75,6 +76,18 @@ int check_socket(const std::string& path)
                    "it, then start this again\n",
                    path);
     return exit_already_running;
+}
+
+int print_journal(const std::string& path)
+{
+    const auto lines = daemon::print_journal(path);
+    if (!lines) {
+        fmt::print(stderr, "{}: {}; give the journal of a daemon, or a copy of it\n", path,
+                   lines.error().message());
+        return EXIT_FAILURE;
+    }
+    fmt::print("{}", *lines);
+    return std::fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 // Rejects the clients that wait in the queues of the inherited sockets. If they stayed there,
@@ -177,6 +190,8 @@ int start(const Options& options)
         return check_config(options);
     if (!options.check_socket.empty())
         return check_socket(options.check_socket);
+    if (!options.print_journal.empty())
+        return print_journal(options.print_journal);
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Daemonizer> daemonizer;
     const auto give_up = [&](const std::exception& error, log::Severity severity, int code) {

@@ -1,6 +1,9 @@
 // The records of the journal. Each record is declared once, as a struct with a list of fields. The
-// codec derives the reader and the writer of the record from this list, as for the messages on the
-// wire. A later version of evfdd can add optional fields, and a reader ignores unknown fields.
+// record codec derives the reader and the writer of the record from this list, and evfdd
+// --print-journal prints the fields with their names. A later version of evfdd can append optional
+// fields to a list, and a reader ignores fields that it does not know. The order of a list is part
+// of the format (record_codec.h).
+//
 // is_valid() returns whether a daemon can have written the record. Arithmetic with the numbers of a
 // valid record does not overflow.
 #pragma once
@@ -44,6 +47,18 @@ enum class Kind : std::uint32_t {
     ids = 8,
     number = 9,
 };
+constexpr auto enum_names(Kind)
+{
+    return EnumNames<Kind, 9>{{{Kind::object, "object"},
+                               {Kind::counters, "counters"},
+                               {Kind::subscription, "subscription"},
+                               {Kind::session, "session"},
+                               {Kind::taken_tokens, "takenTokens"},
+                               {Kind::intent, "intent"},
+                               {Kind::process, "process"},
+                               {Kind::ids, "ids"},
+                               {Kind::number, "number"}}};
+}
 
 struct Target {
     Name event;
@@ -312,5 +327,18 @@ struct Intent {
             field("additions", &Intent::increments, "In the order of the progress page."));
     }
 };
+
+using Types =
+    TypeList<Object, Counters, Subscription, Session, TakenTokens, Intent, Process, Ids, Number>;
+
+// Calls `f.template operator()<Record>()` with the type of the records of this kind. Returns false
+// if there is no such type.
+template <class F>
+bool with_type(Kind kind, F f)
+{
+    return [&]<class... Record>(TypeList<Record...>) {
+        return ((kind == Record::kind && (f.template operator()<Record>(), true)) || ...);
+    }(Types{});
+}
 
 } // namespace evfd::daemon::record

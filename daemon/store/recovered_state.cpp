@@ -2,6 +2,7 @@
 
 #include "common/json.h"
 #include "daemon/base/log.h"
+#include "daemon/store/record_codec.h"
 
 #include <fmt/format.h>
 
@@ -26,26 +27,13 @@ public:
 
     void read(const Journal::Record& record)
     {
-        switch (static_cast<record::Kind>(record.key.kind)) {
-        case record::Kind::object: return read_into(recovered_.objects, record);
-        case record::Kind::counters: return read_into(recovered_.counters, record);
-        case record::Kind::number: return read_into(recovered_.numbers, record);
-        case record::Kind::subscription: return read_into(recovered_.subscriptions, record);
-        case record::Kind::session: return read_into(recovered_.sessions, record);
-        case record::Kind::taken_tokens: return read_into(recovered_.taken_tokens, record);
-        case record::Kind::process: return read_into(recovered_.processes, record);
-        case record::Kind::ids:
-            if (const auto ids = decode_record<record::Ids>(record)) {
-                recovered_.last_id = static_cast<RecoveredState::Id>(ids->last);
-                recovered_.knows_last_id = true;
-            }
-            return;
-        case record::Kind::intent:
-            if (auto intent = decode_record<record::Intent>(record))
-                recovered_.intent = *std::move(intent);
-            return;
-        }
-        ++unknown_;
+        const bool is_known =
+            record::with_type(static_cast<record::Kind>(record.key.kind), [&]<class Record>() {
+                if (auto value = decode_record<Record>(record))
+                    add(record.key.id, *std::move(value));
+            });
+        if (!is_known)
+            ++unknown_;
     }
 
     void report() const
@@ -60,12 +48,21 @@ public:
     }
 
 private:
+    // Decodes a record of a version of evfdd that wrote its records in JSON.
+    template <class Record>
+    std::optional<Record> decode_json(std::string_view text)
+    {
+        const auto parsed = document_.parse(text);
+        DecodeContext context{.unknown = UnknownFields::ignore};
+        auto value = parsed ? decode<Record>(*parsed, context) : std::unexpected(BadField{});
+        return value ? std::optional{*std::move(value)} : std::nullopt;
+    }
+
     template <class Record>
     std::optional<Record> decode_record(const Journal::Record& record)
     {
-        const auto text = document_.parse(record.text);
-        DecodeContext context{UnknownFields::ignore, nullptr, 0};
-        auto value = text ? decode<Record>(*text, context) : std::unexpected(BadField{});
+        auto value = record.text.starts_with('{') ? decode_json<Record>(record.text)
+                                                  : record::read_record<Record>(record.text);
         const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent ||
                             Record::kind == record::Kind::ids;
         if (value && has_id && is_valid(*value))
@@ -74,11 +71,28 @@ private:
         return {};
     }
 
-    template <class Records>
-    void read_into(Records& records, const Journal::Record& record)
+    using Id = RecoveredState::Id;
+    void add(Id id, record::Object object) { recovered_.objects.emplace(id, std::move(object)); }
+    void add(Id id, record::Counters counters) { recovered_.counters.emplace(id, counters); }
+    void add(Id id, record::Number number) { recovered_.numbers.emplace(id, number); }
+    void add(Id id, record::Subscription subscription)
     {
-        if (auto value = decode_record<typename Records::mapped_type>(record))
-            records.emplace(record.key.id, *std::move(value));
+        recovered_.subscriptions.emplace(id, std::move(subscription));
+    }
+    void add(Id id, record::Session session)
+    {
+        recovered_.sessions.emplace(id, std::move(session));
+    }
+    void add(Id id, record::TakenTokens taken)
+    {
+        recovered_.taken_tokens.emplace(id, std::move(taken));
+    }
+    void add(Id id, record::Process process) { recovered_.processes.emplace(id, process); }
+    void add(Id, record::Intent intent) { recovered_.intent = std::move(intent); }
+    void add(Id, record::Ids ids)
+    {
+        recovered_.last_id = static_cast<Id>(ids.last);
+        recovered_.knows_last_id = true;
     }
 
     RecoveredState& recovered_;

@@ -44,6 +44,7 @@
 #include "daemon/store/fd_stash.h"
 #include "daemon/store/journal.h"
 #include "daemon/store/progress_page.h"
+#include "daemon/store/record_codec.h"
 #include "daemon/store/records.h"
 #include "daemon/store/recovered_state.h"
 
@@ -81,11 +82,10 @@ public:
 
     // Stages `record` under `id` for the next commit.
     template <class Record>
-    void put(Id id, Record record)
+    void put(Id id, const Record& record)
     {
         scratch_.clear();
-        EncodeContext out{scratch_, no_descriptors_};
-        encode(record, out);
+        append_record(scratch_, record);
         journal_.put({id, static_cast<std::uint32_t>(Record::kind)}, scratch_);
         schedule_commit();
     }
@@ -199,7 +199,6 @@ private:
     FdStash stash_;
     ProgressPage progress_page_;
     std::string scratch_;
-    std::vector<PassedFd> no_descriptors_;
     std::optional<Fault> fault_;
     bool is_commit_scheduled_ = false;
 };

@@ -3,7 +3,10 @@
 // whatever descriptors are stored beside the journal.
 //
 // If an input begins with "raw", the rest is the bytes of the file. Any other input is text:
-//     1 5 {"name":"a",...}    put a record of kind 1 and id 5 into the next commit
+//     1 5 {"name":"a",...}    put a record of kind 1 and id 5 into the next commit; JSON that is a
+//                             record of this kind is put in binary form, and other bytes as they
+//                             are
+//     J1 5 {"name":"a",...}   put the same record as it is
 //     -1 5                    erase that record
 //     .                       commit
 //     P5e                     store a descriptor with the id 5; the letter is e for an eventfd, s
@@ -79,6 +82,34 @@ State check_journal(const UniqueFd& memfd)
     return state;
 }
 
+// Returns the binary form of the record in JSON. Returns nothing if `text` is not such a record.
+template <class Record>
+std::optional<std::string> binary_form(std::string_view text)
+{
+    json::Document document;
+    const auto parsed = document.parse(text);
+    DecodeContext context{.unknown = UnknownFields::ignore};
+    auto record = parsed ? decode<Record>(*parsed, context) : std::unexpected(BadField{});
+    if (!record)
+        return {};
+    std::string bytes;
+    record::append_record(bytes, *record);
+    const auto read = record::read_record<Record>(bytes);
+    expect(read.has_value(), "a record that was written can be read");
+    std::string again;
+    record::append_record(again, *read);
+    expect(again == bytes, "a record is read as it was written");
+    return bytes;
+}
+
+std::optional<std::string> binary_form(std::uint32_t kind, std::string_view text)
+{
+    std::optional<std::string> bytes;
+    record::with_type(static_cast<record::Kind>(kind),
+                      [&]<class Record>() { bytes = binary_form<Record>(text); });
+    return bytes;
+}
+
 // Creates a journal, an fd stash and a progress page from an input that is text.
 class JournalScript {
 public:
@@ -128,11 +159,17 @@ private:
         const char code = line.front();
         if (code >= '0' && code <= '9') {
             const auto key = read_key(line);
-            journal_.put(key, line.substr(std::min<std::size_t>(1, line.size())));
+            const auto text = line.substr(std::min<std::size_t>(1, line.size()));
+            journal_.put(key, binary_form(key.kind, text).value_or(std::string{text}));
             return;
         }
         line.remove_prefix(1);
         switch (code) {
+        case 'J': {
+            const auto key = read_key(line);
+            journal_.put(key, line.substr(std::min<std::size_t>(1, line.size())));
+            break;
+        }
         case '-': journal_.erase(read_key(line)); break;
         case '.': (void)journal_.commit(); break;
         case 'P': stash(line); break;

@@ -267,8 +267,9 @@ TEST_CASE("malformed records are reported, and records of unknown kinds are kept
         Journal::Contents found;
         auto writer = Journal::open(*duplicate(stored[journal]), found);
         REQUIRE(writer);
-        writer->put({40, 1}, "no JSON");
+        writer->put({40, 1}, "no record");
         writer->put({41, 1}, R"({"name":"x"})"); // Required fields are missing.
+        writer->put({41, 9}, "\1\1x");           // The field of a number is a text.
         writer->put({42, 4711}, "who knows");
         REQUIRE(writer->commit());
     }
@@ -279,6 +280,27 @@ TEST_CASE("malformed records are reported, and records of unknown kinds are kept
         CHECK(is_sentence(warning));
     CHECK(next.recovered.objects.size() == 1);
     CHECK(next.recovered.last_id == 42);
+}
+
+TEST_CASE("records that an earlier version wrote in JSON are read")
+{
+    StateStoreFixture fixture;
+    auto stored = stored_fds_of(fixture.state_store);
+    {
+        Journal::Contents found;
+        auto writer = Journal::open(*duplicate(stored[journal]), found);
+        REQUIRE(writer);
+        writer->put({40, 1}, R"({"name":"old","mode":"semaphore","owner":1,"group":2,)"
+                             R"("rights":"0640","creator":3,"created":4,"number":5})");
+        writer->put({40, 9}, R"({"count":6})");
+        REQUIRE(writer->commit());
+    }
+    const SuccessorStore next{std::move(stored)};
+    CHECK(next.recovered.warnings.empty());
+    REQUIRE(next.recovered.objects.contains(40));
+    CHECK(next.recovered.objects.at(40).name == "old"_name);
+    CHECK(next.recovered.objects.at(40).permissions == "0640"_permissions);
+    CHECK(next.recovered.numbers.at(40).count == 6);
 }
 
 TEST_CASE("an intent that the progress page does not continue counts as done")
