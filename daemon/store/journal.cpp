@@ -51,16 +51,12 @@ Result<void> write_at(const UniqueFd& fd, std::uint64_t offset, std::string_view
     return {};
 }
 
-Result<std::string> read_all(const UniqueFd& memfd, std::uint64_t from)
+Result<std::uint64_t> size_of(const UniqueFd& memfd)
 {
     struct stat status{};
     if (::fstat(memfd.get(), &status) < 0)
         return std::unexpected(Fault::last("fstat(2)"));
-    const auto size = static_cast<std::uint64_t>(status.st_size);
-    std::string bytes(size > from ? size - from : 0, '\0');
-    if (const auto read = read_at(memfd, from, bytes); !read)
-        return std::unexpected(read.error());
-    return bytes;
+    return static_cast<std::uint64_t>(status.st_size);
 }
 
 // Returns the offset of the first page that is not a hole. The header page is skipped.
@@ -137,27 +133,32 @@ Result<void> Journal::open_first_page(Contents& contents)
 Result<void> Journal::open_log(Contents& contents)
 {
     const auto from = first_data_offset(memfd_);
-    const auto bytes = read_all(memfd_, from);
-    if (!bytes)
-        return std::unexpected(bytes.error());
+    const auto size = size_of(memfd_);
+    if (!size)
+        return std::unexpected(size.error());
+    if (*size > JournalLocation::max_offset)
+        return std::unexpected(Fault{"mmap(2)", EFBIG});
     head_ = trimmed_ = from;
-    capacity_ = from + bytes->size();
+    capacity_ = std::max(from, *size);
     if (const auto mapped = map(capacity_); !mapped)
         return mapped;
 
-    const auto log = read_log(*bytes, from == page ? Begins::with_first_frame : Begins::anywhere);
+    auto log = read_log(mapped(from, capacity_), from,
+                        from == page ? Begins::with_first_frame : Begins::anywhere);
     // Overwrites the incomplete commit with zeros. If the bytes stayed, and a later commit followed
     // them, a reader would take them for damage.
-    if (const auto blank = write_at(memfd_, from + log.end, std::string(log.truncated_bytes, '\0'));
+    if (const auto blank = write_at(memfd_, log.end, std::string(log.truncated_bytes, '\0'));
         !blank)
         return blank;
     last_ = log.last;
-    tail_ = from + log.end;
-    for (const auto& [key, entry] : log.live) {
-        locations_.emplace(key, Location{from + entry.frame, entry.size});
-        live_bytes_ += entry.size;
-        contents.records.push_back({key, std::string{entry.text}});
-    }
+    tail_ = log.end;
+    index_ = std::move(log.live);
+    contents.records.reserve(index_.size());
+    index_.for_each([&](const Key& key, JournalLocation location) {
+        live_bytes_ += location.size();
+        auto entries = mapped(location.offset(), tail_);
+        contents.records.push_back({key, next_entry(entries)->text});
+    });
     contents.last = log.last;
     contents.damaged_bytes = log.damaged_bytes;
     contents.truncated_bytes = log.truncated_bytes;
@@ -172,15 +173,6 @@ void Journal::put(Key key, std::string_view text)
 void Journal::erase(Key key)
 {
     staged_entries_.push_back({key, append_entry(staged_, key, {}), true});
-}
-
-void Journal::drop_location(const Key& key)
-{
-    const auto location = locations_.find(key);
-    if (location == locations_.end())
-        return;
-    live_bytes_ -= location->second.size;
-    locations_.erase(location);
 }
 
 Result<void> Journal::prepare(std::size_t bytes)
@@ -208,15 +200,7 @@ Result<void> Journal::commit()
     head_in(first_page_).last = head.number;
     compiler_barrier();
 
-    for (const auto& [key, size, is_tombstone] : staged_entries_) {
-        if (is_tombstone) {
-            drop_location(key);
-            continue;
-        }
-        auto& location = locations_[key]; // Creates an empty location for a new key.
-        live_bytes_ += size - location.size;
-        location = {tail_, size};
-    }
+    update_index();
     last_ = head.number;
     tail_ += frame_bytes;
     head_ = std::max(head_, next_head_);
@@ -225,6 +209,21 @@ Result<void> Journal::commit()
     compacted_bytes_ = 0;
     punch_hole();
     return {};
+}
+
+// Makes the index agree with the staged entries, which the frame at tail_ has now.
+void Journal::update_index()
+{
+    auto offset = tail_ + sizeof(FrameHead);
+    for (const auto& [key, size, is_tombstone] : staged_entries_) {
+        const JournalLocation location{offset, size};
+        const auto replaced = is_tombstone ? index_.erase(key) : index_.set(key, location);
+        if (replaced)
+            live_bytes_ -= replaced->size();
+        if (!is_tombstone)
+            live_bytes_ += location.size();
+        offset += size;
+    }
 }
 
 // Drops each staged change that a later staged change of the same key replaces. The staged changes
@@ -237,7 +236,7 @@ void Journal::compact_staged()
     std::vector<bool> is_last(staged_entries_.size());
     for (auto i = staged_entries_.size(); i-- > 0;) {
         const auto& [key, size, is_tombstone] = staged_entries_[i];
-        const bool was_unknown = is_tombstone && !locations_.contains(key);
+        const bool was_unknown = is_tombstone && !index_.find(key);
         is_last[i] = seen.insert(key).second && !was_unknown;
     }
     const auto staged = std::exchange(staged_, {});
@@ -257,6 +256,8 @@ Result<void> Journal::reserve(std::size_t bytes)
     if (tail_ + bytes <= capacity_)
         return {};
     const auto more = (bytes / journal_step_bytes + 1) * journal_step_bytes;
+    if (tail_ + more > JournalLocation::max_offset)
+        return std::unexpected(Fault{"fallocate(2)", EFBIG});
     if (::fallocate(memfd_.get(), 0, static_cast<off_t>(tail_), static_cast<off_t>(more)) < 0)
         return std::unexpected(Fault::last("fallocate(2)"));
     if (const auto mapped = map(tail_ + more); !mapped)
@@ -290,6 +291,8 @@ Result<void> Journal::map_first_page()
 
 std::string_view Journal::mapped(std::uint64_t from, std::uint64_t to) const
 {
+    if (from == to)
+        return {}; // An empty log has no mapping.
     return {window_.bytes().data() + (from - window_offset_), to - from};
 }
 
@@ -325,14 +328,15 @@ void Journal::clean_frame(std::string& live, std::vector<Staged>& keys)
         next_head_ += sizeof(std::uint64_t);
         return;
     }
+    auto offset = next_head_ + sizeof(FrameHead);
     auto rest = frame->entries;
     while (const auto entry = next_entry(rest)) {
-        const auto location = locations_.find(entry->key);
-        if (entry->is_tombstone || location == locations_.end() ||
-            location->second.frame != next_head_)
-            continue;
-        live += entry->bytes;
-        keys.push_back({entry->key, entry->bytes.size(), false});
+        const auto location = index_.find(entry->key);
+        if (!entry->is_tombstone && location && location->offset() == offset) {
+            live += entry->bytes;
+            keys.push_back({entry->key, entry->bytes.size(), false});
+        }
+        offset += entry->bytes.size();
     }
     next_head_ += frame->size();
 }

@@ -34,12 +34,12 @@
 #include "common/result.h"
 #include "common/unique_fd.h"
 #include "daemon/store/journal_format.h"
+#include "daemon/store/journal_index.h"
 #include "daemon/store/memory_map.h"
 
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 namespace evfd::daemon {
@@ -49,11 +49,11 @@ public:
     using Key = JournalKey;
     struct Record {
         Key key;
-        std::string text;
+        std::string_view text; // Valid until the next change of the journal.
     };
     // The contents of an existing journal, and the defects found in it.
     struct Contents {
-        std::vector<Record> records;     // The last record of each key, in no particular order.
+        std::vector<Record> records;     // The last record of each key, by kind and id.
         std::uint64_t last = 0;          // The number of the last valid frame; 0 if there is none.
         std::uint32_t version = 0;       // The format version in the header page.
         std::size_t damaged_bytes = 0;   // The number of damaged bytes before the last valid frame.
@@ -96,10 +96,6 @@ public:
     std::size_t bytes() const { return tail_ - head_; }
 
 private:
-    struct Location {
-        std::uint64_t frame = 0; // The offset of the frame in the file.
-        std::size_t size = 0;    // The size of the entry in bytes.
-    };
     struct Staged {
         Key key;
         std::size_t size; // The size of the entry in bytes.
@@ -110,7 +106,7 @@ private:
     Result<void> open_first_page(Contents& contents);
     Result<void> open_log(Contents& contents);
     void compact_staged();
-    void drop_location(const Key& key);
+    void update_index();
     void clean();
     void clean_frame(std::string& live, std::vector<Staged>& keys);
     Result<void> reserve(std::size_t bytes);
@@ -130,9 +126,9 @@ private:
     std::uint64_t capacity_ = 0;      // The offset up to which memory is allocated and mapped.
     std::uint64_t trimmed_ = 0;       // The offset up to which holes were punched into the file.
     std::uint64_t next_head_ = 0;     // The value that head_ gets when the present commit succeeds.
-    std::size_t live_bytes_ = 0;      // The total size of the live entries in bytes.
-    std::unordered_map<Key, Location, Key::Hash> locations_;
-    std::string staged_; // The encoded entries of the next commit.
+    std::size_t live_bytes_ = 0;      // The total size of the live entries, as in their locations.
+    JournalIndex index_;              // The live entries.
+    std::string staged_;              // The encoded entries of the next commit.
     std::vector<Staged> staged_entries_;
     // The size of staged_ after the last compact_staged(); 0 if the last commit succeeded.
     std::size_t compacted_bytes_ = 0;

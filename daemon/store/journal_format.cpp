@@ -36,15 +36,17 @@ std::uint64_t checksum_of(std::uint64_t number, std::string_view entries)
     return XXH3_64bits_withSeed(entries.data(), entries.size(), number);
 }
 
-void apply(const Frame& frame, std::size_t offset, Log& log)
+void apply(const Frame& frame, std::uint64_t offset, Log& log)
 {
+    auto at = offset + sizeof(FrameHead);
     auto entries = frame.entries;
-    while (const auto entry = next_entry(entries))
+    while (const auto entry = next_entry(entries)) {
         if (entry->is_tombstone)
             log.live.erase(entry->key);
         else
-            log.live.insert_or_assign(entry->key,
-                                      Log::LiveEntry{offset, entry->bytes.size(), entry->text});
+            log.live.set(entry->key, {at, entry->bytes.size()});
+        at += entry->bytes.size();
+    }
     log.last = frame.number;
     log.end = offset + frame.size();
 }
@@ -100,21 +102,25 @@ std::optional<Frame> read_frame(std::string_view bytes)
     const auto head = read_as<FrameHead>(bytes);
     if (head.magic != FrameHead{}.magic || head.size > bytes.size() - sizeof head)
         return {};
+    if (head.size != align_up(head.size))
+        return {}; // All entries have a size that is a multiple of 8.
     const auto entries = bytes.substr(sizeof head, head.size);
     if (head.checksum != checksum_of(head.number, entries))
         return {};
     return Frame{head.number, entries};
 }
 
-Log read_log(std::string_view bytes, Begins begins)
+Log read_log(std::string_view bytes, std::uint64_t offset, Begins begins)
 {
     Log log;
+    log.end = offset;
     const bool begins_with_first = begins == Begins::with_first_frame &&
                                    bytes.size() >= sizeof(FrameHead) &&
                                    read_as<std::uint64_t>(bytes) != 0;
-    std::size_t last_not_zero = 0; // The end of the last 8-byte word that is not 0.
-    for (std::size_t at = 0; at + sizeof(FrameHead) <= bytes.size();) {
-        const auto rest = bytes.substr(at);
+    const auto end = offset + bytes.size();
+    std::uint64_t last_not_zero = 0; // The end of the last 8-byte word that is not 0.
+    for (auto at = offset; at + sizeof(FrameHead) <= end;) {
+        const auto rest = bytes.substr(at - offset);
         const auto frame = read_frame(rest);
         if (!frame || !is_later(frame->number, log.last)) {
             if (read_as<std::uint64_t>(rest) != 0)

@@ -6,27 +6,16 @@
 // that are not part of a valid frame.
 #pragma once
 
+#include "daemon/store/journal_index.h"
+#include "daemon/store/journal_key.h"
+
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 
-namespace evfd::daemon {
-
-// Identifies a record. The owner of the journal defines the kinds.
-struct JournalKey {
-    std::uint64_t id;
-    std::uint32_t kind;
-    friend bool operator==(const JournalKey&, const JournalKey&) = default;
-
-    struct Hash {
-        std::size_t operator()(const JournalKey& key) const { return (key.id << 3) ^ key.kind; }
-    };
-};
-
-namespace journal_format {
+namespace evfd::daemon::journal_format {
 
 inline constexpr std::uint32_t version = 1;
 inline constexpr std::size_t page = 4096; // The size of the header page in bytes.
@@ -94,15 +83,9 @@ std::optional<Frame> read_frame(std::string_view bytes);
 
 // The contents of a log, and the defects found in it.
 struct Log {
-    struct LiveEntry {
-        std::size_t frame; // The offset of the frame in the log.
-        std::size_t size;  // The size of the entry in bytes.
-        std::string_view text;
-    };
-    // The last entry of each key that has a record.
-    std::unordered_map<JournalKey, LiveEntry, JournalKey::Hash> live;
+    JournalIndex live;             // The last entry of each key that has a record.
     std::uint64_t last = 0;        // The number of the last valid frame; 0 if there is none.
-    std::size_t end = 0;           // The offset of the end of the last valid frame.
+    std::uint64_t end = 0;         // The offset of the end of the last valid frame in the file.
     std::size_t damaged_bytes = 0; // The number of damaged bytes before the last valid frame.
     // The number of bytes after the last valid frame, up to the last byte that is not zero.
     std::size_t truncated_bytes = 0;
@@ -110,9 +93,9 @@ struct Log {
 
 enum class Begins { with_first_frame, anywhere };
 
-// Reads the frames of a log. With Begins::anywhere the log can begin in the middle of a frame,
-// because a hole in the file has replaced the earlier bytes.
-Log read_log(std::string_view bytes, Begins begins);
+// Reads the frames of a log, whose first byte has this offset in the file. With Begins::anywhere
+// the log can begin in the middle of a frame, because a hole in the file has replaced the earlier
+// bytes. The end of the log must not be above JournalLocation::max_offset.
+Log read_log(std::string_view bytes, std::uint64_t offset, Begins begins);
 
-} // namespace journal_format
-} // namespace evfd::daemon
+} // namespace evfd::daemon::journal_format

@@ -552,6 +552,51 @@ TEST_CASE("a journal without memory is not created")
     CHECK(journal.error().error == EFBIG);
 }
 
+TEST_CASE("a journal that has reached the largest offset is read, and takes no more changes")
+{
+    auto journal = created();
+    journal.put({1, 1}, "a");
+    REQUIRE(journal.commit());
+    const auto bytes = bytes_in(journal);
+    const auto frame = std::string_view{bytes}.substr(page);
+    constexpr auto last_page = static_cast<off_t>(JournalLocation::max_offset / page * page - page);
+    auto memfd = memfd_of(std::string_view{bytes}.substr(0, page));
+    REQUIRE(::pwrite(memfd.get(), frame.data(), frame.size(), last_page) ==
+            static_cast<ssize_t>(frame.size()));
+
+    ReopenedJournal opened{std::move(memfd)};
+
+    CHECK(opened.state() == State{{{1, 1}, "a"}});
+    opened.result->put({2, 1}, "b");
+    const auto committed = opened.result->commit();
+    REQUIRE_FALSE(committed);
+    CHECK(committed.error().error == EFBIG);
+    CHECK(reopened(*opened.result) == State{{{1, 1}, "a"}});
+}
+
+TEST_CASE("a journal beyond the largest offset is refused")
+{
+    const auto journal = created();
+    const auto memfd = memfd_of(bytes_in(journal));
+    REQUIRE(::ftruncate(memfd.get(), static_cast<off_t>(JournalLocation::max_offset + 8)) == 0);
+    Journal::Contents found;
+    const auto opened = Journal::open(copy_of(memfd), found);
+    REQUIRE_FALSE(opened);
+    CHECK(opened.error().error == EFBIG);
+}
+
+TEST_CASE("a frame whose size is no multiple of 8 is no frame")
+{
+    constexpr std::string_view entries = "odd";
+    const auto head = journal_format::frame_head(1, entries);
+    auto bytes = bytes_in(created());
+    bytes += journal_format::bytes_of(head);
+    bytes += entries;
+    const ReopenedJournal opened{memfd_of(bytes)};
+    CHECK(opened.state().empty());
+    CHECK(opened.found.last == 0);
+}
+
 TEST_CASE("a file that is no journal is opened as an empty one")
 {
     RandomSource rng{11};
