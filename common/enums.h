@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <utility>
@@ -10,11 +11,11 @@ namespace evfd {
 
 enum class Kind { event, timer }; // The kind of an object.
 // The mode of an event. It determines how a set and a wait change the event.
-enum class Mode { manual, automatic, semaphore, pulse };
+enum class Mode : std::uint8_t { manual, automatic, semaphore, pulse };
 // The clock of a timer: see clock_getres(2) and timerfd_create(2).
 enum class Clock { realtime, monotonic, boottime, realtime_alarm, boottime_alarm };
-enum class TimerState { disarmed, armed, expired, cancelled }; // The state of a timer.
-enum class Lifetime { permanent, session, process };           // The lifetime of an object.
+enum class TimerState { disarmed, armed, expired, cancelled };      // The state of a timer.
+enum class Lifetime : std::uint8_t { permanent, session, process }; // The lifetime of an object.
 enum class Require { any, all };                  // Whether a wait requires one item or all.
 enum class Until { set, clear };                  // The state that ends a wait for an object.
 enum class Holder { session, process };           // The holder of the tokens that a wait consumed.

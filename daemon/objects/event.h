@@ -27,12 +27,14 @@
 #include "common/unique_fd.h"
 #include "daemon/access/quota.h"
 #include "daemon/access/shared_pool.h"
+#include "daemon/objects/edge_watch.h"
 #include "daemon/objects/wait_only_handle.h"
 #include "daemon/store/fd_stash.h"
 
 #include <sys/types.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
 #include <limits>
 #include <memory>
@@ -42,36 +44,45 @@
 
 namespace evfd::daemon {
 
+// The ways in which a client can misuse an eventfd: a client filled the counter, or switched
+// O_NONBLOCK off. The event keeps working, and the daemon only logs a warning.
+enum class Misuse : std::uint8_t { counter_full, blocking };
+
 class Event {
 public:
-    // An eventfd, and the charges for it.
+    // An eventfd, the charges for it, and how the daemon watches it. It is allocated separately, so
+    // that an event that nobody has opened does not take as much memory.
     struct Descriptor {
         FdStash::Stored eventfd;
         uid_t opened_by; // The user whose open made the eventfd, and who is charged for it.
         Quota::Charge quota;
         SharedPool::Charge descriptor;
         EventHandles handles = {}; // The wait-only handles that watch this eventfd.
+        // Declared after the eventfd, so that the watch is destroyed first.
+        EdgeWatch watch = {};
+        bool is_mirror = false;              // True if the counter is a number. Set by Event.
+        std::array<bool, 2> has_warned = {}; // Says for each Misuse whether it was logged already.
     };
 
     // The highest number. No event gets so many tokens. The limit prevents an integer overflow.
     static constexpr std::uint64_t max_number = std::numeric_limits<std::int64_t>::max() / 2;
 
     // Creates an event whose counter is a number. `mode` must not be pulse.
-    Event(Mode mode, std::uint64_t number)
-        : mode_{mode},
-          number_{mode == Mode::semaphore ? number : std::min<std::uint64_t>(number, 1)}
+    Event(Mode mode, std::uint64_t number) : mode_and_number_{static_cast<std::uint64_t>(mode)}
     {
+        set_number(mode == Mode::semaphore ? number : std::min<std::uint64_t>(number, 1));
     }
     // Creates an event whose counter is an eventfd.
     Event(Mode mode, Descriptor descriptor)
-        : mode_{mode}, descriptor_{std::make_unique<Descriptor>(std::move(descriptor))}
+        : mode_and_number_{static_cast<std::uint64_t>(mode)},
+          descriptor_{std::make_unique<Descriptor>(std::move(descriptor))}
     {
     }
 
-    Mode mode() const { return mode_; }
+    Mode mode() const { return static_cast<Mode>(mode_and_number_ % modes); }
     // Returns whether only the daemon can change the counter.
-    bool is_number() const { return number_.has_value(); }
-    bool is_set() const { return number_ ? *number_ > 0 : is_readable(fd()); }
+    bool is_number() const { return !descriptor_ || descriptor_->is_mirror; }
+    bool is_set() const { return is_number() ? known_number() > 0 : is_readable(fd()); }
     // Returns the counter, and whether a client has switched O_NONBLOCK off.
     Result<FdInfo> state() const;
     Result<std::uint64_t> count() const;
@@ -86,8 +97,15 @@ public:
     // The following functions are for a number.
 
     // Returns the number. Empty if the counter is an eventfd.
-    std::optional<std::uint64_t> number() const { return number_; }
-    void set_number(std::uint64_t number) { number_ = number; }
+    std::optional<std::uint64_t> number() const
+    {
+        return is_number() ? std::optional{known_number()} : std::nullopt;
+    }
+    // A number above max_number counts as max_number.
+    void set_number(std::uint64_t number)
+    {
+        mode_and_number_ = std::min(number, max_number) * modes + mode_and_number_ % modes;
+    }
     // Returns what the number is after `tokens` tokens are added: a semaphore gets the tokens, and
     // a manual or auto event is set. A full counter stays full.
     std::uint64_t number_after(std::int64_t tokens) const;
@@ -103,11 +121,12 @@ public:
     void mirror(Descriptor descriptor)
     {
         descriptor_ = std::make_unique<Descriptor>(std::move(descriptor));
+        descriptor_->is_mirror = true;
     }
     void drop_mirror() { descriptor_.reset(); }
     // Makes the mirror the counter. From now on the counter is an eventfd. Must be called only if
     // there is a mirror.
-    void open() { number_.reset(); }
+    void open() { descriptor_->is_mirror = false; }
 
     // Takes as much as one wait consumes: one token of a semaphore, or all tokens of an auto event.
     // Returns false if the event is not set. Must not be called for a manual event.
@@ -125,10 +144,15 @@ public:
     Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
 
 private:
+    static constexpr std::uint64_t modes = enum_names(Mode{}).size();
+    static_assert(max_number <= std::numeric_limits<std::uint64_t>::max() / modes);
+
+    // Returns the number. Must be called only if is_number().
+    std::uint64_t known_number() const { return mode_and_number_ / modes; }
     Result<bool> clear_mirrored(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
 
-    Mode mode_;
-    std::optional<std::uint64_t> number_;    // Empty if the counter is an eventfd.
+    // The number, multiplied by `modes`, plus the mode. Very many events have nothing else.
+    std::uint64_t mode_and_number_;
     std::unique_ptr<Descriptor> descriptor_; // The eventfd or the mirror; null if there is neither.
 };
 

@@ -9,21 +9,21 @@ namespace evfd::daemon {
 
 using Entry = ObjectTable::Entry;
 
-Result<void> EventWatches::watch(Entry& entry, const Event& event, EdgeMask edges)
+Result<void> EventWatches::watch(Entry& entry, Event& event, EdgeMask edges)
 {
     if (event.is_number())
         return {};
     auto& [name, object] = entry;
-    return edges_.watch(name, object, object.watch, event.fd(), edges);
+    return edges_.watch(name, object, event.descriptor()->watch, event.fd(), edges);
 }
 
-Result<void> EventWatches::watch_opened(Entry& entry, const Event& event)
+Result<void> EventWatches::watch_opened(Entry& entry, Event& event)
 {
     auto& [name, object] = entry;
     if (!is_needed(object))
         return {};
     const bool needs_all = event.mode() == Mode::manual || object.is_monitored;
-    const auto watched = edges_.watch(name, object, object.watch, event.fd(),
+    const auto watched = edges_.watch(name, object, event.descriptor()->watch, event.fd(),
                                       needs_all ? EdgeMask::any : EdgeMask::readable);
     if (watched)
         collect(); // Collects the edge that the beginning of the watch can produce.
@@ -36,9 +36,10 @@ void EventWatches::collect()
     for (const auto& edge : edges_.collect()) {
         const auto& name = *edge.name;
         auto& object = *edge.object;
-        if (object.watch.shows_full_counter(edge.events))
+        auto& descriptor = *object.event()->descriptor();
+        if (descriptor.watch.shows_full_counter(edge.events))
             warn_once(name, object, Misuse::counter_full);
-        if (object.watch.on_edge())
+        if (descriptor.watch.on_edge())
             objects_.report({ObjectChange::Kind::edge, {name, object.serial}});
     }
 }
@@ -78,7 +79,8 @@ void EventWatches::report(ObjectChange::Kind kind, const Name& name, const Objec
 
 void EventWatches::warn_once(const Name& name, Object& object, Misuse misuse)
 {
-    if (std::exchange(object.has_warned.at(static_cast<std::size_t>(misuse)), true))
+    if (std::exchange(object.event()->descriptor()->has_warned.at(static_cast<std::size_t>(misuse)),
+                      true))
         return;
     const log::Fields about{.name = name.text(), .uid = object.ownership.owner};
     switch (misuse) {

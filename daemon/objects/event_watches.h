@@ -29,10 +29,10 @@ public:
     // Watches the event until EdgeWatch::release() is called for its watch. An edge that occurred
     // before this call can be reported too. Fails with ENOMEM or ENOSPC as epoll_ctl(2) does. Does
     // nothing for a number, whose changes are reported anyway.
-    Result<void> watch(ObjectTable::Entry& entry, const Event& event, EdgeMask edges);
+    Result<void> watch(ObjectTable::Entry& entry, Event& event, EdgeMask edges);
     // Watches the mirror of a number that is about to become an eventfd. Does nothing if neither an
     // Interest nor a monitor needs the watch.
-    Result<void> watch_opened(ObjectTable::Entry& entry, const Event& event);
+    Result<void> watch_opened(ObjectTable::Entry& entry, Event& event);
     // Appends all pending edges to the changes of the object table.
     void collect();
     // Reports each observed number to which the daemon adds tokens. The reports are delivered

@@ -37,7 +37,10 @@ bool has_tokens(const Object& object)
 
 bool is_watched(const Object& object, EdgeMask edges)
 {
-    return object.timer() ? object.timer()->counted().has_value() : object.watch.reports(edges);
+    if (object.timer())
+        return object.timer()->counted().has_value();
+    const auto* event = object.event();
+    return event && event->has_descriptor() && event->descriptor()->watch.reports(edges);
 }
 
 Object* find(Objects& objects, const ObjectRef& reference)

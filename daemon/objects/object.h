@@ -6,7 +6,6 @@
 #include "common/protocol/protocol.h"
 #include "daemon/access/policy.h"
 #include "daemon/access/quota.h"
-#include "daemon/objects/edge_watch.h"
 #include "daemon/objects/event.h"
 #include "daemon/objects/object_ref.h"
 #include "daemon/objects/pulse.h"
@@ -14,7 +13,6 @@
 
 #include <sys/types.h>
 
-#include <array>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -36,28 +34,30 @@ constexpr bool accumulates(Mode mode)
 // Describes when a call or a timer last set an event, and which user set it. If a timer set the
 // event, `uid` is the user who armed the timer.
 struct LastSet {
-    WallTime at;
-    uid_t uid;
-    pid_t pid; // 0 if a timer set the event.
+    static constexpr auto no_uid = static_cast<uid_t>(-1); // No user has this uid. chown(2)
+
+    // Returns whether the event was set at all.
+    explicit operator bool() const { return uid != no_uid; }
+
+    WallTime at = {};
+    uid_t uid = no_uid;
+    pid_t pid = 0; // 0 if a timer set the event.
 };
 
-// The ways in which a client can misuse an eventfd: a client filled the counter, or switched
-// O_NONBLOCK off. The event keeps working, and the daemon only logs a warning.
-enum class Misuse { counter_full, blocking };
-
+// There can be a million objects that nobody uses at present. What only a few objects need is
+// allocated separately, and the smallest members are last.
 struct Object {
-    // A pulse and a timer are allocated separately, so that an event does not take as much memory.
     using Body = std::variant<Event, std::unique_ptr<Pulse>, std::unique_ptr<Timer>>;
 
     Object(std::uint64_t object_serial, Ownership object_ownership, pid_t creator_pid,
            Lifetime object_lifetime, std::uint64_t lifetime_owner_id, bool persistent,
            Quota::Charge object_charge, Body object_body)
         : serial{object_serial}, ownership{object_ownership}, creator{creator_pid},
-          lifetime_owner{lifetime_owner_id}, lifetime{object_lifetime}, is_persistent{persistent},
-          charge{std::move(object_charge)}, body{std::move(object_body)}
+          lifetime_owner{lifetime_owner_id}, charge{std::move(object_charge)},
+          body{std::move(object_body)}, lifetime{object_lifetime}, is_persistent{persistent}
     {
     }
-    Object(const Object&) = delete; // Not copyable: the watch holds the address of the object.
+    Object(const Object&) = delete; // Not copyable: a watch holds the address of the object.
     Object& operator=(const Object&) = delete;
 
     std::optional<Mode> mode() const;                    // Returns nothing for a timer.
@@ -87,20 +87,17 @@ struct Object {
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
-    std::optional<LastSet> last_set = {}; // Empty for a timer, and until the event is set.
+    LastSet last_set = {}; // Empty for a timer, and until the event is set.
     // The id of the session or process whose end deletes the object; 0 if the object is permanent.
     std::uint64_t lifetime_owner;
-    Lifetime lifetime;
-    bool is_persistent; // True if the state store has a record of the object.
     Quota::Charge charge;
     Body body;
-    // Declared after body, so that the watch is destroyed before the eventfd that it watches.
-    EdgeWatch watch = {};
-    std::int64_t interests = 0; // The number of Interests that keep the object watched.
+    std::int32_t interests = 0; // The number of Interests that keep the object watched.
+    Lifetime lifetime;
+    bool is_persistent; // True if the state store has a record of the object.
     // True if a monitor reports the object. Can stay true after the monitor has ended, until
     // Monitors next checks the object.
     bool is_monitored = false;
-    std::array<bool, 2> has_warned = {}; // Says for each Misuse whether it was logged already.
 };
 
 // Returns whether the object is an auto event or a semaphore, so that waits consume its tokens.

@@ -65,8 +65,8 @@ void ObjectWatches::unwatch_if_unneeded(const Name& name)
         return;
     if (object->timer())
         timers_.unwatch_if_unneeded(objects_.entry(name));
-    else if (!is_needed(*object))
-        object->watch.release();
+    else if (auto* event = object->event(); event && event->has_descriptor() && !is_needed(*object))
+        event->descriptor()->watch.release();
 }
 
 } // namespace evfd::daemon

@@ -50,7 +50,7 @@ void Opening::undo(Call& call, const std::vector<protocol::Opened>& opened)
             unsubscribe(call.session, *Token::parse(*one.subscription));
     // A number is not watched. A watch must also end before its eventfd is closed.
     for (auto* entry : call.numbers)
-        entry->second.watch = {};
+        entry->second.event()->descriptor()->watch = {};
     for (auto* entry : call.made)
         entry->second.event()->drop_mirror();
 }

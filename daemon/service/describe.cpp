@@ -62,9 +62,8 @@ protocol::Object describe(Registry& registry, const Waits& waits, const Peer& pe
     if (!registry.authorization.is_allowed(peer, name, object, Permission::wait))
         return described;
     if (const auto& last = object.last_set)
-        described.last_set = {last->at, last->uid,
-                              last->pid == 0 ? std::nullopt
-                                             : std::optional<std::int64_t>{last->pid}};
+        described.last_set = {last.at, last.uid,
+                              last.pid == 0 ? std::nullopt : std::optional<std::int64_t>{last.pid}};
     if (const auto* subscriptions = object.subscriptions())
         described.subscribers = static_cast<std::int64_t>(subscriptions->size());
     if (const auto* timer = object.timer()) {

@@ -22,7 +22,7 @@ struct EdgeWatcherFixture {
     }
     void watch(EdgeMask mask)
     {
-        REQUIRE(watcher.watch(name, watched, watched.watch, eventfd, mask));
+        REQUIRE(watcher.watch(name, watched, edge_watch, eventfd, mask));
         // A new watch for all edges first reports an edge that no write or read has caused. This
         // call drops that edge.
         watcher.collect();
@@ -32,7 +32,7 @@ struct EdgeWatcherFixture {
     {
         std::string text;
         for (const auto& edge : watcher.collect())
-            text += edge.name->text() + " ";
+            text += std::string{edge.name->text()} + " ";
         return text;
     }
 
@@ -46,6 +46,7 @@ struct EdgeWatcherFixture {
                         }};
     Name name = "w"_name;
     UniqueFd eventfd = *make_eventfd(0, Counter::plain);
+    EdgeWatch edge_watch;
     Object watched = make_object(1);
 };
 

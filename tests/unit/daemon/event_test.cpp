@@ -64,6 +64,26 @@ Form any_form()
     return GENERATE(Form::number, Form::mirrored, Form::eventfd);
 }
 
+TEST_CASE("a number keeps its mode at the highest number, which it does not exceed")
+{
+    const auto mode = GENERATE(Mode::manual, Mode::automatic, Mode::semaphore);
+    Event event{mode, 0};
+    event.set_number(Event::max_number);
+    CHECK(event.number() == Event::max_number);
+    event.set_number(std::numeric_limits<std::uint64_t>::max());
+    CHECK(event.number() == Event::max_number);
+    CHECK(event.mode() == mode);
+    event.set_number(0);
+    CHECK(event.number() == 0U);
+    CHECK(event.mode() == mode);
+}
+
+TEST_CASE("an event that nobody has opened takes little memory")
+{
+    CHECK(sizeof(Event) == 16);
+    CHECK(sizeof(Object) <= 112);
+}
+
 TEST_CASE("an event starts with its initial count")
 {
     const auto form = any_form();

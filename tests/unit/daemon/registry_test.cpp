@@ -297,10 +297,14 @@ TEST_CASE("an unobserved event is no longer watched")
     REQUIRE(fixture.watch("e", EdgeMask::any));
     REQUIRE(fixture.registry.watches.monitor("e"_name, fixture.object("e")));
     fixture.unwatch();
-    CHECK(fixture.object("e").watch.is_in_epoll()); // A monitor still keeps the event watched.
+    CHECK(fixture.object("e").event()->descriptor()->watch.is_in_epoll()); // A monitor still keeps
+                                                                           // the event watched.
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.registry.watches.unmonitor("e"_name, fixture.object("e"));
-    CHECK(fixture.object("e").watch.is_in_epoll()); // An interest still keeps the event watched.
+    CHECK(fixture.object("e")
+              .event()
+              ->descriptor()
+              ->watch.is_in_epoll()); // An interest still keeps the event watched.
 
     fixture.unwatch();
     fixture.take_recorded();
@@ -347,7 +351,7 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
     fixture.unwatch();
     CHECK_FALSE(is_watched(fixture.object("e")));
     // The watch stays in the epoll set in case the event is observed again.
-    CHECK(fixture.object("e").watch.is_in_epoll());
+    CHECK(fixture.object("e").event()->descriptor()->watch.is_in_epoll());
     fixture.take_recorded();
 
     SECTION("until the next set")
@@ -355,7 +359,7 @@ TEST_CASE("an unobserved event keeps its watch for one more set, which is not re
         REQUIRE(add(client, 1));
         run_until_idle(fixture.loop);
         CHECK(fixture.take_recorded().empty());
-        CHECK_FALSE(fixture.object("e").watch.is_in_epoll());
+        CHECK_FALSE(fixture.object("e").event()->descriptor()->watch.is_in_epoll());
     }
     SECTION("unless it is observed again before")
     {
@@ -379,7 +383,7 @@ TEST_CASE("an unopened event is reported without a watch until it is opened")
 
     const auto opened = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(opened);
-    REQUIRE(fixture.object("e").watch.is_in_epoll());
+    REQUIRE(fixture.object("e").event()->descriptor()->watch.is_in_epoll());
     run_until_idle(fixture.loop);
     fixture.take_recorded(); // Drops the edge that the new watch reports at its start.
     REQUIRE(add(received_copy(*opened->front().file_descriptor), 1));
@@ -459,7 +463,7 @@ TEST_CASE("a session that ends deletes its own objects and nothing else")
 
     std::string left;
     for (const auto& [name, object] : fixture.registry.objects.all())
-        left += name.text() + " ";
+        left += std::string{name.text()} + " ";
     CHECK(left == "again others p stays ");
     CHECK(fixture.quota.used(alice, Resource::objects) == 1);
     CHECK(fixture.quota.used(alice, Resource::subscriptions) == 0);
@@ -526,11 +530,11 @@ TEST_CASE("a misused event is logged once and keeps working")
     const int fd = held->front().file_descriptor->number();
     REQUIRE(::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK) == 0);
     REQUIRE(object.event()->state()->is_blocking);
-    CHECK(object.has_warned == std::array{false, false});
+    CHECK(object.event()->descriptor()->has_warned == std::array{false, false});
 
     const auto again = fixture.registry.open(fixture.session, names({"e"}));
     REQUIRE(again);
-    CHECK(object.has_warned.at(static_cast<std::size_t>(Misuse::blocking)));
+    CHECK(object.event()->descriptor()->has_warned.at(static_cast<std::size_t>(Misuse::blocking)));
     CHECK((::fcntl(fd, F_GETFL) & O_NONBLOCK) != 0);
     CHECK_FALSE(object.event()->state()->is_blocking);
 
@@ -538,7 +542,7 @@ TEST_CASE("a misused event is logged once and keeps working")
     run_until_idle(fixture.loop);
     REQUIRE(add(*held->front().file_descriptor->shared, max_count));
     run_until_idle(fixture.loop);
-    CHECK(object.has_warned == std::array{true, true});
+    CHECK(object.event()->descriptor()->has_warned == std::array{true, true});
     // Set succeeds although the counter is full already.
     CHECK(fixture.registry.set(make_peer(alice), set_items({"e"}, 1)));
     CHECK(fixture.registry.clear(make_peer(alice), names({"e"})));

@@ -510,7 +510,7 @@ TEST_CASE("a timer sets its event while the user that armed it may, and does not
     Session armer{7, {bob, bob, 1, {team}}, {}, {}};
     REQUIRE(fixture.registry.arm(armer, {.name = t, .interval = 1ms, .sets = e}));
     CHECK(gets_tokens(fixture));
-    CHECK(fixture.object("e").last_set->uid == bob);
+    CHECK(fixture.object("e").last_set.uid == bob);
     CHECK_FALSE(fixture.registry.timers.is_target_denied(*fixture.timer().target));
 
     REQUIRE(fixture.registry.set_permissions(fixture.session.peer, e,
@@ -539,7 +539,7 @@ TEST_CASE("the user that armed a timer last counts, not its owner")
     REQUIRE(fixture.arm({.name = t, .interval = 1ms, .sets = e}) == "ok");
     CHECK(fixture.object("t").ownership.owner == bob);
     CHECK(gets_tokens(fixture));
-    CHECK(fixture.object("e").last_set->uid == alice);
+    CHECK(fixture.object("e").last_set.uid == alice);
 }
 
 TEST_CASE("a backlog is dropped for an event that may no longer be set")
