@@ -3,6 +3,7 @@
 #include "common/limits.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace evfd {
 
@@ -21,6 +22,19 @@ bool is_segment(std::string_view text)
 }
 
 } // namespace
+
+static_assert(max_name_bytes <= std::numeric_limits<std::uint8_t>::max());
+
+Name::Name(std::string_view text) : bytes_{}, size_{static_cast<std::uint8_t>(text.size())}
+{
+    if (is_inline()) {
+        std::ranges::copy(text, bytes_.begin());
+        return;
+    }
+    auto* const copy = new char[text.size()];
+    std::ranges::copy(text, copy);
+    std::memcpy(bytes_.data(), &copy, sizeof copy);
+}
 
 std::optional<Name> Name::parse(std::string_view text)
 {

@@ -21,11 +21,11 @@ public:
     {
         if (is_pinned_)
             return;
-        objects_.insert(name.text());
+        objects_.emplace(name.text());
         if (objects_.size() == max_objects)
             pin();
     }
-    void remove_object(const Name& name) { objects_.erase(name.text()); }
+    void remove_object(const Name& name) { objects_.erase(std::string{name.text()}); }
     void add_subscription(const std::string& token) { subscriptions_.insert(token); }
     void remove_subscription(const std::string& token) { subscriptions_.erase(token); }
     // Marks the session as in use until it ends. Needed for a hold, because this class does not

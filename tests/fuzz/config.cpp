@@ -25,12 +25,12 @@ void check(const Config& config)
                "a limit is positive and at most the default");
     std::set<std::string> names;
     for (const auto& event : config.events) {
-        expect(names.insert(event.request.name.text()).second, "event names are unique");
+        expect(names.emplace(event.request.name.text()).second, "event names are unique");
         expect(event.request.if_missing == true, "a declared event may exist already");
         expect(event.request.lifetime == Lifetime::permanent, "a declared event is permanent");
     }
     for (const auto& timer : config.timers) {
-        expect(names.insert(timer.request.name.text()).second, "timer names are unique");
+        expect(names.emplace(timer.request.name.text()).second, "timer names are unique");
         expect(timer.request.lifetime == Lifetime::permanent, "a declared timer is permanent");
     }
 }

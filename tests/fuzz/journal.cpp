@@ -234,7 +234,7 @@ std::vector<std::string> names_in(DaemonInstance& instance)
 {
     std::vector<std::string> names;
     for (const auto& [name, object] : instance.service.registry().objects.all())
-        names.push_back(name.text());
+        names.emplace_back(name.text());
     return names;
 }
 

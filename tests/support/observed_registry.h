@@ -101,8 +101,8 @@ private:
         const auto& name = change.object.name;
         pulses += change.kind == Kind::pulsed ? change.times : 0;
         expirations += change.kind == Kind::expired ? change.times : 0;
-        recorded +=
-            (recorded.empty() ? "" : "; ") + std::string{to_text(change.kind)} + " " + name.text();
+        recorded += (recorded.empty() ? "" : "; ") + std::string{to_text(change.kind)} + " " +
+                    std::string{name.text()};
         auto* changed = registry.objects.find(change.object);
         // The object of a change must still exist, unless the change is the deletion of the object.
         CHECK((changed == nullptr) == (change.kind == Kind::deleted));

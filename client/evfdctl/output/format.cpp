@@ -244,8 +244,9 @@ Row object_heading()
 
 Row row(const protocol::Object& object)
 {
-    return {object.name.text(), std::string{to_string(object.kind)}, mode_or_clock(object),
-            state(object),      object.permissions.text(),           user(object.owner_uid)};
+    return {std::string{object.name.text()}, std::string{to_string(object.kind)},
+            mode_or_clock(object),           state(object),
+            object.permissions.text(),       user(object.owner_uid)};
 }
 
 Row quota_heading()

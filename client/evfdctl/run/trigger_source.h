@@ -50,7 +50,7 @@ private:
     enum class Wakeup { timeout, private_fd, reply, other };
 
     bool has_private_fd() const { return pulse_ || timer_; }
-    std::vector<std::string> texts() const { return {name_.text()}; }
+    std::vector<std::string> texts() const { return {std::string{name_.text()}}; }
     Expected<void> identify();
     Expected<void> check_may_clear(const Event& event) const;
     Expected<void> identify_remote();

@@ -106,7 +106,7 @@ bool contains(std::string_view name, std::string_view part)
 std::string Row::cell(Column column, const Now& now) const
 {
     switch (column) {
-    case Column::name: return object.name.text();
+    case Column::name: return std::string{object.name.text()};
     case Column::kind: return std::string{to_string(object.kind)};
     case Column::mode: return report::mode_or_clock(object);
     case Column::state: return state(object);

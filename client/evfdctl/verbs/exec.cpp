@@ -46,7 +46,7 @@ public:
                      fmt::format("you may not wait for '{}', so there is no descriptor for you; "
                                  "ask its owner for the r permission, or set it by evfdctl set",
                                  one->name().text())});
-            child.inherited_fds.push_back({one->fd(), one->name().text()});
+            child.inherited_fds.push_back({one->fd(), std::string{one->name().text()}});
         }
         const auto ended = run_command(child, *signals);
         if (!ended.was_started)

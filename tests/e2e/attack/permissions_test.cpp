@@ -344,7 +344,7 @@ TEST_CASE("every call on another user's object ends as its permissions say")
         std::vector<std::string> left;
         value_or_throw(client.list("", [&](protocol::Object& object) {
             if (object.owner_uid == owner)
-                left.push_back(object.name.text());
+                left.emplace_back(object.name.text());
         }));
         // Three of the actors are neither root nor the owner. The objects that these three actors
         // used still exist, because the actors could not delete them.

@@ -199,7 +199,7 @@ TEST_CASE("monitors that never read use little memory and report the current sta
 
         std::map<std::string, bool> truth;
         value_or_throw(daemon.client().list("changing/*", [&](protocol::Object& object) {
-            truth[object.name.text().substr(9)] = *object.is_set;
+            truth[std::string{object.name.text().substr(9)}] = *object.is_set;
         }));
         not_reading.send(0);
         const auto resyncs = not_reading.receive();

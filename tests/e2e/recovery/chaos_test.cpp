@@ -456,7 +456,7 @@ void audit(const ChaosFixture& setup, const Ledger& ledger)
     }
     std::set<std::string> existing;
     value_or_throw(
-        client.list("", [&](protocol::Object& object) { existing.insert(object.name.text()); }));
+        client.list("", [&](protocol::Object& object) { existing.emplace(object.name.text()); }));
     CHECK(existing == names);
     // The semaphore must have the tokens that were added and not consumed.
     CHECK(value_or_throw(client.show("tokens")).count ==

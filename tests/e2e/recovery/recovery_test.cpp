@@ -402,7 +402,7 @@ TEST_CASE("a list over kills returns each name once and in order")
     for (int round = 0; round < 5; ++round) {
         std::vector<std::string> names;
         const auto listed = client.list("many/*", [&](protocol::Object& object) {
-            names.push_back(object.name.text());
+            names.emplace_back(object.name.text());
             if (names.size() % 1'000 == 1)
                 supervised.kill_daemon();
         });

@@ -40,12 +40,37 @@ TEST_CASE("every byte is either in the alphabet of names or refused")
     }
 }
 
+TEST_CASE("a name is copied, moved and assigned, whether it is allocated or not")
+{
+    const auto size = GENERATE(std::size_t{1}, Name::max_inline_bytes, Name::max_inline_bytes + 1,
+                               max_name_bytes);
+    const auto other_size = GENERATE(std::size_t{1}, max_name_bytes);
+    const std::string text(size, 'x');
+    auto name = *Name::parse(text);
+    const auto copy = name;
+    CHECK(copy == name);
+    const auto moved = std::move(name);
+    CHECK(moved.text() == text);
+
+    auto other = *Name::parse(std::string(other_size, 'y'));
+    other = moved;
+    CHECK(other.text() == text);
+    name = std::move(other); // A name that was moved from can be assigned to.
+    CHECK(name.text() == text);
+    const auto& same = name;
+    name = same;
+    CHECK(name.text() == text);
+    CHECK(copy.text() == text);
+    CHECK(sizeof(Name) == 24);
+}
+
 TEST_CASE("names are ordered by their text")
 {
     CHECK(*Name::parse("a") < *Name::parse("a/b"));
     CHECK(*Name::parse("a") < *Name::parse("b"));
     CHECK(*Name::parse("a") == *Name::parse("a"));
     CHECK(*Name::parse("a") != *Name::parse("A"));
+    CHECK(*Name::parse("a") < std::string_view{"a/"}); // This text is no name.
 }
 
 } // namespace

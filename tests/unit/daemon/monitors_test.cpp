@@ -35,7 +35,7 @@ struct TestMonitor {
             CHECK(event->sequence == ++last);
             text += (text.empty() ? "" : "; ") + std::string{to_string(event->change)};
             if (event->name)
-                text += " " + event->name->text();
+                text += " " + std::string{event->name->text()};
         }
         return text;
     }

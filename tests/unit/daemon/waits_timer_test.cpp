@@ -32,7 +32,7 @@ struct Waiter {
             return error_name(outcome->error());
         std::string text;
         for (const auto& fired : (*outcome)->fired)
-            text += (text.empty() ? "" : " ") + fired.name.text();
+            text += (text.empty() ? "" : " ") + std::string{fired.name.text()};
         return text;
     }
     std::int64_t count(std::size_t i = 0) { return (**(*started)->outcome()).fired.at(i).count; }

@@ -23,7 +23,7 @@ std::vector<std::string> names(const Table& table, std::string_view part = "", O
 {
     std::vector<std::string> all;
     for (const auto* row : table.rows(part, order))
-        all.push_back(row->object.name.text());
+        all.emplace_back(row->object.name.text());
     return all;
 }
 
