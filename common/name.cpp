@@ -33,7 +33,7 @@ Name::Name(std::string_view text) : bytes_{}, size_{static_cast<std::uint8_t>(te
     }
     auto* const copy = new char[text.size()];
     std::ranges::copy(text, copy);
-    std::memcpy(bytes_.data(), &copy, sizeof copy);
+    std::memcpy(bytes_.data(), static_cast<const void*>(&copy), sizeof copy);
 }
 
 std::optional<Name> Name::parse(std::string_view text)

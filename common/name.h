@@ -60,7 +60,7 @@ private:
     char* allocated() const noexcept
     {
         char* text = nullptr;
-        std::memcpy(&text, bytes_.data(), sizeof text);
+        std::memcpy(static_cast<void*>(&text), bytes_.data(), sizeof text);
         return text;
     }
 
