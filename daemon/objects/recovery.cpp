@@ -42,8 +42,9 @@ std::vector<Session> Recovery::run()
         restore_session(id, record);
     for (const auto& [id, record] : recovered_.processes)
         restore_process(id, record);
-    for (const auto& [id, record] : recovered_.objects)
-        restore_object(id, record);
+    entries_.reserve(recovered_.objects.size());
+    read_objects(recovered_,
+                 [this](Id id, const record::Object& record) { restore_object(id, record); });
     for (const auto& [id, record] : recovered_.subscriptions)
         restore_subscription(id, record);
     registry_.ids.continue_after(recovered_.last_id, recovered_.knows_last_id);
@@ -172,34 +173,38 @@ void Recovery::restore_object(Id id, const record::Object& record)
     auto body = restore_body(id, record);
     if (!body)
         return drop_object(id, record, body.error());
-    drop_older(record.name);
     const auto ownership = ownership_of(record);
     const auto owner = lifetime_owner_of(record);
-    auto& entry = *registry_.objects.all()
-                       .try_emplace(record.name, id, ownership, static_cast<pid_t>(record.creator),
-                                    lifetime_of(record), owner, true,
-                                    quota_.charge_unchecked(ownership.owner, Resource::objects),
-                                    *std::move(body))
-                       .first;
+    const auto add = [&] {
+        return registry_.objects.all().try_emplace(
+            record.name, id, ownership, static_cast<pid_t>(record.creator), lifetime_of(record),
+            owner, true, quota_.charge_unchecked(ownership.owner, Resource::objects),
+            *std::move(body));
+    };
+    auto [added, is_new] = add(); // Does not move `body` if the name exists already.
+    if (!is_new) {
+        drop_older(added);
+        added = add().first;
+    }
+    auto& entry = *added;
     entry.second.created = record.created;
     if (record.session)
         registry_.lifetimes.owned().add(owner, record.name, {});
     else if (record.process)
         registry_.lifetimes.owned().add(owner, record.name, process->second.copy());
     entries_.emplace(id, &entry);
+    if (record.timer)
+        timers_.push_back({id, missed_clock_change(*record.timer)});
 }
 
-void Recovery::drop_older(const Name& name)
+void Recovery::drop_older(Objects::iterator older)
 {
-    auto& objects = registry_.objects.all();
-    const auto older = objects.find(name);
-    if (older == objects.end())
-        return;
+    const auto& [name, object] = *older;
     warn(fmt::format("'{}' was recorded twice; the later record counts", name.text()));
-    entries_.erase(older->second.serial);
-    erase_records(older->second.serial);
-    registry_.lifetimes.owned().remove(older->second.lifetime_owner, name);
-    objects.erase(older);
+    entries_.erase(object.serial);
+    erase_records(object.serial);
+    registry_.lifetimes.owned().remove(object.lifetime_owner, name);
+    registry_.objects.all().erase(older);
 }
 
 void Recovery::erase_records(Id id)
@@ -211,9 +216,9 @@ void Recovery::erase_records(Id id)
 
 void Recovery::start_timers()
 {
-    for (auto& entry : registry_.objects.all())
-        if (const auto& timer = recovered_.objects.at(entry.second.serial).timer)
-            registry_.arming.adopt(entry, missed_clock_change(*timer), recovered_.warnings);
+    for (const auto& [id, missed_clock_change] : timers_)
+        if (const auto found = entries_.find(id); found != entries_.end())
+            registry_.arming.adopt(*found->second, missed_clock_change, recovered_.warnings);
 }
 
 void Recovery::restore_subscription(Id id, const record::Subscription& record)

@@ -56,8 +56,8 @@ private:
                                                                  const record::Object& record);
     Event::Descriptor charge(const record::Object& record, FdStash::Stored eventfd);
     void drop_object(Id id, const record::Object& record, std::string_view why);
-    // Drops the object of this name that was restored from an earlier record.
-    void drop_older(const Name& name);
+    // Drops an object that was restored from an earlier record of the same name.
+    void drop_older(Objects::iterator older);
     void erase_records(Id id);
     // Returns the stashed descriptor of a record, or the reason why the stash has no descriptor of
     // the right type for the record.
@@ -82,6 +82,11 @@ private:
     Quota& quota_;
     RecoveredState& recovered_;
     std::unordered_map<Id, Entry*> entries_;
+    struct RestoredTimer {
+        Id id;
+        bool missed_clock_change;
+    };
+    std::vector<RestoredTimer> timers_;
     std::unordered_map<Id, Session> sessions_;
     // The references keep the recovered processes watched until everything is restored.
     std::unordered_map<Id, ProcessWatcher::Ref> processes_;

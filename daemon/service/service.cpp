@@ -44,8 +44,8 @@ Service::Service(EventLoop& loop, LimitTable limits, StateStore& state_store,
 
 void Service::restore(RecoveredState recovered, nanoseconds grace)
 {
-    const bool history_is_complete = recovered.is_complete() && recovered.warnings.empty();
     auto sessions = Recovery{registry_, quota_, recovered}.run();
+    const bool history_is_complete = recovered.is_complete() && !recovered.has_defects;
     open_descriptors_.begin(known_descriptors());
     counters_.recovery = {.objects = quota_.used_by_all(Resource::objects),
                           .subscriptions = quota_.used_by_all(Resource::subscriptions),

@@ -11,7 +11,7 @@
 
 #include <array>
 #include <cerrno>
-#include <map>
+#include <iterator>
 #include <string_view>
 #include <utility>
 
@@ -27,13 +27,12 @@ Result<std::string> read_file(const std::string& path)
     std::string bytes;
     std::array<char, 65536> block{};
     for (;;) {
-        const auto got = ::read(file.get(), block.data(), block.size());
-        if (got < 0 && errno != EINTR)
+        const auto got = TEMP_FAILURE_RETRY(::read(file.get(), block.data(), block.size()));
+        if (got < 0)
             return std::unexpected(Fault::last("read(2)"));
         if (got == 0)
             return bytes;
-        if (got > 0)
-            bytes.append(block.data(), static_cast<std::size_t>(got));
+        bytes.append(block.data(), static_cast<std::size_t>(got));
     }
 }
 
@@ -79,14 +78,14 @@ Result<std::string> print_journal(const std::string& path)
         return file;
     if (file->size() < journal_format::page)
         return std::unexpected(Fault{"read(2)", EINVAL});
-    const auto bytes = std::string_view{*file}.substr(journal_format::page);
-    const auto log = journal_format::read_log(bytes, journal_format::Begins::anywhere);
-    std::map<std::pair<std::uint64_t, std::uint32_t>, std::string_view> records;
-    for (const auto& [key, entry] : log.live)
-        records.emplace(std::pair{key.id, key.kind}, entry.text);
+    const std::string_view bytes{*file};
+    const auto log = journal_format::read_log(
+        bytes.substr(journal_format::page), journal_format::page, journal_format::Begins::anywhere);
     std::string lines;
-    for (const auto& [key, text] : records)
-        append_line(lines, {key.first, key.second}, text);
+    log.live.for_each([&](const JournalKey& key, JournalLocation location) {
+        auto entries = bytes.substr(location.offset());
+        append_line(lines, key, journal_format::next_entry(entries)->text);
+    });
     return lines;
 }
 

@@ -7,7 +7,8 @@
 
 namespace evfd::daemon {
 
-// Returns the records of the journal in the file as lines of JSON, in the order of their ids:
+// Returns the records of the journal in the file as lines of JSON, in the order of their
+// kinds and ids:
 //
 //     {"id":ID,"kind":"KIND","record":{...}}
 //

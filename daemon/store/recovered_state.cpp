@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <concepts>
 #include <utility>
 
 namespace evfd::daemon {
@@ -29,22 +30,29 @@ public:
     {
         const bool is_known =
             record::with_type(static_cast<record::Kind>(record.key.kind), [&]<class Record>() {
-                if (auto value = decode_record<Record>(record))
+                if constexpr (std::same_as<Record, record::Object>)
+                    recovered_.objects.push_back(record);
+                else if (auto value = decode_record<Record>(record))
                     add(record.key.id, *std::move(value));
             });
         if (!is_known)
             ++unknown_;
     }
 
-    void report() const
+    std::size_t unknown() const { return unknown_; }
+
+    // Decodes the record. If this fails, counts the record as unreadable.
+    template <class Record>
+    std::optional<Record> decode_record(const Journal::Record& record)
     {
-        if (unknown_ > 0)
-            recovered_.warnings.push_back(fmt::format(
-                "{} records have kinds that only a newer evfdd knows: they are preserved",
-                unknown_));
-        if (unreadable_ > 0)
-            recovered_.warnings.push_back(
-                fmt::format("{} records cannot be decoded: their contents are lost", unreadable_));
+        auto value = record.text.starts_with('{') ? decode_json<Record>(record.text)
+                                                  : record::read_record<Record>(record.text);
+        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent ||
+                            Record::kind == record::Kind::ids;
+        if (value && has_id && is_valid(*value))
+            return value;
+        ++recovered_.unreadable;
+        return {};
     }
 
 private:
@@ -58,21 +66,7 @@ private:
         return value ? std::optional{*std::move(value)} : std::nullopt;
     }
 
-    template <class Record>
-    std::optional<Record> decode_record(const Journal::Record& record)
-    {
-        auto value = record.text.starts_with('{') ? decode_json<Record>(record.text)
-                                                  : record::read_record<Record>(record.text);
-        const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent ||
-                            Record::kind == record::Kind::ids;
-        if (value && has_id && is_valid(*value))
-            return *std::move(value);
-        ++unreadable_;
-        return {};
-    }
-
     using Id = RecoveredState::Id;
-    void add(Id id, record::Object object) { recovered_.objects.emplace(id, std::move(object)); }
     void add(Id id, record::Counters counters) { recovered_.counters.emplace(id, counters); }
     void add(Id id, record::Number number) { recovered_.numbers.emplace(id, number); }
     void add(Id id, record::Subscription subscription)
@@ -97,8 +91,7 @@ private:
 
     RecoveredState& recovered_;
     json::Document document_;
-    int unknown_ = 0;
-    int unreadable_ = 0;
+    std::size_t unknown_ = 0;
 };
 
 // Returns the id that is followed by the largest gap of unused ids. This is normally the highest
@@ -120,6 +113,21 @@ RecoveredState::Id last_before_largest_gap(std::vector<RecoveredState::Id> ids)
     return last;
 }
 
+// Sets last_id to an id that is followed by unused ids only. `ids` has the ids of all records and
+// descriptors.
+void find_last_id(std::vector<RecoveredState::Id> ids, RecoveredState& recovered)
+{
+    // New objects must get ids above the last reserved id. If the object with the last reserved id
+    // was deleted, no other record mentions this id.
+    ids.push_back(recovered.last_id);
+    recovered.last_id = last_before_largest_gap(ids);
+    const auto highest = std::ranges::max(ids);
+    if (highest > recovered.last_id)
+        recovered.report_defect(
+            fmt::format("the id {} is damaged, since no daemon assigns it: new ids follow {}",
+                        highest, recovered.last_id));
+}
+
 bool has_lost_commits(const Journal::Contents& contents)
 {
     return !contents.is_journal || contents.damaged_bytes > 0 || contents.is_missing_tail;
@@ -128,18 +136,17 @@ bool has_lost_commits(const Journal::Contents& contents)
 void report_defects(const Journal::Contents& contents, RecoveredState& recovered)
 {
     if (!contents.is_journal)
-        recovered.warnings.emplace_back("the journal's header page is damaged");
+        recovered.report_defect("the journal's header page is damaged");
     else if (contents.version > Journal::version)
-        recovered.warnings.push_back(
+        recovered.report_defect(
             fmt::format("the journal was written by a newer evfdd (version {}, this one knows {})",
                         contents.version, Journal::version));
     if (contents.damaged_bytes > 0)
-        recovered.warnings.push_back(
+        recovered.report_defect(
             fmt::format("{} bytes within the journal are damaged: their records are lost",
                         contents.damaged_bytes));
     if (contents.is_missing_tail)
-        recovered.warnings.emplace_back(
-            "the end of the journal is damaged: its last commits are lost");
+        recovered.report_defect("the end of the journal is damaged: its last commits are lost");
     // An incomplete commit is logged as information and not as a warning, because no reply depended
     // on it.
     else if (contents.truncated_bytes > 0)
@@ -155,7 +162,10 @@ void read_journal(const Journal::Contents& contents, RecoveredState& recovered)
     RecordReader reader{recovered};
     for (const auto& record : contents.records)
         reader.read(record);
-    reader.report();
+    if (reader.unknown() > 0)
+        recovered.report_defect(
+            fmt::format("{} records have kinds that only a newer evfdd knows: they are preserved",
+                        reader.unknown()));
     if (has_lost_commits(contents))
         recovered.knows_last_id = false;
 }
@@ -164,35 +174,33 @@ void take_stashed_fds(FdStash::Contents& stashed, RecoveredState& recovered)
 {
     recovered.has_unreadable_fds = stashed.unreadable > 0;
     if (recovered.has_unreadable_fds)
-        recovered.warnings.push_back(
+        recovered.report_defect(
             fmt::format("{} stashed descriptors cannot be received: there is no room for them, or "
                         "they have no label; see RLIMIT_NOFILE",
                         stashed.unreadable));
-    for (auto& [id, fd] : stashed.fds)
+    recovered.ids.insert(recovered.ids.end(), stashed.unwanted_ids.begin(),
+                         stashed.unwanted_ids.end());
+    for (auto& [id, fd] : stashed.fds) {
+        recovered.ids.push_back(id);
         recovered.fds.emplace(id, std::move(fd));
+    }
 }
 
-void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState::Id> ids,
-                  RecoveredState& recovered)
+void read_objects(RecoveredState& recovered, const ObjectReader& f)
 {
-    for (const auto& record : contents.records)
-        ids.push_back(record.key.id);
-    // The target of a timer can be an object that was deleted. A new object must not get the id of
-    // the deleted object.
-    for (const auto& [id, object] : recovered.objects)
-        if (object.timer && object.timer->target)
-            ids.push_back(static_cast<RecoveredState::Id>(object.timer->target->id));
-    for (const auto& [id, fd] : recovered.fds)
-        ids.push_back(id);
-    // New objects must get ids above the last reserved id. If the object with the last reserved id
-    // was deleted, no other record mentions this id.
-    ids.push_back(recovered.last_id);
-    recovered.last_id = last_before_largest_gap(ids);
-    if (const auto highest = std::ranges::max_element(ids);
-        highest != ids.end() && *highest > recovered.last_id)
-        recovered.warnings.push_back(
-            fmt::format("the id {} is damaged, since no daemon assigns it: new ids follow {}",
-                        *highest, recovered.last_id));
+    RecordReader reader{recovered};
+    for (const auto& record : std::exchange(recovered.objects, {}))
+        if (const auto object = reader.decode_record<record::Object>(record)) {
+            f(record.key.id, *object);
+            // The target of a timer can be an object that was deleted. A new object must not get
+            // the id of the deleted object.
+            if (object->timer && object->timer->target)
+                recovered.ids.push_back(static_cast<RecoveredState::Id>(object->timer->target->id));
+        }
+    if (recovered.unreadable > 0)
+        recovered.report_defect(fmt::format("{} records cannot be decoded: their contents are lost",
+                                            recovered.unreadable));
+    find_last_id(std::exchange(recovered.ids, {}), recovered);
 }
 
 } // namespace evfd::daemon

@@ -1,7 +1,8 @@
 // RecoveredState: the decoded contents of all parts of the state store. Recovery checks afterwards
 // whether the parts fit together.
 //
-// Reading never fails. A record that cannot be decoded is left out, and a warning reports it.
+// Reading never fails. A record that cannot be decoded is left out, and a warning reports it. There
+// can be millions of objects, so their records are decoded one at a time, by read_objects().
 #pragma once
 
 #include "daemon/store/fd_stash.h"
@@ -10,11 +11,14 @@
 #include "daemon/store/records.h"
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace evfd::daemon {
@@ -22,7 +26,9 @@ namespace evfd::daemon {
 struct RecoveredState {
     using Id = std::uint64_t;
 
-    std::map<Id, record::Object> objects; // Ordered by id, which is the order of creation.
+    // The records of the objects, by id, which is the order of creation. Valid until the journal
+    // changes.
+    std::vector<Journal::Record> objects;
     std::unordered_map<Id, record::Counters> counters;
     std::unordered_map<Id, record::Number> numbers;
     std::map<Id, record::Subscription> subscriptions;
@@ -33,27 +39,40 @@ struct RecoveredState {
     std::optional<record::Intent> intent;
     std::vector<TakeSlot> takes;                 // The takes that were made after the last commit.
     std::unordered_map<Id, FdStash::Stored> fds; // The stashed descriptors by their ids.
-    std::vector<std::string> warnings;           // One sentence for each defect that was found.
+    std::vector<std::string> warnings;           // One sentence for each loss that was found.
+    bool has_defects = false;                    // True if a part of the state store has a defect.
     // One value for each descriptor of StateStore::fd_names. A value is true if the earlier
     // daemon's descriptor could not be used, so a new descriptor was created.
     std::array<bool, 4> recreated{true, true, true, true};
     // True if the stash has descriptors that this process cannot receive.
     bool has_unreadable_fds = false;
-    Id last_id = 0; // New objects get the ids that follow this id.
+    std::vector<Id> ids;        // The ids of all records and descriptors, in no order.
+    std::size_t unreadable = 0; // The number of records that could not be decoded.
+    // New objects get the ids that follow this id. Until read_objects() returns, this is only the
+    // last id that the journal says was reserved.
+    Id last_id = 0;
     // True if last_id is certain: the journal has the record of reserved ids, and no commit is
     // lost. If false, ids after last_id can have been assigned to objects that no longer exist.
     bool knows_last_id = false;
 
+    void report_defect(std::string warning)
+    {
+        warnings.push_back(std::move(warning));
+        has_defects = true;
+    }
     bool is_complete() const { return recreated == std::array<bool, 4>{}; }
 };
 
-// Decodes the records of `contents`, and adds warnings for the defects of the journal.
+// Decodes the records of `contents` other than objects, and adds warnings for the defects of the
+// journal.
 void read_journal(const Journal::Contents& contents, RecoveredState& recovered);
 // Moves the descriptors of `stashed` to `recovered`. Adds a warning if some could not be received.
 void take_stashed_fds(FdStash::Contents& stashed, RecoveredState& recovered);
-// Sets last_id from the ids of all records and descriptors, and from `ids`. Must be called after
-// read_journal() and take_stashed_fds().
-void find_last_id(const Journal::Contents& contents, std::vector<RecoveredState::Id> ids,
-                  RecoveredState& recovered);
+
+using ObjectReader = std::function<void(RecoveredState::Id, const record::Object&)>;
+// Calls `f` for each object that can be decoded, by id. Adds a warning for the records that cannot
+// be decoded. Then sets last_id from the ids of all records and descriptors. Must be called once,
+// after read_journal() and take_stashed_fds().
+void read_objects(RecoveredState& recovered, const ObjectReader& f);
 
 } // namespace evfd::daemon

@@ -10,7 +10,6 @@
 #include <algorithm>
 #include <cerrno>
 #include <system_error>
-#include <unordered_set>
 
 namespace evfd::daemon {
 
@@ -35,7 +34,7 @@ T open_or_create(Result<T> opened, std::string_view what, RecoveredState& recove
 {
     if (opened)
         return *std::move(opened);
-    recovered.warnings.push_back(
+    recovered.report_defect(
         fmt::format("{} cannot be read ({}): it was recreated", what, opened.error().message()));
     return value_or_throw(T::create());
 }
@@ -54,12 +53,14 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
     auto& [end, other_end, journal_fd, page_fd] = descriptors;
 
     Journal::Contents contents;
-    std::unordered_set<Id> known;
     auto journal =
         journal_fd ? Journal::open(std::move(journal_fd), contents) : std::unexpected(missing);
     for (const auto& record : contents.records)
-        known.insert(record.key.id);
-    const auto is_wanted = [&](Id id) { return !journal || known.contains(id); };
+        recovered.ids.push_back(record.key.id);
+    std::ranges::sort(recovered.ids);
+    const auto is_wanted = [&](Id id) {
+        return !journal || std::ranges::binary_search(recovered.ids, id);
+    };
     FdStash::Contents stashed;
     const bool has_ends = end && other_end;
     // Reserves some descriptors while the stash is read, so that the descriptors of the stash
@@ -83,7 +84,6 @@ StateStore::Parts StateStore::open_parts(Descriptors descriptors, RecoveredState
                 open_or_create(std::move(progress_page), "the progress page", recovered)};
     read_journal(contents, recovered);
     take_stashed_fds(stashed, recovered);
-    find_last_id(contents, stashed.unwanted_ids, recovered);
     // The progress page has the commit number of an intent until all tokens of that intent were
     // added. The recovered intent is therefore complete if the page has another number.
     if (recovered.intent &&

@@ -166,7 +166,6 @@ struct RegistryFixture final {
     explicit RegistryFixture(StateStore::Descriptors inherited)
         : state_store{loop, std::move(inherited), recovered}
     {
-        warnings = recovered.warnings;
         sessions = Recovery{registry, quota, recovered}.run();
         owner.id = registry.ids.next();
     }
@@ -241,7 +240,6 @@ struct RegistryFixture final {
     Waits waits{loop, registry, monitors, [this](Wait& wait) { delivery.time_out(wait); }};
     Delivery delivery{loop, registry, waits, monitors};
     Session owner{1, make_peer(alice), {}, {}};
-    std::vector<std::string> warnings; // The warnings that the recovery reported.
     std::vector<Session> sessions;     // The sessions that were recovered.
     std::vector<std::unique_ptr<Wait>> started_waits;
 };

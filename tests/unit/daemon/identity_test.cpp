@@ -107,13 +107,13 @@ TEST_CASE("ids that a lost commit reserved are not given again, by any later dae
 
     fixture = std::make_unique<RegistryFixture>(std::move(stored));
 
-    CHECK(fixture->warnings ==
+    CHECK(fixture->recovered.warnings ==
           std::vector<std::string>{"the end of the journal is damaged: its last commits are lost"});
     CHECK(fixture->registry.objects.find("e"_name));
     CHECK(fixture->registry.ids.next() > last);
     // This daemon is killed before it commits anything except its recovery.
     fixture = crash_and_restart(std::move(fixture));
-    CHECK(fixture->warnings.empty());
+    CHECK(fixture->recovered.warnings.empty());
     CHECK(fixture->registry.ids.next() > last);
 }
 
@@ -161,9 +161,9 @@ TEST_CASE("an object with an id that no daemon assigns is dropped and logged, an
     CHECK_FALSE(fixture->registry.objects.find("e"_name));
     CHECK(fixture->registry.objects.find("kept"_name));
     CHECK(fixture->state_store.stored_fds() == 0);
-    // The first warning names the id after which new ids continue.
+    // The second warning names the id after which new ids continue.
     REQUIRE(fixture->recovered.warnings.size() == 2);
-    CHECK(fixture->recovered.warnings[1] ==
+    CHECK(fixture->recovered.warnings[0] ==
           "event 'e' of uid 2001 is lost: no daemon assigns its id");
     fixture = commit_crash_and_restart(std::move(fixture));
     // The stash contains the damaged id until a compaction drops it. Until then, each daemon can

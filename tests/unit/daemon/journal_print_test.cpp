@@ -37,8 +37,8 @@ TEST_CASE("the records of a journal are printed as lines of JSON")
     CHECK(*lines == "{\"id\":0,\"kind\":\"ids\",\"record\":{\"last\":9}}\n"
                     "{\"id\":7,\"kind\":\"number\",\"record\":{\"count\":4}}\n"
                     "{\"id\":8,\"kind\":\"number\"}\n"
-                    "{\"id\":8,\"kind\":\"4711\"}\n"
-                    "{\"id\":9,\"kind\":\"number\",\"record\":{\"count\":1}}\n");
+                    "{\"id\":9,\"kind\":\"number\",\"record\":{\"count\":1}}\n"
+                    "{\"id\":8,\"kind\":\"4711\"}\n");
 }
 
 TEST_CASE("an empty journal has no lines, and other files are refused")

@@ -46,7 +46,7 @@ TEST_CASE("numbers outside of what a daemon writes are rejected")
     fixture = commit_crash_and_restart(std::move(fixture));
     run_until_idle(fixture->loop);
 
-    CHECK(fixture->warnings ==
+    CHECK(fixture->recovered.warnings ==
           std::vector<std::string>{"1 records cannot be decoded: their contents "
                                    "are lost"});
 }
@@ -131,7 +131,7 @@ TEST_CASE("ids continue below an id that no daemon reaches, and are not reused")
     fixture = commit_crash_and_restart(std::move(fixture));
 
     CHECK(tokens(*fixture, "last") == 5);
-    CHECK(fixture->warnings.size() == 1);
+    CHECK(fixture->recovered.warnings.size() == 1);
     for (const auto* name : {"a", "b", "c"}) {
         fixture->create(name, Mode::semaphore, 1);
         CHECK(object(*fixture, name).serial > first);

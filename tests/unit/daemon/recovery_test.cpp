@@ -26,7 +26,7 @@ TEST_CASE("events of every mode are recovered as the same kernel objects")
 
     fixture = commit_crash_and_restart(std::move(fixture));
 
-    CHECK(fixture->warnings.empty());
+    CHECK(fixture->recovered.warnings.empty());
     REQUIRE(fixture->registry.objects.all().size() == 4);
     CHECK(object(*fixture, "m").mode() == Mode::manual);
     CHECK(object(*fixture, "a").mode() == Mode::automatic);
