@@ -9,6 +9,8 @@
 
 namespace evfd {
 
+// The journal has the numbers of Mode, Clock and TimerState: new enumerators go to the end.
+
 enum class Kind { event, timer }; // The kind of an object.
 // The mode of an event. It determines how a set and a wait change the event.
 enum class Mode : std::uint8_t { manual, automatic, semaphore, pulse };

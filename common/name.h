@@ -40,7 +40,8 @@ public:
             delete[] allocated();
     }
 
-    // Returns the text, which is valid until the Name is destroyed or moved.
+    // Returns the text, without a zero byte at its end. The text is valid until the Name is
+    // destroyed, moved or assigned to.
     std::string_view text() const noexcept
     {
         return {is_inline() ? bytes_.data() : allocated(), size_};

@@ -64,7 +64,7 @@ public:
     [[noreturn]] void exit_without_teardown();
 
 private:
-    // Sends WATCHDOG=1 from within the loop, now and again after each `interval`.
+    // Sends WATCHDOG=1 now, and from within the loop after each further `interval`.
     void ping_watchdog(nanoseconds interval);
     void watch_supervisor();
     void on_supervisor_exit();

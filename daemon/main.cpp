@@ -86,8 +86,8 @@ int print_journal(const std::string& path)
                    lines.error().message());
         return EXIT_FAILURE;
     }
-    fmt::print("{}", *lines);
-    return std::fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    const auto written = std::fwrite(lines->data(), 1, lines->size(), stdout);
+    return written == lines->size() && std::fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 // Rejects the clients that wait in the queues of the inherited sockets. If they stayed there,
@@ -190,8 +190,8 @@ int start(const Options& options)
         return check_config(options);
     if (!options.check_socket.empty())
         return check_socket(options.check_socket);
-    if (!options.print_journal.empty())
-        return print_journal(options.print_journal);
+    if (options.print_journal)
+        return print_journal(*options.print_journal);
     log::set_up(options.log_level.value_or(Config{}.log_level));
     std::unique_ptr<Daemonizer> daemonizer;
     const auto give_up = [&](const std::exception& error, log::Severity severity, int code) {

@@ -87,8 +87,9 @@ Options parse_options(int argc, char** argv)
                    "Check that no process listens on PATH, report the one that does, and exit; for "
                    "a unit that will listen there itself")
         ->type_name("PATH");
-    app.add_option("--print-journal", options.print_journal,
-                   "Print the records of the journal in FILE as lines of JSON, and exit")
+    app.add_option_function<std::string>(
+           "--print-journal", [&](const std::string& file) { options.print_journal = file; },
+           "Print the records of the journal in FILE as lines of JSON, and exit")
         ->type_name("FILE");
     std::vector<std::string> features;
     // This option is for tests, and is not shown in the help.

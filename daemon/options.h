@@ -33,8 +33,8 @@ struct Options {
     std::optional<std::string> check_config;
     // If not empty, evfdd only checks that no process listens at this path.
     std::string check_socket;
-    // If not empty, evfdd only prints the records of the journal at this path.
-    std::string print_journal;
+    // If present, evfdd only prints the records of the journal at this path.
+    std::optional<std::string> print_journal;
     // The kernel features that a test wants to be treated as missing.
     std::vector<KernelFeature> disabled_features;
 };

@@ -21,7 +21,13 @@ constexpr const char* program = "evfdd";
 
 spdlog::level::level_enum to_spdlog(Level level)
 {
-    return spdlog::level::from_str(std::string{to_string(level)});
+    switch (level) {
+    case Level::debug: return spdlog::level::debug;
+    case Level::info: return spdlog::level::info;
+    case Level::warn: return spdlog::level::warn;
+    case Level::error: return spdlog::level::err;
+    }
+    return spdlog::level::info;
 }
 
 spdlog::level::level_enum to_spdlog(Severity severity)

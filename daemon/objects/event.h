@@ -68,18 +68,17 @@ public:
     static constexpr std::uint64_t max_number = std::numeric_limits<std::int64_t>::max() / 2;
 
     // Creates an event whose counter is a number. `mode` must not be pulse.
-    Event(Mode mode, std::uint64_t number) : mode_and_number_{static_cast<std::uint64_t>(mode)}
+    Event(Mode mode, std::uint64_t number) : mode_{mode}
     {
         set_number(mode == Mode::semaphore ? number : std::min<std::uint64_t>(number, 1));
     }
     // Creates an event whose counter is an eventfd.
     Event(Mode mode, Descriptor descriptor)
-        : mode_and_number_{static_cast<std::uint64_t>(mode)},
-          descriptor_{std::make_unique<Descriptor>(std::move(descriptor))}
+        : mode_{mode}, descriptor_{std::make_unique<Descriptor>(std::move(descriptor))}
     {
     }
 
-    Mode mode() const { return static_cast<Mode>(mode_and_number_ % modes); }
+    Mode mode() const { return mode_; }
     // Returns whether only the daemon can change the counter.
     bool is_number() const { return !descriptor_ || descriptor_->is_mirror; }
     bool is_set() const { return is_number() ? known_number() > 0 : is_readable(fd()); }
@@ -102,10 +101,7 @@ public:
         return is_number() ? std::optional{known_number()} : std::nullopt;
     }
     // A number above max_number counts as max_number.
-    void set_number(std::uint64_t number)
-    {
-        mode_and_number_ = std::min(number, max_number) * modes + mode_and_number_ % modes;
-    }
+    void set_number(std::uint64_t number) { number_ = std::min(number, max_number) & max_number; }
     // Returns what the number is after `tokens` tokens are added: a semaphore gets the tokens, and
     // a manual or auto event is set. A full counter stays full.
     std::uint64_t number_after(std::int64_t tokens) const;
@@ -144,15 +140,15 @@ public:
     Result<bool> clear(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
 
 private:
-    static constexpr std::uint64_t modes = enum_names(Mode{}).size();
-    static_assert(max_number <= std::numeric_limits<std::uint64_t>::max() / modes);
+    static_assert(max_number == (std::uint64_t{1} << 62) - 1);
 
     // Returns the number. Must be called only if is_number().
-    std::uint64_t known_number() const { return mode_and_number_ / modes; }
+    std::uint64_t known_number() const { return number_; }
     Result<bool> clear_mirrored(std::optional<std::uint64_t>& remaining, const TimeSlice& slice);
 
-    // The number, multiplied by `modes`, plus the mode. Very many events have nothing else.
-    std::uint64_t mode_and_number_;
+    // The number and the mode share 8 bytes, because there can be very many events.
+    std::uint64_t number_ : 62 = 0; // Has no meaning if the counter is an eventfd.
+    Mode mode_ : 2;
     std::unique_ptr<Descriptor> descriptor_; // The eventfd or the mirror; null if there is neither.
 };
 

@@ -44,7 +44,7 @@ struct LastSet {
     pid_t pid = 0; // 0 if a timer set the event.
 };
 
-// There can be a million objects that nobody uses at present. What only a few objects need is
+// There can be max_objects objects that nobody uses at present. Members that few objects need are
 // allocated separately, and the smallest members are last.
 struct Object {
     using Body = std::variant<Event, std::unique_ptr<Pulse>, std::unique_ptr<Timer>>;
@@ -87,7 +87,7 @@ struct Object {
     Ownership ownership;
     pid_t creator;
     WallTime created = wall_now();
-    LastSet last_set = {}; // Empty for a timer, and until the event is set.
+    LastSet last_set = {}; // Converts to false for a timer, and until the event is set.
     // The id of the session or process whose end deletes the object; 0 if the object is permanent.
     std::uint64_t lifetime_owner;
     Quota::Charge charge;

@@ -1,12 +1,13 @@
 // Recovery: rebuilds the objects, subscriptions, sessions, holds and processes of an earlier daemon
 // from its state store.
 //
-// The store's reader has already produced RecoveredState: records by id, the descriptors of the
-// stash, and the progress page. Recovery proceeds in the order of dependencies: sessions,
-// processes, objects, subscriptions. The timers start. Recovery then completes or undoes what the
-// crash interrupted. The missing increments of the last intent are made (redo_intent). Tokens that
-// calls took stay in restored holds, go to Session::in_doubt, or return to their events
-// (roll_back). Finally, the stashed descriptors that have no record are closed.
+// RecoveredState already has the descriptors of the stash, the progress page, and the decoded
+// records, except for those of objects. read_objects() decodes each object when it is restored.
+// Recovery proceeds in the order of dependencies: sessions, processes, objects, subscriptions. It
+// then starts the timers, and completes or undoes what the crash interrupted. The missing
+// increments of the last intent are made (redo_intent). Tokens that calls took stay in restored
+// holds, go to Session::in_doubt, or return to their events (roll_back). Finally, the stashed
+// descriptors that have no record are closed.
 //
 // Invariants: a valid record is restored, an invalid record is reported with the reason, and
 // nothing is guessed. Recovery never fails: the daemon always starts. If the descriptor limit is
@@ -82,6 +83,7 @@ private:
     Quota& quota_;
     RecoveredState& recovered_;
     std::unordered_map<Id, Entry*> entries_;
+    // Recovery starts the restored timers after it has restored all objects.
     struct RestoredTimer {
         Id id;
         bool missed_clock_change;

@@ -38,8 +38,8 @@ namespace evfd::daemon {
 
 // Tokens that are to be added to one event.
 struct Increment {
-    const Name* name;
-    Object* object;
+    const Name* name;    // Null only for TokenLog::redo().
+    Object* object;      // Null only for TokenLog::redo(), if the object was not recovered.
     std::int64_t tokens; // The number of tokens. Each subscriber of a pulse gets this number.
     // The number of pulses to report. If it is empty, `tokens` pulses are reported. A call that
     // adds its tokens in several slices reports its pulses only once.

@@ -11,7 +11,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstring>
-#include <span>
 #include <unordered_set>
 #include <utility>
 
@@ -20,21 +19,6 @@ namespace evfd::daemon {
 namespace {
 
 using namespace journal_format;
-
-Result<void> read_at(const UniqueFd& fd, std::uint64_t offset, std::span<char> into)
-{
-    for (std::size_t done = 0; done < into.size();) {
-        const auto got = ::pread(fd.get(), into.data() + done, into.size() - done,
-                                 static_cast<off_t>(offset + done));
-        if (got < 0 && errno != EINTR)
-            return std::unexpected(Fault::last("pread(2)"));
-        if (got == 0)
-            return std::unexpected(Fault{"pread(2)", EIO});
-        if (got > 0)
-            done += static_cast<std::size_t>(got);
-    }
-    return {};
-}
 
 Result<void> write_at(const UniqueFd& fd, std::uint64_t offset, std::string_view bytes)
 {
@@ -59,13 +43,6 @@ Result<std::uint64_t> size_of(const UniqueFd& memfd)
     return static_cast<std::uint64_t>(status.st_size);
 }
 
-// Returns the offset of the first page that is not a hole. The header page is skipped.
-std::uint64_t first_data_offset(const UniqueFd& memfd)
-{
-    const auto found = ::lseek(memfd.get(), page, SEEK_DATA);
-    return found < 0 ? page : static_cast<std::uint64_t>(found);
-}
-
 FileHead& head_in(const MemoryMap& first_page)
 {
     return *reinterpret_cast<FileHead*>(first_page.bytes().data());
@@ -78,6 +55,12 @@ Result<void> write_file_head(const UniqueFd& memfd)
 }
 
 } // namespace
+
+std::uint64_t Journal::first_data_offset(const UniqueFd& file)
+{
+    const auto found = ::lseek(file.get(), page, SEEK_DATA);
+    return found < 0 ? page : static_cast<std::uint64_t>(found);
+}
 
 Result<Journal> Journal::create()
 {
@@ -105,7 +88,8 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
         return std::unexpected(read.error());
     if (const auto read = journal.open_log(contents); !read)
         return std::unexpected(read.error());
-    auto& committed = head_in(journal.first_page_).last;
+    auto& [magic, written_version, unused, committed] = head_in(journal.first_page_);
+    written_version = std::max(written_version, version);
     contents.is_missing_tail = is_later(committed, journal.last_);
     // From now on the header page has the number of the last valid frame, so the next open() does
     // not report lost commits again.
@@ -116,10 +100,10 @@ Result<Journal> Journal::open(UniqueFd memfd, Contents& contents)
 Result<void> Journal::open_first_page(Contents& contents)
 {
     FileHead head{};
-    if (const auto read =
-            read_at(memfd_, 0, {reinterpret_cast<char*>(&head), offsetof(FileHead, unused)});
-        !read)
-        return read;
+    constexpr auto wanted = offsetof(FileHead, unused);
+    const auto got = TEMP_FAILURE_RETRY(::pread(memfd_.get(), &head, wanted, 0));
+    if (got != static_cast<ssize_t>(wanted))
+        return std::unexpected(got < 0 ? Fault::last("pread(2)") : Fault{"pread(2)", EIO});
     contents.is_journal = bytes_of(head.magic) == bytes_of(FileHead{}.magic);
     contents.version = head.version;
     // Writes a new header page. A damaged header page does not make open() fail, because the frames

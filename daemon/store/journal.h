@@ -27,8 +27,9 @@
 // - Memory is allocated before the frame is written (prepare(), reserve()). A store to a mapped
 //   page without memory behind it would raise SIGBUS.
 // - The header's commit number is stored after the frame, and before any reply is sent.
-// - The format of frames and entries never changes. Every version of evfdd can therefore read the
-//   journal of any other version, except for the records that it does not know.
+// - The format of frames and entries never changes, so every version of evfdd finds the records of
+//   any other version. Records have been in binary form since format version 2 (record_codec.h). A
+//   daemon of version 1 cannot decode them.
 #pragma once
 
 #include "common/result.h"
@@ -49,7 +50,7 @@ public:
     using Key = JournalKey;
     struct Record {
         Key key;
-        std::string_view text; // Valid until the next change of the journal.
+        std::string_view text; // Valid until the next prepare() or commit().
     };
     // The contents of an existing journal, and the defects found in it.
     struct Contents {
@@ -65,6 +66,9 @@ public:
     };
 
     static constexpr std::uint32_t version = journal_format::version;
+
+    // Returns the offset of the first page of the log that is not a hole.
+    static std::uint64_t first_data_offset(const UniqueFd& file);
 
     static Result<Journal> create();
     // Opens the journal that an earlier daemon left in `memfd`, and reads it to `contents`. Damaged
@@ -82,8 +86,8 @@ public:
     // memory.
     Result<void> prepare(std::size_t bytes);
     // Writes all staged changes as one commit with the number next(), or does nothing if no change
-    // is staged. After ENOSPC or ENOMEM nothing is written, and the changes stay staged for the
-    // next commit.
+    // is staged. After ENOSPC, ENOMEM or EFBIG nothing is written, and the changes stay staged for
+    // the next commit.
     Result<void> commit();
     std::uint64_t next() const { return journal_format::number_after(last_); }
     // Returns the number of the last commit; 0 before the first one.
@@ -126,9 +130,10 @@ private:
     std::uint64_t capacity_ = 0;      // The offset up to which memory is allocated and mapped.
     std::uint64_t trimmed_ = 0;       // The offset up to which holes were punched into the file.
     std::uint64_t next_head_ = 0;     // The value that head_ gets when the present commit succeeds.
-    std::size_t live_bytes_ = 0;      // The total size of the live entries, as in their locations.
-    JournalIndex index_;              // The live entries.
-    std::string staged_;              // The encoded entries of the next commit.
+    // The total of the sizes in index_, in which a very large entry has a lower size.
+    std::size_t live_bytes_ = 0;
+    JournalIndex index_; // The live entries.
+    std::string staged_; // The encoded entries of the next commit.
     std::vector<Staged> staged_entries_;
     // The size of staged_ after the last compact_staged(); 0 if the last commit succeeded.
     std::size_t compacted_bytes_ = 0;

@@ -17,8 +17,8 @@
 
 namespace evfd::daemon::journal_format {
 
-inline constexpr std::uint32_t version = 1;
-inline constexpr std::size_t page = 4096; // The size of the header page in bytes.
+inline constexpr std::uint32_t version = 2; // Version 1 had records in JSON only.
+inline constexpr std::size_t page = 4096;   // The size of the header page in bytes.
 
 struct FileHead {
     char magic[8] = {'e', 'v', 'f', 'd', 'd', 'j', 'n', 'l'};

@@ -1,71 +1,90 @@
 #include "daemon/store/journal_print.h"
 
 #include "common/unique_fd.h"
+#include "daemon/store/journal.h"
 #include "daemon/store/journal_format.h"
 #include "daemon/store/record_codec.h"
 #include "daemon/store/records.h"
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <cstdint>
 #include <iterator>
+#include <optional>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace evfd::daemon {
 
 namespace {
 
-Result<std::string> read_file(const std::string& path)
+const Fault not_a_journal{"read(2)", EINVAL};
+
+// A part of a file, which begins at `offset` in the file.
+struct FilePart {
+    std::uint64_t offset = 0;
+    std::string bytes = {};
+};
+
+// Reads the log of a journal, without the hole before it.
+Result<FilePart> read_log_of(const std::string& path)
 {
-    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+    const UniqueFd file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
     if (!file)
         return std::unexpected(Fault::last("open(2)"));
-    std::string bytes;
+    struct stat status{};
+    if (::fstat(file.get(), &status) < 0)
+        return std::unexpected(Fault::last("fstat(2)"));
+    if (!S_ISREG(status.st_mode) || status.st_size < static_cast<off_t>(journal_format::page))
+        return std::unexpected(not_a_journal);
+    FilePart log{.offset = Journal::first_data_offset(file)};
     std::array<char, 65536> block{};
     for (;;) {
-        const auto got = TEMP_FAILURE_RETRY(::read(file.get(), block.data(), block.size()));
+        const auto at = static_cast<off_t>(log.offset + log.bytes.size());
+        const auto got = TEMP_FAILURE_RETRY(::pread(file.get(), block.data(), block.size(), at));
         if (got < 0)
-            return std::unexpected(Fault::last("read(2)"));
+            return std::unexpected(Fault::last("pread(2)"));
         if (got == 0)
-            return bytes;
-        bytes.append(block.data(), static_cast<std::size_t>(got));
+            return log;
+        log.bytes.append(block.data(), static_cast<std::size_t>(got));
     }
 }
 
-// Appends `,"record":{...}` if the record can be decoded.
+// Returns the record in JSON. Returns nothing if it cannot be decoded, or has no form in JSON: a
+// damaged record can have a text that is not UTF-8.
 template <class Record>
-void append_json(std::string& out, std::string_view text)
+std::optional<std::string> to_json(std::string_view text)
 {
-    if (text.starts_with('{')) { // The record is in JSON already.
-        fmt::format_to(std::back_inserter(out), R"(,"record":{})", text);
-        return;
-    }
     auto record = record::read_record<Record>(text);
     if (!record)
-        return;
-    out += R"(,"record":)";
+        return {};
+    std::string json;
     std::vector<PassedFd> no_descriptors;
-    EncodeContext context{out, no_descriptors};
+    EncodeContext context{json, no_descriptors};
     encode(*record, context);
+    return json::Document{}.parse(json) ? std::optional{std::move(json)} : std::nullopt;
 }
 
 std::string kind_name(record::Kind kind)
 {
-    for (const auto& [value, name] : enum_names(kind))
-        if (value == kind)
-            return std::string{name};
-    return fmt::format("{}", std::to_underlying(kind));
+    const auto name = to_string(kind);
+    return name.empty() ? fmt::to_string(std::to_underlying(kind)) : std::string{name};
 }
 
 void append_line(std::string& out, const JournalKey& key, std::string_view text)
 {
     const auto kind = static_cast<record::Kind>(key.kind);
     fmt::format_to(std::back_inserter(out), R"({{"id":{},"kind":"{}")", key.id, kind_name(kind));
-    record::with_type(kind, [&]<class Record>() { append_json<Record>(out, text); });
+    record::with_type(kind, [&]<class Record>() {
+        if (const auto json = to_json<Record>(text))
+            (out += R"(,"record":)") += *json;
+    });
     out += "}\n";
 }
 
@@ -73,17 +92,17 @@ void append_line(std::string& out, const JournalKey& key, std::string_view text)
 
 Result<std::string> print_journal(const std::string& path)
 {
-    auto file = read_file(path);
-    if (!file)
-        return file;
-    if (file->size() < journal_format::page)
-        return std::unexpected(Fault{"read(2)", EINVAL});
-    const std::string_view bytes{*file};
-    const auto log = journal_format::read_log(
-        bytes.substr(journal_format::page), journal_format::page, journal_format::Begins::anywhere);
+    const auto part = read_log_of(path);
+    if (!part)
+        return std::unexpected(part.error());
+    const std::string_view bytes{part->bytes};
+    const auto log =
+        journal_format::read_log(bytes, part->offset, journal_format::Begins::anywhere);
+    if (log.last == 0 && log.truncated_bytes > 0)
+        return std::unexpected(not_a_journal);
     std::string lines;
     log.live.for_each([&](const JournalKey& key, JournalLocation location) {
-        auto entries = bytes.substr(location.offset());
+        auto entries = bytes.substr(location.offset() - part->offset);
         append_line(lines, key, journal_format::next_entry(entries)->text);
     });
     return lines;

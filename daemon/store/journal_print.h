@@ -14,7 +14,8 @@ namespace evfd::daemon {
 //
 // The fields are those of daemon/store/records.h. Without "record", the record has a kind that this
 // version does not know, or cannot be decoded. Only reads the file, which can be the journal of a
-// running daemon, or a copy of one.
+// running daemon, or a copy of one. Fails with EINVAL if the file is not a journal, and with the
+// errors of open(2) and read(2).
 Result<std::string> print_journal(const std::string& path);
 
 } // namespace evfd::daemon

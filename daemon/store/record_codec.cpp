@@ -30,6 +30,8 @@ std::optional<std::uint64_t> next_varint(std::string_view& bytes)
     std::uint64_t number = 0;
     for (std::size_t i = 0; i < bytes.size() && i < max_bytes; ++i) {
         const auto byte = static_cast<unsigned char>(bytes[i]);
+        if (i + 1 == max_bytes && byte > 1)
+            return {}; // The number does not fit.
         number |= std::uint64_t{byte & 0x7fU} << (7 * i);
         if (byte < 0x80) {
             bytes.remove_prefix(i + 1);

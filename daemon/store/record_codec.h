@@ -9,9 +9,12 @@
 //
 // The position of a field is its place in fields(), from 0. Numbers are: integers, booleans, the
 // numbers of enumerators, durations, and times since 1970, both in nanoseconds. Everything else is
-// text: strings, and what has parse() and text(); a nested struct, which is a sequence of fields; a
-// list, which is a sequence of values. Varints are those of Protocol Buffers: 7 bits a byte, the
-// lowest first, with the bit 0x80 in every byte but the last.
+// text: strings, and validated types with parse() and text(); a nested struct, which is a sequence
+// of fields; a list, which is a sequence of values. Varints are those of Protocol Buffers: 7 bits a
+// byte, the lowest first, with the bit 0x80 in every byte but the last.
+//
+// A reader refuses what no writer may write: a negative duration or time, and a string with a zero
+// byte. It also reads a record in JSON, which begins with `{`: earlier versions wrote such records.
 //
 // Later versions may append fields to a list if the fields are optional, and may append enumerators
 // to an enum. They must not remove or reorder any. A reader ignores fields that it does not know.
@@ -19,10 +22,10 @@
 
 #include "common/codec.h"
 
-#include <array>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <expected>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,9 +36,7 @@
 
 namespace evfd::daemon::record {
 
-// The first byte of a record in binary form. A record in JSON, which earlier versions wrote, begins
-// with `{`.
-inline constexpr char format = 1;
+inline constexpr char format = 1; // The first byte of a record in binary form.
 
 void append_varint(std::string& out, std::uint64_t number);
 void append_number(std::string& out, std::int64_t number);
@@ -162,7 +163,7 @@ template <class T>
 std::optional<T> read_value(const RawValue& raw)
 {
     if (raw.is_text == NumberValue<T>)
-        return {};
+        return {}; // The value is of the wrong type.
     if constexpr (NumberValue<T>)
         return from_number<T>(raw.number);
     else if constexpr (Message<T>)
@@ -252,13 +253,19 @@ std::optional<T> read_fields(std::string_view bytes)
     });
 }
 
-// Returns the record in binary form that `bytes` is. Returns nothing if it is not valid.
+// Decodes a record in binary form or in JSON. Returns nothing if the record is not valid.
 template <Message Record>
 std::optional<Record> read_record(std::string_view bytes)
 {
-    if (!bytes.starts_with(format))
+    if (bytes.starts_with(format))
+        return read_fields<Record>(bytes.substr(1));
+    if (!bytes.starts_with('{'))
         return {};
-    return read_fields<Record>(bytes.substr(1));
+    json::Document document;
+    const auto parsed = document.parse(bytes);
+    DecodeContext context{.unknown = UnknownFields::ignore};
+    auto record = parsed ? decode<Record>(*parsed, context) : std::unexpected(BadField{});
+    return record ? std::optional{*std::move(record)} : std::nullopt;
 }
 
 } // namespace evfd::daemon::record

@@ -2,7 +2,8 @@
 // record codec derives the reader and the writer of the record from this list, and evfdd
 // --print-journal prints the fields with their names. A later version of evfdd can append optional
 // fields to a list, and a reader ignores fields that it does not know. The order of a list is part
-// of the format (record_codec.h).
+// of the format (record_codec.h). The names never change either, because earlier versions wrote
+// records in JSON.
 //
 // is_valid() returns whether a daemon can have written the record. Arithmetic with the numbers of a
 // valid record does not overflow.

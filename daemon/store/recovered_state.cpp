@@ -1,6 +1,5 @@
 #include "daemon/store/recovered_state.h"
 
-#include "common/json.h"
 #include "daemon/base/log.h"
 #include "daemon/store/record_codec.h"
 
@@ -45,8 +44,7 @@ public:
     template <class Record>
     std::optional<Record> decode_record(const Journal::Record& record)
     {
-        auto value = record.text.starts_with('{') ? decode_json<Record>(record.text)
-                                                  : record::read_record<Record>(record.text);
+        auto value = record::read_record<Record>(record.text);
         const bool has_id = record.key.id != 0 || Record::kind == record::Kind::intent ||
                             Record::kind == record::Kind::ids;
         if (value && has_id && is_valid(*value))
@@ -56,16 +54,6 @@ public:
     }
 
 private:
-    // Decodes a record of a version of evfdd that wrote its records in JSON.
-    template <class Record>
-    std::optional<Record> decode_json(std::string_view text)
-    {
-        const auto parsed = document_.parse(text);
-        DecodeContext context{.unknown = UnknownFields::ignore};
-        auto value = parsed ? decode<Record>(*parsed, context) : std::unexpected(BadField{});
-        return value ? std::optional{*std::move(value)} : std::nullopt;
-    }
-
     using Id = RecoveredState::Id;
     void add(Id id, record::Counters counters) { recovered_.counters.emplace(id, counters); }
     void add(Id id, record::Number number) { recovered_.numbers.emplace(id, number); }
@@ -90,7 +78,6 @@ private:
     }
 
     RecoveredState& recovered_;
-    json::Document document_;
     std::size_t unknown_ = 0;
 };
 

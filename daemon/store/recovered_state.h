@@ -1,5 +1,5 @@
-// RecoveredState: the decoded contents of all parts of the state store. Recovery checks afterwards
-// whether the parts fit together.
+// RecoveredState: the contents of all parts of the state store, decoded except for objects.
+// Recovery checks afterwards whether the parts fit together.
 //
 // Reading never fails. A record that cannot be decoded is left out, and a warning reports it. There
 // can be millions of objects, so their records are decoded one at a time, by read_objects().
@@ -26,8 +26,8 @@ namespace evfd::daemon {
 struct RecoveredState {
     using Id = std::uint64_t;
 
-    // The records of the objects, by id, which is the order of creation. Valid until the journal
-    // changes.
+    // The records of the objects, by id, which is the order of creation. Valid until the next
+    // StateStore::prepare() or commit(). Changes may be staged.
     std::vector<Journal::Record> objects;
     std::unordered_map<Id, record::Counters> counters;
     std::unordered_map<Id, record::Number> numbers;
@@ -39,8 +39,11 @@ struct RecoveredState {
     std::optional<record::Intent> intent;
     std::vector<TakeSlot> takes;                 // The takes that were made after the last commit.
     std::unordered_map<Id, FdStash::Stored> fds; // The stashed descriptors by their ids.
-    std::vector<std::string> warnings;           // One sentence for each loss that was found.
-    bool has_defects = false;                    // True if a part of the state store has a defect.
+    // One sentence for each defect of the state store, and for each thing that Recovery cannot
+    // restore.
+    std::vector<std::string> warnings;
+    // True if a warning is about a defect of the state store. Sessions can then be missing, too.
+    bool has_defects = false;
     // One value for each descriptor of StateStore::fd_names. A value is true if the earlier
     // daemon's descriptor could not be used, so a new descriptor was created.
     std::array<bool, 4> recreated{true, true, true, true};
@@ -55,6 +58,7 @@ struct RecoveredState {
     // lost. If false, ids after last_id can have been assigned to objects that no longer exist.
     bool knows_last_id = false;
 
+    // Adds a warning about a defect of the state store.
     void report_defect(std::string warning)
     {
         warnings.push_back(std::move(warning));

@@ -15,7 +15,9 @@ class Wait;
 
 // The waits for one name, and what happened to the object since the queue was created.
 struct WaitQueue {
-    std::list<Wait*> list{}; // The waits in the order of arrival.
+    // The waits in the order of arrival. Waits::finish() removes the wait that it finishes and no
+    // other wait, so a loop must advance before it finishes a wait.
+    std::list<Wait*> list{};
     // The waits to try when the object changes. The key is the position of the wait in the order of
     // arrival.
     std::map<std::uint64_t, Wait*> blocked{};

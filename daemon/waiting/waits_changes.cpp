@@ -151,7 +151,7 @@ void Waits::end_unauthorized(const Name& name, WaitQueue& queue)
 
 void Waits::end_all(WaitQueue& queue, const Refusal& refusal)
 {
-    while (!queue.list.empty())
+    while (!queue.list.empty()) // finish() removes the wait from the list.
         finish(*queue.list.front(), std::unexpected(refusal));
 }
 

@@ -7,6 +7,7 @@
 //                             record of this kind is put in binary form, and other bytes as they
 //                             are
 //     J1 5 {"name":"a",...}   put the same record as it is
+//     B1 5 ...                put the bytes as a record in binary form
 //     -1 5                    erase that record
 //     .                       commit
 //     P5e                     store a descriptor with the id 5; the letter is e for an eventfd, s
@@ -20,6 +21,7 @@
 #include "daemon/store/journal.h"
 #include "common/timerfd.h"
 #include "daemon/service/describe.h"
+#include "daemon/store/journal_print.h"
 #include "tests/fuzz/environment.h"
 
 #include <fcntl.h>
@@ -170,6 +172,12 @@ private:
             journal_.put(key, line.substr(std::min<std::size_t>(1, line.size())));
             break;
         }
+        case 'B': {
+            const auto key = read_key(line);
+            journal_.put(key, record::format +
+                                  std::string{line.substr(std::min<std::size_t>(1, line.size()))});
+            break;
+        }
         case '-': journal_.erase(read_key(line)); break;
         case '.': (void)journal_.commit(); break;
         case 'P': stash(line); break;
@@ -285,6 +293,16 @@ void check_recovery(const JournalScript& script)
         expect(names_in(next) == names_in(instance), "a second recovery finds the same objects");
 }
 
+void check_printed(const UniqueFd& file)
+{
+    const auto lines = print_journal("/proc/self/fd/" + std::to_string(file.get()));
+    if (!lines) // The file has no valid frame.
+        return;
+    json::Document document;
+    for (fuzz::Input rest{*lines}; !rest.is_empty();)
+        expect(document.parse(rest.until('\n')).has_value(), "each line is JSON");
+}
+
 void run(std::string_view input)
 {
     constexpr std::string_view raw = "raw";
@@ -294,6 +312,7 @@ void run(std::string_view input)
         return;
     }
     const JournalScript script{input};
+    check_printed(script.file());
     check_journal(script.file());
     check_recovery(script);
 }

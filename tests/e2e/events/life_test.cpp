@@ -4,12 +4,14 @@
 #include "tests/support/listener.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstring>
+#include <filesystem>
 
 namespace evfd::e2e {
 namespace {
@@ -107,6 +109,47 @@ TEST_CASE("the option --check-socket accepts a stale socket and a missing one")
     CHECK(run({.argv = {EVFDD_DAEMON, "--check-socket", daemon.path()}}).status == 0);
     const TemporaryDirectory directory;
     CHECK(run({.argv = {EVFDD_DAEMON, "--check-socket", directory / "none"}}).status == 0);
+}
+
+std::string journal_of(pid_t daemon)
+{
+    for (const auto& entry :
+         std::filesystem::directory_iterator{fmt::format("/proc/{}/fd", daemon)}) {
+        std::error_code ignored;
+        if (std::filesystem::read_symlink(entry, ignored).string().contains("evfdd-journal"))
+            return entry.path();
+    }
+    FAIL("the daemon has no journal");
+    return {};
+}
+
+TEST_CASE("the option --print-journal prints the objects of a running daemon")
+{
+    DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--mode", "semaphore", "--initial", "3"});
+    const auto printed = run({.argv = {EVFDD_DAEMON, "--print-journal", journal_of(daemon.pid())}});
+    CHECK(printed.status == 0);
+    CHECK(printed.out.contains(R"("kind":"object","record":{"name":"e","mode":"semaphore")"));
+    CHECK(printed.err.empty());
+}
+
+TEST_CASE("the option --print-journal refuses a file that is not a journal")
+{
+    const auto* path = GENERATE(EVFDD_DAEMON, "/dev/null", "");
+    const auto refused = run({.argv = {EVFDD_DAEMON, "--print-journal", path}});
+    CHECK(refused.status == 1);
+    CHECK(refused.out.empty());
+    CHECK(lines(refused.err) == 1);
+}
+
+TEST_CASE("the option --print-journal fails if its output cannot be written")
+{
+    DaemonProcess daemon;
+    for (int i = 0; i < 100; ++i) // More lines than the buffer of stdout has room for.
+        daemon.checked_ctl({"create", fmt::format("{}/{}", std::string(200, 'x'), i)});
+    const auto command =
+        fmt::format("{} --print-journal {} > /dev/full", EVFDD_DAEMON, journal_of(daemon.pid()));
+    CHECK(run({.argv = {"/bin/sh", "-c", command}}).status == 1);
 }
 
 TEST_CASE("the option --check-socket does not name a listener whose process it cannot see")

@@ -1,7 +1,9 @@
 #include "daemon/store/record_codec.h"
 
 #include "daemon/store/records.h"
-#include "tests/support/registry_fixture.h"
+#include "tests/support/literals.h"
+
+#include <fmt/format.h>
 
 #include <limits>
 
@@ -102,11 +104,63 @@ TEST_CASE("a record has the same bytes in every version")
                                                        "7b7d090306900" // The list has 3 bytes.
                                                        "30a08");
     CHECK(hex(binary(TakenTokens{.session = 1, .sequence = 0, .objects = {}})) == "01000202000500");
+    CHECK(hex(binary(TakenTokens{.session = 1,
+                                 .sequence = 0,
+                                 .objects = {2},
+                                 .is_held_by_session = true,
+                                 .hold = "h",
+                                 .uid = 3,
+                                 .processes = std::vector<Id>{4}})) == "0100020200050104"
+                                                                       "0602" // held
+                                                                       "090168"
+                                                                       "0a06"
+                                                                       "0d0108");
+    CHECK(hex(binary(timer_object())) == "01"
+                                         "0107612f74696d6572"
+                                         "04d00f"
+                                         "06c801"
+                                         "090430363430"
+                                         "0ace49"
+                                         "0c8080eaa2d7d9e1fc30"
+                                         "0e12"
+                                         "1125" // timer
+                                         "0008"
+                                         "0202"
+                                         "0400"
+                                         "0602"
+                                         "0802"
+                                         "0a0a"
+                                         "0c00"
+                                         "0e06"
+                                         "100d"
+                                         "1311" // target
+                                         "010165"
+                                         "0210"
+                                         "0400"
+                                         "06d00f"
+                                         "0b0302d804"
+                                         "0c02");
     CHECK(hex(binary(Process{.pid = 1, .uid = 0})) == "0100020200");
     CHECK(hex(binary(Ids{.last = 64})) == "01008001");
     CHECK(hex(binary(Intent{.commit = 1, .increments = {{.object = 2, .tokens = 3}}})) ==
           "010002030504"
           "00040206");
+}
+
+TEST_CASE("an enumerator has the same number in every version")
+{
+    const auto numbers = []<class E>(std::initializer_list<E> values) {
+        std::vector<std::int64_t> all;
+        for (const auto value : values)
+            all.push_back(to_number(value));
+        return all;
+    };
+    CHECK(numbers({Mode::manual, Mode::automatic, Mode::semaphore, Mode::pulse}) ==
+          std::vector<std::int64_t>{0, 1, 2, 3});
+    CHECK(numbers({Clock::realtime, Clock::monotonic, Clock::boottime, Clock::realtime_alarm,
+                   Clock::boottime_alarm}) == std::vector<std::int64_t>{0, 1, 2, 3, 4});
+    CHECK(numbers({TimerState::disarmed, TimerState::armed, TimerState::expired,
+                   TimerState::cancelled}) == std::vector<std::int64_t>{0, 1, 2, 3});
 }
 
 TEST_CASE("a record is read as it was written")
@@ -160,6 +214,9 @@ TEST_CASE("a record is refused if a field is missing, repeated or of another typ
     CHECK_FALSE(read_record<Timer>(head + std::string{"\0\200\1", 3})); // not a clock
     CHECK_FALSE(read_record<Timer>(head + std::string{"\2\4", 2}));     // not a boolean
     CHECK_FALSE(read_record<Number>(head + std::string(11, '\x80')));   // a varint without end
+    const auto nine = std::string(1, '\0') + std::string(9, '\x80');
+    CHECK(read_record<Number>(head + nine + '\1'));
+    CHECK_FALSE(read_record<Number>(head + nine + '\2')); // a number of 65 bits
 }
 
 TEST_CASE("a record that ends early is refused at each byte, or has fewer optional fields")

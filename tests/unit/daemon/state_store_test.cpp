@@ -159,7 +159,7 @@ TEST_CASE("a damaged journal is reported, and its valid records are used")
     const auto end = page + fixture.state_store.journal_bytes();
     const auto damage = GENERATE_REF(values<Damage>(
         {{"x", 0, "the journal's header page is damaged"},
-         {"\x63", 8, "the journal was written by a newer evfdd (version 99, this one knows 1)"},
+         {"\x63", 8, "the journal was written by a newer evfdd (version 99, this one knows 2)"},
          {"xxx", page + 60, "bytes within the journal are damaged: their records are lost", 1},
          {"xxx", end - 8, "the end of the journal is damaged: its last commits are lost", 2}}));
     auto stored = stored_fds_of(fixture.state_store);
