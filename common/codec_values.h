@@ -298,9 +298,10 @@ struct Codec<std::vector<T>> {
         std::vector<T> list;
         const auto add = [&](json::Value element) {
             auto read = read_value<T>(element, context);
-            if (read)
-                list.push_back(*std::move(read));
-            return read.has_value();
+            if (!read)
+                return false;
+            list.push_back(*std::move(read));
+            return true;
         };
         if (!value.elements(add))
             return {};
