@@ -145,8 +145,7 @@ Expected<void> start_daemon(const std::string& socket)
             Error{ErrorCode::no_daemon, fmt::format("{} cannot be started: {}", program->string(),
                                                     error_text(child.error()))});
     int status = 0;
-    while (::waitpid(*child, &status, 0) < 0 && errno == EINTR) {
-    }
+    (void)TEMP_FAILURE_RETRY(::waitpid(*child, &status, 0));
     const bool is_running =
         WIFEXITED(status) && (WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == already_running);
     if (!is_running)

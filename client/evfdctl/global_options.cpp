@@ -2,11 +2,11 @@
 
 #include "client/evfdctl/output/exit_status.h"
 #include "client/evfdctl/output/format.h"
+#include "common/number.h"
 
 #include <fmt/format.h>
 
-#include <charconv>
-#include <system_error>
+#include <cstdint>
 
 namespace evfd::control {
 
@@ -56,10 +56,9 @@ std::optional<Clock> parse_clock(std::string_view text)
 
 std::string check_integer(const std::string& text)
 {
-    std::int64_t value = 0;
-    const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    const bool is_whole = error == std::errc{} && rest == text.data() + text.size();
-    return is_whole ? "" : fmt::format("'{}' is not an integer of at most 63 bits", text);
+    return parse_number<std::int64_t>(text)
+               ? ""
+               : fmt::format("'{}' is not an integer of at most 63 bits", text);
 }
 
 std::string check_not_empty(const std::string& text)

@@ -94,7 +94,7 @@ std::optional<uid_t> namespace_owner(const Name& name)
 {
     if (!is_in_user_namespace(name.text()))
         return {};
-    auto text = std::string_view{name.text()}.substr(user_prefix.size());
+    auto text = name.text().substr(user_prefix.size());
     text = text.substr(0, text.find('/'));
     return text.size() > 1 && text.front() == '0' ? std::nullopt : parse_number<uid_t>(text);
 }

@@ -48,7 +48,7 @@ void Opening::undo(Call& call, const std::vector<protocol::Opened>& opened)
     for (const auto& one : opened)
         if (one.subscription)
             unsubscribe(call.session, *Token::parse(*one.subscription));
-    // A number is not watched. A watch must also end before its eventfd is closed.
+    // A number is not watched.
     for (auto* entry : call.numbers)
         entry->second.event()->descriptor()->watch = {};
     for (auto* entry : call.made)

@@ -25,8 +25,7 @@ Daemonizer::Daemonizer()
     if (child > 0) {
         ready_ = {};
         char code = EXIT_FAILURE;
-        while (::read(ready.get(), &code, 1) < 0 && errno == EINTR) {
-        }
+        (void)TEMP_FAILURE_RETRY(::read(ready.get(), &code, 1));
         ::_exit(code);
     }
     ::setsid();

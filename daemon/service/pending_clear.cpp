@@ -5,7 +5,6 @@
 #include "daemon/service/write_refusal.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace evfd::daemon {
 

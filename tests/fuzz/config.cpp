@@ -15,14 +15,21 @@ namespace {
 
 using fuzz::expect;
 
+void check_limit(Resource resource, std::int64_t limit)
+{
+    expect(limit >= 1 && limit <= max_limits.get(resource),
+           "a limit is positive and at most its maximum");
+}
+
 void check(const Config& config)
 {
     expect(config.socket_mode <= 0777, "the socket mode is valid");
     expect(config.resume_grace >= nanoseconds{0}, "the grace time is not negative");
     for (const auto& [resource, name] : enum_names(Resource{}))
-        expect(config.limits.get(resource) >= 1 &&
-                   config.limits.get(resource) <= default_limits.get(resource),
-               "a limit is positive and at most the default");
+        check_limit(resource, config.limits.get(resource));
+    for (const auto& [uid, limits] : config.user_limits)
+        for (const auto& [resource, limit] : limits)
+            check_limit(resource, limit);
     std::set<std::string> names;
     for (const auto& event : config.events) {
         expect(names.emplace(event.request.name.text()).second, "event names are unique");

@@ -186,8 +186,7 @@ void Launch::exec_command()
 CommandResult reap(pid_t child)
 {
     int status = 0;
-    while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-    }
+    (void)TEMP_FAILURE_RETRY(::waitpid(child, &status, 0));
     if (WIFSIGNALED(status))
         return {signal_status_base + WTERMSIG(status),
                 fmt::format("was killed by signal {}", WTERMSIG(status))};
@@ -278,9 +277,7 @@ std::expected<Child, CommandResult> Child::fork(const Command& command,
 std::expected<void, CommandResult> Child::await_start()
 {
     int error = 0;
-    ssize_t got = 0;
-    while ((got = ::read(start_error_fd_.get(), &error, sizeof error)) < 0 && errno == EINTR) {
-    }
+    const auto got = TEMP_FAILURE_RETRY(::read(start_error_fd_.get(), &error, sizeof error));
     if (got != sizeof error)
         return {};
     reap(pid_);

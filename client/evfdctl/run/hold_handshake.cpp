@@ -29,9 +29,7 @@ std::string HoldHandshake::receive() const
 {
     constexpr std::size_t max_bytes = 64; // More than the length of a hold's identifier.
     std::string text(max_bytes, '\0');
-    ssize_t got = 0;
-    while ((got = ::read(own_end_.get(), text.data(), text.size())) < 0 && errno == EINTR) {
-    }
+    const auto got = TEMP_FAILURE_RETRY(::read(own_end_.get(), text.data(), text.size()));
     text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
     return text;
 }

@@ -5,7 +5,6 @@
 #include <map>
 #include <random>
 #include <utility>
-#include <vector>
 
 namespace evfd::daemon {
 namespace {

@@ -289,6 +289,11 @@ TEST_CASE("a watched event reports every write and read, of any process, and no 
     CHECK(fixture.take_recorded() == "edge e");
 }
 
+bool is_in_epoll(ObservedRegistry& fixture)
+{
+    return fixture.object("e").event()->descriptor()->watch.is_in_epoll();
+}
+
 TEST_CASE("an unobserved event is no longer watched")
 {
     ObservedRegistry fixture;
@@ -297,14 +302,10 @@ TEST_CASE("an unobserved event is no longer watched")
     REQUIRE(fixture.watch("e", EdgeMask::any));
     REQUIRE(fixture.registry.watches.monitor("e"_name, fixture.object("e")));
     fixture.unwatch();
-    CHECK(fixture.object("e").event()->descriptor()->watch.is_in_epoll()); // A monitor still keeps
-                                                                           // the event watched.
+    CHECK(is_in_epoll(fixture)); // A monitor still keeps the event watched.
     REQUIRE(fixture.watch("e", EdgeMask::readable));
     fixture.registry.watches.unmonitor("e"_name, fixture.object("e"));
-    CHECK(fixture.object("e")
-              .event()
-              ->descriptor()
-              ->watch.is_in_epoll()); // An interest still keeps the event watched.
+    CHECK(is_in_epoll(fixture)); // An interest still keeps the event watched.
 
     fixture.unwatch();
     fixture.take_recorded();

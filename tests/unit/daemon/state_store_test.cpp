@@ -263,21 +263,28 @@ TEST_CASE("a progress page without its journal is ignored")
     CHECK(next.recovered.takes.empty());
 }
 
-TEST_CASE("malformed records are reported, and records of unknown kinds are kept")
+// Returns the state of a daemon whose journal has these records, too.
+SuccessorStore successor_with(const std::vector<Journal::Record>& records)
 {
     StateStoreFixture fixture;
     auto stored = stored_fds_of(fixture.state_store);
-    {
-        Journal::Contents found;
-        auto writer = Journal::open(*duplicate(stored[journal]), found);
-        REQUIRE(writer);
-        writer->put({40, 1}, "no record");
-        writer->put({41, 1}, R"({"name":"x"})"); // Required fields are missing.
-        writer->put({41, 9}, "\1\1x");           // The field of a number is a text.
-        writer->put({42, 4711}, "who knows");
-        REQUIRE(writer->commit());
-    }
-    SuccessorStore next{std::move(stored)};
+    Journal::Contents found;
+    auto writer = Journal::open(*duplicate(stored[journal]), found);
+    REQUIRE(writer);
+    for (const auto& [key, text] : records)
+        writer->put(key, text);
+    REQUIRE(writer->commit());
+    return SuccessorStore{std::move(stored)};
+}
+
+TEST_CASE("malformed records are reported, and records of unknown kinds are kept")
+{
+    const auto next = successor_with({
+        {{40, 1}, "no record"},
+        {{41, 1}, R"({"name":"x"})"}, // Required fields are missing.
+        {{41, 9}, "\1\1x"},           // The field of a number is a text.
+        {{42, 4711}, "who knows"},
+    });
     CAPTURE(next.recovered.warnings);
     CHECK(next.recovered.warnings.size() == 2);
     for (const auto& warning : next.recovered.warnings)
@@ -288,18 +295,12 @@ TEST_CASE("malformed records are reported, and records of unknown kinds are kept
 
 TEST_CASE("records that an earlier version wrote in JSON are read")
 {
-    StateStoreFixture fixture;
-    auto stored = stored_fds_of(fixture.state_store);
-    {
-        Journal::Contents found;
-        auto writer = Journal::open(*duplicate(stored[journal]), found);
-        REQUIRE(writer);
-        writer->put({40, 1}, R"({"name":"old","mode":"semaphore","owner":1,"group":2,)"
-                             R"("rights":"0640","creator":3,"created":4,"number":5})");
-        writer->put({40, 9}, R"({"count":6})");
-        REQUIRE(writer->commit());
-    }
-    const SuccessorStore next{std::move(stored)};
+    const auto next = successor_with({
+        {{40, 1},
+         R"({"name":"old","mode":"semaphore","owner":1,"group":2,)"
+         R"("rights":"0640","creator":3,"created":4,"number":5})"},
+        {{40, 9}, R"({"count":6})"},
+    });
     CHECK(next.recovered.warnings.empty());
     REQUIRE(next.objects.contains(40));
     CHECK(next.objects.at(40).name == "old"_name);
