@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <iterator>
 #include <limits>
 
@@ -41,6 +42,13 @@ public:
         : document_{document}, max_values_{max_values}, lines_{lines}
     {
         document_.clear();
+    }
+    // Copies the whole text to the document. All strings must be views of this text. This is faster
+    // than copying each string.
+    void copy_text(std::string_view text)
+    {
+        document_.text_ = text;
+        copied_ = text.data();
     }
 
     bool null() { return add({.kind = Kind::null, .end = 0}); }
@@ -111,12 +119,19 @@ private:
     {
         if (is_too_deep())
             return count();
-        const auto at = static_cast<std::uint32_t>(document_.text_.size());
-        document_.text_ += text;
         return add({.kind = kind,
                     .end = 0,
-                    .text = at,
+                    .text = static_cast<std::uint32_t>(offset_of(text)),
                     .text_size = static_cast<std::uint32_t>(text.size())});
+    }
+    // Returns the offset of a string in the document's text. Appends the string, unless it is there
+    // already.
+    std::size_t offset_of(std::string_view text)
+    {
+        if (copied_)
+            return static_cast<std::size_t>(text.data() - copied_);
+        document_.text_ += text;
+        return document_.text_.size() - text.size();
     }
     bool open(Kind kind)
     {
@@ -144,7 +159,8 @@ private:
     Document& document_;
     std::size_t max_values_;
     LineCounter* lines_;
-    std::size_t values_ = 0; // The number of values so far, stored or not.
+    const char* copied_ = nullptr; // The start of the text that copy_text() has copied.
+    std::size_t values_ = 0;       // The number of values so far, stored or not.
     // The node of each array or object that is not closed yet.
     std::array<std::size_t, max_json_depth> open_;
     std::size_t depth_ = 0;
@@ -246,7 +262,9 @@ std::expected<Value, std::string_view> Document::parse(std::string_view text,
 {
     if (text.contains('\0')) // The parser would take a zero byte for the end of the text.
         return std::unexpected("not JSON");
-    if (SaxBuilder builder{*this, max_values}; PlainReader{text, builder}.read())
+    SaxBuilder plain{*this, max_values};
+    plain.copy_text(text);
+    if (PlainReader{text, plain}.read())
         return Value{*this, 0};
     SaxBuilder builder{*this, max_values};
     if (parse_any(text, builder))
@@ -417,8 +435,9 @@ void append_key(std::string& out, std::string_view key)
 
 void append_integer(std::string& out, std::int64_t value)
 {
-    const fmt::format_int digits{value};
-    out.append(digits.data(), digits.size());
+    std::array<char, std::numeric_limits<std::int64_t>::digits10 + 2> digits; // With a sign.
+    const auto end = std::to_chars(digits.begin(), digits.end(), value).ptr;
+    out.append(digits.begin(), end);
 }
 
 std::string summary(Value value)

@@ -2,7 +2,7 @@
 
 #include "common/number.h"
 
-#include <fmt/format.h>
+#include <cstddef>
 
 namespace evfd {
 
@@ -18,7 +18,10 @@ std::optional<Permissions> Permissions::parse(std::string_view text)
 
 std::string Permissions::text() const
 {
-    return fmt::format("{:04o}", bits_);
+    std::string text = "0000";
+    for (std::size_t i = 1; i < text.size(); ++i)
+        text[i] = static_cast<char>('0' + (bits_ >> (3 * (text.size() - 1 - i)) & 7));
+    return text;
 }
 
 } // namespace evfd

@@ -175,9 +175,12 @@ inline constexpr std::chrono::milliseconds epoll_retry_interval{100};
 inline constexpr std::chrono::milliseconds edge_quiet_time{20};
 
 // Limits on how often the heap is trimmed. It is trimmed min_trim_interval after
-// min_closed_connections_per_trim connections have ended.
+// min_closed_connections_per_trim connections have ended, but only if it is small: a trim visits
+// each free block. A heap of 20 MiB takes at most 4 ms, and the heap of a million objects up to
+// 55 ms.
 
 inline constexpr int min_closed_connections_per_trim = 64;
 inline constexpr std::chrono::seconds min_trim_interval{1};
+inline constexpr int max_trimmed_heap_bytes = 20 * 1024 * 1024;
 
 } // namespace evfd::daemon

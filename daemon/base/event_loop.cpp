@@ -266,8 +266,11 @@ void EventLoop::run_timeouts()
 
 void EventLoop::run_deferred()
 {
-    for (const auto& task : std::exchange(deferred_, {}))
+    // The two lists are used in turns, so that neither allocates memory again.
+    running_tasks_.swap(deferred_);
+    for (const auto& task : running_tasks_)
         task();
+    running_tasks_.clear();
 }
 
 } // namespace evfd::daemon

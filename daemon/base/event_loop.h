@@ -178,6 +178,7 @@ private:
     std::vector<std::unique_ptr<Callback>> destroyed_callbacks_;
     std::multimap<MonotonicTime, Timeout::Entry*> timeouts_;
     std::vector<Task> deferred_;
+    std::vector<Task> running_tasks_; // The deferred tasks that run_deferred() is running.
     bool running_ = true;
     std::uint64_t iteration_ = 0;
     Histogram iteration_latency_;

@@ -3,11 +3,11 @@
 #include "common/null_file.h"
 #include "common/socket.h"
 #include "daemon/access/refusal.h"
+#include "daemon/base/heap.h"
 #include "daemon/base/log.h"
 #include "daemon/limits.h"
 #include "daemon/service/write_refusal.h"
 
-#include <malloc.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -247,7 +247,7 @@ void Server::trim_heap_later()
         return;
     trim_timeout_.emplace(loop_.add_timeout(monotonic_deadline(min_trim_interval), [this] {
         closed_since_trim_ = 0;
-        ::malloc_trim(0);
+        trim_heap();
         trim_timeout_.reset();
     }));
 }

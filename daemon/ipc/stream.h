@@ -74,6 +74,8 @@ public:
     // Reads the socket once. An error text is the reason why the client must be disconnected.
     std::expected<void, std::string> read();
     bool has_calls() const { return has_calls_; }
+    // Returns whether bytes were read that next_call() has not returned.
+    bool has_buffered_input() const { return incoming_.mid_message(); }
     // Returns the next call, or nothing if the call is incomplete. The result is valid until
     // next_call() or read() is called again. An error text is the reason why the client must be
     // disconnected.

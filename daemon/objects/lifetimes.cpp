@@ -24,7 +24,7 @@ Outcome<Made> Lifetimes::create(Creation creation, const protocol::CreateEvent& 
     if (mode == Mode::pulse && request.initial && request.initial->value > 0)
         return std::unexpected(protocol::InvalidParameter{"initial"});
 
-    if (const auto* existing = objects_.find(request.name)) {
+    if (const auto* existing = creation.id ? nullptr : objects_.find(request.name)) {
         if (existing->mode() != mode)
             return std::unexpected(
                 refuse::wrong_kind(request.name, existing->description(), description(mode)));

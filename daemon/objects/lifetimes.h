@@ -33,7 +33,8 @@ struct Creation {
     PolicyCheck policy_check = PolicyCheck::enforce;
     // The process whose end deletes the object, if the object's lifetime is `process`.
     std::optional<ProcessWatcher::Ref> process = {};
-    // The id for the object, if the caller has already taken one from the IdSequence.
+    // The id for the object, if the caller has already taken one from the IdSequence. The caller
+    // has found no object of this name.
     std::optional<std::uint64_t> id = {};
 };
 

@@ -67,7 +67,7 @@ bool has_recorded_count(const Object& object)
 
 record::Subscription record_of(const Token& token, const Object& object, const Session& session)
 {
-    return {token.text(), to_record(object.serial), to_record(session.id)};
+    return {std::string{token.text()}, to_record(object.serial), to_record(session.id)};
 }
 
 // The following functions convert records to objects.

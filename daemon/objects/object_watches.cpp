@@ -30,14 +30,14 @@ Result<void> ObjectWatches::monitor(const Name& name, Object& object)
 void ObjectWatches::unmonitor(const Name& name, Object& object)
 {
     object.is_monitored = false;
-    unwatch_if_unneeded(name);
+    unwatch_if_unneeded(name, object);
 }
 
 void ObjectWatches::end_interest(const ObjectRef& reference)
 {
     auto* object = objects_.find(reference);
     if (object && --object->interests == 0)
-        unwatch_if_unneeded(reference.name);
+        unwatch_if_unneeded(reference.name, *object);
 }
 
 Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
@@ -57,15 +57,12 @@ Result<void> ObjectWatches::begin(ObjectTable::Entry& entry, EdgeMask edges)
     return {};
 }
 
-void ObjectWatches::unwatch_if_unneeded(const Name& name)
+void ObjectWatches::unwatch_if_unneeded(const Name& name, Object& object)
 {
     const OnStack<ObjectWatches> entered;
-    auto* object = objects_.find(name);
-    if (!object)
-        return;
-    if (object->timer())
+    if (object.timer())
         timers_.unwatch_if_unneeded(objects_.entry(name));
-    else if (auto* event = object->event(); event && event->has_descriptor() && !is_needed(*object))
+    else if (auto* event = object.event(); event && event->has_descriptor() && !is_needed(object))
         event->descriptor()->watch.release();
 }
 

@@ -34,7 +34,7 @@ public:
     Result<void> monitor(const Name& name, Object& object);
     void unmonitor(const Name& name, Object& object);
     // Stops watching the object, unless an Interest in it exists or a monitor reports it.
-    void unwatch_if_unneeded(const Name& name);
+    void unwatch_if_unneeded(const Name& name, Object& object);
 
 private:
     friend class Interest;

@@ -225,9 +225,13 @@ Outcome<protocol::Opened> Opening::subscribe(Session& session, const Name& name,
     prune_and_reserve(session.subscriptions,
                       [&](const auto& subscription) { return !find(subscription); });
     session.subscriptions.push_back({name, *token});
-    return protocol::Opened{
-        object.kind(), object.mode(), access.wait, access.set, PassedFd{*std::move(copy)},
-        token->text(), id_of(object)};
+    return protocol::Opened{object.kind(),
+                            object.mode(),
+                            access.wait,
+                            access.set,
+                            PassedFd{*std::move(copy)},
+                            std::string{token->text()},
+                            id_of(object)};
 }
 
 bool Opening::unsubscribe(Session& session, const Token& token)

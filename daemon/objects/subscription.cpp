@@ -12,12 +12,20 @@ constexpr std::size_t half = 16; // The number of hexadecimal digits of 64 bits.
 
 } // namespace
 
+Token::Token(std::array<std::uint64_t, 2> bits)
+{
+    auto* digit = digits_.begin();
+    for (const auto part : bits)
+        for (int shift = 60; shift >= 0; shift -= 4)
+            *digit++ = "0123456789abcdef"[part >> shift & 0xf];
+}
+
 Result<Token> Token::make()
 {
-    Token token;
-    if (::getrandom(token.bits_.data(), sizeof token.bits_, 0) != sizeof token.bits_)
+    std::array<std::uint64_t, 2> bits;
+    if (::getrandom(bits.data(), sizeof bits, 0) != sizeof bits)
         return std::unexpected(Fault::last("getrandom(2)"));
-    return token;
+    return Token{bits};
 }
 
 std::optional<Token> Token::parse(std::string_view text)
@@ -28,21 +36,7 @@ std::optional<Token> Token::parse(std::string_view text)
     const auto low = parse_number<std::uint64_t>(text.substr(half), 16);
     if (!high || !low)
         return {};
-    Token token;
-    token.bits_ = {*high, *low};
-    return token;
-}
-
-std::string Token::text() const
-{
-    // This function does not use fmt, for speed: each recorded call of a session includes this
-    // text.
-    std::string text;
-    text.reserve(2 * half);
-    for (const auto bits : bits_)
-        for (int shift = 60; shift >= 0; shift -= 4)
-            text += "0123456789abcdef"[bits >> shift & 0xf];
-    return text;
+    return Token{{*high, *low}};
 }
 
 } // namespace evfd::daemon

@@ -21,13 +21,19 @@ namespace evfd::daemon {
 // Nobody can guess a token: a client that knows a token has chosen it or was given it.
 class Token {
 public:
+    Token() = default;           // Creates a token that is less than every other token.
     static Result<Token> make(); // Returns a random token from getrandom(2).
+    // Parses 32 hexadecimal digits. Upper case is the same as lower case.
     static std::optional<Token> parse(std::string_view text);
-    std::string text() const;
+    // Returns the digits, in lower case. The view is valid as long as this object exists.
+    std::string_view text() const { return {digits_.data(), digits_.size()}; }
     friend auto operator<=>(const Token&, const Token&) = default;
 
 private:
-    std::array<std::uint64_t, 2> bits_{};
+    explicit Token(std::array<std::uint64_t, 2> bits);
+
+    // The text is kept, because each record of a session contains it.
+    std::array<char, 32> digits_{};
 };
 
 struct Subscription {

@@ -78,9 +78,17 @@ std::optional<std::uint64_t> Service::precommit_reply(const Caller& caller, cons
     if (registry_.objects.find(name))
         return {};
     const auto id = registry_.ids.next();
-    ReplyCache{registry_, caller.session}.commit(
-        typename Request::Reply{true, protocol::ObjectId{static_cast<std::int64_t>(id)}});
+    ReplyCache{registry_, caller.session}.commit(creation_reply<Request>(name, id));
     return id;
+}
+
+// Returns the reply to a call that created an object with this id. Without an id, returns the reply
+// to a call whose object existed already.
+template <class Request>
+typename Request::Reply Service::creation_reply(const Name& name, std::optional<std::uint64_t> id)
+{
+    return {id.has_value(), id ? protocol::ObjectId{static_cast<std::int64_t>(*id)}
+                               : id_of(*registry_.objects.find(name))};
 }
 
 Outcome<protocol::Resume::Reply> Service::handle(Caller& caller, const protocol::Resume& request)
@@ -99,8 +107,7 @@ Outcome<protocol::CreateEvent::Reply> Service::handle(Caller& caller,
         {caller.session, PolicyCheck::enforce, *std::move(process), id}, request);
     if (!made)
         return std::unexpected(made.error());
-    return protocol::CreateEvent::Reply{*made == Made::created,
-                                        id_of(*registry_.objects.find(request.name))};
+    return creation_reply<protocol::CreateEvent>(request.name, id);
 }
 
 Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Arm& request)
@@ -120,8 +127,7 @@ Outcome<protocol::Arm::Reply> Service::handle(Caller& caller, const protocol::Ar
                              request, delivery_.deliver(request.name));
     if (!made)
         return std::unexpected(made.error());
-    return protocol::Arm::Reply{*made == Made::created,
-                                id_of(*registry_.objects.find(request.name))};
+    return creation_reply<protocol::Arm>(request.name, id);
 }
 
 // Refuses the call if the peer lacks the permission for an item. The check comes before the

@@ -83,7 +83,7 @@ Result<OutputQueue::Flushed> OutputQueue::send_all(const UniqueFd& socket)
         bytes_sent_ += **sent;
         if (carries) {
             fds_in_flight_ += fd_batches_.front().descriptors.size();
-            fd_batches_.pop_front();
+            fd_batches_.erase(fd_batches_.begin());
         }
     }
     // Unlike an assignment, a swap frees the buffer, so an idle connection has no buffer.

@@ -11,7 +11,6 @@
 #include "daemon/limits.h"
 
 #include <cstdint>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -32,6 +31,17 @@ private:
     Committed() = default;
 };
 
+// Appends the text of a reply, and the descriptors that the reply sends.
+template <Message Reply>
+void append_reply(Reply& reply, bool continues, EncodeContext out)
+{
+    if (out.text.empty())
+        out.text.reserve(usual_reply_bytes);
+    begin_reply(out.text);
+    encode(reply, out);
+    end_reply(out.text, continues);
+}
+
 class OutputQueue {
 public:
     enum class Replies { sent, discarded };
@@ -46,12 +56,7 @@ public:
             return;
         const auto begin = bytes_.size();
         std::vector<PassedFd> descriptors;
-        EncodeContext out{bytes_, descriptors};
-        if (bytes_.empty())
-            bytes_.reserve(usual_reply_bytes);
-        begin_reply(bytes_);
-        encode(reply, out);
-        end_reply(bytes_, continues);
+        append_reply(reply, continues, {bytes_, descriptors});
         if (!descriptors.empty())
             fd_batches_.push_back({begin, std::move(descriptors)});
     }
@@ -134,18 +139,20 @@ private:
     std::string bytes_;
     std::size_t offset_ = 0; // The start of the unsent part of bytes_.
     std::uint64_t bytes_sent_ = 0;
-    std::deque<FdBatch> fd_batches_;
+    std::vector<FdBatch> fd_batches_;
     // The number of sent descriptors that the peer might not have read.
     std::size_t fds_in_flight_ = 0;
 };
 
-// Returns the text of `reply`, marked as the last reply to its call.
+// Returns the text of `reply`, marked as the last reply to its call, without the zero byte.
 template <Message Reply>
 std::string text_of(Reply reply)
 {
-    OutputQueue output;
-    output.reply(reply, false);
-    return std::string{output.text_since(0)};
+    std::string text;
+    std::vector<PassedFd> none;
+    append_reply(reply, false, {text, none});
+    text.pop_back();
+    return text;
 }
 
 } // namespace evfd::daemon

@@ -148,7 +148,7 @@ void ReplyCache::count_unrecorded()
 
 void ReplyCache::persist()
 {
-    record::Session record{.token = session_->token->text(),
+    record::Session record{.token = std::string{session_->token->text()},
                            .uid = session_->peer.uid,
                            .sequence = slot().sequence,
                            .cached_reply = slot().cached_reply,

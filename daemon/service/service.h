@@ -132,6 +132,8 @@ private:
                                                           const protocol::Wait& request);
     template <class Request>
     std::optional<std::uint64_t> precommit_reply(const Caller& caller, const Name& name);
+    template <class Request>
+    typename Request::Reply creation_reply(const Name& name, std::optional<std::uint64_t> id);
     protocol::Status::Reply status();
 
     WallTime started_ = wall_now();

@@ -1,14 +1,24 @@
 #include "daemon/store/record_codec.h"
 
+#include <array>
 #include <limits>
 
 namespace evfd::daemon::record {
 
-void append_varint(std::string& out, std::uint64_t number)
+namespace {
+
+constexpr std::size_t max_varint_bytes = 10; // 64 bits, 7 in each byte.
+
+} // namespace
+
+void append_long_varint(std::string& out, std::uint64_t number)
 {
+    std::array<char, max_varint_bytes> bytes;
+    auto* end = bytes.begin();
     for (; number >= 0x80; number >>= 7)
-        out += static_cast<char>(number | 0x80);
-    out += static_cast<char>(number);
+        *end++ = static_cast<char>(number | 0x80);
+    *end++ = static_cast<char>(number);
+    out.append(bytes.begin(), end);
 }
 
 void append_number(std::string& out, std::int64_t number)
@@ -26,11 +36,10 @@ void insert_text_size(std::string& out, std::size_t begin)
 
 std::optional<std::uint64_t> next_varint(std::string_view& bytes)
 {
-    constexpr std::size_t max_bytes = 10; // 64 bits, 7 in each byte.
     std::uint64_t number = 0;
-    for (std::size_t i = 0; i < bytes.size() && i < max_bytes; ++i) {
+    for (std::size_t i = 0; i < bytes.size() && i < max_varint_bytes; ++i) {
         const auto byte = static_cast<unsigned char>(bytes[i]);
-        if (i + 1 == max_bytes && byte > 1)
+        if (i + 1 == max_varint_bytes && byte > 1)
             return {}; // The number does not fit.
         number |= std::uint64_t{byte & 0x7fU} << (7 * i);
         if (byte < 0x80) {

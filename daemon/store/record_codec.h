@@ -38,8 +38,20 @@ namespace evfd::daemon::record {
 
 inline constexpr char format = 1; // The first byte of a record in binary form.
 
-void append_varint(std::string& out, std::uint64_t number);
+void append_long_varint(std::string& out, std::uint64_t number);
+inline void append_varint(std::string& out, std::uint64_t number)
+{
+    if (number < 0x80)
+        out += static_cast<char>(number);
+    else
+        append_long_varint(out, number);
+}
 void append_number(std::string& out, std::int64_t number);
+inline void append_text(std::string& out, std::string_view text)
+{
+    append_varint(out, text.size());
+    out += text;
+}
 // Inserts the size of the text that begins at `begin` and ends at the end of `out` before the text.
 void insert_text_size(std::string& out, std::size_t begin);
 
@@ -105,14 +117,14 @@ void append_value(std::string& out, const T& value)
 {
     if constexpr (NumberValue<T>) {
         append_number(out, to_number(value));
+    } else if constexpr (std::same_as<T, std::string>) {
+        append_text(out, value);
+    } else if constexpr (TextType<T>) {
+        append_text(out, value.text());
     } else {
         const auto begin = out.size();
         if constexpr (Message<T>)
             append_fields(out, value);
-        else if constexpr (std::same_as<T, std::string>)
-            out += value;
-        else if constexpr (TextType<T>)
-            out += value.text();
         else
             for (const auto& element : value)
                 append_value(out, element);

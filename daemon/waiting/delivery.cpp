@@ -79,7 +79,7 @@ void Delivery::apply_to_waits(const ObjectChange& change)
     const auto& name = change.object.name;
     if (change.kind == Kind::deleted)
         return waits_.on_deleted(name);
-    auto* object = registry_.objects.find(change.object);
+    auto* object = waits_.has_queue(name) ? registry_.objects.find(change.object) : nullptr;
     if (!object)
         return;
     switch (change.kind) {
@@ -109,7 +109,7 @@ void Delivery::apply_to_monitors(const ObjectChange& change)
         monitors_.on_created(name, *object);
         // The daemon counts the expirations of a new timer from the moment when it is armed. If no
         // client needs this count, the daemon stops counting here.
-        return registry_.watches.unwatch_if_unneeded(name);
+        return registry_.watches.unwatch_if_unneeded(name, *object);
     case Kind::edge: ++edges_; return monitors_.on_changed(name, *object);
     case Kind::taken:
     case Kind::pulsed:

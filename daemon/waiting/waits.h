@@ -80,6 +80,8 @@ public:
     void time_out(Wait& wait);
 
     std::int64_t waiter_count(const Name& name) const;
+    // Returns whether a wait for this name can exist.
+    bool has_queue(const Name& name) const { return queues_.contains(name); }
 
     // Polls the timers that this wait waits for.
     void poll_timers(const Wait& wait) const;

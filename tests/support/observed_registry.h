@@ -110,7 +110,7 @@ private:
             return;
         if (monitors_timers && changed->timer())
             REQUIRE(registry.watches.monitor(name, *changed));
-        registry.watches.unwatch_if_unneeded(name);
+        registry.watches.unwatch_if_unneeded(name, *changed);
     }
 
     std::string recorded;

@@ -80,7 +80,7 @@ TEST_CASE("the first of two subscriptions with one token is recovered")
     const auto other = fixture->state_store.store_fd(id, *make_eventfd(0, Counter::plain));
     REQUIRE(other);
     fixture->state_store.put(
-        id, record::Subscription{subscriber.token.text(),
+        id, record::Subscription{std::string{subscriber.token.text()},
                                  static_cast<record::Id>(object(*fixture, "p").serial),
                                  static_cast<record::Id>(fixture->owner.id)});
 
@@ -99,7 +99,8 @@ TEST_CASE("the earlier of two sessions with one token is recovered, and the othe
     subscribe(*fixture, "p");
     fixture->finish_call("the answer");
     const auto id = fixture->registry.ids.next();
-    fixture->state_store.put(id, record::Session{fixture->owner.token->text(), bob, 7, {}, {}, {}});
+    fixture->state_store.put(
+        id, record::Session{std::string{fixture->owner.token->text()}, bob, 7, {}, {}, {}});
     fixture->state_store.put(fixture->registry.ids.next(),
                              record::TakenTokens{static_cast<record::Id>(id), 7, {}});
     const auto first = fixture->owner.id;
@@ -196,7 +197,7 @@ TEST_CASE("a subscription with a foreign descriptor is dropped and logged")
     const auto stored = fixture->state_store.store_fd(id, make_fd(what));
     REQUIRE(stored);
     fixture->state_store.put(
-        id, record::Subscription{Token::make()->text(),
+        id, record::Subscription{std::string{Token::make()->text()},
                                  static_cast<record::Id>(object(*fixture, subscribed_name).serial),
                                  static_cast<record::Id>(fixture->owner.id)});
 

@@ -309,7 +309,7 @@ TEST_CASE("an orphaned subscription does not remove the descriptor of an object"
     fixture->create("s", Mode::semaphore, 2);
     fixture->open("s");
     const auto id = object(*fixture, "s").serial;
-    fixture->state_store.put(id, record::Subscription{Token::make()->text(),
+    fixture->state_store.put(id, record::Subscription{std::string{Token::make()->text()},
                                                       static_cast<record::Id>(id),
                                                       static_cast<record::Id>(fixture->owner.id)});
     fixture = commit_crash_and_restart(std::move(fixture));

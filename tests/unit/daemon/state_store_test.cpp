@@ -344,7 +344,8 @@ TEST_CASE("a record without an id is malformed")
 {
     StateStoreFixture fixture;
     fixture.state_store.put(0, event_record("x"));
-    fixture.state_store.put(0, record::Session{Token::make()->text(), alice, 0, {}, {}, {}});
+    fixture.state_store.put(
+        0, record::Session{std::string{Token::make()->text()}, alice, 0, {}, {}, {}});
     fixture.state_store.commit();
     SuccessorStore next{stored_fds_of(fixture.state_store)};
     CHECK(next.objects.size() == 1);

@@ -16,7 +16,7 @@ TEST_CASE("no two tokens are equal, and neither are their texts")
         const auto token = Token::make();
         REQUIRE(token);
         tokens.insert(*token);
-        texts.insert(token->text());
+        texts.emplace(token->text());
     }
     CHECK(tokens.size() == 100);
     CHECK(texts.size() == 100);
@@ -37,6 +37,13 @@ TEST_CASE("leading zeros of either half are kept")
     const auto token = Token::parse(text);
     REQUIRE(token);
     CHECK(token->text() == text);
+}
+
+TEST_CASE("digits in upper case are the same token")
+{
+    const auto token = Token::parse("0123456789ABCDEFfedcba9876543210");
+    REQUIRE(token);
+    CHECK(token->text() == "0123456789abcdeffedcba9876543210");
 }
 
 TEST_CASE("a malformed token is refused")
