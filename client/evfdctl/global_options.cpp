@@ -5,8 +5,11 @@
 #include "common/number.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace evfd::control {
 
@@ -64,6 +67,17 @@ std::string check_integer(const std::string& text)
 std::string check_not_empty(const std::string& text)
 {
     return text.empty() ? "the value is empty; omit the option instead" : "";
+}
+
+CLI::Validator one_of(std::vector<std::string> words)
+{
+    auto description = fmt::format("{{{}}}", fmt::join(words, ","));
+    const auto check = [words = std::move(words)](const std::string& text) {
+        return std::ranges::find(words, text) != words.end()
+                   ? std::string{}
+                   : fmt::format("'{}' is not one of {}", text, fmt::join(words, ", "));
+    };
+    return CLI::Validator{check, std::move(description)};
 }
 
 // The validator throws its error message, because CLI11 would put "NAME: " in front of a message

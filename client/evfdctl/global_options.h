@@ -28,6 +28,10 @@ std::function<std::string(const std::string&)> reject_patterns(const CLI::App& v
 // not set. Returns an error message, or "" if the value is valid.
 std::string check_not_empty(const std::string& text);
 
+// Returns a validator that accepts only these words. Its description lists them, for the help and
+// the completions: "{a,b}".
+CLI::Validator one_of(std::vector<std::string> words);
+
 struct NamesArgument {
     std::vector<std::string> list;
 
@@ -84,10 +88,10 @@ struct ColourOption {
     explicit ColourOption(CLI::App& verb)
     {
         verb.add_option("--color", when,
-                        "Use colour: auto (default: on a terminal, unless $NO_COLOR is set or "
-                        "$TERM is dumb), always or never")
+                        "Use colour (default: auto, on a terminal unless $NO_COLOR is set or "
+                        "$TERM is dumb)")
             ->type_name("WHEN")
-            ->check(CLI::IsMember({"auto", "always", "never"}));
+            ->check(one_of({"auto", "always", "never"}));
     }
     report::Colour value() const;
 };

@@ -10,6 +10,7 @@ class Chmod : public Verb {
 public:
     static constexpr auto name = "chmod";
     static constexpr auto help = "Change the permissions to wait for an object and to set it";
+    static constexpr auto group = verb_group::objects;
 
     explicit Chmod(CLI::App& app) : Verb{app}, name_{app}
     {

@@ -10,17 +10,16 @@ class Create : public Verb {
 public:
     static constexpr auto name = "create";
     static constexpr auto help = "Create an event";
+    static constexpr auto group = verb_group::objects;
 
     explicit Create(CLI::App& app) : Verb{app}, name_{app}, new_{app, "set"}
     {
         std::vector<std::string> modes;
         for (const auto& [mode, text] : enum_names(Mode{}))
             modes.emplace_back(text);
-        app.add_option(
-               "--mode", mode_,
-               "Select what a set and a wait do: manual (default), auto, semaphore or pulse")
+        app.add_option("--mode", mode_, "Select what a set and a wait do (default: manual)")
             ->type_name("MODE")
-            ->check(CLI::IsMember(modes));
+            ->check(one_of(std::move(modes)));
         app.add_option("--initial", initial_, "Start with N tokens, or set if N is above 0")
             ->type_name("N")
             ->check(check_integer);

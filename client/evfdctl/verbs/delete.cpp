@@ -10,6 +10,7 @@ class Delete : public Verb {
 public:
     static constexpr auto name = "delete";
     static constexpr auto help = "Delete objects";
+    static constexpr auto group = verb_group::objects;
 
     explicit Delete(CLI::App& app) : Verb{app}, names_{app} {}
     Exit run(const Client& client) override { return finish(client.delete_object(names_.list)); }

@@ -22,6 +22,7 @@ public:
     static constexpr auto name = "hold";
     static constexpr auto help =
         "Run a command while holding a token of a semaphore, or an auto event as a lock";
+    static constexpr auto group = verb_group::commands;
 
     explicit HoldVerb(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
@@ -29,9 +30,9 @@ public:
           timeout_{app}
     {
         app.footer("Exits with the command's exit status. The token is released when the command "
-                   "and evfdctl have exited,\n"
+                   "and evfdctl have exited, "
                    "however they exit: if only evfdctl is killed, when the command exits. Children "
-                   "of the command do not\n"
+                   "of the command do not "
                    "hold it. With --host the token is released when evfdctl exits.");
     }
 

@@ -12,6 +12,7 @@ class List : public Verb {
 public:
     static constexpr auto name = "list";
     static constexpr auto help = "List objects";
+    static constexpr auto group = verb_group::objects;
 
     explicit List(CLI::App& app) : Verb{app}, pattern_{app} {}
 

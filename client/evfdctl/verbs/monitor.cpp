@@ -21,6 +21,7 @@ class MonitorVerb : public Verb {
 public:
     static constexpr auto name = "monitor";
     static constexpr auto help = "Print the state of all objects and then every change";
+    static constexpr auto group = verb_group::objects;
 
     explicit MonitorVerb(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app} {}
 

@@ -28,6 +28,7 @@ class On : public CommandVerb {
 public:
     static constexpr auto name = "on";
     static constexpr auto help = "Run a command each time that an event is set or a timer expires";
+    static constexpr auto group = verb_group::commands;
 
     explicit On(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
@@ -42,7 +43,7 @@ public:
                          "Restart a running COMMAND at the next occurrence; implies --merge");
         grace_.option->needs(restart);
         app.footer("No occurrence is lost while COMMAND runs. Auto events and semaphores are "
-                   "consumed one at a time; pulses\n"
+                   "consumed one at a time; pulses "
                    "and timer expirations are counted; a manual event is cleared before each run.");
     }
 

@@ -10,6 +10,7 @@ class Set : public Verb {
 public:
     static constexpr auto name = "set";
     static constexpr auto help = "Set events, add tokens to semaphores, or send pulses";
+    static constexpr auto group = verb_group::signalling;
 
     explicit Set(CLI::App& app) : Verb{app}, names_{app}
     {

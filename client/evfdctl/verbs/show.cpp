@@ -12,6 +12,7 @@ class Show : public Verb {
 public:
     static constexpr auto name = "show";
     static constexpr auto help = "Show the properties and the state of an object";
+    static constexpr auto group = verb_group::objects;
 
     explicit Show(CLI::App& app) : Verb{app}, name_{app} {}
 

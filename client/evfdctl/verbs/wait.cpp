@@ -23,6 +23,7 @@ public:
     static constexpr auto name = "wait";
     static constexpr auto help =
         "Wait until events are set or timers expire; the names need not exist yet";
+    static constexpr auto group = verb_group::signalling;
 
     explicit Wait(CLI::App& app)
         : CommandVerb{app, NameCount::any, CommandNeed::optional,
@@ -37,8 +38,7 @@ public:
             ->type_name("N")
             ->check(check_integer);
         app.footer("A set by COMMAND is never missed. A failure of COMMAND ends the wait. If the "
-                   "wait fails or times out,\n"
-                   "COMMAND is terminated.");
+                   "wait fails or times out, COMMAND is terminated.");
     }
 
     Exit run(const Client& client) override

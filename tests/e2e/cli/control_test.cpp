@@ -339,7 +339,7 @@ TEST_CASE("the help of every verb names its options")
     const auto all = run({.argv = {EVFDD_CTL, "--help"}});
     CHECK(all.status == 0);
     CHECK(all.out.contains("  " + verb + " "));
-    CHECK(all.out.contains("124 timed out"));
+    CHECK(all.out.contains("timed out"));
 }
 
 TEST_CASE("a command fails when its output cannot be written")

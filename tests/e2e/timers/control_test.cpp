@@ -452,7 +452,7 @@ TEST_CASE("the help of every timer verb names its options")
     const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}});
     CHECK(help.status == 0);
     CHECK(help.out.contains(option));
-    CHECK(run({.argv = {EVFDD_CTL, "--help"}}).out.contains("9 cancelled while waiting"));
+    CHECK(run({.argv = {EVFDD_CTL, "--help"}}).out.contains("cancelled while waiting"));
 }
 
 struct Case {
