@@ -69,6 +69,42 @@ std::string check_not_empty(const std::string& text)
     return text.empty() ? "the value is empty; omit the option instead" : "";
 }
 
+namespace {
+
+// Returns the position after the bracket expression that begins at `at`, or npos if the bracket is
+// not closed.
+std::size_t end_of_bracket(std::string_view text, std::size_t at)
+{
+    ++at;
+    if (text.substr(at).starts_with('!') || text.substr(at).starts_with('^'))
+        ++at;
+    for (bool is_first = true; at < text.size(); is_first = false) {
+        if (text[at] == ']' && !is_first)
+            return at + 1;
+        at += text[at] == '\\' ? 2U : 1U;
+    }
+    return text.npos;
+}
+
+} // namespace
+
+std::string check_pattern(const std::string& text)
+{
+    for (std::size_t at = 0; at < text.size();) {
+        if (text[at] == '[') {
+            at = end_of_bracket(text, at);
+            if (at == text.npos)
+                return fmt::format("'{}' is not a valid pattern: a [ has no ]", text);
+        } else if (text[at] == '\\' && at + 1 == text.size()) {
+            return fmt::format("'{}' is not a valid pattern: nothing follows the \\ at its end",
+                               text);
+        } else {
+            at += text[at] == '\\' ? 2U : 1U;
+        }
+    }
+    return "";
+}
+
 CLI::Validator one_of(std::vector<std::string> words)
 {
     auto description = fmt::format("{{{}}}", fmt::join(words, ","));

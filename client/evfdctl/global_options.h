@@ -32,6 +32,11 @@ std::string check_not_empty(const std::string& text);
 // the completions: "{a,b}".
 CLI::Validator one_of(std::vector<std::string> words);
 
+// Checks that the brackets and backslashes of a glob are complete. A pattern with an unclosed
+// bracket matches no name, so it is a mistake. Returns an error message, or "" if the text is
+// valid.
+std::string check_pattern(const std::string& text);
+
 struct NamesArgument {
     std::vector<std::string> list;
 
@@ -64,7 +69,8 @@ struct PatternOption {
         verb.add_option(
                 "PATTERN", text,
                 "Select the names that this glob matches; * and ? do not match a slash, ** does")
-            ->type_name("");
+            ->type_name("")
+            ->check(check_pattern);
     }
 };
 

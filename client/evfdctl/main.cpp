@@ -305,7 +305,7 @@ int run(int argc, char** argv)
         return report_error(address.error());
     const bool is_found_for_person = options.is_by_default() &&
                                      address->path == Address::system().path &&
-                                     ::isatty(STDERR_FILENO) == 1;
+                                     !verbs.selected()->is_quiet() && ::isatty(STDERR_FILENO) == 1;
     return run_verb(*verbs.selected(), Client{*address}, is_found_for_person);
 }
 

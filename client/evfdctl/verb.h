@@ -51,6 +51,7 @@ public:
     explicit Verb(CLI::App& app) : app_{app}
     {
         app.add_flag("--json", is_json_, "Print JSON, one message per line");
+        app.add_flag("-q,--quiet", is_quiet_, "Print no notes on standard error, only errors");
     }
     Verb(const Verb&) = delete;
     Verb& operator=(const Verb&) = delete;
@@ -68,6 +69,8 @@ public:
     // not have. Called just before the help is printed.
     virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
+    // Returns whether the user wants no notes on standard error.
+    bool is_quiet() const { return is_quiet_; }
 
 protected:
     bool is_json() const { return is_json_; }
@@ -88,6 +91,7 @@ protected:
 private:
     CLI::App& app_;
     bool is_json_ = false;
+    bool is_quiet_ = false;
 };
 
 // A verb that is about evfdctl itself and needs no daemon.

@@ -140,7 +140,7 @@ Section options_section(const CLI::App& app)
 {
     const auto is_common = [&](const CLI::Option* option) {
         return option == app.get_help_ptr() || option == app.get_version_ptr() ||
-               option->check_lname("json");
+               option->check_lname("json") || option->check_lname("quiet");
     };
     const auto options = options_of(app, false);
     Section section{"Options", {}};

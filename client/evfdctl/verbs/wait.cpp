@@ -57,8 +57,9 @@ public:
                                   .count = count_};
         if (!command().empty())
             return run_registered(client, options, *grace);
-        auto fired = ::isatty(STDERR_FILENO) == 1 ? wait_for_person(client, options)
-                                                  : client.wait(names(), options);
+        const bool is_for_person = !is_quiet() && ::isatty(STDERR_FILENO) == 1;
+        auto fired =
+            is_for_person ? wait_for_person(client, options) : client.wait(names(), options);
         if (!fired)
             return report_wait_error(std::move(fired.error()));
         print(*std::move(fired));
