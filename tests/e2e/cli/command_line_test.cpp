@@ -232,6 +232,19 @@ TEST_CASE("a wait on a terminal prints which of its names do not exist and conti
     CHECK(terminal.wait() == 0);
 }
 
+TEST_CASE("hold and on print on a terminal that their name does not exist and continue")
+{
+    const DaemonProcess daemon;
+    const auto words = GENERATE(Words{"hold", "nope", "--", "echo", "ran"},
+                                Words{"on", "nope", "--once", "--", "echo", "ran"});
+    CAPTURE(words);
+    Terminal terminal{daemon.ctl_command(words)};
+    terminal.await("waiting for 'nope', which does not exist yet");
+    daemon.checked_ctl({"create", "nope", "--mode", "auto", "--initial", "1"});
+    terminal.await("ran");
+    CHECK(terminal.wait() == 0);
+}
+
 TEST_CASE("a wait on a terminal ends with the same status as elsewhere")
 {
     const DaemonProcess daemon;
