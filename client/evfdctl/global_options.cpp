@@ -105,6 +105,17 @@ std::string check_pattern(const std::string& text)
     return "";
 }
 
+std::vector<std::string> split_list(std::string_view text)
+{
+    std::vector<std::string> parts;
+    for (auto rest = std::optional{text}; rest;) {
+        const auto end = rest->find(',');
+        parts.emplace_back(rest->substr(0, end));
+        rest = end == text.npos ? std::nullopt : std::optional{rest->substr(end + 1)};
+    }
+    return parts;
+}
+
 CLI::Validator one_of(std::vector<std::string> words)
 {
     auto description = fmt::format("{{{}}}", fmt::join(words, ","));

@@ -37,6 +37,9 @@ CLI::Validator one_of(std::vector<std::string> words);
 // valid.
 std::string check_pattern(const std::string& text);
 
+// Returns the parts of a list whose separators are commas.
+std::vector<std::string> split_list(std::string_view text);
+
 struct NamesArgument {
     std::vector<std::string> list;
 

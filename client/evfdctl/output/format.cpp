@@ -279,7 +279,7 @@ std::string Table::end()
     if (is_first)
         widen(heading_);
     std::ranges::for_each(block_, [this](const Row& cells) { widen(cells); });
-    auto text = is_first ? line(heading_) : std::string{};
+    auto text = is_first && !heading_.empty() ? line(heading_) : std::string{};
     for (const auto& cells : std::exchange(block_, {}))
         text += line(cells);
     return text;

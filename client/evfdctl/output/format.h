@@ -56,8 +56,8 @@ std::vector<Row> rows(const protocol::Quotas::User& user);
 
 bool is_for_terminal(); // Returns whether standard output is a terminal.
 
-// Formats rows as text. For a terminal, the text has columns below a heading. For any other output,
-// a tab separates the cells of a row.
+// Formats rows as text. For a terminal, the text has columns below a heading, which can be empty.
+// For any other output, a tab separates the cells of a row.
 //
 // The widths of columns depend on the rows that are not printed yet. A table keeps a block of at
 // most max_block_rows such rows, so that a list of any length needs little memory. The columns of a

@@ -4,6 +4,8 @@
 #include "tests/support/daemon_process.h"
 #include "tests/support/terminal.h"
 
+#include <unistd.h>
+
 #include <sstream>
 
 namespace evfd::e2e {
@@ -137,6 +139,120 @@ TEST_CASE("a pattern with complete brackets is valid")
     CAPTURE(pattern);
     const auto listed = daemon.checked_ctl({"list", pattern});
     CHECK(std::ranges::count(listed, '\n') == count);
+}
+
+TEST_CASE("show takes several names and reports those that it cannot show")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "b"});
+    const auto both = daemon.checked_ctl({"show", "a", "b"});
+    CHECK(both == daemon.checked_ctl({"show", "a"}) + "\n" + daemon.checked_ctl({"show", "b"}));
+
+    const auto ran = daemon.ctl({"show", "a", "missing", "b", "--json"});
+    CHECK(ran.status == 3);
+    CHECK(ran.err.contains("'missing'"));
+    CHECK(std::ranges::count(ran.out, '\n') == 2);
+}
+
+TEST_CASE("show --property prints single fields, and --value only their values")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "s", "--mode", "semaphore", "--initial", "3"});
+    daemon.checked_ctl({"create", "e", "--mode", "auto"});
+    daemon.checked_ctl({"arm", "t", "--after", "1d", "--every", "2s"});
+    CHECK(daemon.checked_ctl({"show", "s", "-p", "count"}) == "count=3\n");
+    CHECK(daemon.checked_ctl({"show", "s", "-p", "count", "--value"}) == "3\n");
+    CHECK(daemon.checked_ctl({"show", "s", "e", "--property", "mode,isSet"}) ==
+          "mode=semaphore\nisSet=true\n\nmode=auto\nisSet=false\n");
+    CHECK(daemon.checked_ctl({"show", "s", "e", "-p", "count", "--value"}) == "3\n0\n");
+    CHECK(daemon.checked_ctl({"show", "t", "-p", "timer.intervalNSec,timer.clock", "--value"}) ==
+          "2000000000\nmonotonic\n");
+    // An object that does not have the field has an empty value.
+    CHECK(daemon.checked_ctl({"show", "t", "e", "-p", "mode", "--value"}) == "\nauto\n");
+    CHECK(daemon.checked_ctl({"show", "e", "-p", "lastSet.pid"}) == "lastSet.pid=\n");
+}
+
+TEST_CASE("a wrong use of the options of show and list is a usage error")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e"});
+    const auto [words, message] = GENERATE(table<Words, std::string>({
+        {{"show", "e", "-p", "colour"}, "'colour' is not a field of an object"},
+        {{"show", "e", "-p", "count,"}, "'' is not a field of an object"},
+        {{"show", "e", "-p", "timer"}, "'timer' is not a field of an object"},
+        {{"show", "e", "-p"}, "-p requires a value: -p FIELDS"},
+        {{"show", "e", "--value"}, "--value requires --property"},
+        {{"show", "e", "-p", "count", "--json"}, "cannot be combined"},
+        {{"list", "--columns", "name,colour"}, "'colour' is not one of name, kind, mode"},
+        {{"list", "--columns", ""}, "'' is not one of"},
+        {{"list", "--sort", "colour"}, "'colour' is not one of name, kind"},
+        {{"list", "--mode", "timer"}, "'timer' is not one of manual"},
+        {{"list", "--kind", "auto"}, "'auto' is not one of event, timer"},
+        {{"list", "--owner", ""}, "the value is empty"},
+    }));
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.contains(message));
+}
+
+TEST_CASE("list prints the chosen columns, in the order in which they are given")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "b", "--mode", "auto", "--permissions", "0600"});
+    daemon.checked_ctl({"create", "a", "--initial", "1", "--permissions", "0644"});
+    CHECK(daemon.checked_ctl({"list", "--columns", "name"}) == "a\nb\n");
+    CHECK(daemon.checked_ctl({"list", "--columns", "state,name,permissions"}) ==
+          "set\ta\t0644\nclear\tb\t0600\n");
+}
+
+TEST_CASE("list sorts by a column, and objects with the same text by name")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "semaphore"});
+    daemon.checked_ctl({"create", "d", "b", "--mode", "auto"});
+    daemon.checked_ctl({"arm", "c", "--after", "1d"});
+    CHECK(daemon.checked_ctl({"list", "--sort", "name", "--columns", "name"}) == "a\nb\nc\nd\n");
+    CHECK(daemon.checked_ctl({"list", "--sort", "mode", "--columns", "name"}) == "b\nd\nc\na\n");
+    const auto json = daemon.checked_ctl({"list", "--sort", "mode", "--json"});
+    CHECK(json.starts_with("{\"name\":\"b\""));
+    CHECK(std::ranges::count(json, '\n') == 4);
+}
+
+TEST_CASE("list selects objects by mode, kind and owner")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "b", "--mode", "auto"});
+    daemon.checked_ctl({"create", "m"});
+    daemon.checked_ctl({"arm", "t", "--after", "1d"});
+    const auto listed = [&](Words options) {
+        Words words{"list", "--columns", "name"};
+        words.insert(words.end(), options.begin(), options.end());
+        return daemon.checked_ctl(words);
+    };
+    CHECK(listed({"--mode", "auto"}) == "a\nb\n");
+    CHECK(listed({"--mode", "auto", "a"}) == "a\n");
+    CHECK(listed({"--kind", "timer"}) == "t\n");
+    CHECK(listed({"--kind", "timer", "--mode", "manual"}).empty());
+    CHECK(listed({"--owner", std::to_string(::getuid())}) == "a\nb\nm\nt\n");
+    CHECK(listed({"--owner", "4000000000"}).empty());
+    CHECK(daemon.checked_ctl({"list", "--kind", "timer", "--json"}).starts_with("{\"name\":\"t\""));
+}
+
+TEST_CASE("list on a terminal prints no heading with --no-legend")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "long/name", "e"});
+    Terminal with{daemon.ctl_command({"list", "--columns", "name,kind"})};
+    with.await("long/name");
+    CHECK(with.wait() == 0);
+    CHECK(with.line(0) == "NAME       KIND");
+    Terminal without{daemon.ctl_command({"list", "--columns", "name,kind", "--no-legend"})};
+    without.await("long/name");
+    CHECK(without.wait() == 0);
+    CHECK(without.line(0) == "e          event");
 }
 
 TEST_CASE("with --quiet a wait on a terminal does not print which names do not exist")
