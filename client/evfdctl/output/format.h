@@ -2,6 +2,7 @@
 // request. Makes text from the daemon printable, because the daemon can belong to another user.
 #pragma once
 
+#include "common/clock.h"
 #include "common/codec.h"
 #include "common/printable.h"
 #include "common/protocol/protocol.h"
@@ -42,6 +43,20 @@ std::string state(const protocol::Object& object);
 std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& event, Colour colour = Colour::none);
+
+// Formats the lines of `evfdctl monitor` for a terminal: the local time, the change, and the name,
+// the mode or clock and the state of the object. The columns are as wide as the longest cell so
+// far.
+class ChangeLines {
+public:
+    explicit ChangeLines(Colour colour) : colour_{colour} {}
+    std::string add(const protocol::Monitor::Reply& event, WallTime now);
+
+private:
+    Colour colour_;
+    std::size_t name_width_ = 0;
+    std::size_t mode_width_ = 0;
+};
 
 // Returns the name of a user, or the uid if the user has no name. This function is not thread-safe.
 std::string user(protocol::Uid uid);
