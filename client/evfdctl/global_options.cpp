@@ -116,15 +116,14 @@ std::vector<std::string> split_list(std::string_view text)
     return parts;
 }
 
-CLI::Validator one_of(std::vector<std::string> words)
+OneOf::OneOf(std::vector<std::string> words)
 {
-    auto description = fmt::format("{{{}}}", fmt::join(words, ","));
-    const auto check = [words = std::move(words)](const std::string& text) {
+    desc_function_ = [words] { return fmt::format("{{{}}}", fmt::join(words, ",")); };
+    func_ = [words = std::move(words)](const std::string& text) {
         return std::ranges::find(words, text) != words.end()
                    ? std::string{}
                    : fmt::format("'{}' is not one of {}", text, fmt::join(words, ", "));
     };
-    return CLI::Validator{check, std::move(description)};
 }
 
 // The validator throws its error message, because CLI11 would put "NAME: " in front of a message

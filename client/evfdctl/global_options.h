@@ -28,9 +28,12 @@ std::function<std::string(const std::string&)> reject_patterns(const CLI::App& v
 // not set. Returns an error message, or "" if the value is valid.
 std::string check_not_empty(const std::string& text);
 
-// Returns a validator that accepts only these words. Its description lists them, for the help and
-// the completions: "{a,b}".
-CLI::Validator one_of(std::vector<std::string> words);
+// Accepts only these words. Its description lists them, for the help and the completions: "{a,b}".
+// The description is a function, so that it is made only if it is printed.
+class OneOf : public CLI::Validator {
+public:
+    explicit OneOf(std::vector<std::string> words);
+};
 
 // Checks that the brackets and backslashes of a glob are complete. A pattern with an unclosed
 // bracket matches no name, so it is a mistake. Returns an error message, or "" if the text is
@@ -100,7 +103,7 @@ struct ColourOption {
                         "Use colour (default: auto, on a terminal unless $NO_COLOR is set or "
                         "$TERM is dumb)")
             ->type_name("WHEN")
-            ->check(one_of({"auto", "always", "never"}));
+            ->check(OneOf({"auto", "always", "never"}));
     }
     report::Colour value() const;
 };

@@ -37,28 +37,20 @@ struct ConnectionOptions {
     bool no_start = false;
     std::string host = {};
     std::string ssh = {};
-    CLI::Option* host_option = nullptr;
+    CLI::Option* host_option = nullptr; // Is nullptr if the command line does not need it.
 
-    explicit ConnectionOptions(CLI::App& app)
+    // Adds only the options that the command line needs.
+    ConnectionOptions(CLI::App& app, const Verbs& verbs)
     {
-        app.add_option("--socket", socket, "Connect to the daemon at PATH (default: $EVFDD_SOCKET)")
-            ->type_name("PATH")
-            ->check(check_not_empty);
-        auto* system = app.add_flag("--system", is_system, "Connect to the system daemon");
-        app.add_flag("--user", is_user, "Connect to your own daemon, and start it if necessary")
-            ->excludes(system);
-        auto* as_it_is =
-            app.add_flag("--no-start", no_start,
-                         "Fail if your own daemon is not running, instead of starting it");
-        host_option = app.add_option("--host", host,
-                                     "Connect to a daemon on HOST by ssh, as USER@HOST or HOST; "
-                                     "the options above select it")
-                          ->type_name("HOST")
-                          ->excludes(as_it_is);
-        app.add_option("--ssh", ssh, "Run COMMAND instead of ssh for --host (default: $EVFDD_SSH)")
-            ->type_name("COMMAND")
-            ->check(check_not_empty)
-            ->needs(host_option);
+        if (verbs.is_needed("--socket"))
+            app.add_option("--socket", socket,
+                           "Connect to the daemon at PATH (default: $EVFDD_SOCKET)")
+                ->type_name("PATH")
+                ->check(check_not_empty);
+        if (verbs.is_needed("--system") || verbs.is_needed("--user"))
+            add_daemon_flags(app);
+        if (verbs.is_needed("--no-start") || verbs.is_needed("--host") || verbs.is_needed("--ssh"))
+            add_host_options(app);
     }
 
     // Returns the address for --host. Ignores $EVFDD_SOCKET, which is a path on this machine.
@@ -82,19 +74,43 @@ struct ConnectionOptions {
     bool is_by_default() const
     {
         const char* named = std::getenv("EVFDD_SOCKET");
-        return socket.empty() && !is_system && !is_user && host_option->count() == 0 &&
-               (!named || !*named);
+        return socket.empty() && !is_system && !is_user && !is_remote() && (!named || !*named);
     }
 
     Expected<Address> address() const
     {
-        if (host_option->count() > 0)
+        if (is_remote())
             return remote();
         const auto address = local();
         return address && no_start ? address->without_autostart() : address;
     }
 
 private:
+    void add_daemon_flags(CLI::App& app)
+    {
+        auto* system = app.add_flag("--system", is_system, "Connect to the system daemon");
+        app.add_flag("--user", is_user, "Connect to your own daemon, and start it if necessary")
+            ->excludes(system);
+    }
+
+    void add_host_options(CLI::App& app)
+    {
+        auto* as_it_is =
+            app.add_flag("--no-start", no_start,
+                         "Fail if your own daemon is not running, instead of starting it");
+        host_option = app.add_option("--host", host,
+                                     "Connect to a daemon on HOST by ssh, as USER@HOST or HOST; "
+                                     "the options above select it")
+                          ->type_name("HOST")
+                          ->excludes(as_it_is);
+        app.add_option("--ssh", ssh, "Run COMMAND instead of ssh for --host (default: $EVFDD_SSH)")
+            ->type_name("COMMAND")
+            ->check(check_not_empty)
+            ->needs(host_option);
+    }
+
+    bool is_remote() const { return host_option && host_option->count() > 0; }
+
     Expected<Address> local() const
     {
         if (!socket.empty())
@@ -277,9 +293,9 @@ int run(int argc, char** argv)
     CLI::App app{"Create, set, arm and wait for named events and timers."};
     app.set_version_flag("--version", EVFDD_VERSION, "Show the version");
     app.require_subcommand(1);
-    ConnectionOptions options{app};
     const std::span words{argv, static_cast<std::size_t>(argc)};
     const Verbs verbs{app, words};
+    const ConnectionOptions options{app, verbs};
 
     try {
         parse(app, verbs, words);

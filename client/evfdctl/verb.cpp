@@ -101,6 +101,14 @@ void Verbs::add_requested()
     add_relay(*this);
 }
 
+bool Verbs::is_needed(std::string_view option) const
+{
+    return are_all_requested_ || std::ranges::any_of(words_, [&](std::string_view word) {
+               const bool has_short_options = word.starts_with('-') && !word.starts_with("--");
+               return has_short_options || word.starts_with(option);
+           });
+}
+
 bool Verbs::is_requested(std::string_view name) const
 {
     return are_all_requested_ || occurs_in(name, words_);

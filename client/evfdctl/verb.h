@@ -7,7 +7,7 @@
 //
 // The construction of all verbs with their options takes longer than the call that sets an event.
 // So Verbs constructs only the verbs whose names occur on the command line, and all verbs for
-// --help or an unknown verb.
+// --help or an unknown verb. The same holds for the options that every verb has.
 //
 // A verb that runs a command (CommandVerb) gets the words after "--" from main.cpp, unparsed,
 // because CLI11 would split words in brackets.
@@ -48,15 +48,16 @@ inline constexpr auto hidden = "";
 
 class Verb {
 public:
-    explicit Verb(CLI::App& app) : app_{app}
-    {
-        app.add_flag("--json", is_json_, "Print JSON, one message per line");
-        app.add_flag("-q,--quiet", is_quiet_, "Print no notes on standard error, only errors");
-    }
+    explicit Verb(CLI::App& app) : app_{app} {}
     Verb(const Verb&) = delete;
     Verb& operator=(const Verb&) = delete;
     virtual ~Verb() = default;
 
+    void add_json() { app_.add_flag("--json", is_json_, "Print JSON, one message per line"); }
+    void add_quiet()
+    {
+        app_.add_flag("-q,--quiet", is_quiet_, "Print no notes on standard error, only errors");
+    }
     bool is_selected() const { return app_.parsed(); }
     std::string command_name() const { return app_.get_name(); }
     // Returns whether the words after "--" are a command. The parser must not see the words of a
@@ -116,9 +117,16 @@ public:
         command->fallthrough();
         if (are_all_requested_)
             command->group(V::group);
-        verbs_.push_back(std::make_unique<V>(*command));
+        auto& verb = *verbs_.emplace_back(std::make_unique<V>(*command));
+        if (is_needed("--json"))
+            verb.add_json();
+        if (is_needed("--quiet"))
+            verb.add_quiet();
     }
 
+    // Returns whether the parser must know this global option, because it occurs on the command
+    // line or because the help lists it.
+    bool is_needed(std::string_view option) const;
     // Returns the verb of the command line, or nullptr if the command line is not parsed yet.
     Verb* selected() const;
     // Returns nothing if the verb is not a Builtin. Otherwise also resets the parser. Without the

@@ -190,7 +190,7 @@ public:
             names.emplace_back(text);
         app.add_option("--sort", sort_, "Sort by COLUMN at first (default: name)")
             ->type_name("COLUMN")
-            ->check(one_of(std::move(names)));
+            ->check(OneOf(std::move(names)));
     }
 
     // Connects to the daemon before the screen is drawn, because ssh can ask for a password.

@@ -39,7 +39,7 @@ public:
         app.add_option("--clock", clock_,
                        "Use CLOCK; the alarm clocks wake the machine from suspend")
             ->type_name("CLOCK")
-            ->check(one_of(clock_names()));
+            ->check(OneOf(clock_names()));
         app.add_option("--sets", sets_, "Set EVENT at each expiry")
             ->type_name("EVENT")
             ->check(check_not_empty);

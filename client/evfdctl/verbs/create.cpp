@@ -19,7 +19,7 @@ public:
             modes.emplace_back(text);
         app.add_option("--mode", mode_, "Select what a set and a wait do (default: manual)")
             ->type_name("MODE")
-            ->check(one_of(std::move(modes)));
+            ->check(OneOf(std::move(modes)));
         app.add_option("--initial", initial_, "Start with N tokens, or set if N is above 0")
             ->type_name("N")
             ->check(check_integer);

@@ -39,20 +39,19 @@ public:
             modes.emplace_back(text);
         app.add_option("--mode", mode_, "List only events of MODE")
             ->type_name("MODE")
-            ->check(one_of(std::move(modes)));
+            ->check(OneOf(std::move(modes)));
         app.add_option("--kind", kind_, "List only objects of KIND")
             ->type_name("KIND")
-            ->check(one_of({"event", "timer"}));
+            ->check(OneOf({"event", "timer"}));
         app.add_option("--owner", owner_, "List only objects of USER, a name or a number")
             ->type_name("USER")
             ->check(check_not_empty);
         app.add_option("--sort", sort_, "Sort by COLUMN (default: name)")
             ->type_name("COLUMN")
-            ->check(one_of({list_columns.begin(), list_columns.end()}));
-        app.add_option(
-               "--columns", columns_,
-               fmt::format("Print only these columns, in this order, separated by commas: {}",
-                           fmt::join(list_columns, ", ")))
+            ->check(OneOf({list_columns.begin(), list_columns.end()}));
+        app.add_option("--columns", columns_,
+                       "Print only these columns, in this order, separated by commas: name, kind, "
+                       "mode, state, permissions, owner")
             ->type_name("LIST")
             ->check(check_columns);
         app.add_flag("--no-legend", has_no_legend_, "Print no heading on a terminal");
