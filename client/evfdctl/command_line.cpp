@@ -42,8 +42,8 @@ void CommandVerb::set_command_line(std::vector<std::string> words)
 void CommandVerb::prepare_help()
 {
     names_option_->required();
-    command_option_->expected(CLI::detail::expected_max_vector_size)
-        ->required(command_need_ == CommandNeed::required);
+    command_option_->option_text(command_need_ == CommandNeed::required ? "-- COMMAND..."
+                                                                        : "[-- COMMAND...]");
 }
 
 std::string CommandVerb::synopsis() const

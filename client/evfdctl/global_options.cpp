@@ -5,8 +5,11 @@
 #include "common/number.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <utility>
 
 namespace evfd::control {
 
@@ -64,6 +67,63 @@ std::string check_integer(const std::string& text)
 std::string check_not_empty(const std::string& text)
 {
     return text.empty() ? "the value is empty; omit the option instead" : "";
+}
+
+namespace {
+
+// Returns the position after the bracket expression that begins at `at`, or npos if the bracket is
+// not closed.
+std::size_t end_of_bracket(std::string_view text, std::size_t at)
+{
+    ++at;
+    if (text.substr(at).starts_with('!') || text.substr(at).starts_with('^'))
+        ++at;
+    for (bool is_first = true; at < text.size(); is_first = false) {
+        if (text[at] == ']' && !is_first)
+            return at + 1;
+        at += text[at] == '\\' ? 2U : 1U;
+    }
+    return text.npos;
+}
+
+} // namespace
+
+std::string check_pattern(const std::string& text)
+{
+    for (std::size_t at = 0; at < text.size();) {
+        if (text[at] == '[') {
+            at = end_of_bracket(text, at);
+            if (at == text.npos)
+                return fmt::format("'{}' is not a valid pattern: a [ has no ]", text);
+        } else if (text[at] == '\\' && at + 1 == text.size()) {
+            return fmt::format("'{}' is not a valid pattern: nothing follows the \\ at its end",
+                               text);
+        } else {
+            at += text[at] == '\\' ? 2U : 1U;
+        }
+    }
+    return "";
+}
+
+std::vector<std::string> split_list(std::string_view text)
+{
+    std::vector<std::string> parts;
+    for (auto rest = std::optional{text}; rest;) {
+        const auto end = rest->find(',');
+        parts.emplace_back(rest->substr(0, end));
+        rest = end == text.npos ? std::nullopt : std::optional{rest->substr(end + 1)};
+    }
+    return parts;
+}
+
+OneOf::OneOf(std::vector<std::string> words)
+{
+    desc_function_ = [words] { return fmt::format("{{{}}}", fmt::join(words, ",")); };
+    func_ = [words = std::move(words)](const std::string& text) {
+        return std::ranges::find(words, text) != words.end()
+                   ? std::string{}
+                   : fmt::format("'{}' is not one of {}", text, fmt::join(words, ", "));
+    };
 }
 
 // The validator throws its error message, because CLI11 would put "NAME: " in front of a message

@@ -28,6 +28,21 @@ std::function<std::string(const std::string&)> reject_patterns(const CLI::App& v
 // not set. Returns an error message, or "" if the value is valid.
 std::string check_not_empty(const std::string& text);
 
+// Accepts only these words. Its description lists them, for the help and the completions: "{a,b}".
+// The description is a function, so that it is made only if it is printed.
+class OneOf : public CLI::Validator {
+public:
+    explicit OneOf(std::vector<std::string> words);
+};
+
+// Checks that the brackets and backslashes of a glob are complete. A pattern with an unclosed
+// bracket matches no name, so it is a mistake. Returns an error message, or "" if the text is
+// valid.
+std::string check_pattern(const std::string& text);
+
+// Returns the parts of a list whose separators are commas.
+std::vector<std::string> split_list(std::string_view text);
+
 struct NamesArgument {
     std::vector<std::string> list;
 
@@ -60,7 +75,8 @@ struct PatternOption {
         verb.add_option(
                 "PATTERN", text,
                 "Select the names that this glob matches; * and ? do not match a slash, ** does")
-            ->type_name("");
+            ->type_name("")
+            ->check(check_pattern);
     }
 };
 
@@ -84,10 +100,10 @@ struct ColourOption {
     explicit ColourOption(CLI::App& verb)
     {
         verb.add_option("--color", when,
-                        "Use colour: auto (default: on a terminal, unless $NO_COLOR is set or "
-                        "$TERM is dumb), always or never")
+                        "Use colour (default: auto, on a terminal unless $NO_COLOR is set or "
+                        "$TERM is dumb)")
             ->type_name("WHEN")
-            ->check(CLI::IsMember({"auto", "always", "never"}));
+            ->check(OneOf({"auto", "always", "never"}));
     }
     report::Colour value() const;
 };

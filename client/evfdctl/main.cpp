@@ -2,6 +2,8 @@
 #include "client/core/address.h"
 #include "client/core/validation.h"
 #include "client/evfdctl/global_options.h"
+#include "client/evfdctl/output/help.h"
+#include "client/evfdctl/parse_error.h"
 #include "client/evfdctl/verb.h"
 #include "evfd/client.h"
 
@@ -16,6 +18,7 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -34,28 +37,20 @@ struct ConnectionOptions {
     bool no_start = false;
     std::string host = {};
     std::string ssh = {};
-    CLI::Option* host_option = nullptr;
+    CLI::Option* host_option = nullptr; // Is nullptr if the command line does not need it.
 
-    explicit ConnectionOptions(CLI::App& app)
+    // Adds only the options that the command line needs.
+    ConnectionOptions(CLI::App& app, const Verbs& verbs)
     {
-        app.add_option("--socket", socket, "Connect to the daemon at PATH (default: $EVFDD_SOCKET)")
-            ->type_name("PATH")
-            ->check(check_not_empty);
-        auto* system = app.add_flag("--system", is_system, "Connect to the system daemon");
-        app.add_flag("--user", is_user, "Connect to your own daemon, and start it if necessary")
-            ->excludes(system);
-        auto* as_it_is =
-            app.add_flag("--no-start", no_start,
-                         "Fail if your own daemon is not running, instead of starting it");
-        host_option = app.add_option("--host", host,
-                                     "Connect to a daemon on HOST by ssh, as USER@HOST or HOST; "
-                                     "the options above select it")
-                          ->type_name("HOST")
-                          ->excludes(as_it_is);
-        app.add_option("--ssh", ssh, "Run COMMAND instead of ssh for --host (default: $EVFDD_SSH)")
-            ->type_name("COMMAND")
-            ->check(check_not_empty)
-            ->needs(host_option);
+        if (verbs.is_needed("--socket"))
+            app.add_option("--socket", socket,
+                           "Connect to the daemon at PATH (default: $EVFDD_SOCKET)")
+                ->type_name("PATH")
+                ->check(check_not_empty);
+        if (verbs.is_needed("--system") || verbs.is_needed("--user"))
+            add_daemon_flags(app);
+        if (verbs.is_needed("--no-start") || verbs.is_needed("--host") || verbs.is_needed("--ssh"))
+            add_host_options(app);
     }
 
     // Returns the address for --host. Ignores $EVFDD_SOCKET, which is a path on this machine.
@@ -79,19 +74,43 @@ struct ConnectionOptions {
     bool is_by_default() const
     {
         const char* named = std::getenv("EVFDD_SOCKET");
-        return socket.empty() && !is_system && !is_user && host_option->count() == 0 &&
-               (!named || !*named);
+        return socket.empty() && !is_system && !is_user && !is_remote() && (!named || !*named);
     }
 
     Expected<Address> address() const
     {
-        if (host_option->count() > 0)
+        if (is_remote())
             return remote();
         const auto address = local();
         return address && no_start ? address->without_autostart() : address;
     }
 
 private:
+    void add_daemon_flags(CLI::App& app)
+    {
+        auto* system = app.add_flag("--system", is_system, "Connect to the system daemon");
+        app.add_flag("--user", is_user, "Connect to your own daemon, and start it if necessary")
+            ->excludes(system);
+    }
+
+    void add_host_options(CLI::App& app)
+    {
+        auto* as_it_is =
+            app.add_flag("--no-start", no_start,
+                         "Fail if your own daemon is not running, instead of starting it");
+        host_option = app.add_option("--host", host,
+                                     "Connect to a daemon on HOST by ssh, as USER@HOST or HOST; "
+                                     "the options above select it")
+                          ->type_name("HOST")
+                          ->excludes(as_it_is);
+        app.add_option("--ssh", ssh, "Run COMMAND instead of ssh for --host (default: $EVFDD_SSH)")
+            ->type_name("COMMAND")
+            ->check(check_not_empty)
+            ->needs(host_option);
+    }
+
+    bool is_remote() const { return host_option && host_option->count() > 0; }
+
     Expected<Address> local() const
     {
         if (!socket.empty())
@@ -144,38 +163,34 @@ void parse(CLI::App& app, const Verbs& verbs, std::span<char*> words)
     part(words);
 }
 
-std::string unknown_verb_message(std::string_view word)
-{
-    if (word == "--")
-        return "a verb comes before \"--\"; see evfdctl --help";
-    return fmt::format("unknown {1} '{0}'; see evfdctl --help", word,
-                       word.starts_with('-') ? "option" : "verb");
-}
-
-// Returns the first word that CLI11 did not accept. Returns nothing if CLI11 accepted all words, or
-// if the command line has a known verb.
-std::optional<std::string> stray_word(const CLI::App& app)
+// Returns the first word that CLI11 did not accept, if no verb comes before it. Returns nothing if
+// CLI11 accepted all words. CLI11 finds a verb also after a word that is unknown.
+std::optional<std::string> stray_word(const CLI::App& app, std::span<char* const> words)
 {
     const auto stray = app.remaining();
-    if (stray.empty() || !app.get_subcommands().empty())
+    if (stray.empty())
+        return {};
+    const auto verbs = app.get_subcommands();
+    const auto position = [&](std::string_view word) {
+        return std::ranges::find(words, word,
+                                 [](const char* one) { return std::string_view{one}; });
+    };
+    if (!verbs.empty() && position(verbs.front()->get_name()) <= position(stray.front()))
         return {};
     return stray.front();
 }
 
-std::string to_message(const CLI::ParseError& error, const CLI::App& app)
+std::string to_message(const CLI::ParseError& error, const CLI::App& app,
+                       std::span<char* const> words)
 {
-    const auto verbs = app.get_subcommands();
-    if (!verbs.empty())
-        return fmt::format("{}; see evfdctl {} --help", error.what(), verbs.front()->get_name());
-    if (const auto word = stray_word(app))
-        return unknown_verb_message(*word);
-    return fmt::format("{}; see evfdctl --help", error.what());
+    const auto word = stray_word(app, words);
+    return word ? describe_unknown_verb(*word) : describe(error, app, words);
 }
 
-bool has_no_verb(const CLI::ParseError& error, const CLI::App& app)
+bool has_no_verb(const CLI::ParseError& error, const CLI::App& app, std::span<char* const> words)
 {
     return dynamic_cast<const CLI::RequiredError*>(&error) && app.get_subcommands().empty() &&
-           !stray_word(app);
+           !stray_word(app, words);
 }
 
 // Prints the output of a verb. Returns the verb's exit status, or an error status if the output
@@ -224,57 +239,89 @@ Exit run_verb(Verb& verb, const Client& client, bool is_found_for_person)
     return exit;
 }
 
-Exit print_help(const Verbs& verbs, const CLI::App& topic)
+// Prints the help of evfdctl, or of the verb `topic`.
+Exit print_help(const Verbs& verbs, CLI::App& topic)
 {
     verbs.prepare_help();
+    topic.formatter(std::make_shared<HelpFormatter>());
     return run_and_flush([&] {
-        fmt::print("{}", topic.help(topic.get_parent() ? topic.get_parent()->get_name() : ""));
+        fmt::print("{}", topic.help());
         return exit_done;
     });
+}
+
+// Prints a table for the completions of the shells: for all verbs, or for the options of one.
+Exit print_completions(const CLI::App& topic)
+{
+    return run_and_flush([&] {
+        fmt::print("{}", completions(topic));
+        return exit_done;
+    });
+}
+
+Exit print_version()
+{
+    return run_and_flush([] {
+        fmt::print("evfdctl {}\n", EVFDD_VERSION);
+        return exit_done;
+    });
+}
+
+CLI::App* find_verb(CLI::App& app, std::string_view name)
+{
+    const auto matching =
+        app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == name; });
+    return matching.empty() ? nullptr : matching.front();
+}
+
+// Executes a verb that is about evfdctl and needs no daemon. Returns nothing for any other verb.
+std::optional<Exit> run_builtin(CLI::App& app, const Verbs& verbs)
+{
+    const auto builtin = verbs.builtin();
+    if (!builtin)
+        return {};
+    if (builtin->verb == Builtin::version)
+        return print_version();
+    auto* const topic = builtin->topic.empty() ? &app : find_verb(app, builtin->topic);
+    if (!topic)
+        return report_error(usage_error(describe_unknown_verb(builtin->topic)));
+    return builtin->verb == Builtin::help ? print_help(verbs, *topic) : print_completions(*topic);
 }
 
 int run(int argc, char** argv)
 {
     CLI::App app{"Create, set, arm and wait for named events and timers."};
-    app.footer(exit_status_help);
-    app.set_version_flag("--version", std::string{"evfdctl "} + EVFDD_VERSION);
+    app.set_version_flag("--version", EVFDD_VERSION, "Show the version");
     app.require_subcommand(1);
-    ConnectionOptions options{app};
     const std::span words{argv, static_cast<std::size_t>(argc)};
     const Verbs verbs{app, words};
+    const ConnectionOptions options{app, verbs};
 
     try {
         parse(app, verbs, words);
     } catch (const CLI::CallForHelp&) {
-        if (const auto word = stray_word(app))
-            return report_error(usage_error(unknown_verb_message(*word)));
-        return print_help(verbs, app);
-    } catch (const CLI::CallForVersion& version) {
-        return run_and_flush([&] {
-            fmt::print("{}\n", version.what());
-            return exit_done;
-        });
+        if (const auto word = stray_word(app, words))
+            return report_error(usage_error(describe_unknown_verb(*word)));
+        const auto requested = app.get_subcommands();
+        return print_help(verbs, requested.empty() ? app : *requested.front());
+    } catch (const CLI::CallForVersion&) {
+        return print_version();
     } catch (const CLI::ParseError& error) {
-        if (!has_no_verb(error, app))
-            return report_error(usage_error(to_message(error, app)));
+        if (!has_no_verb(error, app, words))
+            return report_error(usage_error(to_message(error, app, words)));
+        app.formatter(std::make_shared<HelpFormatter>());
         print_error(app.help());
         return exit_usage;
     }
-    if (const auto topic = verbs.help_topic()) {
-        if (topic->empty())
-            return print_help(verbs, app);
-        const auto matching =
-            app.get_subcommands([&](const CLI::App* verb) { return verb->get_name() == *topic; });
-        return matching.empty() ? report_error(usage_error(unknown_verb_message(*topic)))
-                                : print_help(verbs, *matching.front());
-    }
+    if (const auto done = run_builtin(app, verbs))
+        return *done;
 
     const auto address = options.address();
     if (!address)
         return report_error(address.error());
     const bool is_found_for_person = options.is_by_default() &&
                                      address->path == Address::system().path &&
-                                     ::isatty(STDERR_FILENO) == 1;
+                                     !verbs.selected()->is_quiet() && ::isatty(STDERR_FILENO) == 1;
     return run_verb(*verbs.selected(), Client{*address}, is_found_for_person);
 }
 

@@ -6,6 +6,9 @@ namespace evfd::control {
 
 namespace {
 
+// A verb that is for the completions of the shells only.
+constexpr auto completions_name = "__complete";
+
 // Returns whether a word of the command line equals the name of a verb. The word is possibly not
 // the verb but an argument, such as the name of an object. In that case the class Verbs constructs
 // a verb that is not needed, which is harmless.
@@ -15,10 +18,12 @@ bool occurs_in(std::string_view name, std::span<char* const> words)
                words, name, [](const char* word) { return std::string_view{word}; }) != words.end();
 }
 
+// Returns whether the command line asks about evfdctl, for which all verbs must be there.
 bool asks_for_help(std::span<char* const> words)
 {
     return std::ranges::any_of(words, [](std::string_view word) {
-        return word == "help" || word.starts_with("-h") || word.starts_with("--help");
+        return word == "help" || word == "version" || word == completions_name ||
+               word.starts_with("-h") || word.starts_with("--help");
     });
 }
 
@@ -37,17 +42,26 @@ void Verbs::add_all()
 {
     are_all_requested_ = true;
     add_requested();
-    help_ = app_.add_subcommand("help", "Show this help, or the help of a verb");
-    help_->add_option("VERB", help_topic_, "Name of a verb")->type_name("");
+    help_ = app_.add_subcommand("help", "Show this help, or the help of a verb")
+                ->group(verb_group::help);
+    version_ = app_.add_subcommand("version", "Show the version")->group(verb_group::help);
+    completions_ = app_.add_subcommand(completions_name)->group(verb_group::hidden);
+    for (auto* verb : {help_, completions_})
+        verb->add_option("VERB", topic_, "Name of a verb")->type_name("");
 }
 
-std::optional<std::string> Verbs::help_topic() const
+std::optional<Builtin> Verbs::builtin() const
 {
-    if (!help_ || !help_->parsed())
-        return {};
-    auto about = help_topic_;
-    app_.clear();
-    return about;
+    for (const auto& [app, verb] :
+         {std::pair{help_, Builtin::help}, std::pair{version_, Builtin::version},
+          std::pair{completions_, Builtin::complete}}) {
+        if (!app || !app->parsed())
+            continue;
+        Builtin found{verb, topic_};
+        app_.clear();
+        return found;
+    }
+    return {};
 }
 
 Verb* Verbs::selected() const
@@ -69,22 +83,30 @@ void Verbs::add_requested()
     add_create(*this);
     add_delete(*this);
     add_chmod(*this);
-    add_arm(*this);
-    add_disarm(*this);
+    add_show(*this);
+    add_list(*this);
+    add_monitor(*this);
+    add_top(*this);
     add_set(*this);
     add_clear(*this);
+    add_arm(*this);
+    add_disarm(*this);
     add_is_set(*this);
     add_wait(*this);
     add_on(*this);
     add_hold(*this);
     add_exec(*this);
-    add_show(*this);
-    add_list(*this);
-    add_monitor(*this);
-    add_top(*this);
     add_status(*this);
     add_metrics(*this);
     add_relay(*this);
+}
+
+bool Verbs::is_needed(std::string_view option) const
+{
+    return are_all_requested_ || std::ranges::any_of(words_, [&](std::string_view word) {
+               const bool has_short_options = word.starts_with('-') && !word.starts_with("--");
+               return has_short_options || word.starts_with(option);
+           });
 }
 
 bool Verbs::is_requested(std::string_view name) const

@@ -1,13 +1,13 @@
 // Verb: the base class of evfdctl's verbs; Verbs: the verbs of one command line.
 //
 // Each verb is a class in verbs/, in a file of its own name. Its constructor declares its options
-// to CLI11, and run() executes the verb with the client that the global options select. `name` and
-// `help` are static members, so that Verbs can read them before it constructs the verb. Each file
-// defines one function add_NAME(), which Verbs calls.
+// to CLI11, and run() executes the verb with the client that the global options select. `name`,
+// `help` and `group` are static members, so that Verbs can read them before it constructs the verb.
+// Each file defines one function add_NAME(), which Verbs calls.
 //
 // The construction of all verbs with their options takes longer than the call that sets an event.
 // So Verbs constructs only the verbs whose names occur on the command line, and all verbs for
-// --help or an unknown verb.
+// --help or an unknown verb. The same holds for the options that every verb has.
 //
 // A verb that runs a command (CommandVerb) gets the words after "--" from main.cpp, unparsed,
 // because CLI11 would split words in brackets.
@@ -36,16 +36,28 @@
 
 namespace evfd::control {
 
+// The groups of verbs on the first page of the help. A verb without a group is not listed there.
+namespace verb_group {
+inline constexpr auto objects = "Objects";
+inline constexpr auto signalling = "Signalling and waiting";
+inline constexpr auto commands = "Running commands";
+inline constexpr auto daemon = "Daemon";
+inline constexpr auto help = "Help";
+inline constexpr auto hidden = "";
+} // namespace verb_group
+
 class Verb {
 public:
-    explicit Verb(CLI::App& app) : app_{app}
-    {
-        app.add_flag("--json", is_json_, "Print JSON, one message per line");
-    }
+    explicit Verb(CLI::App& app) : app_{app} {}
     Verb(const Verb&) = delete;
     Verb& operator=(const Verb&) = delete;
     virtual ~Verb() = default;
 
+    void add_json() { app_.add_flag("--json", is_json_, "Print JSON, one message per line"); }
+    void add_quiet()
+    {
+        app_.add_flag("-q,--quiet", is_quiet_, "Print no notes on standard error, only errors");
+    }
     bool is_selected() const { return app_.parsed(); }
     std::string command_name() const { return app_.get_name(); }
     // Returns whether the words after "--" are a command. The parser must not see the words of a
@@ -58,6 +70,8 @@ public:
     // not have. Called just before the help is printed.
     virtual void prepare_help() {}
     virtual Exit run(const Client& client) = 0;
+    // Returns whether the user wants no notes on standard error.
+    bool is_quiet() const { return is_quiet_; }
 
 protected:
     bool is_json() const { return is_json_; }
@@ -78,6 +92,13 @@ protected:
 private:
     CLI::App& app_;
     bool is_json_ = false;
+    bool is_quiet_ = false;
+};
+
+// A verb that is about evfdctl itself and needs no daemon.
+struct Builtin {
+    enum Name { help, version, complete } verb;
+    std::string topic; // The name of a verb, or "" for evfdctl.
 };
 
 // The verbs whose names occur on the command line. Contains all verbs if no name of a verb occurs,
@@ -94,18 +115,23 @@ public:
             return;
         auto* command = app_.add_subcommand(V::name, V::help);
         command->fallthrough();
-        verbs_.push_back(std::make_unique<V>(*command));
+        if (are_all_requested_)
+            command->group(V::group);
+        auto& verb = *verbs_.emplace_back(std::make_unique<V>(*command));
+        if (is_needed("--json"))
+            verb.add_json();
+        if (is_needed("--quiet"))
+            verb.add_quiet();
     }
 
+    // Returns whether the parser must know this global option, because it occurs on the command
+    // line or because the help lists it.
+    bool is_needed(std::string_view option) const;
     // Returns the verb of the command line, or nullptr if the command line is not parsed yet.
     Verb* selected() const;
-    // Returns VERB if the command line is "help VERB".
-    // Returns "" if the command line is only "help".
-    // Returns nothing if the command line has another verb.
-    //
-    // If the verb is "help", also resets the parser. Without the reset, the parser would print the
-    // help of the verb "help".
-    std::optional<std::string> help_topic() const;
+    // Returns nothing if the verb is not a Builtin. Otherwise also resets the parser. Without the
+    // reset, the parser would print the help of the verb "help" instead of that of its topic.
+    std::optional<Builtin> builtin() const;
     void prepare_help() const;
 
 private:
@@ -117,26 +143,29 @@ private:
     std::span<char* const> words_;
     bool are_all_requested_; // Whether all verbs are constructed.
     std::vector<std::unique_ptr<Verb>> verbs_ = {};
-    CLI::App* help_ = nullptr; // The verb "help", which exists only if all verbs were added.
-    std::string help_topic_ = {};
+    // The verbs of Builtin, which exist only if all verbs were added.
+    CLI::App* help_ = nullptr;
+    CLI::App* version_ = nullptr;
+    CLI::App* completions_ = nullptr;
+    std::string topic_ = {};
 };
 
 void add_create(Verbs& verbs);
 void add_delete(Verbs& verbs);
 void add_chmod(Verbs& verbs);
-void add_arm(Verbs& verbs);
-void add_disarm(Verbs& verbs);
+void add_show(Verbs& verbs);
+void add_list(Verbs& verbs);
+void add_monitor(Verbs& verbs);
+void add_top(Verbs& verbs);
 void add_set(Verbs& verbs);
 void add_clear(Verbs& verbs);
+void add_arm(Verbs& verbs);
+void add_disarm(Verbs& verbs);
 void add_is_set(Verbs& verbs);
 void add_wait(Verbs& verbs);
 void add_on(Verbs& verbs);
 void add_hold(Verbs& verbs);
 void add_exec(Verbs& verbs);
-void add_show(Verbs& verbs);
-void add_list(Verbs& verbs);
-void add_monitor(Verbs& verbs);
-void add_top(Verbs& verbs);
 void add_status(Verbs& verbs);
 void add_metrics(Verbs& verbs);
 void add_relay(Verbs& verbs);

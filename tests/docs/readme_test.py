@@ -292,9 +292,10 @@ class Options:
             return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
         general = help_of("evfdctl")
-        verbs = re.findall(r"^  ([a-z][a-z-]*) ", general.partition("Subcommands:")[2], re.MULTILINE)
+        verbs = re.findall(r"^  ([a-z][a-z-]*) ", general, re.MULTILINE)
         if not verbs:
             raise Failed("evfdctl --help has no verbs")
+        verbs += ["relay", "__complete"]  # The help does not list these verbs.
         self.of_verb = {verb: options_in(general + help_of("evfdctl", verb)) for verb in verbs}
         # The option --without-kernel-feature exists, although the help does not list it.
         self.of_daemon = options_in(help_of("evfdd")) | {"--without-kernel-feature"}

@@ -1,26 +1,26 @@
 # shellcheck shell=bash
-# bash completion of evfdctl(1). Verbs and options come from `evfdctl --help`, names from the daemon.
+# bash completion of evfdctl(1). Verbs and options come from `evfdctl __complete`, names from the daemon.
+
+# `evfdctl __complete [VERB]` prints lines with tabs: a verb and its description; an option, the name
+# of its value and the possible values; or the name of an argument.
 
 # Prints the options of a verb, or the global options.
 _evfdctl_options() {
-    "$@" --help 2>/dev/null | sed -nE 's/^  (-h,)?(--[a-z-]+).*/\2/p'
+    "$1" __complete "${@:2}" 2>/dev/null | awk -F'\t' '/^-/ { print $1 }'
 }
 
 _evfdctl_verbs() {
-    "$1" --help 2>/dev/null | sed -n '/^Subcommands:/,/^$/s/^  \([a-z][a-z-]*\) .*/\1/p'
+    "$1" __complete 2>/dev/null | awk -F'\t' '/^[a-z]/ { print $1 }'
 }
 
 # Succeeds if the option takes a value.
 _evfdctl_takes_value() {
-    local option=$1
-    shift
-    "$@" --help 2>/dev/null | grep -E -e "^  $option [A-Z]+(:|$| +[^ ])" -e "^  $option [A-Z]+ Excludes:" >/dev/null
+    "$2" __complete "${@:3}" 2>/dev/null | grep -- "^$1"$'\t''[A-Z]' >/dev/null
 }
-# Prints the possible values of an option, if the help lists them.
+
+# Prints the possible values of an option.
 _evfdctl_values() {
-    local option=$1
-    shift
-    "$@" --help 2>/dev/null | sed -nE "s/^  $option [A-Z]+:\{([^}]*)\}.*/\1/p" | tr ',' '\n'
+    "$2" __complete "${@:3}" 2>/dev/null | option=$1 awk -F'\t' '$1 == ENVIRON["option"] { print $3 }'
 }
 
 # Stores the words up to the cursor in $words. bash splits a word at ":" and "@", which names can
@@ -112,7 +112,7 @@ _evfdctl_answer() {
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_options "${of[@]}")" -- "$current")
     elif [[ -z $verb || $verb == help ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$verbs" -- "$current")
-    elif "${of[@]}" --help 2>/dev/null | grep -E '^  (NAME|PATTERN)' >/dev/null; then
+    elif "$program" __complete "$verb" 2>/dev/null | grep -E '^(NAME|PATTERN)' >/dev/null; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_names)" -- "$current")
     fi
 }

@@ -1,7 +1,10 @@
-# fish completion of evfdctl(1). Verbs and options come from `evfdctl --help`, names from the daemon.
+# fish completion of evfdctl(1). Verbs and options come from `evfdctl __complete`, names from the daemon.
+
+# `evfdctl __complete [VERB]` prints lines with tabs: a verb and its description; an option, the name
+# of its value and the possible values; or the name of an argument.
 
 function __evfdctl_verbs
-    evfdctl --help 2>/dev/null | string match -rg '^  ([a-z][a-z-]*)  +(\S.*)$' | paste - -
+    evfdctl __complete 2>/dev/null | string match -r '^[a-z].*'
 end
 
 function __evfdctl_verb
@@ -14,8 +17,7 @@ end
 
 # Prints one line per option: its name, the name of its value, and the possible values.
 function __evfdctl_options
-    evfdctl (__evfdctl_verb) --help 2>/dev/null |
-        sed -nE 's/^  (-h,)?(--[a-z-]+)( ([A-Z]+)(:\{([^}]*)\}| |$))?.*/\2 \4 \6/p'
+    evfdctl __complete (__evfdctl_verb) 2>/dev/null | string match -r '^-.*'
 end
 
 function __evfdctl_which
@@ -44,7 +46,7 @@ end
 
 function __evfdctl_is_named
     set -l verb (__evfdctl_verb); or return 1
-    evfdctl $verb --help 2>/dev/null | string match -rq '^  (NAME|PATTERN)'
+    evfdctl __complete $verb 2>/dev/null | string match -rq '^(NAME|PATTERN)'
 end
 
 function __evfdctl_after_dashes
@@ -61,7 +63,7 @@ end
 
 # Succeeds if the previous word is an option that takes a value.
 function __evfdctl_wants_value
-    __evfdctl_options | string match -rq -- '^'(commandline -opc)[-1]' [A-Z]'
+    __evfdctl_options | string match -rq -- '^'(commandline -opc)[-1]'\t[A-Z]'
 end
 
 function __evfdctl_values
@@ -69,7 +71,7 @@ function __evfdctl_values
     test "$option" = --sets; and __evfdctl_names; and return
     test "$option" = --host; and __fish_print_hostnames; and return
     test "$option" = --ssh; and complete -C (commandline -ct); and return
-    __evfdctl_options | string match -rg -- "^$option [A-Z]+ (.+)" | string split ,
+    __evfdctl_options | string match -rg -- "^$option\t[A-Z]+\t(.+)" | string split ' '
 end
 
 function __evfdctl_is_free
@@ -81,7 +83,7 @@ complete -c evfdctl -n '__evfdctl_is_free; and not __evfdctl_verb >/dev/null' -a
 complete -c evfdctl -n '__evfdctl_is_free; and string match -q help (__evfdctl_verb)' -a '(__evfdctl_verbs)'
 complete -c evfdctl -n '__evfdctl_is_free; and __evfdctl_is_named' -a '(__evfdctl_names)'
 complete -c evfdctl -n '__evfdctl_is_free; and string match -q -- "-*" (commandline -ct)' \
-    -a '(__evfdctl_options | string replace -r " .*" "")'
+    -a '(__evfdctl_options | string replace -r "\t.*" "")'
 complete -c evfdctl -n 'not __evfdctl_after_dashes; and __evfdctl_wants_value' -a '(__evfdctl_values)'
 complete -c evfdctl -n 'test (commandline -opc)[-1] = --socket' -F
 complete -c evfdctl -n __evfdctl_after_dashes -a '(__evfdctl_command)'

@@ -13,12 +13,19 @@
 
 namespace evfd::control {
 
-const char* const exit_status_help =
-    "Exit status: 0 success; 1 \"no\" (is-set); 2 usage; 3 no such name; 4 refused (permission, "
-    "limit);\n"
-    "5 no daemon; 6 deleted while waiting; 7 name taken, or of another kind; 8 system call "
-    "failed;\n"
-    "9 cancelled while waiting: the wall clock was set; 124 timed out.";
+const std::array<std::pair<Exit, const char*>, 11> exit_meanings{{
+    {exit_done, "success"},
+    {exit_no, "\"no\" (is-set)"},
+    {exit_usage, "usage"},
+    {exit_no_such_name, "no such name"},
+    {exit_refused, "refused (permission, limit)"},
+    {exit_no_daemon, "no daemon"},
+    {exit_deleted, "deleted while waiting"},
+    {exit_name_taken, "name taken, or of another kind"},
+    {exit_system, "system call failed"},
+    {exit_cancelled, "cancelled while waiting: the wall clock was set"},
+    {exit_timed_out, "timed out"},
+}};
 
 namespace {
 

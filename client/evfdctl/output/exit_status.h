@@ -3,8 +3,10 @@
 
 #include "evfd/error.h"
 
+#include <array>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace evfd::control {
 
@@ -22,7 +24,8 @@ enum Exit : int {
     exit_timed_out = 124,
 };
 
-extern const char* const exit_status_help; // The paragraph about exit statuses in --help.
+// The exit statuses and their meanings, for --help.
+extern const std::array<std::pair<Exit, const char*>, 11> exit_meanings;
 
 // Prints the text on standard error. Ignores a failed write.
 void print_error(const std::string& text);

@@ -1,5 +1,6 @@
 #include "client/evfdctl/output/format.h"
 
+#include "client/evfdctl/output/local_time.h"
 #include "common/clock.h"
 #include "common/printable.h"
 
@@ -46,7 +47,7 @@ std::string timer(const protocol::Timer& timer)
     if (timer.next && timer.left) {
         const auto moment =
             is_wall_clock(timer.clock)
-                ? to_rfc3339(WallTime{*timer.next})
+                ? to_local_text(WallTime{*timer.next})
                 : fmt::format("{}.{:09} on its clock", timer.next->count() / 1'000'000'000,
                               timer.next->count() % 1'000'000'000);
         text += fmt::format("  next         {}, in {}\n", moment, to_text(rounded(*timer.left)));
@@ -143,7 +144,7 @@ std::string show(const protocol::Object& object)
     if (object.pulses)
         text += fmt::format("  pulses       {}\n", *object.pulses);
     if (const auto& last = object.last_set)
-        text += fmt::format("  last set     {} by {}\n", to_rfc3339(last->at),
+        text += fmt::format("  last set     {} by {}\n", to_local_text(last->at),
                             last->pid ? fmt::format("{}, pid {}", user(last->uid), *last->pid)
                                       : fmt::format("a timer of {}", user(last->uid)));
     text += fmt::format("  waits        {}\n"
@@ -151,8 +152,8 @@ std::string show(const protocol::Object& object)
                         "  lifetime     {}\n"
                         "  created      {} by pid {}\n",
                         object.waits, object.permissions.text(), user(object.owner_uid),
-                        object.group_gid, to_string(object.lifetime), to_rfc3339(object.created_at),
-                        object.creator_pid);
+                        object.group_gid, to_string(object.lifetime),
+                        to_local_text(object.created_at), object.creator_pid);
     return text;
 }
 
@@ -182,7 +183,7 @@ std::string status(const protocol::Status::Reply& status)
                        "  subscriptions  {}\n"
                        "  descriptors    {} of {}\n"
                        "  kept by        {}\n",
-                       printable(status.version), status.pid, to_rfc3339(status.started_at),
+                       printable(status.version), status.pid, to_local_text(status.started_at),
                        status.objects, status.connections, status.waits, status.monitors,
                        status.subscriptions, status.descriptors, status.descriptor_limit,
                        stored_in(status));
@@ -237,6 +238,28 @@ std::string change(const protocol::Monitor::Reply& event, Colour colour)
     return line + '\n';
 }
 
+std::string ChangeLines::add(const protocol::Monitor::Reply& event, WallTime now)
+{
+    const auto padded = [&](std::string_view text, std::size_t width, fmt::text_style style) {
+        const auto all = fmt::format("{:<{}}", text, width);
+        return colour_ == Colour::some ? fmt::format(style, "{}", all) : all;
+    };
+    constexpr std::size_t change_width = 7; // That of "changed".
+    auto line = to_local_time_of_day(now) + "  ";
+    if (!event.name)
+        return line + padded(to_string(event.change), 0, style_of(event.change)) + '\n';
+    line += padded(to_string(event.change), change_width, style_of(event.change)) + "  ";
+    const auto name = event.name->text();
+    if (!event.object)
+        return line + padded(name, 0, fmt::emphasis::bold) + '\n';
+    const auto mode = mode_or_clock(*event.object);
+    name_width_ = std::max(name_width_, name.size());
+    mode_width_ = std::max(mode_width_, mode.size());
+    return line + padded(name, name_width_, fmt::emphasis::bold) + "  " +
+           padded(mode, mode_width_, {}) + "  " +
+           padded(state(*event.object), 0, style_of(*event.object)) + '\n';
+}
+
 Row object_heading()
 {
     return {"NAME", "KIND", "MODE", "STATE", "PERMISSIONS", "OWNER"};
@@ -279,7 +302,7 @@ std::string Table::end()
     if (is_first)
         widen(heading_);
     std::ranges::for_each(block_, [this](const Row& cells) { widen(cells); });
-    auto text = is_first ? line(heading_) : std::string{};
+    auto text = is_first && !heading_.empty() ? line(heading_) : std::string{};
     for (const auto& cells : std::exchange(block_, {}))
         text += line(cells);
     return text;

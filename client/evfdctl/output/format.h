@@ -2,6 +2,7 @@
 // request. Makes text from the daemon printable, because the daemon can belong to another user.
 #pragma once
 
+#include "common/clock.h"
 #include "common/codec.h"
 #include "common/printable.h"
 #include "common/protocol/protocol.h"
@@ -43,6 +44,20 @@ std::string show(const protocol::Object& object);
 std::string status(const protocol::Status::Reply& status);
 std::string change(const protocol::Monitor::Reply& event, Colour colour = Colour::none);
 
+// Formats the lines of `evfdctl monitor` for a terminal: the local time, the change, and the name,
+// the mode or clock and the state of the object. The columns are as wide as the longest cell so
+// far.
+class ChangeLines {
+public:
+    explicit ChangeLines(Colour colour) : colour_{colour} {}
+    std::string add(const protocol::Monitor::Reply& event, WallTime now);
+
+private:
+    Colour colour_;
+    std::size_t name_width_ = 0;
+    std::size_t mode_width_ = 0;
+};
+
 // Returns the name of a user, or the uid if the user has no name. This function is not thread-safe.
 std::string user(protocol::Uid uid);
 // Returns an event's mode or a timer's clock.
@@ -56,8 +71,8 @@ std::vector<Row> rows(const protocol::Quotas::User& user);
 
 bool is_for_terminal(); // Returns whether standard output is a terminal.
 
-// Formats rows as text. For a terminal, the text has columns below a heading. For any other output,
-// a tab separates the cells of a row.
+// Formats rows as text. For a terminal, the text has columns below a heading, which can be empty.
+// For any other output, a tab separates the cells of a row.
 //
 // The widths of columns depend on the rows that are not printed yet. A table keeps a block of at
 // most max_block_rows such rows, so that a list of any length needs little memory. The columns of a

@@ -1,5 +1,8 @@
 #include "client/evfdctl/output/local_time.h"
 
+#include <fmt/format.h>
+
+#include <array>
 #include <ctime>
 
 namespace evfd {
@@ -31,6 +34,39 @@ std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
 }
 
 } // namespace
+
+namespace {
+
+std::tm local_parts(WallTime time)
+{
+    const auto whole = std::chrono::floor<seconds>(time.time_since_epoch()).count();
+    const auto since_epoch = static_cast<std::time_t>(whole);
+    std::tm local{};
+    ::localtime_r(&since_epoch, &local);
+    return local;
+}
+
+std::string formatted(WallTime time, const char* format)
+{
+    const auto local = local_parts(time);
+    std::array<char, 64> text{};
+    return {text.data(), std::strftime(text.data(), text.size(), format, &local)};
+}
+
+} // namespace
+
+std::string to_local_text(WallTime time)
+{
+    return formatted(time, "%Y-%m-%d %H:%M:%S %Z");
+}
+
+std::string to_local_time_of_day(WallTime time)
+{
+    const auto since_epoch = time.time_since_epoch();
+    const auto part = since_epoch - std::chrono::floor<seconds>(since_epoch);
+    return fmt::format("{}.{:03}", formatted(time, "%H:%M:%S"),
+                       std::chrono::floor<std::chrono::milliseconds>(part).count());
+}
 
 std::optional<Timestamp> parse_timestamp(std::string_view text, WallTime now)
 {

@@ -1,5 +1,6 @@
 #include "client/evfdctl/output/terminal.h"
 
+#include <langinfo.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
@@ -43,11 +44,17 @@ attr_t attributes_of(Style style, report::Colour colour)
     case Style::faint: return A_DIM;
     case Style::bold: return A_BOLD;
     case Style::heading: return A_REVERSE;
-    case Style::chosen_heading: return A_REVERSE | A_BOLD;
+    case Style::chosen_heading:
+    case Style::sort_mark: return A_REVERSE | A_BOLD;
     case Style::good: return painted(pair_good);
     case Style::bad: return painted(pair_bad);
     }
     return A_NORMAL;
+}
+
+std::string_view triangle(std::string_view mark)
+{
+    return mark == "v" ? "\u25bc" : "\u25b2";
 }
 
 } // namespace
@@ -66,6 +73,7 @@ Expected<Screen> Screen::open(report::Colour colour)
     if (!terminal)
         return std::unexpected(terminal_error(", and $TERM names an unknown one"));
     Screen screen{terminal, colour};
+    screen.has_triangles_ = std::string_view{::nl_langinfo(CODESET)} == "UTF-8";
     // Rejects a terminal whose cursor cannot be moved. ncurses itself would not reject the
     // terminal.
     if (!::tigetstr("cup"))
@@ -115,7 +123,10 @@ void Screen::show(const std::vector<Line>& lines) const
         ::wmove(::stdscr, y++, 0);
         for (const auto& piece : line) {
             ::wattrset(::stdscr, static_cast<int>(attributes_of(piece.style, colour_)));
-            ::waddnstr(::stdscr, piece.text.data(), static_cast<int>(piece.text.size()));
+            const auto text = has_triangles_ && piece.style == Style::sort_mark
+                                  ? triangle(piece.text)
+                                  : std::string_view{piece.text};
+            ::waddnstr(::stdscr, text.data(), static_cast<int>(text.size()));
         }
     }
     ::wattrset(::stdscr, A_NORMAL);
@@ -143,6 +154,9 @@ std::optional<Pressed> Screen::key() const
         case KEY_BACKSPACE:
         case '\b':
         case '\x7f': return Key::erase;
+        case '\r':
+        case '\n':
+        case KEY_ENTER: return Key::accept;
         case escape: return Key::clear;
         default: break;
         }

@@ -37,6 +37,7 @@ private:
 
     std::unique_ptr<screen, Close> screen_;
     report::Colour colour_;
+    bool has_triangles_ = false; // Whether the locale has the characters for a sort_mark.
 };
 
 } // namespace evfd::top

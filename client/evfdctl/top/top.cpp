@@ -181,6 +181,7 @@ class Top : public Verb {
 public:
     static constexpr auto name = "top";
     static constexpr auto help = "Show all objects on the terminal, continuously updated";
+    static constexpr auto group = verb_group::objects;
 
     explicit Top(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app}
     {
@@ -189,7 +190,7 @@ public:
             names.emplace_back(text);
         app.add_option("--sort", sort_, "Sort by COLUMN at first (default: name)")
             ->type_name("COLUMN")
-            ->check(CLI::IsMember(names));
+            ->check(OneOf(std::move(names)));
     }
 
     // Connects to the daemon before the screen is drawn, because ssh can ask for a password.

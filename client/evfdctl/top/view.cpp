@@ -47,12 +47,14 @@ Cells cells_of(const Row& row, const Now& now)
 
 // Returns the widths of the columns on a screen of `all` characters. If the screen is too narrow,
 // long names are cut to leave room for the other columns.
-Widths widths_for(const std::vector<Cells>& rows, std::size_t all)
+//
+// The heading of the column `sorted` has a mark.
+Widths widths_for(const std::vector<Cells>& rows, Column sorted, std::size_t all)
 {
     Widths widths{};
     std::size_t others = 0;
     for (std::size_t i = 0; i < column_count; ++i) {
-        widths[i] = label(columns[i].first).size();
+        widths[i] = label(columns[i].first).size() + (columns[i].first == sorted ? 1 : 0);
         for (const auto& cells : rows)
             widths[i] = std::max(widths[i], cells[i].size());
         others += i > 0 ? gap.size() + widths[i] : 0;
@@ -97,6 +99,20 @@ Line line_of(const Widths& widths, Style between, Cell cell)
     }
     return line;
 }
+
+// The lines of the help.
+constexpr std::array<std::string_view, 10> help_lines{
+    "q, Ctrl-C         quit",
+    "?, h              this help",
+    "/                 type a part of a name, and show only such names",
+    "Enter             keep the typed part",
+    "Esc               clear the typed part, or quit",
+    "<, >, left, right choose the column to sort by",
+    "r                 reverse the order",
+    "space             pause, and continue",
+    "up, down, page up, page down, home, end",
+    "                  scroll",
+};
 
 } // namespace
 
@@ -147,10 +163,14 @@ void View::change_sort_column(std::ptrdiff_t by)
 
 View::Next View::press(Pressed pressed, const Now& now)
 {
+    if (is_help_shown_) { // Any key closes the help.
+        is_help_shown_ = false;
+        return Next::stay;
+    }
     if (const auto* const c = std::get_if<char>(&pressed)) {
-        if (filter_.size() < max_name_bytes)
-            filter_ += *c;
-        first_ = 0;
+        if (!is_typing_filter_)
+            return press_command(*c);
+        add_to_filter(*c);
         return Next::stay;
     }
     const auto page = static_cast<std::ptrdiff_t>(std::max<std::size_t>(row_capacity(), 1));
@@ -166,15 +186,42 @@ View::Next View::press(Pressed pressed, const Now& now)
     case Key::reverse: order_.is_reversed = !order_.is_reversed; break;
     case Key::pause: frozen_ = frozen_ ? std::optional<Frozen>{} : Frozen{table_, now}; break;
     case Key::erase:
-        if (!filter_.empty())
+        if (is_typing_filter_ && !filter_.empty())
             filter_.pop_back();
         break;
-    case Key::clear:
-        if (filter_.empty())
-            return Next::quit;
-        filter_.clear();
-        break;
+    case Key::accept: is_typing_filter_ = false; break;
+    case Key::clear: return clear();
     }
+    return Next::stay;
+}
+
+// Ignores a character that is not a command.
+View::Next View::press_command(char command)
+{
+    if (command == 'q')
+        return Next::quit;
+    if (command == '?' || command == 'h')
+        is_help_shown_ = true;
+    if (command == '/')
+        is_typing_filter_ = true;
+    if (command == 'r')
+        order_.is_reversed = !order_.is_reversed;
+    return Next::stay;
+}
+
+void View::add_to_filter(char c)
+{
+    if (filter_.size() < max_name_bytes)
+        filter_ += c;
+    first_ = 0;
+}
+
+View::Next View::clear()
+{
+    if (!is_typing_filter_ && filter_.empty())
+        return Next::quit;
+    is_typing_filter_ = false;
+    filter_.clear();
     return Next::stay;
 }
 
@@ -202,13 +249,37 @@ Line View::title_line(std::size_t count) const
 
 Line View::footer_line() const
 {
-    constexpr auto help = "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave";
+    constexpr auto keys = "q quit  ? help  / filter  < > sort by  r reverse  space pause";
+    if (is_typing_filter_)
+        return {{"filter: "},
+                {filter_, Style::bold},
+                {"  Enter keeps it, Esc clears it", Style::faint}};
     if (filter_.empty())
-        return {{help, Style::faint}};
-    return {{"filter: "}, {filter_, Style::bold}, {"  Esc clears it", Style::faint}};
+        return {{keys, Style::faint}};
+    return {{"filter: "}, {filter_, Style::bold}, {"  / changes it, Esc clears it", Style::faint}};
 }
 
-std::vector<Line> View::render(const Now& now) const
+// Puts the mark behind the label of the column by which the rows are sorted.
+Line View::heading_line(const Widths& widths) const
+{
+    Line line;
+    for (auto& piece : line_of(widths, Style::heading, [&](Column column) {
+             return Piece{label(column),
+                          column == order_.column ? Style::chosen_heading : Style::heading};
+         })) {
+        if (piece.style != Style::chosen_heading) {
+            line.push_back(std::move(piece));
+            continue;
+        }
+        const auto end = label(order_.column).size();
+        line.push_back({piece.text.substr(0, end), Style::chosen_heading});
+        line.push_back({order_.is_reversed ? "^" : "v", Style::sort_mark});
+        line.push_back({piece.text.substr(end + 1), Style::heading});
+    }
+    return line;
+}
+
+std::vector<Line> View::table_lines(const Now& now) const
 {
     const auto& at = frozen_ ? frozen_->now : now;
     const auto all = rows();
@@ -216,19 +287,27 @@ std::vector<Line> View::render(const Now& now) const
     std::vector<Cells> cells;
     for (const auto* row : some)
         cells.push_back(cells_of(*row, at));
-    const auto widths = widths_for(cells, size_.columns);
+    const auto widths = widths_for(cells, order_.column, size_.columns);
 
-    std::vector<Line> lines{title_line(all.size())};
-    lines.push_back(line_of(widths, Style::heading, [&](Column column) {
-        return Piece{label(column),
-                     column == order_.column ? Style::chosen_heading : Style::heading};
-    }));
+    std::vector<Line> lines{title_line(all.size()), heading_line(widths)};
     for (std::size_t i = 0; i < some.size(); ++i)
         lines.push_back(line_of(widths, Style::plain, [&](Column column) {
             return Piece{cells[i][static_cast<std::size_t>(column)], style_of(*some[i], column)};
         }));
+    return lines;
+}
+
+std::vector<Line> View::render(const Now& now) const
+{
+    std::vector<Line> lines;
+    if (is_help_shown_)
+        for (const auto text : help_lines)
+            lines.push_back({{std::string{text}}});
+    else
+        lines = table_lines(now);
     lines.resize(std::max(lines.size(), row_capacity() + reserved_lines - 1));
-    lines.push_back(footer_line());
+    lines.push_back(is_help_shown_ ? Line{{"any key closes the help", Style::faint}}
+                                   : footer_line());
     lines.resize(std::min(lines.size(), size_.lines));
     for (auto& line : lines)
         line = cut(std::move(line), size_.columns);

@@ -4,6 +4,7 @@
 
 #include "client/evfdctl/top/model.h"
 
+#include <array>
 #include <cstddef>
 #include <optional>
 #include <string>
@@ -25,12 +26,15 @@ enum class Key {
     next_column,
     reverse,
     pause,
-    erase, // Deletes the last character of the filter.
-    clear, // Clears the filter, or quits if the filter is empty.
+    erase,  // Deletes the last character of the filter.
+    accept, // Ends the typing of the filter, which stays.
+    clear,  // Closes the help, or clears the filter, or quits.
 };
-using Pressed = std::variant<Key, char>; // A pressed character is added to the filter.
+// A pressed character is a command, or is added to the filter while the filter is typed.
+using Pressed = std::variant<Key, char>;
 
-enum class Style { plain, faint, bold, heading, chosen_heading, good, bad };
+// The text of a sort_mark is "v" or "^". The screen can draw a triangle instead.
+enum class Style { plain, faint, bold, heading, chosen_heading, sort_mark, good, bad };
 struct Piece {
     std::string text;
     Style style = Style::plain;
@@ -74,10 +78,15 @@ private:
     std::vector<const Row*> rows() const { return shown().rows(filter_, order_); }
     std::size_t row_capacity() const;
     std::vector<const Row*> visible(const std::vector<const Row*>& rows) const;
+    Next press_command(char command);
+    void add_to_filter(char c);
+    Next clear();
     void change_sort_column(std::ptrdiff_t columns);
     void scroll(std::ptrdiff_t rows);
     Line title_line(std::size_t count) const;
     Line footer_line() const;
+    Line heading_line(const std::array<std::size_t, column_count>& widths) const;
+    std::vector<Line> table_lines(const Now& now) const;
 
     std::string title_;
     Table table_;
@@ -85,6 +94,8 @@ private:
     std::optional<std::string> error_ = "waiting for the daemon";
     std::string remote_message_;
     std::string filter_;
+    bool is_typing_filter_ = false;
+    bool is_help_shown_ = false;
     Order order_;
     // The index of the row at the top of the screen. If too few rows follow this row to fill the
     // screen, the screen shows the last rows of the table.

@@ -13,6 +13,7 @@ class Arm : public Verb {
 public:
     static constexpr auto name = "arm";
     static constexpr auto help = "Arm a timer, and create it if it does not exist";
+    static constexpr auto group = verb_group::signalling;
 
     explicit Arm(CLI::App& app) : Verb{app}, name_{app}, new_{app, "arm"}
     {
@@ -38,7 +39,7 @@ public:
         app.add_option("--clock", clock_,
                        "Use CLOCK; the alarm clocks wake the machine from suspend")
             ->type_name("CLOCK")
-            ->check(CLI::IsMember(clock_names()));
+            ->check(OneOf(clock_names()));
         app.add_option("--sets", sets_, "Set EVENT at each expiry")
             ->type_name("EVENT")
             ->check(check_not_empty);

@@ -1,4 +1,4 @@
-// evfdctl create: creates an event.
+// evfdctl create: creates events.
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/verb.h"
 
@@ -9,18 +9,17 @@ namespace {
 class Create : public Verb {
 public:
     static constexpr auto name = "create";
-    static constexpr auto help = "Create an event";
+    static constexpr auto help = "Create events";
+    static constexpr auto group = verb_group::objects;
 
-    explicit Create(CLI::App& app) : Verb{app}, name_{app}, new_{app, "set"}
+    explicit Create(CLI::App& app) : Verb{app}, names_{app}, new_{app, "set"}
     {
         std::vector<std::string> modes;
         for (const auto& [mode, text] : enum_names(Mode{}))
             modes.emplace_back(text);
-        app.add_option(
-               "--mode", mode_,
-               "Select what a set and a wait do: manual (default), auto, semaphore or pulse")
+        app.add_option("--mode", mode_, "Select what a set and a wait do (default: manual)")
             ->type_name("MODE")
-            ->check(CLI::IsMember(modes));
+            ->check(OneOf(std::move(modes)));
         app.add_option("--initial", initial_, "Start with N tokens, or set if N is above 0")
             ->type_name("N")
             ->check(check_integer);
@@ -38,7 +37,17 @@ public:
                                     .permissions = *permissions,
                                     .lifetime = new_.lifetime(),
                                     .if_missing = if_missing_};
-        const auto created = client.create(name_.text, options);
+        // The daemon creates one event with each call. The first failure ends the verb.
+        for (const auto& one : names_.list)
+            if (const auto exit = create(client, one, options); exit != exit_done)
+                return exit;
+        return exit_done;
+    }
+
+private:
+    Exit create(const Client& client, const std::string& one, const CreateOptions& options) const
+    {
+        const auto created = client.create(one, options);
         if (created && is_json()) {
             protocol::CreateEvent::Reply reply{created->created, {created->id}};
             print_json(reply);
@@ -48,8 +57,7 @@ public:
         return done_or_report(created);
     }
 
-private:
-    NameArgument name_;
+    NamesArgument names_;
     NewObjectOptions new_;
     std::string mode_;
     std::int64_t initial_ = 0;

@@ -10,6 +10,7 @@ class Disarm : public Verb {
 public:
     static constexpr auto name = "disarm";
     static constexpr auto help = "Disarm timers, for all subscribers";
+    static constexpr auto group = verb_group::signalling;
 
     explicit Disarm(CLI::App& app) : Verb{app}, names_{app} {}
     Exit run(const Client& client) override { return finish(client.disarm(names_.list)); }

@@ -18,12 +18,13 @@ class Exec : public CommandVerb {
 public:
     static constexpr auto name = "exec";
     static constexpr auto help = "Run a command that inherits descriptors of events and timers";
+    static constexpr auto group = verb_group::commands;
 
     explicit Exec(CLI::App& app)
         : CommandVerb{app, NameCount::any, CommandNeed::required, "Run COMMAND, after --"}
     {
         app.footer("COMMAND gets the descriptors from 3 on, in the order of the names. LISTEN_FDS, "
-                   "LISTEN_PID and\n"
+                   "LISTEN_PID and "
                    "LISTEN_FDNAMES describe them as in sd_listen_fds(3).");
     }
 

@@ -2,6 +2,7 @@
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/run/hold_handshake.h"
+#include "client/evfdctl/run/missing_names.h"
 #include "client/evfdctl/verb.h"
 
 #include <fmt/format.h>
@@ -22,6 +23,7 @@ public:
     static constexpr auto name = "hold";
     static constexpr auto help =
         "Run a command while holding a token of a semaphore, or an auto event as a lock";
+    static constexpr auto group = verb_group::commands;
 
     explicit HoldVerb(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
@@ -29,9 +31,9 @@ public:
           timeout_{app}
     {
         app.footer("Exits with the command's exit status. The token is released when the command "
-                   "and evfdctl have exited,\n"
+                   "and evfdctl have exited, "
                    "however they exit: if only evfdctl is killed, when the command exits. Children "
-                   "of the command do not\n"
+                   "of the command do not "
                    "hold it. With --host the token is released when evfdctl exits.");
     }
 
@@ -88,7 +90,7 @@ private:
         if (!child)
             return report_start_failure(command().front(), child.error());
         handshake->use_parent_end();
-        const auto id = await_hold(*child, *signals, *handshake);
+        const auto id = await_hold(client, *child, *signals, *handshake);
         if (id.empty())
             return exit_like(child->wait()); // The child has reported the error.
         auto hold = client.join(id);
@@ -121,15 +123,18 @@ private:
         return *std::move(hold);
     }
 
-    static std::string await_hold(Child& child, const TerminationSignals& signals,
-                                  const HoldHandshake& handshake)
+    std::string await_hold(const Client& client, Child& child, const TerminationSignals& signals,
+                           const HoldHandshake& handshake) const
     {
+        MissingNames missing{*this, names()};
         while (true) {
-            std::array<pollfd, 2> polled{
-                {{handshake.fd().get(), POLLIN, 0}, {signals.fd().get(), POLLIN, 0}}};
+            std::array<pollfd, 3> polled{{{handshake.fd().get(), POLLIN, 0},
+                                          {signals.fd().get(), POLLIN, 0},
+                                          {missing.fd(), POLLIN, 0}}};
             if (::poll(polled.data(), polled.size(), -1) < 0)
                 continue;
             child.forward_signal();
+            missing.report_if_due(client);
             if (polled[0].revents != 0)
                 return handshake.receive();
         }

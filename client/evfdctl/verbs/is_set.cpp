@@ -12,6 +12,7 @@ class IsSet : public Verb {
 public:
     static constexpr auto name = "is-set";
     static constexpr auto help = "Test whether a wait would return immediately, by the exit status";
+    static constexpr auto group = verb_group::signalling;
 
     explicit IsSet(CLI::App& app) : Verb{app}, name_{app} {}
 

@@ -12,6 +12,7 @@ class Metrics : public Verb {
 public:
     static constexpr auto name = "metrics";
     static constexpr auto help = "Print the daemon's counters as OpenMetrics text";
+    static constexpr auto group = verb_group::daemon;
 
     explicit Metrics(CLI::App& app) : Verb{app} {}
 

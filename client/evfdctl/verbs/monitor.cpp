@@ -21,12 +21,14 @@ class MonitorVerb : public Verb {
 public:
     static constexpr auto name = "monitor";
     static constexpr auto help = "Print the state of all objects and then every change";
+    static constexpr auto group = verb_group::objects;
 
     explicit MonitorVerb(CLI::App& app) : Verb{app}, pattern_{app}, colour_{app} {}
 
     Exit run(const Client& client) override
     {
         const auto colour = colour_.value();
+        report::ChangeLines lines{colour};
         // After a restart of the daemon, evfdctl begins a new monitor, which reports the whole
         // state again.
         auto retry_deadline = monotonic_deadline(reconnect_timeout);
@@ -37,7 +39,8 @@ public:
                 if (is_json())
                     print_json(change);
                 else
-                    fmt::print("{}", report::change(change, colour));
+                    fmt::print("{}", report::is_for_terminal() ? lines.add(change, wall_now())
+                                                               : report::change(change, colour));
             });
             if (had_change)
                 retry_deadline = monotonic_deadline(reconnect_timeout);

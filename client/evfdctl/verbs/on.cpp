@@ -3,6 +3,7 @@
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/run/child.h"
+#include "client/evfdctl/run/missing_names.h"
 #include "client/evfdctl/run/trigger_source.h"
 #include "client/evfdctl/verb.h"
 
@@ -28,6 +29,7 @@ class On : public CommandVerb {
 public:
     static constexpr auto name = "on";
     static constexpr auto help = "Run a command each time that an event is set or a timer expires";
+    static constexpr auto group = verb_group::commands;
 
     explicit On(CLI::App& app)
         : CommandVerb{app, NameCount::one, CommandNeed::required,
@@ -42,7 +44,7 @@ public:
                          "Restart a running COMMAND at the next occurrence; implies --merge");
         grace_.option->needs(restart);
         app.footer("No occurrence is lost while COMMAND runs. Auto events and semaphores are "
-                   "consumed one at a time; pulses\n"
+                   "consumed one at a time; pulses "
                    "and timer expirations are counted; a manual event is cleared before each run.");
     }
 
@@ -65,17 +67,19 @@ public:
         const auto signals = TerminationSignals::block();
         if (!signals)
             return report_error(signals.error());
-        return run_loop(source, *grace, *signals);
+        return run_loop(client, source, *grace, *signals);
     }
 
 private:
-    Exit run_loop(TriggerSource& source, nanoseconds grace, const TerminationSignals& signals) const
+    Exit run_loop(const Client& client, TriggerSource& source, nanoseconds grace,
+                  const TerminationSignals& signals) const
     {
-        const std::array stop{signals.fd().get()};
+        MissingNames missing{*this, names()};
         while (true) {
-            const auto count = source.next(stop);
+            const auto count = source.next(std::array{signals.fd().get(), missing.fd()});
             if (!count)
                 return report_error(count.error());
+            missing.report_if_due(client);
             if (const auto number = signals.take_fatal()) {
                 if (*count)
                     done_or_report(source.restore(**count));

@@ -19,6 +19,7 @@ public:
     static constexpr auto name = "relay";
     static constexpr auto help =
         "Relay bytes between standard input and output and the daemon, for --host";
+    static constexpr auto group = verb_group::hidden;
 
     explicit RelayVerb(CLI::App& app) : Verb{app}
     {

@@ -12,6 +12,7 @@ class Status : public Verb {
 public:
     static constexpr auto name = "status";
     static constexpr auto help = "Show the status of the daemon";
+    static constexpr auto group = verb_group::daemon;
 
     explicit Status(CLI::App& app) : Verb{app}
     {

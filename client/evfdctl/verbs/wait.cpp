@@ -1,17 +1,15 @@
 // evfdctl wait: waits for events and timers, by name.
 #include "client/evfdctl/command_line.h"
 #include "client/evfdctl/global_options.h"
-#include "client/evfdctl/output/failure.h"
 #include "client/evfdctl/run/child.h"
+#include "client/evfdctl/run/missing_names.h"
 #include "client/evfdctl/run/registered_wait.h"
 #include "client/evfdctl/verb.h"
-#include "common/timerfd.h"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <array>
-#include <chrono>
 #include <utility>
 
 namespace evfd::control {
@@ -23,6 +21,7 @@ public:
     static constexpr auto name = "wait";
     static constexpr auto help =
         "Wait until events are set or timers expire; the names need not exist yet";
+    static constexpr auto group = verb_group::signalling;
 
     explicit Wait(CLI::App& app)
         : CommandVerb{app, NameCount::any, CommandNeed::optional,
@@ -37,8 +36,7 @@ public:
             ->type_name("N")
             ->check(check_integer);
         app.footer("A set by COMMAND is never missed. A failure of COMMAND ends the wait. If the "
-                   "wait fails or times out,\n"
-                   "COMMAND is terminated.");
+                   "wait fails or times out, COMMAND is terminated.");
     }
 
     Exit run(const Client& client) override
@@ -57,8 +55,9 @@ public:
                                   .count = count_};
         if (!command().empty())
             return run_registered(client, options, *grace);
-        auto fired = ::isatty(STDERR_FILENO) == 1 ? wait_for_person(client, options)
-                                                  : client.wait(names(), options);
+        const bool is_for_person = !is_quiet() && ::isatty(STDERR_FILENO) == 1;
+        auto fired =
+            is_for_person ? wait_for_person(client, options) : client.wait(names(), options);
         if (!fired)
             return report_wait_error(std::move(fired.error()));
         print(*std::move(fired));
@@ -78,39 +77,20 @@ private:
         return report_error(error);
     }
 
-    // Waits like client.wait(). After a second, reports the names that do not exist, because a
-    // person at a terminal can have mistyped a name.
+    // Waits like client.wait(), and says which names do not exist.
     Expected<Fired> wait_for_person(const Client& client, const WaitOptions& options) const
     {
         auto wait = RegisteredWait::begin(client, names(), options);
         if (!wait)
             return std::unexpected(std::move(wait.error()));
-        const auto second = make_timerfd(Clock::monotonic);
-        if (!second)
-            return std::unexpected(Error{ErrorCode::system, second.error().message()});
-        const auto set = evfd::set(
-            *second, {.first = std::chrono::seconds{1}, .base = TimerSetting::Base::relative});
-        if (!set)
-            return std::unexpected(Error{ErrorCode::system, set.error().message()});
-        auto fired = wait->next(std::array{second->get()});
-        if (fired && !*fired) {
-            report_missing_names(client);
-            fired = wait->next({});
-        }
-        if (!fired)
-            return std::unexpected(std::move(fired.error()));
-        return **std::move(fired);
-    }
-
-    void report_missing_names(const Client& client) const
-    {
-        for (const auto& one : names()) {
-            const auto shown = client.show(one);
-            if (!shown && shown.error().code == ErrorCode::no_such_name)
-                print_error(
-                    fmt::format("evfdctl: waiting for '{}', which does not exist yet (evfdctl list "
-                                "shows what does)\n",
-                                one));
+        MissingNames missing{*this, names()};
+        while (true) {
+            auto fired = wait->next(std::array{missing.fd()});
+            if (!fired)
+                return std::unexpected(std::move(fired.error()));
+            if (*fired)
+                return **std::move(fired);
+            missing.report_if_due(client);
         }
     }
 

@@ -7,6 +7,9 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <cctype>
+#include <sstream>
+
 namespace evfd::e2e {
 namespace {
 
@@ -96,16 +99,18 @@ TEST_CASE("a verb that runs a command names what is missing and runs nothing")
     CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
-TEST_CASE("the help of a verb that runs a command shows which words are required")
+TEST_CASE("the help of a verb begins with its command line")
 {
     const auto usage_of = [](const std::string& verb) {
         const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}}).out;
-        return help.substr(0, help.find('\n', help.find("Usage:")));
+        return help.substr(0, help.find('\n'));
     };
-    CHECK(usage_of("hold").ends_with("hold [OPTIONS] NAME COMMAND..."));
-    CHECK(usage_of("on").ends_with("on [OPTIONS] NAME COMMAND..."));
-    CHECK(usage_of("exec").ends_with("exec [OPTIONS] NAME... COMMAND..."));
-    CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [COMMAND...]"));
+    CHECK(usage_of("set") == "Usage: evfdctl set [OPTIONS] NAME...");
+    CHECK(usage_of("list") == "Usage: evfdctl list [OPTIONS] [PATTERN]");
+    CHECK(usage_of("hold").ends_with("hold [OPTIONS] NAME -- COMMAND..."));
+    CHECK(usage_of("on").ends_with("on [OPTIONS] NAME -- COMMAND..."));
+    CHECK(usage_of("exec").ends_with("exec [OPTIONS] NAME... -- COMMAND..."));
+    CHECK(usage_of("wait").ends_with("wait [OPTIONS] NAME... [-- COMMAND...]"));
 }
 
 TEST_CASE("the name of a verb is a valid name of an object")
@@ -126,12 +131,66 @@ TEST_CASE("the option --help lists every verb, whichever verb is given with it")
     const auto help = run({.argv = {EVFDD_CTL, "--help"}}).out;
     const auto words = GENERATE(Words{"-h"}, Words{"--socket", "list", "--help"});
     CAPTURE(words);
-    for (const auto* verb :
-         {"create", "arm", "set", "wait", "on", "hold", "exec", "list", "top", "status", "relay"})
+    for (const auto* verb : {"create", "arm", "set", "wait", "on", "hold", "exec", "list", "top",
+                             "status", "help", "version"})
         CHECK(help.contains(std::string{"\n  "} + verb + " "));
     auto command = words;
     command.insert(command.begin(), EVFDD_CTL);
     CHECK(run({.argv = command}).out == help);
+}
+
+// The verbs that --help lists, and the verb that it does not list.
+std::vector<std::string> all_verbs()
+{
+    std::vector<std::string> verbs{"relay"};
+    std::istringstream help{run({.argv = {EVFDD_CTL, "--help"}}).out};
+    for (std::string line; std::getline(help, line);)
+        if (line.size() > 2 && line.starts_with("  ") && std::islower(line[2]))
+            verbs.push_back(line.substr(2, line.find(' ', 2) - 2));
+    return verbs;
+}
+
+TEST_CASE("no help has a line of more than 80 columns")
+{
+    auto pages = all_verbs();
+    REQUIRE(pages.size() > 20);
+    pages.emplace_back("");
+    for (const auto& verb : pages) {
+        const auto ran = verb.empty() ? run({.argv = {EVFDD_CTL, "help"}})
+                                      : run({.argv = {EVFDD_CTL, "help", verb}});
+        REQUIRE(ran.status == 0);
+        REQUIRE_FALSE(ran.out.empty());
+        std::istringstream help{ran.out};
+        for (std::string line; std::getline(help, line);) {
+            CAPTURE(verb, line);
+            CHECK(line.size() <= 80);
+        }
+    }
+}
+
+TEST_CASE("the help groups the verbs and lists the exit statuses once")
+{
+    const auto help = run({.argv = {EVFDD_CTL, "--help"}}).out;
+    auto rest = std::string_view{help};
+    for (const std::string_view title :
+         {"\nObjects:\n", "\nSignalling and waiting:\n", "\nRunning commands:\n", "\nDaemon:\n",
+          "\nHelp:\n", "\nOptions:\n", "\nExit status:\n"}) {
+        CAPTURE(title);
+        const auto at = rest.find(title);
+        REQUIRE(at != rest.npos);
+        rest.remove_prefix(at);
+    }
+    CHECK_FALSE(help.contains("\n  relay "));
+    for (const auto& verb : all_verbs())
+        CHECK_FALSE(run({.argv = {EVFDD_CTL, verb, "--help"}}).out.contains("xit status:"));
+}
+
+TEST_CASE("the verb version prints the same as --version")
+{
+    const auto ran = run({.argv = {EVFDD_CTL, "version"}});
+    CHECK(ran.status == 0);
+    CHECK(ran.out.starts_with("evfdctl "));
+    CHECK(ran.out == run({.argv = {EVFDD_CTL, "--version"}}).out);
 }
 
 TEST_CASE("help and help VERB print the same as --help")
@@ -144,7 +203,7 @@ TEST_CASE("help and help VERB print the same as --help")
     const auto ran = run({.argv = command});
     CHECK(ran.status == 0);
     CHECK(ran.out == help.out);
-    for (const auto* verb : {"wait", "hold", "list", "help"}) {
+    for (const auto* verb : {"wait", "hold", "list", "relay", "help", "version"}) {
         CAPTURE(verb);
         const auto of_verb = run({.argv = {EVFDD_CTL, "help", verb}});
         CHECK(of_verb.status == 0);
@@ -170,6 +229,19 @@ TEST_CASE("a wait on a terminal prints which of its names do not exist and conti
     CHECK_FALSE(terminal.shows("'there'"));
     daemon.checked_ctl({"create", "nope", "--initial", "1"});
     daemon.checked_ctl({"set", "there"});
+    CHECK(terminal.wait() == 0);
+}
+
+TEST_CASE("hold and on print on a terminal that their name does not exist and continue")
+{
+    const DaemonProcess daemon;
+    const auto words = GENERATE(Words{"hold", "nope", "--", "echo", "ran"},
+                                Words{"on", "nope", "--once", "--", "echo", "ran"});
+    CAPTURE(words);
+    Terminal terminal{daemon.ctl_command(words)};
+    terminal.await("waiting for 'nope', which does not exist yet");
+    daemon.checked_ctl({"create", "nope", "--mode", "auto", "--initial", "1"});
+    terminal.await("ran");
     CHECK(terminal.wait() == 0);
 }
 

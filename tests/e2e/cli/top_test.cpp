@@ -17,9 +17,10 @@ constexpr auto escape = "\x1b";
 constexpr auto page_down = "\x1b[6~";
 constexpr auto arrow_up = "\x1bOA";
 constexpr auto erase = "\x7f";
+constexpr auto enter = "\r";
 // A part of the last line of the screen. top draws this line last, so the screen is complete when
 // the text appears.
-constexpr auto help = "Esc leave";
+constexpr auto help = "space pause";
 
 using Words = std::vector<std::string>;
 
@@ -76,11 +77,14 @@ TEST_CASE("top filters the names by the typed text")
         daemon.checked_ctl({"create", name});
     Terminal top{daemon.ctl_command({"top"})};
     top.await(help);
-    top.type("d");
+    top.type("/d");
     top.await("filter: d");
     CHECK(top.words(2, 3) == Words{"db/done", "db/ready", ""});
     CHECK(top.line(0).contains("3 objects, 2 shown"));
-    top.type("ONE");
+    top.type(enter);
+    top.await("filter: d  / changes it");
+    CHECK(top.words(2, 3) == Words{"db/done", "db/ready", ""});
+    top.type("/ONE");
     top.await("filter: dONE");
     CHECK(top.words(2, 2) == Words{"db/done", ""});
     top.type(erase);
@@ -91,6 +95,39 @@ TEST_CASE("top filters the names by the typed text")
     top.type(escape);
     CHECK(top.wait() == 0);
     CHECK(top.is_restored());
+}
+
+TEST_CASE("top quits at q and shows its keys at ? and h")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "queue"});
+    Terminal top{daemon.ctl_command({"top"})};
+    top.await(help);
+    const auto* key = GENERATE("?", "h");
+    top.type(key);
+    top.await("any key closes the help");
+    CHECK(top.line(0).starts_with("q, Ctrl-C "));
+    CHECK_FALSE(top.shows("queue"));
+    top.type("q"); // Closes the help.
+    top.await(help);
+    CHECK(top.words(2, 1) == Words{"queue"});
+    top.type("q");
+    CHECK(top.wait() == 0);
+    CHECK(top.is_restored());
+}
+
+TEST_CASE("top marks the column by which it sorts")
+{
+    const DaemonProcess daemon;
+    const auto [locale, down, up] = GENERATE(table<std::string, std::string, std::string>(
+        {{"C.UTF-8", "\u25bc", "\u25b2"}, {"C", "v", "^"}}));
+    auto command = daemon.ctl_command({"top", "--sort", "mode"});
+    command.environment.push_back("LC_ALL=" + locale);
+    Terminal top{std::move(command)};
+    top.await(help);
+    CHECK(top.line(1).contains("  MODE" + down));
+    top.type("r");
+    top.await([&, mark = up] { return top.line(1).contains("  MODE" + mark); });
 }
 
 TEST_CASE("top sorts by the chosen column in either direction")
@@ -133,8 +170,9 @@ TEST_CASE("top scrolls and adapts to the size of the terminal")
     top.await([&] { return top.words(2, 1).front() == "n16"; });
 
     top.resize(5, 30);
-    top.await(
-        [&] { return top.words(2, 2) == Words{"n16", "n17"} && top.line(4).starts_with("type"); });
+    top.await([&] {
+        return top.words(2, 2) == Words{"n16", "n17"} && top.line(4).starts_with("q quit");
+    });
     top.resize(60, 100);
     top.await([&] { return top.line(59).contains(help); });
     CHECK(top.words(2, 31).back().empty());
@@ -155,7 +193,7 @@ TEST_CASE("top keeps its contents during a pause and shows the current state aft
     daemon.checked_ctl({"create", "f"});
     daemon.checked_ctl({"delete", "e"});
     // When top shows the filter, it has already handled the create and the delete above.
-    top.type("e");
+    top.type("/e");
     top.await("filter: e");
     CHECK(top.words(2, 2) == Words{"e", ""});
     top.type(erase);

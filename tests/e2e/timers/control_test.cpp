@@ -233,9 +233,11 @@ TEST_CASE("show prints one fact of a timer in each line")
     CHECK_FALSE(disarmed.contains("  next "));
 
     daemon.checked_ctl({"arm", "u", "--at", "2100-01-31T08:30:00.5Z"});
-    const auto absolute = daemon.checked_ctl({"show", "u"});
+    auto show_in_zone = daemon.ctl_command({"show", "u"});
+    show_in_zone.environment.push_back("TZ=XYZ-2");
+    const auto absolute = run(show_in_zone).out;
     CHECK(absolute.contains("  clock        realtime; setting the wall clock moves it\n"));
-    CHECK(absolute.contains("  next         2100-01-31T08:30:00.5Z, in "));
+    CHECK(absolute.contains("  next         2100-01-31 10:30:00 XYZ, in "));
     CHECK(absolute.contains("  interval     none: it expires once\n"));
 }
 
@@ -452,7 +454,7 @@ TEST_CASE("the help of every timer verb names its options")
     const auto help = run({.argv = {EVFDD_CTL, verb, "--help"}});
     CHECK(help.status == 0);
     CHECK(help.out.contains(option));
-    CHECK(run({.argv = {EVFDD_CTL, "--help"}}).out.contains("9 cancelled while waiting"));
+    CHECK(run({.argv = {EVFDD_CTL, "--help"}}).out.contains("cancelled while waiting"));
 }
 
 struct Case {

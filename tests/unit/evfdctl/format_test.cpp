@@ -1,6 +1,7 @@
 #include "client/evfdctl/output/format.h"
 #include "tests/support/catch.h"
 #include "tests/support/literals.h"
+#include "tests/support/time_zone_scope.h"
 
 #include <algorithm>
 #include <string>
@@ -123,6 +124,7 @@ TEST_CASE("an empty list prints nothing")
 
 TEST_CASE("an object is printed with its creator and its time of creation")
 {
+    const TimeZoneScope zone{"UTC0"};
     auto shown = object(Mode::automatic);
     shown.is_set = true;
     CHECK(report::show(shown) == "db/ready\n"
@@ -132,22 +134,24 @@ TEST_CASE("an object is printed with its creator and its time of creation")
                                  "  waits        2\n"
                                  "  permissions  0640 of 4000000000, gid 7\n"
                                  "  lifetime     permanent\n"
-                                 "  created      1970-01-01T00:00:01.5Z by pid 42\n");
+                                 "  created      1970-01-01 00:00:01 UTC by pid 42\n");
 }
 
 TEST_CASE("a set event is printed with its last setter and time, or the timer's owner")
 {
+    const TimeZoneScope zone{"UTC0"};
     auto shown = object(Mode::manual);
     shown.last_set = {WallTime{nanoseconds{2'500'000'000}}, 4'000'000'001, 43};
     CHECK(report::show(shown).contains(
-        "  last set     1970-01-01T00:00:02.5Z by 4000000001, pid 43\n  waits"));
+        "  last set     1970-01-01 00:00:02 UTC by 4000000001, pid 43\n  waits"));
     shown.last_set->pid.reset();
     CHECK(report::show(shown).contains(
-        "  last set     1970-01-01T00:00:02.5Z by a timer of 4000000001\n"));
+        "  last set     1970-01-01 00:00:02 UTC by a timer of 4000000001\n"));
 }
 
 TEST_CASE("a timer is printed with its clock, its next expiration and its count")
 {
+    const TimeZoneScope zone{"UTC0"};
     auto shown = timer();
     CHECK(report::show(shown) ==
           "db/ready\n"
@@ -162,11 +166,12 @@ TEST_CASE("a timer is printed with its clock, its next expiration and its count"
           "  waits        2\n"
           "  permissions  0640 of 4000000000, gid 7\n"
           "  lifetime     permanent\n"
-          "  created      1970-01-01T00:00:01.5Z by pid 42\n");
+          "  created      1970-01-01 00:00:01 UTC by pid 42\n");
 }
 
 TEST_CASE("a relative realtime timer, a past first expiration and a broken link are printed")
 {
+    const TimeZoneScope zone{"UTC0"};
     auto shown = timer();
     auto& state = *shown.timer;
     state.clock = Clock::realtime_alarm;
@@ -181,7 +186,7 @@ TEST_CASE("a relative realtime timer, a past first expiration and a broken link 
     };
 
     CHECK(has("  clock        realtime-alarm; setting the wall clock moves it\n"));
-    CHECK(has("  next         1970-01-01T00:00:12.000000034Z, in 1.5s\n"));
+    CHECK(has("  next         1970-01-01 00:00:12 UTC, in 1.5s\n"));
     CHECK(has("  interval     none: it expires once\n"));
     CHECK(has("  expired      1 time, at once: its first expiry had passed\n"));
     CHECK(has("  sets         e, which was deleted\n"));
@@ -232,6 +237,21 @@ TEST_CASE("a change is printed on one line")
     protocol::Monitor::Reply deletion{4, Change::deleted, "db/ready"_name, {}};
     CHECK(report::change(deletion) == "deleted\tdb/ready\n");
     CHECK(report::change({5, Change::ready, {}, {}}) == "ready\n");
+}
+
+TEST_CASE("on a terminal a change has the local time and columns that only become wider")
+{
+    const TimeZoneScope zone{"UTC0"};
+    const WallTime now{nanoseconds{45'296'789'000'000}}; // 12:34:56.789
+    report::ChangeLines lines{report::Colour::none};
+    const protocol::Monitor::Reply created{1, Change::created, "db/ready"_name,
+                                           object(Mode::semaphore)};
+    CHECK(lines.add(created, now) == "12:34:56.789  created  db/ready  semaphore  -\n");
+    CHECK(lines.add({2, Change::present, "a"_name, object(Mode::automatic)}, now) ==
+          "12:34:56.789  present  a         auto       -\n");
+    CHECK(lines.add({3, Change::deleted, "a"_name, {}}, now) == "12:34:56.789  deleted  a\n");
+    CHECK(lines.add({4, Change::ready, {}, {}}, now) == "12:34:56.789  ready\n");
+    CHECK(report::ChangeLines{report::Colour::some}.add(created, now).contains("\x1b["));
 }
 
 TEST_CASE("a change has a colour of its own and the same text")

@@ -1,8 +1,7 @@
 #include "client/evfdctl/output/local_time.h"
 
 #include "tests/support/catch.h"
-
-#include <stdlib.h>
+#include "tests/support/time_zone_scope.h"
 
 #include <ctime>
 #include <string>
@@ -11,31 +10,6 @@ namespace evfd {
 namespace {
 
 using namespace std::chrono_literals;
-
-// Sets the time zone of this process as long as the object exists.
-class TimeZoneScope {
-public:
-    explicit TimeZoneScope(const char* name)
-    {
-        if (const char* value = ::getenv("TZ"))
-            before_ = value;
-        ::setenv("TZ", name, 1);
-        ::tzset();
-    }
-    ~TimeZoneScope()
-    {
-        if (before_)
-            ::setenv("TZ", before_->c_str(), 1);
-        else
-            ::unsetenv("TZ");
-        ::tzset();
-    }
-    TimeZoneScope(const TimeZoneScope&) = delete;
-    TimeZoneScope& operator=(const TimeZoneScope&) = delete;
-
-private:
-    std::optional<std::string> before_;
-};
 
 WallTime at(std::string_view rfc3339)
 {
@@ -110,6 +84,14 @@ TEST_CASE("a time of day is the next one in the local time zone")
     }));
     INFO(now << ' ' << text);
     CHECK(read(text, at(now)) == timestamp);
+}
+
+TEST_CASE("times for people are local times")
+{
+    const TimeZoneScope zone{"CET-1CEST,M3.5.0,M10.5.0/3"};
+    CHECK(to_local_text(at("2026-01-31T08:30:00.5Z")) == "2026-01-31 09:30:00 CET");
+    CHECK(to_local_text(at("2026-07-31T22:30:59Z")) == "2026-08-01 00:30:59 CEST");
+    CHECK(to_local_time_of_day(at("2026-01-31T08:30:07.0459Z")) == "09:30:07.045");
 }
 
 } // namespace

@@ -72,17 +72,18 @@ TEST_CASE("the screen has a title, a heading, the rows and the keys")
     CHECK(texts(view) ==
           std::vector<std::string>{
               "/here: 2 objects, by name",
-              "NAME      KIND   MODE       STATE  WAITS  SUBS  LAST SET                 NEXT",
+              "NAMEv     KIND   MODE       STATE  WAITS  SUBS  LAST SET                 NEXT",
               "db/ready  event  manual     set    0      -     3s ago by 4000000000 42  -",
               "t         timer  monotonic  armed  0      1     -                        1m",
               "",
               "",
               "",
-              "type a part of a name  < > sort by  ^R reverse  space pause  Esc leave",
+              "q quit  ? help  / filter  < > sort by  r reverse  space pause",
           });
     const auto lines = view.render(now);
     CHECK(lines[1][0].style == Style::chosen_heading);
-    CHECK(lines[1][2].style == Style::heading);
+    CHECK(lines[1][1].style == Style::sort_mark);
+    CHECK(lines[1][4].style == Style::heading);
     CHECK(lines[2][0].style == Style::bold);
     CHECK(lines[2][6].style == Style::good);
     CHECK(lines[3][6].style == Style::plain);
@@ -94,7 +95,7 @@ TEST_CASE("no line is wider than the terminal and no more lines are drawn than f
     const auto columns = GENERATE(0, 1, 7, 12, 13, 40, 300);
     const Size size{static_cast<std::size_t>(lines), static_cast<std::size_t>(columns)};
     auto view = view_of({event("a"_name), event("b"_name)}, size);
-    type(view, "a");
+    type(view, "/a");
     const auto drawn = texts(view);
     CHECK(drawn.size() == size.lines);
     for (const auto& line : drawn)
@@ -122,19 +123,54 @@ TEST_CASE("the title says if there are more objects than the table can have")
         fmt::format("/here: {} objects and more, which a PATTERN", Table::max_rows)));
 }
 
-TEST_CASE("typed characters are the filter until they are erased, and escape leaves it")
+TEST_CASE(
+    "after a slash typed characters are the filter until they are erased or escape is pressed")
 {
-    auto view = view_of({event("a1"_name), event("a2"_name), event("b"_name)});
-    type(view, "a2");
+    auto view = view_of({event("a1"_name), event("a2"_name), event("q"_name)});
+    type(view, "/a2");
     CHECK(texts(view)[0] == "/here: 3 objects, 1 shown, by name");
     CHECK(texts(view)[2].starts_with("a2 "));
-    CHECK(texts(view)[7] == "filter: a2  Esc clears it");
+    CHECK(texts(view)[7] == "filter: a2  Enter keeps it, Esc clears it");
     CHECK(view.press(Key::erase, now) == Next::stay);
     CHECK(texts(view)[0].contains("2 shown"));
+    CHECK(view.press(Key::erase, now) == Next::stay);
+    type(view, "q");
+    CHECK(texts(view)[2].starts_with("q "));
     CHECK(view.press(Key::clear, now) == Next::stay);
     CHECK(texts(view)[0] == "/here: 3 objects, by name");
     CHECK(view.press(Key::erase, now) == Next::stay);
     CHECK(view.press(Key::clear, now) == Next::quit);
+}
+
+TEST_CASE("a filter that is kept stays while commands are typed")
+{
+    auto view = view_of({event("a1"_name), event("a2"_name), event("q"_name)});
+    type(view, "/a");
+    CHECK(view.press(Key::accept, now) == Next::stay);
+    CHECK(texts(view)[7] == "filter: a  / changes it, Esc clears it");
+    type(view, "rx");
+    CHECK(texts(view)[0] == "/here: 3 objects, 2 shown, by name, reversed");
+    CHECK(texts(view)[1].starts_with("NAME^ "));
+    CHECK(view.press(Key::erase, now) == Next::stay);
+    type(view, "/2");
+    CHECK(texts(view)[7].starts_with("filter: a2 "));
+    CHECK(view.press(Key::clear, now) == Next::stay);
+    CHECK(texts(view)[0] == "/here: 3 objects, by name, reversed");
+    CHECK(view.press('q', now) == Next::quit);
+}
+
+TEST_CASE("the help fills the screen until a key is pressed")
+{
+    auto view = view_of({event("a"_name)}, {12, 100});
+    const auto* key = GENERATE("?", "h");
+    type(view, key);
+    CHECK(texts(view)[0].starts_with("q, Ctrl-C"));
+    CHECK(texts(view)[11] == "any key closes the help");
+    type(view, "q");
+    CHECK(texts(view)[0] == "/here: 1 object, by name");
+    type(view, key);
+    CHECK(view.press(Key::clear, now) == Next::stay);
+    CHECK(texts(view)[0] == "/here: 1 object, by name");
 }
 
 TEST_CASE("the columns are selected in both directions, each in its own order first")
@@ -184,7 +220,7 @@ TEST_CASE("a paused view shows the moment of its pause and can be filtered")
     const Now later{now.monotonic + 1h, now.wall + 1h};
     CHECK(texts(view, later)[0] == "paused /here: 2 objects, by name");
     CHECK(texts(view, later)[2].contains("3s ago"));
-    type(view, "f");
+    type(view, "/f");
     CHECK(first_word(texts(view, later)[2]) == "f");
     CHECK(view.press(Key::clear, now) == Next::stay);
     CHECK(view.press(Key::pause, later) == Next::stay);
