@@ -167,7 +167,7 @@ def test_a_monitor_reports_the_state_and_then_each_change(
     assert (first.change, first.name) == ("present", name + "/old")
     assert first.object == shared.show(name + "/old")
     assert next(changes) == evfd.Change("ready")
-    event = evfd.Event(name + "/new", client=shared)
+    event = evfd.Event(name + "/new", create=True, client=shared)
     change = next(changes)
     assert (change.change, change.name) == ("created", name + "/new")
     # The library sets the event by write(2), without a call to the daemon.
@@ -228,7 +228,7 @@ def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
         client.create(name, "semaphore")
         client.create(name + "/b", "semaphore")
         # The daemon adds the tokens of an opened event one by one.
-        opened = [evfd.Semaphore(each, client=client) for each in (name, name + "/b")]
+        opened = [evfd.Semaphore(each, create=True, client=client) for each in (name, name + "/b")]
         assert not any(each.is_set() for each in opened)
         with pytest.raises(evfd.LimitError) as raised:
             client.set(name, name + "/b", count=16_384)
@@ -275,12 +275,12 @@ def test_many_threads_can_share_one_client(running: DaemonProcess, name: str) ->
     def work(own: str) -> None:
         client.create(own)
         for _ in range(50):
-            event = evfd.Event(own, client=client)
+            event = evfd.Event(own, create=True, client=client)
             event.set()
             assert client.wait(own)[0].name == own
             assert client.show(own).name == own
             client.clear(own)
-            evfd.Pulse(own + "/pulse", client=client).set()
+            evfd.Pulse(own + "/pulse", create=True, client=client).set()
 
     workers = [Worker(lambda i=i: work(f"{name}/{i}")) for i in range(8)]  # type: ignore[misc]
     for worker in workers:
@@ -298,7 +298,7 @@ def test_a_dropped_client_closes_its_connection(
     before = watching.status().connections
     client = daemon.client()
     client.create(name, lifetime="session")
-    evfd.Pulse(name + "/pulse", client=client)
+    evfd.Pulse(name + "/pulse", create=True, client=client)
     assert watching.status().connections > before
     del client
     assert poll_until(lambda: watching.status().connections == before)

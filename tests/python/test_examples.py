@@ -81,7 +81,7 @@ def test_shutdown_from_another_thread_stops_the_server(
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import tcp_server
 
-    for stop in (None, evfd.Event(name, client=shared)):
+    for stop in (None, evfd.Event(name, create=True, client=shared)):
         with tcp_server.NonPollingServer(("127.0.0.1", 0), tcp_server.InCapitals, stop) as server:
             # Starts and stops the server three times, to check that a stopped server can be started
             # again.

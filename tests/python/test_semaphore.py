@@ -21,7 +21,7 @@ def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make
         return threading.Semaphore
     if request.param == "private":
         return lambda value: evfd.Semaphore(value=value)
-    return lambda value: evfd.Semaphore(name, value, client=shared)
+    return lambda value: evfd.Semaphore(name, value, create=True, client=shared)
 
 
 def all_acquire(semaphore: Any, workers: list[Worker[Any]]) -> bool:
@@ -112,7 +112,7 @@ def test_many_threads_consume_each_token_once(make: Make) -> None:
 def test_wait_set_clear_and_close_work_beside_those_of_threading(
     shared: evfd.Client, name: str
 ) -> None:
-    for semaphore in (evfd.Semaphore(), evfd.Semaphore(name, client=shared)):
+    for semaphore in (evfd.Semaphore(), evfd.Semaphore(name, create=True, client=shared)):
         assert semaphore.is_set()
         assert semaphore.wait(0) is True
         assert not semaphore.is_set()
@@ -126,7 +126,7 @@ def test_wait_set_clear_and_close_work_beside_those_of_threading(
 
 
 def test_the_largest_counter_refuses_another_token(shared: evfd.Client, name: str) -> None:
-    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, client=shared)):
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, create=True, client=shared)):
         semaphore.release(2**64 - 2)
         with pytest.raises(evfd.LimitError):
             semaphore.release()
@@ -141,7 +141,7 @@ def test_a_clear_consumes_all_tokens(
     shared.create(name, "semaphore", initial=backlog)
     shared.clear(name)
     assert shared.show(name).count == 0
-    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, client=shared)):
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, create=True, client=shared)):
         semaphore.release(backlog)
         semaphore.clear()
         assert not semaphore.acquire(False)
@@ -153,7 +153,7 @@ def test_a_clear_consumes_all_tokens(
 def test_all_processes_share_the_tokens(
     running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    semaphore = evfd.Semaphore(name, 0, client=shared)
+    semaphore = evfd.Semaphore(name, 0, create=True, client=shared)
     running.ctl("set", name, "--count", "3")
     assert semaphore.acquire(False)
     running.ctl("wait", name, "--timeout", "0s")
@@ -166,7 +166,7 @@ def test_all_processes_share_the_tokens(
 def test_more_tokens_than_the_counter_can_hold_are_a_limit_error(
     shared: evfd.Client, name: str, count: int
 ) -> None:
-    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, client=shared)):
+    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, create=True, client=shared)):
         with pytest.raises(evfd.LimitError, match=one.name or "the semaphore has"):
             one.release(count)
         assert one.acquire(False) is True

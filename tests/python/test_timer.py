@@ -16,7 +16,7 @@ from harness import TIMEOUT_S, DaemonProcess, Worker, all_wait, poll_until
 
 def test_a_timer_expires_once_after_a_span(shared: evfd.Client, name: str) -> None:
     begin = time.monotonic()
-    timer = evfd.Timer(name, after=0.02, client=shared)
+    timer = evfd.Timer(name, after=0.02, create=True, client=shared)
     assert timer.wait(TIMEOUT_S) == 1
     assert time.monotonic() - begin >= 0.02
     assert timer.wait(0) == 0
@@ -25,7 +25,7 @@ def test_a_timer_expires_once_after_a_span(shared: evfd.Client, name: str) -> No
 
 def test_a_timer_expires_at_each_interval_and_counts(shared: evfd.Client, name: str) -> None:
     begin = time.monotonic()
-    timer = evfd.Timer(name, interval=0.005, client=shared)
+    timer = evfd.Timer(name, interval=0.005, create=True, client=shared)
     count = 0
     while count < 10:
         count += timer.wait(TIMEOUT_S)
@@ -33,7 +33,7 @@ def test_a_timer_expires_at_each_interval_and_counts(shared: evfd.Client, name: 
 
 
 def test_a_timer_expires_at_a_time(shared: evfd.Client, name: str) -> None:
-    timer = evfd.Timer(name, at=time.time() + 0.02, client=shared)
+    timer = evfd.Timer(name, at=time.time() + 0.02, create=True, client=shared)
     shown = shared.show(name).timer
     assert shown is not None
     assert (shown.clock, shown.moves_with_wall_clock) == ("realtime", True)
@@ -70,7 +70,7 @@ def test_seconds_are_rounded_up_to_nanoseconds(shared: evfd.Client, name: str) -
 def test_a_new_schedule_applies_to_every_holder_of_a_descriptor(
     shared: evfd.Client, name: str
 ) -> None:
-    timers = [evfd.Timer(name, after=3600, client=shared) for _ in range(3)]
+    timers = [evfd.Timer(name, after=3600, create=True, client=shared) for _ in range(3)]
     waiting = [Worker(timer.wait) for timer in timers]
     assert all_wait(timers[0], waiting)
     timers[1].arm(after=0.001)
@@ -83,7 +83,7 @@ def test_a_new_schedule_applies_to_every_holder_of_a_descriptor(
 def test_another_process_can_arm_the_timer(
     running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    timer = evfd.Timer(name, after=3600, client=shared)
+    timer = evfd.Timer(name, after=3600, create=True, client=shared)
     waiting = Worker(timer.wait)
     assert all_wait(timer, [waiting])
     running.ctl("arm", name, "--in", "1ms")
@@ -91,7 +91,7 @@ def test_another_process_can_arm_the_timer(
 
 
 def test_a_timer_can_be_selected(shared: evfd.Client, name: str) -> None:
-    timer = evfd.Timer(name, after=0.001, client=shared)
+    timer = evfd.Timer(name, after=0.001, create=True, client=shared)
     assert select.select([timer], [], [], TIMEOUT_S)[0] == [timer]
     assert timer.is_set()
     assert timer.wait() == 1
@@ -99,8 +99,8 @@ def test_a_timer_can_be_selected(shared: evfd.Client, name: str) -> None:
 
 
 def test_an_expiry_sets_an_event(shared: evfd.Client, name: str) -> None:
-    event = evfd.Event(name + "/event", client=shared)
-    evfd.Timer(name, after=0.001, sets=name + "/event", client=shared)
+    event = evfd.Event(name + "/event", create=True, client=shared)
+    evfd.Timer(name, after=0.001, sets=name + "/event", create=True, client=shared)
     assert event.wait(TIMEOUT_S)
 
 
@@ -110,6 +110,53 @@ def test_a_timer_without_a_schedule_must_exist(shared: evfd.Client, name: str) -
     shared.create(name)
     with pytest.raises(evfd.WrongKindError, match="use evfd.Event"):
         evfd.Timer(name, client=shared)
+
+
+def test_a_schedule_without_create_arms_an_existing_timer_only(
+    shared: evfd.Client, name: str
+) -> None:
+    with pytest.raises(FileNotFoundError, match="give create=True"):
+        evfd.Timer(name, after=3600, client=shared)
+    assert list(shared.list(name)) == []
+    first = evfd.Timer(name, after=3600, clock="monotonic", create=True, client=shared)
+    assert evfd.Timer(name, interval=3600, client=shared).gettime()[1] == 3600
+    first.close()
+    assert poll_until(lambda: shared.show(name).subscribers == 0)
+    evfd.Timer(name, after=1800, clock="boottime", client=shared)
+    shown = shared.show(name).timer
+    assert shown is not None and shown.clock == "boottime"
+
+
+def test_a_timer_that_is_replaced_before_it_is_armed_is_not_armed(
+    shared: evfd.Client, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared.arm(name, after=3600)
+    arm = shared._arm
+
+    def replace_and_arm(*arguments: Any) -> bool:
+        shared.delete(name)
+        with monkeypatch.context() as original:
+            original.setattr(shared, "_arm", arm)
+            shared.arm(name, after=7200)
+        return arm(*arguments)
+
+    monkeypatch.setattr(shared, "_arm", replace_and_arm)
+    with pytest.raises(evfd.ReplacedError):
+        evfd.Timer(name, interval=1, client=shared)
+    shown = shared.show(name).timer
+    assert shown is not None and shown.interval_ns == 0
+
+
+def test_an_exclusive_creation_leaves_an_existing_timer_as_it_is(
+    shared: evfd.Client, name: str
+) -> None:
+    shared.arm(name, interval=3600)
+    with pytest.raises(FileExistsError):
+        evfd.Timer(name, after=1, create=True, exist_ok=False, client=shared)
+    shown = shared.show(name).timer
+    assert shown is not None and shown.interval_ns == 3600 * 10**9
+    with pytest.raises(ValueError, match="needs a first expiry"):
+        evfd.Timer(name + "/new", create=True, client=shared)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +200,9 @@ def test_nanoseconds_that_are_not_an_integer_are_a_type_error(
 def test_a_change_of_the_wall_clock_cancels_a_timer_that_asked_for_it(
     shared: evfd.Client, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    timer = evfd.Timer(name, at=time.time() + 3600, cancel_on_clock_change=True, client=shared)
+    timer = evfd.Timer(
+        name, at=time.time() + 3600, cancel_on_clock_change=True, create=True, client=shared
+    )
     shown = shared.show(name).timer
     assert shown is not None and shown.cancel_on_clock_change
 

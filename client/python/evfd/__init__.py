@@ -1,9 +1,9 @@
 """Named events and timers: threading.Event with a descriptor, and a name that others can open.
 
 >>> import evfd
->>> ready = evfd.Event("db/ready")      # Created if it does not exist; evfd.Event() is private.
+>>> ready = evfd.Event("db/ready", create=True)    # evfd.Event() is private, and has no name.
 >>> ready.wait(timeout=30)              # In another process: evfd.Event("db/ready").set()
->>> tick = evfd.Timer("tick", interval=0.02)
+>>> tick = evfd.Timer("tick", interval=0.02, create=True)
 >>> tick.wait()                         # Returns the number of expirations since the last wait.
 
 Every object that can be waited for has a fileno() for select, selectors and asyncio, and a

@@ -208,26 +208,45 @@ class ClosingMixin(Waitable):
 def open_or_create(
     name: str,
     client: Client | None,
-    create: bool | None,
+    create: bool,
+    exist_ok: bool,
     create_object: Callable[[Client, bool], object],
 ) -> tuple[Client, Opened]:
     """Open an object, or create it by `create_object(client, exist_ok)`.
 
-    For `create` and the default of `client`, see Event.
+    For `create`, `exist_ok` and the default of `client`, see Event.
     """
-    _validation.check_name(name)
-    client = default_client() if client is None else client
-    if create:
+    client = check_creation(name, client, create, exist_ok)
+    if not exist_ok:
         create_object(client, False)
         return client, client._open(name)
     while True:
         try:
             return client, client._open(name)
-        except errors.NoSuchNameError:
-            if create is False:
-                raise
+        except errors.NoSuchNameError as error:
+            if not create:
+                raise missing(name, error) from None
         # Another client can delete the object before the loop opens it.
         create_object(client, True)
+
+
+def check_creation(name: str, client: Client | None, create: bool, exist_ok: bool) -> Client:
+    """Check the arguments that all constructors have; return the client to use."""
+    _validation.check_name(name)
+    if not create and not exist_ok:
+        raise errors.InvalidError("exist_ok=False needs create=True; give both", name)
+    return default_client() if client is None else client
+
+
+def missing(name: str, error: errors.NoSuchNameError) -> errors.NoSuchNameError:
+    """Return the error of a constructor that was not asked to create a missing object."""
+    raised = errors.NoSuchNameError(
+        f"there is no object named '{name}'; give create=True to create it, or choose one of the "
+        "names that exist",
+        name,
+    )
+    raised.parameters = error.parameters
+    return raised
 
 
 _DESCRIPTIONS = {

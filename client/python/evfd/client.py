@@ -276,12 +276,7 @@ class Client:
             cancel_on_clock_change=cancel_on_clock_change,
             sets=sets,
         )
-        reply = self._call(
-            "Arm", {**request, "permissions": _permissions_text(permissions), "lifetime": lifetime}
-        )
-        if lifetime == "session":
-            self._enable_auto_resume()
-        return bool(reply.parameters["created"])
+        return self._arm(request, permissions, lifetime)
 
     def disarm(self, *timers: str) -> None:
         """Disarm timers: they do not expire until they are armed again."""
@@ -416,6 +411,15 @@ class Client:
             reply.descriptors[0] if reply.descriptors else None,
             None if token is None else Subscription(self, token),
         )
+
+    def _arm(self, request: Parameters, permissions: int | None, lifetime: Lifetime) -> bool:
+        """Execute a call Arm; return whether it created the timer."""
+        reply = self._call(
+            "Arm", {**request, "permissions": _permissions_text(permissions), "lifetime": lifetime}
+        )
+        if lifetime == "session":
+            self._enable_auto_resume()
+        return bool(reply.parameters["created"])
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
         """Execute a call in the main session."""

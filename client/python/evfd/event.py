@@ -13,9 +13,11 @@ class Event(ClosingMixin):
     """An event that stays set until it is cleared.
 
     `name` is the name at the daemon.  An event without a name is private to this process and the
-    children that it forks, and needs no daemon.  `create`: None creates the event if it does not
-    exist; False only opens it, or raises NoSuchNameError; True only creates it, or raises
-    NameTakenError.  If `client` is None, default_client() is used.
+    children that it forks, and needs no daemon.  If `client` is None, default_client() is used.
+
+    `create`: if true, create the event if it does not exist.  If false, raise NoSuchNameError if it
+    does not exist.  `exist_ok`: if false, `create` must be true; raise NameTakenError if the event
+    exists.
 
     `auto`: if true, each wait clears the event, so each set releases one waiter.  If None, an
     existing event can have the mode manual or auto, and a new event is manual.  `initial`: whether
@@ -30,7 +32,8 @@ class Event(ClosingMixin):
         *,
         auto: bool | None = None,
         initial: bool = False,
-        create: bool | None = None,
+        create: bool = False,
+        exist_ok: bool = True,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
@@ -51,7 +54,7 @@ class Event(ClosingMixin):
                 exist_ok=exist_ok,
             )
 
-        client, opened = open_or_create(name, client, create, create_object)
+        client, opened = open_or_create(name, client, create, exist_ok, create_object)
         check_kind(name, opened, *(("manual", "auto") if auto is None else (mode,)))
         super().__init__(name, client, opened)
 

@@ -11,14 +11,15 @@ from evfd.client import Client, Lifetime, Opened
 class Pulse(ClosingMixin):
     """A subscription to the pulse with this name; its count is private to this object.
 
-    For `create`, `permissions`, `lifetime` and `client`, see Event.
+    For `create`, `exist_ok`, `permissions`, `lifetime` and `client`, see Event.
     """
 
     def __init__(
         self,
         name: str,
         *,
-        create: bool | None = None,
+        create: bool = False,
+        exist_ok: bool = True,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
@@ -28,7 +29,7 @@ class Pulse(ClosingMixin):
                 name, "pulse", permissions=permissions, lifetime=lifetime, exist_ok=exist_ok
             )
 
-        client, opened = open_or_create(name, client, create, create_object)
+        client, opened = open_or_create(name, client, create, exist_ok, create_object)
         check_kind(name, opened, "pulse")
         super().__init__(name, client, opened)
 

@@ -34,7 +34,8 @@ class Semaphore(Waitable):
         name: str | None = None,
         value: int = 1,
         *,
-        create: bool | None = None,
+        create: bool = False,
+        exist_ok: bool = True,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
@@ -56,7 +57,7 @@ class Semaphore(Waitable):
                 exist_ok=exist_ok,
             )
 
-        client, opened = open_or_create(name, client, create, create_object)
+        client, opened = open_or_create(name, client, create, exist_ok, create_object)
         check_kind(name, opened, "semaphore")
         super().__init__(name, client, opened)
 

@@ -6,12 +6,19 @@ import ctypes
 import errno
 import os
 
-from evfd import _validation, errors
+from evfd import _schedule, errors
 from evfd._descriptor import Descriptor, read_counter
 from evfd._schedule import Clock
-from evfd._time import NS_PER_SECOND
-from evfd._waitable import ClosingMixin, Consumption, check_kind
-from evfd.client import Client, Lifetime, Opened, default_client
+from evfd._time import NS_PER_SECOND, to_ns
+from evfd._waitable import (
+    ClosingMixin,
+    Consumption,
+    check_creation,
+    check_kind,
+    missing,
+    open_or_create,
+)
+from evfd.client import Client, Lifetime, Opened
 
 
 class _Itimerspec(ctypes.Structure):
@@ -34,9 +41,12 @@ class Timer(ClosingMixin):
     armed or disarmed.
 
     A schedule consists of `after`, `at` or `interval`, in seconds; see Client.arm_ns().  With a
-    schedule, the timer is armed.  If the timer does not exist, it is created before, with
-    `permissions` and `lifetime`.  Without a schedule, the timer must exist.  If `client` is None,
-    default_client() is used.
+    schedule, the timer is armed.  A new timer needs a schedule, and has `permissions` and
+    `lifetime`.
+
+    For `create`, `exist_ok` and `client`, see Event.  If `exist_ok` is false, the check and the
+    creation are two calls: a timer that another client creates between them is armed with this
+    schedule before NameTakenError is raised.
     """
 
     def __init__(
@@ -49,25 +59,34 @@ class Timer(ClosingMixin):
         clock: Clock | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
+        create: bool = False,
+        exist_ok: bool = True,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
     ) -> None:
-        _validation.check_name(name)
-        client = default_client() if client is None else client
-        if after is not None or at is not None or interval != 0:
-            client.arm(
+        client = check_creation(name, client, create, exist_ok)
+
+        def arm(at_client: Client, may_exist: bool, object_id: int | None = None) -> None:
+            request = _schedule.arm_parameters(
                 name,
-                after=after,
-                at=at,
-                interval=interval,
+                after=None if after is None else to_ns(after),
+                at=None if at is None else to_ns(at),
+                interval=to_ns(interval),
                 clock=clock,
                 cancel_on_clock_change=cancel_on_clock_change,
                 sets=sets,
-                permissions=permissions,
-                lifetime=lifetime,
             )
-        opened = client._open(name)
+            if not may_exist:
+                _require_missing(at_client, name)
+            created = at_client._arm({**request, "id": object_id}, permissions, lifetime)
+            if not created and not may_exist:
+                raise _taken(name)
+
+        if exist_ok and (after is not None or at is not None or interval != 0):
+            # A timer that must exist is armed by its id. Arm creates a timer if there is no id.
+            arm(client, True, None if create else _id_of(client, name))
+        client, opened = open_or_create(name, client, create, exist_ok, arm)
         check_kind(name, opened, "timer")
         super().__init__(name, client, opened)
 
@@ -174,3 +193,28 @@ class Timer(ClosingMixin):
             f"the wall clock was set, which cancelled '{self._name}'; arm it again",
             self._name,
         )
+
+
+def _id_of(client: Client, name: str) -> int:
+    """Return the id of the object with this name; raise NoSuchNameError if there is none."""
+    try:
+        return client.show(name).id
+    except errors.NoSuchNameError as error:
+        raise missing(name, error) from None
+
+
+def _require_missing(client: Client, name: str) -> None:
+    """Raise NameTakenError if an object has this name."""
+    try:
+        client.show(name)
+    except errors.NoSuchNameError:
+        return
+    raise _taken(name)
+
+
+def _taken(name: str) -> errors.NameTakenError:
+    return errors.NameTakenError(
+        f"an object named '{name}' exists already; choose another name, or open it without "
+        "exist_ok=False",
+        name,
+    )
