@@ -185,7 +185,7 @@ def test_a_former_session_ends_with_its_last_handle(
 def test_a_client_keeps_the_handles_of_64_former_users(
     reachable: DaemonProcess, name: str
 ) -> None:
-    most = evfd.client._MAX_FORMER_SESSIONS
+    most = evfd._client._MAX_FORMER_SESSIONS
 
     def work() -> None:
         client = reachable.client()

@@ -66,3 +66,8 @@ def test_the_package_has_no_dependencies(tmp_path: Path) -> None:
         "-c",
         f"import sys; sys.path.append({str(PACKAGE)!r}); import evfd",
     )
+
+
+def test_only_the_documented_modules_are_public() -> None:
+    modules = {path.stem for path in (PACKAGE / "evfd").glob("*.py")}
+    assert {name for name in modules if not name.startswith("_")} == {"errors", "types"}

@@ -32,7 +32,7 @@ def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
     running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Prevents the start of a resume thread, which could open and close descriptors during the test.
-    monkeypatch.setattr("evfd.client._start_resume_thread", lambda client: None)
+    monkeypatch.setattr("evfd._client._start_resume_thread", lambda client: None)
     client = running.client()
     client.create(name, lifetime="session")
     pulse = evfd.Pulse(name + "/pulse", create=True, client=client)

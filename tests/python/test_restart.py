@@ -196,7 +196,7 @@ def test_a_daemon_that_hangs_is_an_error(start: Start) -> None:
 def test_the_reply_to_an_abandoned_wait_reaches_no_other_wait(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evfd.client, "_KEEPALIVE_INTERVAL_NS", 10**6)
+    monkeypatch.setattr(evfd._client, "_KEEPALIVE_INTERVAL_NS", 10**6)
     daemon = start()
     client = daemon.client(0.5)
     client.create("one")

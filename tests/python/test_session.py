@@ -355,7 +355,7 @@ def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: Lis
 def test_an_error_reply_proves_that_the_daemon_is_alive(
     fake_daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evfd.client, "_KEEPALIVE_INTERVAL_NS", 10**6)
+    monkeypatch.setattr(evfd._client, "_KEEPALIVE_INTERVAL_NS", 10**6)
     client = evfd.Client(fake_daemon.path)
     waiting = Worker(lambda: client.wait("e"))
     with (wire := fake_daemon.accept()).connection:

@@ -213,9 +213,9 @@ def test_a_change_of_the_wall_clock_cancels_a_timer_that_asked_for_it(
 
     acknowledged: List[object] = []
     with monkeypatch.context() as patched:
-        patched.setattr(evfd.timer, "read_counter", cancelled)
+        patched.setattr(evfd._timer, "read_counter", cancelled)
         patched.setattr(
-            evfd.client.Subscription,
+            evfd._client.Subscription,
             "acknowledge",
             lambda subscription: acknowledged.append(subscription),
         )

@@ -12,9 +12,13 @@ wait_async().
 
 from evfd._address import Address
 from evfd._aio_poller import supports_latched_wait
+from evfd._client import Client, default_client
+from evfd._event import Event
+from evfd._pulse import Pulse
+from evfd._semaphore import Semaphore
+from evfd._timer import Timer
 from evfd._wait_set import WaitResult, wait_all, wait_any
 from evfd._waitable import Waitable
-from evfd.client import Client, default_client
 from evfd.errors import (
     ClockChangedError,
     DeletedError,
@@ -32,10 +36,6 @@ from evfd.errors import (
     TimedOutError,
     WrongKindError,
 )
-from evfd.event import Event
-from evfd.pulse import Pulse
-from evfd.semaphore import Semaphore
-from evfd.timer import Timer
 from evfd.types import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
 
 __all__ = [

@@ -27,10 +27,10 @@ from typing import Optional, Sequence
 
 from evfd import _validation, errors
 from evfd._aio_poller import Poller
+from evfd._client import Opened
 from evfd._descriptor import Descriptor
 from evfd._time import Deadline, deadline_after, time_until
 from evfd._waitable import Consumption, Waitable
-from evfd.client import Opened
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any, Callable, Literal, Optional, TypeVar
 
 from evfd import _validation, errors
 from evfd._aio_poller import Poller
+from evfd._client import Client, Opened, default_client
 from evfd._descriptor import Descriptor, is_readable
 from evfd._readiness import wait_readable
 from evfd._time import deadline_after, time_until
-from evfd.client import Client, Opened, default_client
 
 #: Tells what a completed wait consumes.  none: nothing; shared: tokens for which other waiters
 #: compete; exclusive: the count of a private descriptor, which stays until it is consumed.

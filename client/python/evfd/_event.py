@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import warnings
 
+from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
-from evfd.client import Client, Lifetime, Opened
 
 
 class Event(ClosingMixin):

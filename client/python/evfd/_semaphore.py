@@ -5,9 +5,9 @@ from __future__ import annotations
 from types import TracebackType
 
 from evfd import errors
+from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counter
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
-from evfd.client import Client, Lifetime, Opened
 
 # clear() first consumes up to this many tokens. It reads the counter only if tokens are left.
 _TOKENS_BEFORE_COUNT = 1_000

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from evfd import client as _client_module
+from evfd import _client
+from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, consume
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
-from evfd.client import Client, Lifetime, Opened
 
 
 class Pulse(ClosingMixin):
@@ -35,7 +35,7 @@ class Pulse(ClosingMixin):
 
     def set(self, count: int = 1) -> None:
         """Add `count` to the count of every current subscriber.  Always calls the daemon."""
-        _client_module.check_tokens(count)
+        _client.check_tokens(count)
         self._require_settable()
         self._require_client().set(self._name or "", count=count)
 

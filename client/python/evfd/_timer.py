@@ -7,6 +7,7 @@ import errno
 import os
 
 from evfd import _schedule, errors
+from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, read_counter
 from evfd._schedule import Clock
 from evfd._time import NS_PER_SECOND, to_ns
@@ -18,7 +19,6 @@ from evfd._waitable import (
     missing,
     open_or_create,
 )
-from evfd.client import Client, Lifetime, Opened
 
 
 class _Itimerspec(ctypes.Structure):
