@@ -132,6 +132,20 @@ def test_a_c_program_and_a_python_program_signal_each_other_by_name(
 
 
 
+def test_workers_in_asyncio_share_a_timer_and_stop_together(
+    run: Run, running: DaemonProcess
+) -> None:
+    workers = [run("worker_asyncio.py") for _ in range(2)]
+    outputs = [read_lines(worker) for worker in workers]
+    for worker, lines in zip(workers, outputs):
+        assert next(lines) == f"Job 1 of process {worker.pid}"
+    running.ctl("set", "example/stop")
+    for worker, lines in zip(workers, outputs):
+        assert list(lines)[-1] == "Stopped"
+        assert worker.wait(TIMEOUT_S) == 0
+    assert running.client().show("example/jobs").count == 2
+
+
 @pytest.mark.parametrize("loop", ["epoll", "select"])
 def test_three_timers_and_a_socket_in_one_loop_print_the_output_of_the_howto(
     run: Run, shared: evfd.Client, loop: str

@@ -70,4 +70,8 @@ def test_the_package_has_no_dependencies(tmp_path: Path) -> None:
 
 def test_only_the_documented_modules_are_public() -> None:
     modules = {path.stem for path in (PACKAGE / "evfd").glob("*.py")}
-    assert {name for name in modules if not name.startswith("_")} == {"errors", "types"}
+    assert {name for name in modules if not name.startswith("_")} == {
+        "asyncio",
+        "errors",
+        "types",
+    }

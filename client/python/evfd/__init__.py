@@ -7,9 +7,10 @@
 >>> tick.wait()                         # Returns the number of expirations since the last wait.
 
 Every object that can be waited for has a fileno() for select, selectors and asyncio, and a
-wait_async().
+wait_async().  evfd.asyncio has the same classes for asyncio.
 """
 
+from evfd import asyncio as asyncio
 from evfd._address import Address
 from evfd._aio_poller import supports_latched_wait
 from evfd._client import Client, default_client

@@ -356,10 +356,8 @@ class Client:
         again with the state of all objects.
         """
         while True:
-            session = self._acquire_session()
+            session = self._begin_monitor(pattern)
             try:
-                frame = encode_call(full_name("Monitor"), {"pattern": pattern or None}, "more")
-                session.connection.send(frame, deadline_after_ns(self._timeout_ns))
                 while True:
                     yield types.Change.from_wire(session.connection.receive(None).parameters)
             except errors.LostDaemonError:
@@ -420,6 +418,17 @@ class Client:
         if lifetime == "session":
             self._enable_auto_resume()
         return bool(reply.parameters["created"])
+
+    def _begin_monitor(self, pattern: str | None) -> Session:
+        """Return a session of its own, to which the daemon sends the replies of a monitor."""
+        session = self._acquire_session()
+        try:
+            frame = encode_call(full_name("Monitor"), {"pattern": pattern or None}, "more")
+            session.connection.send(frame, deadline_after_ns(self._timeout_ns))
+        except BaseException:
+            session.end()
+            raise
+        return session
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
         """Execute a call in the main session."""

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 import warnings
 
+from evfd import _async_wait
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
 
 
-class Event(ClosingMixin):
-    """An event that stays set until it is cleared.
-
-    `name` is the name at the daemon.  An event without a name is private to this process and the
-    children that it forks, and needs no daemon.  If `client` is None, default_client() is used.
-
-    `create`: if true, create the event if it does not exist.  If false, raise NoSuchNameError if it
-    does not exist.  `exist_ok`: if false, `create` must be true; raise NameTakenError if the event
-    exists.
-
-    `auto`: if true, each wait clears the event, so each set releases one waiter.  If None, an
-    existing event can have the mode manual or auto, and a new event is manual.  `initial`: whether
-    a new event is set.  For `permissions` and `lifetime` of a new event, see Client.create().
-
-    Where the permissions allow it, all operations work on the descriptor, without the daemon.
-    """
+class EventBase(ClosingMixin):
+    """What the events of evfd and evfd.asyncio have in common."""
 
     def __init__(
         self,
@@ -82,6 +69,33 @@ class Event(ClosingMixin):
         else:
             consume(opened.descriptor)
 
+    def _consumption(self) -> Consumption:
+        return "shared" if self._handle().mode == "auto" else "none"
+
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        return min(consume(descriptor), 1)
+
+    def _restore(self, descriptor: Descriptor, count: int) -> None:
+        add(descriptor, count)
+
+
+class Event(EventBase):
+    """An event that stays set until it is cleared.
+
+    `name` is the name at the daemon.  An event without a name is private to this process and the
+    children that it forks, and needs no daemon.  If `client` is None, default_client() is used.
+
+    `create`: if true, create the event if it does not exist.  If false, raise NoSuchNameError if it
+    does not exist.  `exist_ok`: if false, `create` must be true; raise NameTakenError if the event
+    exists.
+
+    `auto`: if true, each wait clears the event, so each set releases one waiter.  If None, an
+    existing event can have the mode manual or auto, and a new event is manual.  `initial`: whether
+    a new event is set.  For `permissions` and `lifetime` of a new event, see Client.create().
+
+    Where the permissions allow it, all operations work on the descriptor, without the daemon.
+    """
+
     def isSet(self) -> bool:
         """Return is_set().  This alias is deprecated, as it is in threading.Event."""
         warnings.warn(
@@ -98,13 +112,4 @@ class Event(ClosingMixin):
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """Like wait(), in an asyncio loop."""
-        return await self._wait_async(timeout) > 0
-
-    def _consumption(self) -> Consumption:
-        return "shared" if self._handle().mode == "auto" else "none"
-
-    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
-        return min(consume(descriptor), 1)
-
-    def _restore(self, descriptor: Descriptor, count: int) -> None:
-        add(descriptor, count)
+        return await _async_wait.wait(self, timeout) > 0

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from evfd import _client
+from evfd import _async_wait, _client
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, consume
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
 
 
-class Pulse(ClosingMixin):
-    """A subscription to the pulse with this name; its count is private to this object.
-
-    For `create`, `exist_ok`, `permissions`, `lifetime` and `client`, see Event.
-    """
+class PulseBase(ClosingMixin):
+    """What the pulses of evfd and evfd.asyncio have in common."""
 
     def __init__(
         self,
@@ -33,15 +30,28 @@ class Pulse(ClosingMixin):
         check_kind(name, opened, "pulse")
         super().__init__(name, client, opened)
 
+    def clear(self) -> None:
+        """Discard the pulses that this object has received and that no wait has consumed."""
+        consume(self._require_consumable()[1])
+
+    def _consumption(self) -> Consumption:
+        return "exclusive"
+
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        return consume(descriptor)
+
+
+class Pulse(PulseBase):
+    """A subscription to the pulse with this name; its count is private to this object.
+
+    For `create`, `exist_ok`, `permissions`, `lifetime` and `client`, see Event.
+    """
+
     def set(self, count: int = 1) -> None:
         """Add `count` to the count of every current subscriber.  Always calls the daemon."""
         _client.check_tokens(count)
         self._require_settable()
         self._require_client().set(self._name or "", count=count)
-
-    def clear(self) -> None:
-        """Discard the pulses that this object has received and that no wait has consumed."""
-        consume(self._require_consumable()[1])
 
     def wait(self, timeout: float | None = None) -> int:
         """Wait for a pulse; return the number of pulses since the last wait.
@@ -52,10 +62,4 @@ class Pulse(ClosingMixin):
 
     async def wait_async(self, timeout: float | None = None) -> int:
         """Like wait(), in an asyncio loop."""
-        return await self._wait_async(timeout)
-
-    def _consumption(self) -> Consumption:
-        return "exclusive"
-
-    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
-        return consume(descriptor)
+        return await _async_wait.wait(self, timeout)

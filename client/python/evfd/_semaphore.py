@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from evfd import errors
+from evfd import _async_wait, errors
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counter
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
@@ -21,13 +21,8 @@ def _drain(semaphore: Descriptor, max_count: int) -> bool:
     return any(not consume(semaphore) for _ in range(max_count))
 
 
-class Semaphore(Waitable):
-    """A semaphore: release() adds tokens, acquire() waits for a token and consumes it.
-
-    `value` is the initial number of tokens of a new semaphore.  For the other arguments, see Event.
-    A ``with`` statement acquires and releases the semaphore, as for threading.Semaphore;
-    contextlib.closing() closes it.
-    """
+class SemaphoreBase(Waitable):
+    """What the semaphores of evfd and evfd.asyncio have in common."""
 
     def __init__(
         self,
@@ -61,12 +56,6 @@ class Semaphore(Waitable):
         check_kind(name, opened, "semaphore")
         super().__init__(name, client, opened)
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
-        """Consume a token; return False if there was no token within `timeout` seconds."""
-        if not blocking and timeout is not None:
-            raise ValueError("can't specify timeout for non-blocking acquire")
-        return self._wait(timeout if blocking else 0) > 0
-
     def release(self, n: int = 1) -> None:
         """Add `n` tokens; raise LimitError if the counter cannot hold them."""
         if n < 1:
@@ -81,11 +70,7 @@ class Semaphore(Waitable):
                 self._name,
             )
 
-    def clear(self) -> None:
-        """Consume the tokens that exist at the time of the call, one by one.
-
-        Raise LimitError if there are too many tokens to consume one by one.
-        """
+    def _clear(self) -> None:
         opened = self._require_settable()
         if opened.descriptor is None:
             self._require_client().clear(self._name or "")
@@ -107,25 +92,6 @@ class Semaphore(Waitable):
         """Like release()."""
         self.release(count)
 
-    def wait(self, timeout: float | None = None) -> bool:
-        """Like acquire()."""
-        return self._wait(timeout) > 0
-
-    async def wait_async(self, timeout: float | None = None) -> bool:
-        """Like acquire(), in an asyncio loop."""
-        return await self._wait_async(timeout) > 0
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
     def _display_name(self) -> str:
         return "the semaphore" if self._name is None else f"'{self._name}'"
 
@@ -137,3 +103,44 @@ class Semaphore(Waitable):
 
     def _restore(self, descriptor: Descriptor, count: int) -> None:
         add(descriptor, count)
+
+
+class Semaphore(SemaphoreBase):
+    """A semaphore: release() adds tokens, acquire() waits for a token and consumes it.
+
+    `value` is the initial number of tokens of a new semaphore.  For the other arguments, see Event.
+    A ``with`` statement acquires and releases the semaphore, as for threading.Semaphore;
+    contextlib.closing() closes it.
+    """
+
+    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+        """Consume a token; return False if there was no token within `timeout` seconds."""
+        if not blocking and timeout is not None:
+            raise ValueError("can't specify timeout for non-blocking acquire")
+        return self._wait(timeout if blocking else 0) > 0
+
+    def clear(self) -> None:
+        """Consume the tokens that exist at the time of the call, one by one.
+
+        Raise LimitError if there are too many tokens to consume one by one.
+        """
+        self._clear()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Like acquire()."""
+        return self._wait(timeout) > 0
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """Like acquire(), in an asyncio loop."""
+        return await _async_wait.wait(self, timeout) > 0
+
+    def __enter__(self) -> bool:
+        return self.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()

@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 
-from evfd import _schedule, errors
+from evfd import _async_wait, _schedule, errors
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, read_counter
 from evfd._schedule import Clock
@@ -33,21 +33,8 @@ class _Itimerspec(ctypes.Structure):
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class Timer(ClosingMixin):
-    """A subscription to the timer with this name.
-
-    The descriptor is a private timerfd, whose count belongs to this object.  The timerfd continues
-    to expire while the daemon is down.  The daemon programs the timerfd again when the timer is
-    armed or disarmed.
-
-    A schedule consists of `after`, `at` or `interval`, in seconds; see Client.arm_ns().  With a
-    schedule, the timer is armed.  A new timer needs a schedule, and has `permissions` and
-    `lifetime`.
-
-    For `create`, `exist_ok` and `client`, see Event.  If `exist_ok` is false, the check and the
-    creation are two calls: a timer that another client creates between them is armed with this
-    schedule before NameTakenError is raised.
-    """
+class TimerBase(ClosingMixin):
+    """What the timers of evfd and evfd.asyncio have in common."""
 
     def __init__(
         self,
@@ -89,6 +76,61 @@ class Timer(ClosingMixin):
         client, opened = open_or_create(name, client, create, exist_ok, arm)
         check_kind(name, opened, "timer")
         super().__init__(name, client, opened)
+
+    def gettime_ns(self) -> tuple[int, int]:
+        """Return the time until the next expiry and the interval, like os.timerfd_gettime_ns().
+
+        The time is 0 if the timer is not armed.  The interval is 0 if the timer expires once.
+        """
+        _, descriptor = self._require_consumable()
+        spec = _Itimerspec()
+        if _libc.timerfd_gettime(descriptor.number, ctypes.byref(spec)) < 0:
+            error = ctypes.get_errno()
+            raise errors.failed("timerfd_gettime(2)", OSError(error, os.strerror(error)))
+        left = spec.left_s * NS_PER_SECOND + spec.left_ns
+        interval = spec.interval_s * NS_PER_SECOND + spec.interval_ns
+        if interval:
+            # The kernel reports 0 at the very instant of an expiry, although the timer is armed.
+            left = max(left, 1)
+        return left, interval
+
+    def gettime(self) -> tuple[float, float]:
+        """Like gettime_ns(), in seconds."""
+        left, interval = self.gettime_ns()
+        return left / NS_PER_SECOND, interval / NS_PER_SECOND
+
+    def _consumption(self) -> Consumption:
+        return "exclusive"
+
+    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
+        try:
+            return read_counter(descriptor)
+        except OSError as error:
+            if error.errno != errno.ECANCELED:
+                raise
+        if opened.subscription is not None:
+            opened.subscription.acknowledge()
+        raise errors.ClockChangedError(
+            f"the wall clock was set, which cancelled '{self._name}'; arm it again",
+            self._name,
+        )
+
+
+class Timer(TimerBase):
+    """A subscription to the timer with this name.
+
+    The descriptor is a private timerfd, whose count belongs to this object.  The timerfd continues
+    to expire while the daemon is down.  The daemon programs the timerfd again when the timer is
+    armed or disarmed.
+
+    A schedule consists of `after`, `at` or `interval`, in seconds; see Client.arm_ns().  With a
+    schedule, the timer is armed.  A new timer needs a schedule, and has `permissions` and
+    `lifetime`.
+
+    For `create`, `exist_ok` and `client`, see Event.  If `exist_ok` is false, the check and the
+    creation are two calls: a timer that another client creates between them is armed with this
+    schedule before NameTakenError is raised.
+    """
 
     def arm(
         self,
@@ -143,28 +185,6 @@ class Timer(ClosingMixin):
         self._require_settable()
         self._require_client().disarm(self._name or "")
 
-    def gettime_ns(self) -> tuple[int, int]:
-        """Return the time until the next expiry and the interval, like os.timerfd_gettime_ns().
-
-        The time is 0 if the timer is not armed.  The interval is 0 if the timer expires once.
-        """
-        _, descriptor = self._require_consumable()
-        spec = _Itimerspec()
-        if _libc.timerfd_gettime(descriptor.number, ctypes.byref(spec)) < 0:
-            error = ctypes.get_errno()
-            raise errors.failed("timerfd_gettime(2)", OSError(error, os.strerror(error)))
-        left = spec.left_s * NS_PER_SECOND + spec.left_ns
-        interval = spec.interval_s * NS_PER_SECOND + spec.interval_ns
-        if interval:
-            # The kernel reports 0 at the very instant of an expiry, although the timer is armed.
-            left = max(left, 1)
-        return left, interval
-
-    def gettime(self) -> tuple[float, float]:
-        """Like gettime_ns(), in seconds."""
-        left, interval = self.gettime_ns()
-        return left / NS_PER_SECOND, interval / NS_PER_SECOND
-
     def wait(self, timeout: float | None = None) -> int:
         """Wait for an expiry; return the number of expirations since the last wait.
 
@@ -176,23 +196,7 @@ class Timer(ClosingMixin):
 
     async def wait_async(self, timeout: float | None = None) -> int:
         """Like wait(), in an asyncio loop."""
-        return await self._wait_async(timeout)
-
-    def _consumption(self) -> Consumption:
-        return "exclusive"
-
-    def _consume(self, opened: Opened, descriptor: Descriptor) -> int:
-        try:
-            return read_counter(descriptor)
-        except OSError as error:
-            if error.errno != errno.ECANCELED:
-                raise
-        if opened.subscription is not None:
-            opened.subscription.acknowledge()
-        raise errors.ClockChangedError(
-            f"the wall clock was set, which cancelled '{self._name}'; arm it again",
-            self._name,
-        )
+        return await _async_wait.wait(self, timeout)
 
 
 def _id_of(client: Client, name: str) -> int:

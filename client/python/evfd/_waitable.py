@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import abc
+import itertools
 from types import TracebackType
-from typing import Any, Callable, Literal, Optional, TypeVar
+from typing import Any, Callable, Iterable, Literal, Optional, TypeVar
 
 from evfd import _validation, errors
 from evfd._aio_poller import Poller
 from evfd._client import Client, Opened, default_client
 from evfd._descriptor import Descriptor, is_readable
-from evfd._readiness import wait_readable
-from evfd._time import deadline_after, time_until
+from evfd._time import deadline_after
 
 #: Tells what a completed wait consumes.  none: nothing; shared: tokens for which other waiters
 #: compete; exclusive: the count of a private descriptor, which stays until it is consumed.
@@ -27,6 +27,8 @@ class Waitable(abc.ABC):
     is deleted.  After os.fork(), parent and child share the event, but each process has its own
     connection to the daemon.
     """
+
+    _module = "evfd"  # The public module of the class; "evfd.asyncio" if wait() is a coroutine.
 
     def __init__(self, name: str | None, client: Client | None, opened: Opened) -> None:
         self._name = name
@@ -79,7 +81,7 @@ class Waitable(abc.ABC):
 
     def __repr__(self) -> str:
         name = "" if self._name is None else f" {self._name!r}"
-        return f"<evfd.{type(self).__name__}{name} at {id(self):#x}: {self._state()}>"
+        return f"<{self._module}.{type(self).__name__}{name} at {id(self):#x}: {self._state()}>"
 
     def _state(self) -> str:
         if self._opened is None:
@@ -175,20 +177,6 @@ class Waitable(abc.ABC):
                 return count
         return 0
 
-    async def _wait_async(self, timeout: float | None) -> int:
-        opened, descriptor = self._require_consumable()
-        if count := self._try_wait(opened, descriptor):
-            return count
-        deadline = deadline_after(timeout)
-        while await wait_readable(descriptor, deadline):
-            if self._consumption() == "none":
-                return 1
-            if count := self._consume(opened, descriptor):
-                return count
-            if deadline is not None and time_until(deadline) == 0:
-                break
-        return 0
-
 
 class ClosingMixin(Waitable):
     """A waitable that closes at the end of a ``with`` statement."""
@@ -203,6 +191,26 @@ class ClosingMixin(Waitable):
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def check_waitables(waitables: Iterable[Waitable]) -> list[Waitable]:
+    """Return the objects of a wait for several; raise an error if they are not valid."""
+    if isinstance(waitables, Waitable):
+        raise TypeError(
+            f"a wait for several objects takes a list of them, not one {type(waitables).__name__}; "
+            "call its wait(), or give a list"
+        )
+    most = _validation.MAX_NAMES
+    given = list(itertools.islice(waitables, most + 1))
+    for one in given:
+        if not isinstance(one, Waitable):
+            raise TypeError(
+                f"cannot wait for a {type(one).__name__}; give events, semaphores, pulses and "
+                "timers of this package"
+            )
+    if not 1 <= len(given) <= most:
+        raise errors.InvalidError(f"wait for 1 to {most} events and timers")
+    return given
 
 
 def open_or_create(
