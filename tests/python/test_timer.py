@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import datetime
 import errno
+import itertools
 import os
 import select
 import time
@@ -157,6 +159,106 @@ def test_an_exclusive_creation_leaves_an_existing_timer_as_it_is(
     assert shown is not None and shown.interval_ns == 3600 * 10**9
     with pytest.raises(ValueError, match="needs a first expiry"):
         evfd.Timer(name + "/new", create=True, client=shared)
+
+
+def test_a_schedule_of_timedelta_and_datetime_is_exact(shared: evfd.Client, name: str) -> None:
+    second = datetime.timedelta(seconds=1)
+    shared.arm(name, after=3600 * second, interval=2 * second + datetime.timedelta(microseconds=1))
+    shown = shared.show(name).timer
+    assert shown is not None and shown.interval_ns == 2_000_001_000
+    assert shown.left_ns is not None and 0 < shown.left_ns <= 3600 * 10**9
+
+    zone = datetime.timezone(datetime.timedelta(hours=2))
+    moment = datetime.datetime(2100, 1, 1, 2, 0, 0, 123_456, tzinfo=zone)
+    timer = evfd.Timer(name + "/at", at=moment, create=True, client=shared)
+    shown = shared.show(name + "/at").timer
+    assert shown is not None and shown.clock == "realtime"
+    assert shown.next_ns == 4_102_444_800_123_456_000
+    timer.arm(at=datetime.datetime.now(zone) + datetime.timedelta(milliseconds=1))
+    assert timer.wait(datetime.timedelta(seconds=TIMEOUT_S)) == 1
+
+
+def test_a_datetime_is_not_taken_for_a_time_on_the_clock_of_an_existing_timer(
+    shared: evfd.Client, name: str
+) -> None:
+    shared.arm(name, after=3600, clock="monotonic")
+    shared.arm(name, at=datetime.datetime.now(datetime.timezone.utc))
+    shown = shared.show(name).timer
+    assert shown is not None and shown.clock == "realtime"
+
+
+@pytest.mark.parametrize(
+    "number, word",
+    [
+        (time.CLOCK_REALTIME, "realtime"),
+        (time.CLOCK_MONOTONIC, "monotonic"),
+        (time.CLOCK_BOOTTIME, "boottime"),
+    ],
+)
+def test_a_clock_can_be_given_by_its_number(
+    shared: evfd.Client, name: str, number: int, word: str
+) -> None:
+    shared.arm(name, after=3600, clock=number)
+    shown = shared.show(name).timer
+    assert shown is not None and shown.clock == word
+
+
+_DATE = datetime.datetime(2100, 1, 1)
+_UTC = datetime.timezone.utc
+
+
+@pytest.mark.parametrize(
+    "schedule, error, reason",
+    [
+        ({"after": 1, "clock": "lunar"}, ValueError, "realtime, monotonic, boottime, realtime_al"),
+        ({"after": 1, "clock": time.CLOCK_TAI}, ValueError, "11 is not a clock of timers"),
+        ({"after": 1, "clock": True}, ValueError, "True is not a clock"),
+        ({"after": 1, "clock": []}, ValueError, "is not a clock"),
+        ({"at": _DATE}, ValueError, "give an aware one"),
+        ({"at": _DATE.date()}, TypeError, "datetime.datetime, not date"),
+        ({"at": _DATE.replace(tzinfo=_UTC), "clock": "boottime"}, ValueError, "choose realtime"),
+        ({"at": _DATE.replace(year=1900, tzinfo=_UTC)}, ValueError, "before the clock's zero"),
+        ({"at": datetime.timedelta(1)}, TypeError, "datetime.datetime, not timedelta"),
+        ({"after": "1"}, TypeError, "datetime.timedelta, not str"),
+        ({"interval": _DATE}, TypeError, "datetime.timedelta, not datetime"),
+        ({"after": datetime.timedelta(-1)}, ValueError, "cannot be negative"),
+        ({"interval": datetime.timedelta(0)}, ValueError, "needs a first expiry"),
+    ],
+)
+def test_a_wrong_type_or_clock_of_a_schedule_is_an_error(
+    shared: evfd.Client, name: str, schedule: Any, error: Any, reason: str
+) -> None:
+    for arm in (evfd.Timer, evfd.asyncio.Timer):
+        with pytest.raises(error, match=reason):
+            arm(name, create=True, client=shared, **schedule)
+    with pytest.raises(error, match=reason):
+        shared.arm(name, **schedule)
+    assert list(shared.list(name)) == []
+
+
+def test_a_timer_is_iterated(shared: evfd.Client, name: str) -> None:
+    timer = evfd.Timer(name, interval=0.001, create=True, client=shared)
+    counts = list(itertools.islice(timer, 5))
+    assert len(counts) == 5 and all(count >= 1 for count in counts)
+    timer.close()
+    with pytest.raises(ValueError, match="closed"):
+        next(timer)
+
+
+def test_a_timeout_may_be_a_timedelta(shared: evfd.Client, name: str) -> None:
+    event = evfd.Event(name, create=True, client=shared)
+    for span in (datetime.timedelta(milliseconds=20), datetime.timedelta(0)):
+        begin = time.monotonic()
+        assert event.wait(span) is False
+        assert evfd.wait_any((one for one in [event]), span) is None
+        assert time.monotonic() - begin >= 2 * span.total_seconds()
+        with pytest.raises(TimeoutError):
+            shared.wait(name, timeout=span)
+    assert event.wait(datetime.timedelta(-1)) is False
+    with pytest.raises(OverflowError):
+        event.wait(datetime.timedelta.max)
+    event.set()
+    assert event.wait(datetime.timedelta(1)) is True
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from types import TracebackType
 from typing import Iterable, Optional
 
 from evfd._readiness import wait_readable
-from evfd._time import NS_PER_SECOND, Deadline, deadline_after, time_until
+from evfd._time import NS_PER_SECOND, Deadline, Seconds, deadline_after, time_until
 from evfd._wait_set import WaitResult
 from evfd._waitable import Waitable, check_waitables
 
@@ -129,7 +129,7 @@ def _has_passed(deadline: Deadline) -> bool:
     return deadline is not None and time_until(deadline) == 0
 
 
-async def wait(waitable: Waitable, timeout: float | None) -> int:
+async def wait(waitable: Waitable, timeout: Seconds | None) -> int:
     """Wait until the object is set; return 0 on timeout.
 
     If the wait was successful, return the consumed count, or 1 if the wait consumes nothing.
@@ -148,7 +148,7 @@ async def wait(waitable: Waitable, timeout: float | None) -> int:
 
 
 async def wait_any(
-    waitables: Iterable[Waitable], timeout: float | None = None
+    waitables: Iterable[Waitable], timeout: Seconds | None = None
 ) -> Optional[WaitResult]:
     """Wait for one of up to 253 objects, and consume only from that object.
 

@@ -46,7 +46,9 @@ from evfd._session import Session, full_name
 from evfd._time import (
     NS_PER_MS,
     NS_PER_SECOND,
+    ClockTime,
     Deadline,
+    Seconds,
     deadline_after,
     deadline_after_ns,
     time_until,
@@ -115,7 +117,7 @@ class Client:
     Each method that accepts several names accepts 1 to 253, and applies to all of them or to none.
     """
 
-    def __init__(self, address: Address | str | None = None, *, timeout: float = 10.0) -> None:
+    def __init__(self, address: Address | str | None = None, *, timeout: Seconds = 10.0) -> None:
         if address is None:
             address = Address.usual()
         elif not isinstance(address, Address):
@@ -215,27 +217,30 @@ class Client:
         self,
         name: str,
         *,
-        after: float | None = None,
-        at: float | None = None,
-        interval: float = 0.0,
-        clock: _schedule.Clock | None = None,
+        after: Seconds | None = None,
+        at: ClockTime | None = None,
+        interval: Seconds = 0.0,
+        clock: _schedule.Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
     ) -> bool:
-        """Create and arm a timer.  Times are in seconds; see arm_ns()."""
-        return self.arm_ns(
+        """Create the timer if it does not exist, and arm it; see arm_ns().
+
+        `after` and `interval` are in seconds, or a timedelta.  `at` is in seconds since the clock's
+        zero, or an aware datetime, which is a time on the realtime clock.
+        """
+        request = _schedule.arm_parameters_in_seconds(
             name,
-            after=None if after is None else to_ns(after),
-            at=None if at is None else to_ns(at),
-            interval=to_ns(interval),
+            after=after,
+            at=at,
+            interval=interval,
             clock=clock,
             cancel_on_clock_change=cancel_on_clock_change,
             sets=sets,
-            permissions=permissions,
-            lifetime=lifetime,
         )
+        return self._arm(request, permissions, lifetime)
 
     def arm_ns(
         self,
@@ -244,7 +249,7 @@ class Client:
         after: int | None = None,
         at: int | None = None,
         interval: int = 0,
-        clock: _schedule.Clock | None = None,
+        clock: _schedule.Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
         permissions: int | None = None,
@@ -260,15 +265,15 @@ class Client:
         one interval from now.  `interval`: the time between further expirations, or 0 to expire
         once.
 
-        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm.  With None, an
-        existing timer keeps its clock, and a new timer gets realtime if `at` is given, else
-        monotonic.
+        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm, or the number of
+        such a clock, for example time.CLOCK_MONOTONIC.  With None, an existing timer keeps its
+        clock, and a new timer gets realtime if `at` is given, else monotonic.
 
         `cancel_on_clock_change`: disarm the timer when the wall clock is set.  `sets`: an event
         that each expiry sets.  For `permissions` and `lifetime` of a new timer, see create().
         """
         request = _schedule.arm_parameters(
-            _validation.check_name(name),
+            name,
             after=after,
             at=at,
             interval=interval,
@@ -370,7 +375,7 @@ class Client:
         self,
         *names: str,
         require: Literal["any", "all"] = "all",
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
         existing: bool = False,
         count: int = 1,
     ) -> Sequence[types.Fired]:

@@ -7,6 +7,7 @@ import warnings
 from evfd import _async_wait
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
+from evfd._time import Seconds
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
 
 
@@ -103,13 +104,13 @@ class Event(EventBase):
         )
         return self.is_set()
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the event is set; return False once `timeout` seconds have passed.
 
         Return at once if the event is already set.
         """
         return self._wait(timeout) > 0
 
-    async def wait_async(self, timeout: float | None = None) -> bool:
+    async def wait_async(self, timeout: Seconds | None = None) -> bool:
         """Like wait(), in an asyncio loop."""
         return await _async_wait.wait(self, timeout) > 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from evfd import _async_wait, _client
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, consume
+from evfd._time import Seconds
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
 
 
@@ -53,13 +54,13 @@ class Pulse(PulseBase):
         self._require_settable()
         self._require_client().set(self._name or "", count=count)
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout: Seconds | None = None) -> int:
         """Wait for a pulse; return the number of pulses since the last wait.
 
         Return 0 once `timeout` seconds have passed.
         """
         return self._wait(timeout)
 
-    async def wait_async(self, timeout: float | None = None) -> int:
+    async def wait_async(self, timeout: Seconds | None = None) -> int:
         """Like wait(), in an asyncio loop."""
         return await _async_wait.wait(self, timeout)

@@ -7,6 +7,7 @@ from types import TracebackType
 from evfd import _async_wait, errors
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counter
+from evfd._time import Seconds
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
 # clear() first consumes up to this many tokens. It reads the counter only if tokens are left.
@@ -113,7 +114,7 @@ class Semaphore(SemaphoreBase):
     contextlib.closing() closes it.
     """
 
-    def acquire(self, blocking: bool = True, timeout: float | None = None) -> bool:
+    def acquire(self, blocking: bool = True, timeout: Seconds | None = None) -> bool:
         """Consume a token; return False if there was no token within `timeout` seconds."""
         if not blocking and timeout is not None:
             raise ValueError("can't specify timeout for non-blocking acquire")
@@ -126,11 +127,11 @@ class Semaphore(SemaphoreBase):
         """
         self._clear()
 
-    def wait(self, timeout: float | None = None) -> bool:
+    def wait(self, timeout: Seconds | None = None) -> bool:
         """Like acquire()."""
         return self._wait(timeout) > 0
 
-    async def wait_async(self, timeout: float | None = None) -> bool:
+    async def wait_async(self, timeout: Seconds | None = None) -> bool:
         """Like acquire(), in an asyncio loop."""
         return await _async_wait.wait(self, timeout) > 0
 

@@ -10,7 +10,7 @@ from evfd import _async_wait, _schedule, errors
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, read_counter
 from evfd._schedule import Clock
-from evfd._time import NS_PER_SECOND, to_ns
+from evfd._time import NS_PER_SECOND, ClockTime, Seconds, to_ns
 from evfd._waitable import (
     ClosingMixin,
     Consumption,
@@ -40,10 +40,10 @@ class TimerBase(ClosingMixin):
         self,
         name: str,
         *,
-        after: float | None = None,
-        at: float | None = None,
-        interval: float = 0.0,
-        clock: Clock | None = None,
+        after: Seconds | None = None,
+        at: ClockTime | None = None,
+        interval: Seconds = 0.0,
+        clock: Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
         create: bool = False,
@@ -55,11 +55,11 @@ class TimerBase(ClosingMixin):
         client = check_creation(name, client, create, exist_ok)
 
         def arm(at_client: Client, may_exist: bool, object_id: int | None = None) -> None:
-            request = _schedule.arm_parameters(
+            request = _schedule.arm_parameters_in_seconds(
                 name,
-                after=None if after is None else to_ns(after),
-                at=None if at is None else to_ns(at),
-                interval=to_ns(interval),
+                after=after,
+                at=at,
+                interval=interval,
                 clock=clock,
                 cancel_on_clock_change=cancel_on_clock_change,
                 sets=sets,
@@ -70,7 +70,7 @@ class TimerBase(ClosingMixin):
             if not created and not may_exist:
                 raise _taken(name)
 
-        if exist_ok and (after is not None or at is not None or interval != 0):
+        if exist_ok and (after is not None or at is not None or to_ns(interval) != 0):
             # A timer that must exist is armed by its id. Arm creates a timer if there is no id.
             arm(client, True, None if create else _id_of(client, name))
         client, opened = open_or_create(name, client, create, exist_ok, arm)
@@ -123,9 +123,12 @@ class Timer(TimerBase):
     to expire while the daemon is down.  The daemon programs the timerfd again when the timer is
     armed or disarmed.
 
-    A schedule consists of `after`, `at` or `interval`, in seconds; see Client.arm_ns().  With a
-    schedule, the timer is armed.  A new timer needs a schedule, and has `permissions` and
-    `lifetime`.
+    A schedule consists of `after`, `at` or `interval`, in seconds, or as timedelta and datetime;
+    see Client.arm().  With a schedule, the timer is armed.  A new timer needs a schedule, and has
+    `permissions` and `lifetime`.
+
+    ``for n in timer`` waits for the timer again and again, and yields the number of expirations
+    since the last wait.
 
     For `create`, `exist_ok` and `client`, see Event.  If `exist_ok` is false, the check and the
     creation are two calls: a timer that another client creates between them is armed with this
@@ -135,17 +138,17 @@ class Timer(TimerBase):
     def arm(
         self,
         *,
-        after: float | None = None,
-        at: float | None = None,
-        interval: float = 0.0,
-        clock: Clock | None = None,
+        after: Seconds | None = None,
+        at: ClockTime | None = None,
+        interval: Seconds = 0.0,
+        clock: Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
-        """Arm the timer with a new schedule, in seconds.
+        """Arm the timer with a new schedule; see Client.arm().
 
         When this method returns, the schedule already applies in every process that has the timer
-        open.  See Client.arm_ns().
+        open.
         """
         self._require_settable()
         self._require_client().arm(
@@ -164,7 +167,7 @@ class Timer(TimerBase):
         after: int | None = None,
         at: int | None = None,
         interval: int = 0,
-        clock: Clock | None = None,
+        clock: Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
@@ -185,7 +188,7 @@ class Timer(TimerBase):
         self._require_settable()
         self._require_client().disarm(self._name or "")
 
-    def wait(self, timeout: float | None = None) -> int:
+    def wait(self, timeout: Seconds | None = None) -> int:
         """Wait for an expiry; return the number of expirations since the last wait.
 
         If the timer was opened or armed since the last wait, the count begins at that moment.
@@ -194,7 +197,13 @@ class Timer(TimerBase):
         """
         return self._wait(timeout)
 
-    async def wait_async(self, timeout: float | None = None) -> int:
+    def __iter__(self) -> Timer:
+        return self
+
+    def __next__(self) -> int:
+        return self.wait()
+
+    async def wait_async(self, timeout: Seconds | None = None) -> int:
         """Like wait(), in an asyncio loop."""
         return await _async_wait.wait(self, timeout)
 

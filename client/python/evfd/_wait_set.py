@@ -29,7 +29,7 @@ from evfd import errors
 from evfd._aio_poller import Poller
 from evfd._client import Opened
 from evfd._descriptor import Descriptor
-from evfd._time import Deadline, deadline_after, time_until
+from evfd._time import Deadline, Seconds, deadline_after, time_until
 from evfd._waitable import Consumption, Waitable, check_waitables
 
 
@@ -44,7 +44,9 @@ class WaitResult:
     count: int
 
 
-def wait_any(waitables: Iterable[Waitable], timeout: float | None = None) -> Optional[WaitResult]:
+def wait_any(
+    waitables: Iterable[Waitable], timeout: Seconds | None = None
+) -> Optional[WaitResult]:
     """Wait for one of up to 253 objects, and consume only from that object.
 
     Return None once `timeout` seconds have passed; a timeout of None waits indefinitely.
@@ -52,7 +54,7 @@ def wait_any(waitables: Iterable[Waitable], timeout: float | None = None) -> Opt
     return _WaitSet(waitables).wait_any(deadline_after(timeout))
 
 
-def wait_all(waitables: Iterable[Waitable], timeout: float | None = None) -> bool:
+def wait_all(waitables: Iterable[Waitable], timeout: Seconds | None = None) -> bool:
     """Wait for all of up to 253 different objects.
 
     Consume from all auto events and semaphores or from none.  A manual event, a pulse or a timer

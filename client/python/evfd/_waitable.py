@@ -11,7 +11,7 @@ from evfd import _validation, errors
 from evfd._aio_poller import Poller
 from evfd._client import Client, Opened, default_client
 from evfd._descriptor import Descriptor, is_readable
-from evfd._time import deadline_after
+from evfd._time import Seconds, deadline_after
 
 #: Tells what a completed wait consumes.  none: nothing; shared: tokens for which other waiters
 #: compete; exclusive: the count of a private descriptor, which stays until it is consumed.
@@ -158,7 +158,7 @@ class Waitable(abc.ABC):
             return int(is_readable(descriptor))
         return self._consume(opened, descriptor)
 
-    def _wait(self, timeout: float | None) -> int:
+    def _wait(self, timeout: Seconds | None) -> int:
         """Wait until the object is set; return 0 on timeout.
 
         If the wait was successful, return the consumed count, or 1 if the wait consumes nothing.

@@ -39,6 +39,7 @@ from evfd._readiness import wait_readable
 from evfd._schedule import Clock
 from evfd._semaphore import SemaphoreBase
 from evfd._session import Session
+from evfd._time import ClockTime, Seconds
 from evfd._timer import TimerBase
 from evfd._wait_set import WaitResult
 
@@ -53,7 +54,7 @@ class Event(EventBase):
 
     _module = "evfd.asyncio"
 
-    async def wait(self, timeout: float | None = None) -> bool:
+    async def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the event is set; return False once `timeout` seconds have passed."""
         return await _async_wait.wait(self, timeout) > 0
 
@@ -67,11 +68,11 @@ class Semaphore(SemaphoreBase):
 
     _module = "evfd.asyncio"
 
-    async def acquire(self, timeout: float | None = None) -> bool:
+    async def acquire(self, timeout: Seconds | None = None) -> bool:
         """Wait for a token and consume it; return False once `timeout` seconds have passed."""
         return await _async_wait.wait(self, timeout) > 0
 
-    async def wait(self, timeout: float | None = None) -> bool:
+    async def wait(self, timeout: Seconds | None = None) -> bool:
         """Like acquire()."""
         return await self.acquire(timeout)
 
@@ -112,7 +113,7 @@ class Pulse(PulseBase):
         self._require_settable()
         await asyncio.to_thread(self._require_client().set, self._name or "", count=count)
 
-    async def wait(self, timeout: float | None = None) -> int:
+    async def wait(self, timeout: Seconds | None = None) -> int:
         """Wait for a pulse; return the number of pulses since the last wait.
 
         Return 0 once `timeout` seconds have passed.
@@ -132,14 +133,14 @@ class Timer(TimerBase):
     async def arm(
         self,
         *,
-        after: float | None = None,
-        at: float | None = None,
-        interval: float = 0.0,
-        clock: Clock | None = None,
+        after: Seconds | None = None,
+        at: ClockTime | None = None,
+        interval: Seconds = 0.0,
+        clock: Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
-        """Arm the timer with a new schedule, in seconds; see Client.arm_ns()."""
+        """Arm the timer with a new schedule; see Client.arm()."""
         self._require_settable()
         await asyncio.to_thread(
             self._require_client().arm,
@@ -158,7 +159,7 @@ class Timer(TimerBase):
         after: int | None = None,
         at: int | None = None,
         interval: int = 0,
-        clock: Clock | None = None,
+        clock: Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
@@ -180,7 +181,7 @@ class Timer(TimerBase):
         self._require_settable()
         await asyncio.to_thread(self._require_client().disarm, self._name or "")
 
-    async def wait(self, timeout: float | None = None) -> int:
+    async def wait(self, timeout: Seconds | None = None) -> int:
         """Wait for an expiry; return the number of expirations since the last wait.
 
         Return 0 once `timeout` seconds have passed.  Raise ClockChangedError if the wall clock was
