@@ -235,6 +235,14 @@ def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
         assert raised.value.parameters["limit"] > 0
 
 
+def test_a_representation_has_the_permissions_in_octal(shared: evfd.Client, name: str) -> None:
+    shared.create(name, permissions=0o604)
+    shown = shared.show(name)
+    assert "permissions=0o604, " in repr(shown) and f"Object(name='{name}', id=" in repr(shown)
+    assert shown.permissions == 0o604
+    assert eval(repr(shown), vars(evfd)) == shown
+
+
 def test_an_error_is_one_sentence_and_can_be_pickled(shared: evfd.Client, name: str) -> None:
     with pytest.raises(OSError) as raised:
         shared.show(name)

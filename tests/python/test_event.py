@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pickle
 import subprocess
 import sys
 from typing import Any, Optional
@@ -200,12 +199,6 @@ def test_operations_on_the_descriptor_need_no_daemon(running: DaemonProcess, nam
     assert not event.is_set()
     with pytest.raises(ConnectionError):
         evfd.Event(name, create=True, client=unreachable)
-
-
-def test_pickling_an_event_is_a_type_error_with_a_hint(shared: evfd.Client, name: str) -> None:
-    for event in (evfd.Event(), evfd.Event(name, create=True, client=shared)):
-        with pytest.raises(TypeError, match="by name"):
-            pickle.dumps(event)
 
 
 def test_the_representation_has_the_name_and_the_state(shared: evfd.Client, name: str) -> None:

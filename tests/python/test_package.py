@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import evfd
 from harness import SOURCE
 
 PACKAGE = SOURCE / "client" / "python"
@@ -56,6 +59,23 @@ def test_pip_installs_the_package_into_a_virtual_environment(copied: Path, tmp_p
     python = str(environment / "bin" / "python")
     run(python, "-m", "pip", "install", *OFFLINE, str(copied))
     run(python, "-W", "error", "-c", USE)
+
+
+def test_the_version_is_that_of_the_project() -> None:
+    version = re.search(r"project\(evfdd VERSION (\S+)", (SOURCE / "CMakeLists.txt").read_text())
+    assert version is not None and evfd.__version__ == version[1]
+
+
+def test_docstrings_of_public_functions_are_in_the_imperative() -> None:
+    kinds = [evfd.Client]
+    kinds += [getattr(evfd, name) for name in ("Event", "Semaphore", "Pulse", "Timer")]
+    kinds += [getattr(evfd.asyncio, name) for name in ("Event", "Semaphore", "Pulse", "Timer")]
+    for kind in kinds:
+        for name, function in inspect.getmembers(kind, inspect.isfunction):
+            if not name.startswith("_"):
+                word = (inspect.getdoc(function) or "none").split()[0].rstrip(",")
+                assert word.istitle() and not word.endswith("s"), (kind, name, word)
+                assert word not in ("Like", "Whether", "The", "A"), (kind, name, word)
 
 
 def test_the_package_has_no_dependencies(tmp_path: Path) -> None:

@@ -39,6 +39,8 @@ from evfd.errors import (
 )
 from evfd.types import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
 
+__version__ = "0.1.0"
+
 __all__ = [
     "Address",
     "Change",

@@ -293,7 +293,7 @@ class Client:
         self._call("Set", {"items": make_items(events, count=count)})
 
     def set_oneway(self, *events: str, count: int = 1) -> None:
-        """Like set(), but only send the call, and do not wait for the daemon.
+        """Set events as set() does, but only send the call, and do not wait for the daemon.
 
         For a caller that needs no answer: a refusal, such as NoSuchNameError, is not reported.
         Raise an error only if the call cannot be sent; if the socket stays full for the timeout of
@@ -739,7 +739,11 @@ def default_client() -> Client:
 
     Its address is Address.usual().  It stays connected until the process ends.
     """
-    address = Address.usual()
+    return client_of(Address.usual())
+
+
+def client_of(address: Address) -> Client:
+    """Return the client that this process uses by default for a daemon at this address."""
     with _defaults_lock:
         if address not in _defaults:
             _defaults[address] = Client(address)

@@ -48,7 +48,7 @@ class EventBase(ClosingMixin):
 
     @property
     def auto(self) -> bool:
-        """Whether the event is an auto event: a wait clears it, so each set releases one waiter."""
+        """True if the event is an auto event: a wait clears it, so each set releases one waiter."""
         return self._handle().mode == "auto"
 
     def set(self) -> None:
@@ -112,5 +112,5 @@ class Event(EventBase):
         return self._wait(timeout) > 0
 
     async def wait_async(self, timeout: Seconds | None = None) -> bool:
-        """Like wait(), in an asyncio loop."""
+        """Wait in an asyncio loop, like wait() of evfd.asyncio."""
         return await _async_wait.wait(self, timeout) > 0

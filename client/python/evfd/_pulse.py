@@ -62,5 +62,5 @@ class Pulse(PulseBase):
         return self._wait(timeout)
 
     async def wait_async(self, timeout: Seconds | None = None) -> int:
-        """Like wait(), in an asyncio loop."""
+        """Wait in an asyncio loop, like wait() of evfd.asyncio."""
         return await _async_wait.wait(self, timeout)

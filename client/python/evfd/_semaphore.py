@@ -90,7 +90,7 @@ class SemaphoreBase(Waitable):
         _drain(opened.descriptor, left)
 
     def set(self, count: int = 1) -> None:
-        """Like release()."""
+        """Add tokens, like release()."""
         self.release(count)
 
     def _display_name(self) -> str:
@@ -128,11 +128,11 @@ class Semaphore(SemaphoreBase):
         self._clear()
 
     def wait(self, timeout: Seconds | None = None) -> bool:
-        """Like acquire()."""
+        """Consume a token, like acquire()."""
         return self._wait(timeout) > 0
 
     async def wait_async(self, timeout: Seconds | None = None) -> bool:
-        """Like acquire(), in an asyncio loop."""
+        """Consume a token in an asyncio loop, like acquire() of evfd.asyncio."""
         return await _async_wait.wait(self, timeout) > 0
 
     def __enter__(self) -> bool:

@@ -95,7 +95,7 @@ class TimerBase(ClosingMixin):
         return left, interval
 
     def gettime(self) -> tuple[float, float]:
-        """Like gettime_ns(), in seconds."""
+        """Return the result of gettime_ns() in seconds."""
         left, interval = self.gettime_ns()
         return left / NS_PER_SECOND, interval / NS_PER_SECOND
 
@@ -171,7 +171,7 @@ class Timer(TimerBase):
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
-        """Like arm(), in nanoseconds."""
+        """Arm the timer with a new schedule in nanoseconds; see Client.arm_ns()."""
         self._require_settable()
         self._require_client().arm_ns(
             self._name or "",
@@ -204,7 +204,7 @@ class Timer(TimerBase):
         return self.wait()
 
     async def wait_async(self, timeout: Seconds | None = None) -> int:
-        """Like wait(), in an asyncio loop."""
+        """Wait in an asyncio loop, like wait() of evfd.asyncio."""
         return await _async_wait.wait(self, timeout)
 
 

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Callable, Iterable, Literal, Optional, TypeVar
 
 from evfd import _validation, errors
+from evfd._address import Address
 from evfd._aio_poller import Poller
-from evfd._client import Client, Opened, default_client
+from evfd._client import Client, Opened, client_of, default_client
 from evfd._descriptor import Descriptor, is_readable
 from evfd._time import Seconds, deadline_after
 
@@ -26,6 +27,9 @@ class Waitable(abc.ABC):
     close() closes the descriptor.  The descriptor also closes when the last reference to the object
     is deleted.  After os.fork(), parent and child share the event, but each process has its own
     connection to the daemon.
+
+    A pickled object has its name and the address of its daemon, and is opened by them where it is
+    unpickled.
     """
 
     _module = "evfd"  # The public module of the class; "evfd.asyncio" if wait() is a coroutine.
@@ -42,7 +46,7 @@ class Waitable(abc.ABC):
 
     @property
     def may_wait(self) -> bool:
-        """Whether the permissions allow is_set(), polling, and waits that consume no shared token.
+        """True if the permissions allow is_set(), polling, and waits that consume no shared token.
 
         A wait for an auto event or a semaphore also needs `may_set`.
         """
@@ -50,12 +54,12 @@ class Waitable(abc.ABC):
 
     @property
     def may_set(self) -> bool:
-        """Whether the permissions allow to set and clear, or to arm and disarm."""
+        """True if the permissions allow to set and clear, or to arm and disarm."""
         return self._handle().may_set
 
     @property
     def closed(self) -> bool:
-        """Whether close() was called."""
+        """True after close()."""
         return self._opened is None
 
     def close(self) -> None:
@@ -76,8 +80,14 @@ class Waitable(abc.ABC):
         """Return whether a wait would succeed immediately.  Consumes nothing."""
         return is_readable(self._require_readable()[1])
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(f"cannot pickle an {type(self).__name__}; open it by name over there")
+    def __reduce__(self) -> Any:
+        self._handle()
+        if self._name is None:
+            raise TypeError(
+                f"cannot pickle a private {type(self).__name__}; give it a name, by which the "
+                "other process opens it"
+            )
+        return _open_pickled, (type(self), self._name, self._require_client().address)
 
     def __repr__(self) -> str:
         name = "" if self._name is None else f" {self._name!r}"
@@ -176,6 +186,10 @@ class Waitable(abc.ABC):
             if count := self._consume(opened, descriptor):
                 return count
         return 0
+
+
+def _open_pickled(kind: Callable[..., _W], name: str, address: Address) -> _W:
+    return kind(name, client=client_of(address))
 
 
 class ClosingMixin(Waitable):

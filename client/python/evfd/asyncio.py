@@ -73,7 +73,7 @@ class Semaphore(SemaphoreBase):
         return await _async_wait.wait(self, timeout) > 0
 
     async def wait(self, timeout: Seconds | None = None) -> bool:
-        """Like acquire()."""
+        """Wait for a token and consume it, like acquire()."""
         return await self.acquire(timeout)
 
     def locked(self) -> bool:
@@ -163,7 +163,7 @@ class Timer(TimerBase):
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
     ) -> None:
-        """Like arm(), in nanoseconds."""
+        """Arm the timer with a new schedule in nanoseconds; see Client.arm_ns()."""
         self._require_settable()
         await asyncio.to_thread(
             self._require_client().arm_ns,
