@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 import pickle
@@ -11,7 +12,7 @@ from typing import Any, Callable, List
 import pytest
 
 import evfd
-from harness import TIMEOUT_S, DaemonProcess, Worker, poll_until
+from harness import TIMEOUT_S, Child, DaemonProcess, Worker, poll_until
 
 
 def test_objects_are_created_and_deleted(shared: evfd.Client, name: str) -> None:
@@ -233,6 +234,38 @@ def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
         with pytest.raises(evfd.LimitError) as raised:
             client.set(name, name + "/b", count=16_384)
         assert raised.value.parameters["limit"] > 0
+
+
+def test_an_object_whose_client_was_closed_is_an_error_and_no_endless_wait(
+    running: DaemonProcess, shared: evfd.Client, name: str
+) -> None:
+    client = running.client()
+    pulse = evfd.Pulse(name, create=True, client=client)
+    timer = evfd.Timer(name + "/timer", after=3600, create=True, client=client)
+    in_loop = evfd.asyncio.Pulse(name, client=client)
+    event = evfd.Event(name + "/event", create=True, client=client)
+    Child(client.close).join()
+    pulse.set()
+    assert (pulse.wait(0), in_loop.is_set(), timer.wait(0)) == (1, True, 0)
+    client.close()
+    uses: list[Callable[[], object]] = [
+        pulse.wait,
+        pulse.is_set,
+        pulse.fileno,
+        timer.wait,
+        timer.gettime,
+        lambda: evfd.wait_any([event, pulse]),
+        lambda: asyncio.run(in_loop.wait()),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match="open it again"):
+            use()
+    assert "its client is closed" in repr(pulse)
+    event.set()
+    assert event.wait(0)
+    again = evfd.Pulse(name, client=client)
+    pulse.set()
+    assert again.wait(TIMEOUT_S) == 1
 
 
 def test_a_representation_has_the_permissions_in_octal(shared: evfd.Client, name: str) -> None:

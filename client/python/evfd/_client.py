@@ -87,14 +87,25 @@ class Opened:
     subscription: Optional[Subscription]
 
 
+class _Closing:
+    """Tells the subscriptions of a client whether the client was closed after them."""
+
+    is_closed = False
+
+
 class Subscription:
     """A private descriptor that the daemon signals until this object is deleted."""
 
-    __slots__ = ("_client", "_token")
+    __slots__ = ("_client", "_token", "_closing")
 
     def __init__(self, client: Client, token: str) -> None:
         self._client = client
         self._token = token
+        self._closing = client._closing
+
+    def has_ended(self) -> bool:
+        """Return whether Client.close() has ended the subscription."""
+        return self._closing.is_closed
 
     def acknowledge(self) -> None:
         """Report that the kernel cancelled the timerfd, so that the daemon disarms it."""
@@ -141,6 +152,9 @@ class Client:
         self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
         self._resume_thread: Optional[ResumeThread] = None
         self._fast_retry_until = 0
+        # The subscriptions that a child of fork(2) inherits are of its parent's client, which the
+        # child cannot close. So the child gets another object.
+        self._closing = _Closing()
 
     def __repr__(self) -> str:
         return f"<evfd.Client of {self.address.path}>"
@@ -159,10 +173,14 @@ class Client:
     def close(self) -> None:
         """Disconnect, and end the subscriptions of this client.
 
+        Pulses and timers that were opened by this client must be opened again.  Waits that have
+        begun are not woken.
         Objects that this client created with the lifetime session end as well.  The next call
         connects again.
         """
         with self._fair_lock, self._lock:
+            self._closing.is_closed = True
+            self._closing = _Closing()
             self._main.end()
             for session in (*self._idle, *self._former):
                 session.end()

@@ -98,6 +98,8 @@ class Waitable(abc.ABC):
             return "closed"
         if not self._opened.may_wait:
             return "unknown"
+        if self._has_lost_client(self._opened):
+            return "its client is closed"
         return "set" if self.is_set() else "unset"
 
     # The waits of this package use the following methods.
@@ -128,7 +130,16 @@ class Waitable(abc.ABC):
         opened = self._handle()
         if not opened.may_wait or opened.descriptor is None:
             raise self._not_permitted("wait for", "r")
+        if self._has_lost_client(opened):
+            raise ValueError(
+                f"'{self._name}' was opened by a client that was closed, so nothing reaches it; "
+                "open it again"
+            )
         return opened, opened.descriptor
+
+    @staticmethod
+    def _has_lost_client(opened: Opened) -> bool:
+        return opened.subscription is not None and opened.subscription.has_ended()
 
     def _require_consumable(self) -> tuple[Opened, Descriptor]:
         """Like _require_readable(), but also raise NotPermittedError if a wait is not permitted."""
