@@ -18,10 +18,12 @@ from harness import TIMEOUT_S
 _ARGUMENTS: dict[Any, dict[str, Any]] = {
     evfd.Event: {},
     evfd.Semaphore: {"value": 0},
+    evfd.Lock: {},
     evfd.Pulse: {},
     evfd.Timer: {"after": 3600},
     evfd.asyncio.Event: {},
     evfd.asyncio.Semaphore: {"value": 0},
+    evfd.asyncio.Lock: {},
     evfd.asyncio.Pulse: {},
     evfd.asyncio.Timer: {"after": 3600},
 }
@@ -98,7 +100,7 @@ def test_a_copy_is_another_handle(shared: evfd.Client, name: str) -> None:
 
 
 def test_a_private_object_cannot_be_pickled() -> None:
-    for private in (evfd.Event(), evfd.Semaphore(), evfd.asyncio.Event()):
+    for private in (evfd.Event(), evfd.Lock(), evfd.Semaphore(), evfd.asyncio.Event()):
         with pytest.raises(TypeError, match="give it a name"):
             pickle.dumps(private)
 

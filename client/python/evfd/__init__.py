@@ -15,6 +15,7 @@ from evfd._address import Address
 from evfd._aio_poller import supports_latched_wait
 from evfd._client import Client, default_client
 from evfd._event import Event
+from evfd._lock import Lock
 from evfd._pulse import Pulse
 from evfd._semaphore import Semaphore
 from evfd._timer import Timer
@@ -53,6 +54,7 @@ __all__ = [
     "InvalidError",
     "LastSet",
     "LimitError",
+    "Lock",
     "LostDaemonError",
     "NameTakenError",
     "NoAnswerError",

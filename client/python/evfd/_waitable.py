@@ -22,7 +22,7 @@ _W = TypeVar("_W", bound="Waitable")
 
 
 class Waitable(abc.ABC):
-    """An Event, a Semaphore, a Pulse or a Timer.  Several threads can use it.
+    """An Event, a Lock, a Semaphore, a Pulse or a Timer.  Several threads can use it.
 
     close() closes the descriptor.  The descriptor also closes when the last reference to the object
     is deleted.  After os.fork(), parent and child share the event, but each process has its own
@@ -284,7 +284,7 @@ def missing(name: str, error: errors.NoSuchNameError) -> errors.NoSuchNameError:
 
 _DESCRIPTIONS = {
     "manual": "a manual event; use evfd.Event",
-    "auto": "an auto event; use evfd.Event, and not auto=False",
+    "auto": "an auto event; use evfd.Event without auto=False, or evfd.Lock",
     "semaphore": "a semaphore; use evfd.Semaphore",
     "pulse": "a pulse; use evfd.Pulse",
     "timer": "a timer; use evfd.Timer",

@@ -34,6 +34,7 @@ from evfd import _async_wait, _client, errors, types
 from evfd._async_wait import wait_any
 from evfd._client import Client, default_client
 from evfd._event import EventBase
+from evfd._lock import LockBase
 from evfd._pulse import PulseBase
 from evfd._readiness import wait_readable
 from evfd._schedule import Clock
@@ -43,7 +44,7 @@ from evfd._time import ClockTime, Seconds
 from evfd._timer import TimerBase
 from evfd._wait_set import WaitResult
 
-__all__ = ["Event", "Pulse", "Semaphore", "Timer", "WaitResult", "monitor", "wait_any"]
+__all__ = ["Event", "Lock", "Pulse", "Semaphore", "Timer", "WaitResult", "monitor", "wait_any"]
 
 
 class Event(EventBase):
@@ -57,6 +58,30 @@ class Event(EventBase):
     async def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the event is set; return False once `timeout` seconds have passed."""
         return await _async_wait.wait(self, timeout) > 0
+
+
+class Lock(LockBase):
+    """An asyncio.Lock with a descriptor, and with a name that other processes can open.
+
+    For the arguments, see evfd.Lock.  An ``async with`` statement acquires and releases the lock.
+    """
+
+    _module = "evfd.asyncio"
+
+    async def acquire(self, timeout: Seconds | None = None) -> bool:
+        """Lock the lock; return False once `timeout` seconds have passed."""
+        return await _async_wait.wait(self, timeout) > 0
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.release()
 
 
 class Semaphore(SemaphoreBase):
