@@ -68,7 +68,7 @@ def test_the_version_is_that_of_the_project() -> None:
 
 def test_docstrings_of_public_functions_are_in_the_imperative() -> None:
     kinds = [evfd.Client]
-    for name in ("Event", "Lock", "Semaphore", "Pulse", "Timer"):
+    for name in ("Event", "Lock", "Semaphore", "BoundedSemaphore", "Pulse", "Timer"):
         kinds += [getattr(evfd, name), getattr(evfd.asyncio, name)]
     for kind in kinds:
         for name, function in inspect.getmembers(kind, inspect.isfunction):

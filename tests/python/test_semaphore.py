@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import pickle
 import threading
 from typing import Any, Callable
 
@@ -43,6 +45,51 @@ def test_a_release_adds_tokens(make: Make) -> None:
     semaphore.release(2)
     semaphore.release(n=1)
     assert [semaphore.acquire(False) for _ in range(5)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize("kind", ["threading", "private", "named", "asyncio"])
+def test_a_bounded_semaphore_refuses_a_release_beyond_its_bound(
+    shared: evfd.Client, name: str, kind: str
+) -> None:
+    semaphores: dict[str, Callable[[], Any]] = {
+        "threading": lambda: threading.BoundedSemaphore(2),
+        "private": lambda: evfd.BoundedSemaphore(value=2),
+        "named": lambda: evfd.BoundedSemaphore(name, 2, create=True, client=shared),
+        "asyncio": lambda: evfd.asyncio.BoundedSemaphore(value=2),
+    }
+    semaphore = semaphores[kind]()
+
+    def acquire() -> bool:
+        return bool(asyncio.run(acquire_in_loop()) if kind == "asyncio" else semaphore.acquire())
+
+    async def acquire_in_loop() -> bool:
+        return bool(await semaphore.acquire())
+
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release()
+    assert acquire() and acquire()
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release(3)
+    with pytest.raises(ValueError, match="one or more"):
+        semaphore.release(0)
+    semaphore.release(2)
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release()
+    if kind == "named":
+        assert shared.show(name).count == 2
+        copied = pickle.loads(pickle.dumps(semaphore))
+        assert type(copied) is evfd.BoundedSemaphore
+        with copied:
+            copied.clear()
+        with pytest.raises(ValueError, match="released too many times"):
+            copied.release(2)
+
+
+def test_without_proc_a_bounded_semaphore_has_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    semaphore = evfd.BoundedSemaphore(value=1)
+    monkeypatch.setattr("evfd._semaphore.peek_counter", lambda eventfd: 2**64 - 2)
+    semaphore.release()
+    assert semaphore.acquire(False) and semaphore.acquire(False)
 
 
 def test_a_release_wakes_as_many_waiters_as_it_adds_tokens(make: Make) -> None:

@@ -17,7 +17,7 @@ from evfd._client import Client, default_client
 from evfd._event import Event
 from evfd._lock import Lock
 from evfd._pulse import Pulse
-from evfd._semaphore import Semaphore
+from evfd._semaphore import BoundedSemaphore, Semaphore
 from evfd._timer import Timer
 from evfd._wait_set import WaitResult, wait_all, wait_any
 from evfd._waitable import Waitable
@@ -44,6 +44,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Address",
+    "BoundedSemaphore",
     "Change",
     "Client",
     "ClockChangedError",

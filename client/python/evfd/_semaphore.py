@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import Any
 
 from evfd import _async_wait, errors
 from evfd._client import Client, Lifetime, Opened
-from evfd._descriptor import Descriptor, add, consume, make_eventfd, peek_counter
+from evfd._descriptor import MAX_COUNT, Descriptor, add, consume, make_eventfd, peek_counter
 from evfd._time import Seconds
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
@@ -145,3 +146,53 @@ class Semaphore(SemaphoreBase):
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+class BoundedMixin(SemaphoreBase):
+    """A semaphore that refuses a release() beyond its bound."""
+
+    def __init__(
+        self,
+        name: str | None = None,
+        value: int = 1,
+        *,
+        create: bool = False,
+        exist_ok: bool = True,
+        permissions: int | None = None,
+        lifetime: Lifetime = "permanent",
+        client: Client | None = None,
+    ) -> None:
+        super().__init__(
+            name,
+            value,
+            create=create,
+            exist_ok=exist_ok,
+            permissions=permissions,
+            lifetime=lifetime,
+            client=client,
+        )
+        self._bound = value
+
+    def release(self, n: int = 1) -> None:
+        """Add `n` tokens; raise ValueError if the semaphore would have more than its bound.
+
+        Two processes that release at the same time can exceed the bound without an error.
+        """
+        opened = self._require_settable()
+        if n >= 1 and opened.descriptor is not None:
+            count = peek_counter(opened.descriptor)
+            if count != MAX_COUNT and count + n > self._bound:
+                raise ValueError("Semaphore released too many times")
+        super().release(n)
+
+    def __reduce__(self) -> Any:
+        open_pickled, arguments = super().__reduce__()
+        return open_pickled, (*arguments, self._bound)
+
+
+class BoundedSemaphore(BoundedMixin, Semaphore):
+    """A semaphore that refuses a release() beyond its bound, as threading.BoundedSemaphore does.
+
+    `value` is the bound, and the initial number of tokens of a new semaphore.  The daemon does not
+    know the bound, so give the same one wherever the semaphore is opened.
+    """

@@ -199,8 +199,8 @@ class Waitable(abc.ABC):
         return 0
 
 
-def _open_pickled(kind: Callable[..., _W], name: str, address: Address) -> _W:
-    return kind(name, client=client_of(address))
+def _open_pickled(kind: Callable[..., _W], name: str, address: Address, *more: object) -> _W:
+    return kind(name, *more, client=client_of(address))
 
 
 class ClosingMixin(Waitable):

@@ -38,13 +38,23 @@ from evfd._lock import LockBase
 from evfd._pulse import PulseBase
 from evfd._readiness import wait_readable
 from evfd._schedule import Clock
-from evfd._semaphore import SemaphoreBase
+from evfd._semaphore import BoundedMixin, SemaphoreBase
 from evfd._session import Session
 from evfd._time import ClockTime, Seconds
 from evfd._timer import TimerBase
 from evfd._wait_set import WaitResult
 
-__all__ = ["Event", "Lock", "Pulse", "Semaphore", "Timer", "WaitResult", "monitor", "wait_any"]
+__all__ = [
+    "BoundedSemaphore",
+    "Event",
+    "Lock",
+    "Pulse",
+    "Semaphore",
+    "Timer",
+    "WaitResult",
+    "monitor",
+    "wait_any",
+]
 
 
 class Event(EventBase):
@@ -122,6 +132,13 @@ class Semaphore(SemaphoreBase):
         traceback: TracebackType | None,
     ) -> None:
         self.release()
+
+
+class BoundedSemaphore(BoundedMixin, Semaphore):
+    """A semaphore that refuses a release() beyond its bound, as asyncio.BoundedSemaphore does.
+
+    For the arguments, see evfd.BoundedSemaphore.
+    """
 
 
 class Pulse(PulseBase):
