@@ -35,6 +35,25 @@ def test_a_missing_name_is_an_error_and_creates_nothing(shared: evfd.Client, nam
     assert not evfd.Event(name, client=shared).is_set()
 
 
+@pytest.mark.parametrize(
+    "wrong, error, reason",
+    [
+        ({"client": "/run/evfdd/io.evfdd"}, TypeError, "give evfd.Client"),
+        ({"permissions": "640"}, TypeError, "an int such as 0o640, not str"),
+        ({"permissions": 640}, ValueError, "with 0o in front"),
+        ({"permissions": -1}, ValueError, "are no permissions"),
+        ({"lifetime": "eternal"}, ValueError, "'lifetime'"),
+    ],
+)
+def test_a_wrong_argument_is_an_error_that_says_what_to_give(
+    shared: evfd.Client, name: str, wrong: Any, error: Any, reason: str
+) -> None:
+    for kind in (evfd.Event, evfd.Lock, evfd.Semaphore, evfd.Pulse, evfd.asyncio.Event):
+        with pytest.raises(error, match=reason):
+            kind(name, **{"create": True, "client": shared, **wrong})
+    assert list(shared.list(name)) == []
+
+
 @pytest.mark.parametrize("kind", [evfd.Event, evfd.Semaphore, evfd.Pulse, evfd.Timer])
 def test_without_exist_ok_an_existing_object_is_an_error(
     shared: evfd.Client, name: str, kind: Any

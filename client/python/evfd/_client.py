@@ -732,7 +732,17 @@ def parse_fired(reply: Reply, request: Parameters) -> Sequence[types.Fired]:
 
 
 def _permissions_text(permissions: int | None) -> str:
-    return f"{0o666 & ~_read_umask() if permissions is None else permissions:04o}"
+    if permissions is None:
+        permissions = 0o666 & ~_read_umask()
+    if not isinstance(permissions, int):
+        raise TypeError(
+            f"permissions are an int such as 0o640, not {type(permissions).__name__}"
+        )
+    if not 0 <= permissions <= 0o777:
+        raise errors.InvalidError(
+            f"{permissions} are no permissions; give 0 to 0o777, with 0o in front of octal digits"
+        )
+    return f"{permissions:04o}"
 
 
 def _read_umask() -> int:

@@ -268,6 +268,10 @@ def check_creation(name: str, client: Client | None, create: bool, exist_ok: boo
     _validation.check_name(name)
     if not create and not exist_ok:
         raise errors.InvalidError("exist_ok=False needs create=True; give both", name)
+    if client is not None and not isinstance(client, Client):
+        raise TypeError(
+            f"client is an evfd.Client, not {type(client).__name__}; give evfd.Client(address)"
+        )
     return default_client() if client is None else client
 
 
