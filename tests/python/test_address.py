@@ -49,7 +49,7 @@ def test_the_environment_selects_the_daemon(
 ) -> None:
     monkeypatch.setenv("EVFDD_SOCKET", running.path)
     assert evfd.Address.usual() == evfd.Address(running.path)
-    evfd.Event(name).set()
+    evfd.Event(name, create=True).set()
     assert evfd.Event(name).is_set()
     assert evfd.Client().status().pid == running.process.pid
     assert evfd.default_client().status().pid == running.process.pid
@@ -61,7 +61,7 @@ def test_the_environment_selects_the_daemon(
 def test_a_daemon_at_a_given_address_is_not_started(directory: Path, name: str) -> None:
     for path in (directory / "nobody", directory / "not" / "there"):
         with pytest.raises(ConnectionError, match="no evfdd answers") as raised:
-            evfd.Event(name, client=evfd.Client(str(path)))
+            evfd.Event(name, create=True, client=evfd.Client(str(path)))
         assert isinstance(raised.value, evfd.NoDaemonError)
     with pytest.raises(ConnectionError):
         evfd.Client("/tmp/" + "x" * 200).status()
@@ -118,9 +118,12 @@ def test_a_directory_owned_by_another_user_is_refused(home: Path) -> None:
 def test_the_users_daemon_is_started_on_demand_and_outlives_the_starter(
     home: Path, name: str
 ) -> None:
-    program = f"import evfd; evfd.Event({name!r}, client=evfd.Client(evfd.Address.user())).set()"
+    program = (
+        "import evfd; client = evfd.Client(evfd.Address.user()); "
+        f"evfd.Event({name!r}, create=True, client=client).set()"
+    )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=TIMEOUT_S)
-    assert evfd.Event(name, create=False, client=evfd.Client(evfd.Address.user())).is_set()
+    assert evfd.Event(name, client=evfd.Client(evfd.Address.user())).is_set()
 
 
 def test_concurrent_clients_start_one_daemon(home: Path) -> None:
@@ -131,7 +134,7 @@ def test_concurrent_clients_start_one_daemon(home: Path) -> None:
 
 def test_the_users_daemon_has_a_supervisor_and_survives_a_kill(home: Path, name: str) -> None:
     client = evfd.Client(evfd.Address.user())
-    pulse = evfd.Pulse(name, client=client)
+    pulse = evfd.Pulse(name, create=True, client=client)
     status = client.status()
     assert status.fd_store == "supervisor"
     os.kill(status.pid, signal.SIGKILL)
@@ -146,25 +149,28 @@ def test_the_users_daemon_is_restarted_though_its_starter_ignored_sigchld(
         "import evfd, os, signal\n"
         "signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
         "os.closerange(0, 3)\n"
-        f"evfd.Event({name!r}, client=evfd.Client(evfd.Address.user())).set()"
+        f"evfd.Event({name!r}, create=True, client=evfd.Client(evfd.Address.user())).set()"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=TIMEOUT_S)
     client = evfd.Client(evfd.Address.user())
     os.kill(client.status().pid, signal.SIGKILL)
-    assert evfd.Event(name, create=False, client=client).is_set()
+    assert evfd.Event(name, client=client).is_set()
 
 
 def test_the_users_daemon_starts_without_dev_null(home: Path, name: str) -> None:
     if os.geteuid() != 0:
         pytest.skip("only root can hide devices")
-    program = f"import evfd; evfd.Event({name!r}, client=evfd.Client(evfd.Address.user())).set()"
+    program = (
+        "import evfd; client = evfd.Client(evfd.Address.user()); "
+        f"evfd.Event({name!r}, create=True, client=client).set()"
+    )
     script = 'mount -t tmpfs none /dev && exec "$0" -c "$1"'
     subprocess.run(
         ["unshare", "-m", "sh", "-c", script, sys.executable, program],
         check=True,
         timeout=TIMEOUT_S,
     )
-    assert evfd.Event(name, create=False, client=evfd.Client(evfd.Address.user())).is_set()
+    assert evfd.Event(name, client=evfd.Client(evfd.Address.user())).is_set()
 
 
 def test_a_missing_evfdd_program_is_reported(
@@ -173,7 +179,7 @@ def test_a_missing_evfdd_program_is_reported(
     monkeypatch.setenv("PATH", str(home))
     monkeypatch.setattr(evfd._address, "_FALLBACK_DIRECTORIES", ())
     with pytest.raises(evfd.NoDaemonError, match="no evfdd to start"):
-        evfd.Event(name, client=evfd.Client(evfd.Address.user()))
+        evfd.Event(name, create=True, client=evfd.Client(evfd.Address.user()))
 
 
 def test_a_failing_evfdd_program_is_reported_with_a_hint(

@@ -24,7 +24,9 @@ Make = Callable[[], evfd.Event]
 
 @pytest.fixture(params=["private", "named"])
 def event(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> evfd.Event:
-    return evfd.Event() if request.param == "private" else evfd.Event(name, client=shared)
+    if request.param == "private":
+        return evfd.Event()
+    return evfd.Event(name, create=True, client=shared)
 
 
 @pytest.fixture(params=["aio", "the loop itself"])
@@ -162,7 +164,8 @@ def test_concurrent_waits_consume_each_token_once(
     shared: evfd.Client, name: str, backend: str
 ) -> None:
     async def work() -> None:
-        for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, client=shared)):
+        named = evfd.Semaphore(name, 0, create=True, client=shared)
+        for semaphore in (evfd.Semaphore(value=0), named):
             tasks = [asyncio.create_task(semaphore.wait_async()) for _ in range(10)]
             await let_begin(tasks)
             semaphore.release(7)
@@ -181,8 +184,8 @@ def test_waits_for_pulses_and_timers_return_counts(
     shared: evfd.Client, name: str, backend: str
 ) -> None:
     async def work() -> None:
-        pulse = evfd.Pulse(name + "/pulse", client=shared)
-        timer = evfd.Timer(name + "/timer", after=3600, client=shared)
+        pulse = evfd.Pulse(name + "/pulse", create=True, client=shared)
+        timer = evfd.Timer(name + "/timer", after=3600, create=True, client=shared)
         tasks = [
             asyncio.create_task(pulse.wait_async()),
             asyncio.create_task(timer.wait_async()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import copy
 import os
 import pickle
@@ -11,7 +12,7 @@ from typing import Any, Callable, List
 import pytest
 
 import evfd
-from harness import TIMEOUT_S, DaemonProcess, Worker, poll_until
+from harness import TIMEOUT_S, Child, DaemonProcess, Worker, poll_until
 
 
 def test_objects_are_created_and_deleted(shared: evfd.Client, name: str) -> None:
@@ -167,7 +168,7 @@ def test_a_monitor_reports_the_state_and_then_each_change(
     assert (first.change, first.name) == ("present", name + "/old")
     assert first.object == shared.show(name + "/old")
     assert next(changes) == evfd.Change("ready")
-    event = evfd.Event(name + "/new", client=shared)
+    event = evfd.Event(name + "/new", create=True, client=shared)
     change = next(changes)
     assert (change.change, change.name) == ("created", name + "/new")
     # The library sets the event by write(2), without a call to the daemon.
@@ -228,11 +229,51 @@ def test_a_limit_error_has_the_limit(running: DaemonProcess, name: str) -> None:
         client.create(name, "semaphore")
         client.create(name + "/b", "semaphore")
         # The daemon adds the tokens of an opened event one by one.
-        opened = [evfd.Semaphore(each, client=client) for each in (name, name + "/b")]
+        opened = [evfd.Semaphore(each, create=True, client=client) for each in (name, name + "/b")]
         assert not any(each.is_set() for each in opened)
         with pytest.raises(evfd.LimitError) as raised:
             client.set(name, name + "/b", count=16_384)
         assert raised.value.parameters["limit"] > 0
+
+
+def test_an_object_whose_client_was_closed_is_an_error_and_no_endless_wait(
+    running: DaemonProcess, shared: evfd.Client, name: str
+) -> None:
+    client = running.client()
+    pulse = evfd.Pulse(name, create=True, client=client)
+    timer = evfd.Timer(name + "/timer", after=3600, create=True, client=client)
+    in_loop = evfd.asyncio.Pulse(name, client=client)
+    event = evfd.Event(name + "/event", create=True, client=client)
+    Child(client.close).join()
+    pulse.set()
+    assert (pulse.wait(0), in_loop.is_set(), timer.wait(0)) == (1, True, 0)
+    client.close()
+    uses: list[Callable[[], object]] = [
+        pulse.wait,
+        pulse.is_set,
+        pulse.fileno,
+        timer.wait,
+        timer.gettime,
+        lambda: evfd.wait_any([event, pulse]),
+        lambda: asyncio.run(in_loop.wait()),
+    ]
+    for use in uses:
+        with pytest.raises(ValueError, match="open it again"):
+            use()
+    assert "its client is closed" in repr(pulse)
+    event.set()
+    assert event.wait(0)
+    again = evfd.Pulse(name, client=client)
+    pulse.set()
+    assert again.wait(TIMEOUT_S) == 1
+
+
+def test_a_representation_has_the_permissions_in_octal(shared: evfd.Client, name: str) -> None:
+    shared.create(name, permissions=0o604)
+    shown = shared.show(name)
+    assert "permissions=0o604, " in repr(shown) and f"Object(name='{name}', id=" in repr(shown)
+    assert shown.permissions == 0o604
+    assert eval(repr(shown), vars(evfd)) == shown
 
 
 def test_an_error_is_one_sentence_and_can_be_pickled(shared: evfd.Client, name: str) -> None:
@@ -275,12 +316,12 @@ def test_many_threads_can_share_one_client(running: DaemonProcess, name: str) ->
     def work(own: str) -> None:
         client.create(own)
         for _ in range(50):
-            event = evfd.Event(own, client=client)
+            event = evfd.Event(own, create=True, client=client)
             event.set()
             assert client.wait(own)[0].name == own
             assert client.show(own).name == own
             client.clear(own)
-            evfd.Pulse(own + "/pulse", client=client).set()
+            evfd.Pulse(own + "/pulse", create=True, client=client).set()
 
     workers = [Worker(lambda i=i: work(f"{name}/{i}")) for i in range(8)]  # type: ignore[misc]
     for worker in workers:
@@ -298,7 +339,7 @@ def test_a_dropped_client_closes_its_connection(
     before = watching.status().connections
     client = daemon.client()
     client.create(name, lifetime="session")
-    evfd.Pulse(name + "/pulse", client=client)
+    evfd.Pulse(name + "/pulse", create=True, client=client)
     assert watching.status().connections > before
     del client
     assert poll_until(lambda: watching.status().connections == before)

@@ -35,7 +35,7 @@ class Work:
         self.client = daemon.client()
         # The threads that have made each of their calls at least once.
         self.active_threads: set[object] = set()
-        self.tokens = evfd.Semaphore("tokens", 0, client=self.client)
+        self.tokens = evfd.Semaphore("tokens", 0, create=True, client=self.client)
 
     def _mark_active(self) -> None:
         self.active_threads.add(threading.current_thread())
@@ -83,7 +83,7 @@ class Work:
 
     def pulse(self) -> int:
         """Set and clear a pulse again and again. Return the number of sets."""
-        pulse = evfd.Pulse("pulse", client=self.client)
+        pulse = evfd.Pulse("pulse", create=True, client=self.client)
         count = 0
         while not self.is_over.is_set():
             pulse.set()
@@ -97,7 +97,7 @@ class Work:
 
         Check that each schedule takes effect on the timer's open descriptor.
         """
-        timer = evfd.Timer("timer", after=3600, client=self.client)
+        timer = evfd.Timer("timer", after=3600, create=True, client=self.client)
         count = 0
         while not self.is_over.is_set():
             timer.arm(after=0.0005)
@@ -113,8 +113,8 @@ class Work:
 
         A task of an asyncio loop waits for the event, and must answer each set by another event.
         """
-        event = evfd.Event("event", client=self.client)
-        answer = evfd.Event("answer", auto=True, client=self.client)
+        event = evfd.Event("event", create=True, client=self.client)
+        answer = evfd.Event("answer", auto=True, create=True, client=self.client)
         count = 0
         has_ended = False
 
@@ -137,7 +137,7 @@ class Work:
 
 def test_fifty_kills_lose_no_token_and_raise_no_error(supervised: DaemonProcess) -> None:
     work = Work(supervised)
-    subscriber = evfd.Pulse("pulse", client=supervised.client())
+    subscriber = evfd.Pulse("pulse", create=True, client=supervised.client())
     signallers = [Worker(partial(work.add_and_consume, seed)) for seed in range(4)]
     owners = [Worker(partial(work.create_and_delete, number)) for number in range(2)]
     pulsing = Worker(work.pulse)

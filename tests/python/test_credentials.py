@@ -96,12 +96,14 @@ def test_open_descriptors_and_temporary_objects_survive_a_change_of_the_user(
     def work() -> None:
         client = reachable.client()
         client.create(name + "/pulse", "pulse", permissions=0o622)
-        pulse = evfd.Pulse(name + "/pulse", client=client)
-        mine = evfd.Event(name + "/mine", permissions=0o600, lifetime="session", client=client)
+        pulse = evfd.Pulse(name + "/pulse", create=True, client=client)
+        mine = evfd.Event(
+            name + "/mine", permissions=0o600, lifetime="session", create=True, client=client
+        )
         os.seteuid(_OTHER_UID)
         with pytest.raises(evfd.NotPermittedError):
             client.delete(name + "/mine")
-        other = evfd.Event(name + "/other", lifetime="session", client=client)
+        other = evfd.Event(name + "/other", lifetime="session", create=True, client=client)
         mine.set()
         reachable.client().set(name + "/pulse")
         assert pulse.wait(0) == 1
@@ -159,12 +161,12 @@ def test_a_former_session_ends_with_its_last_handle(
         before = client.status().connections
 
         def open_and_close() -> None:
-            evfd.Pulse(name, client=client).close()
+            evfd.Pulse(name, create=True, client=client).close()
             client.create(its, lifetime="session")
             client.delete(its)
 
         def open_and_keep() -> None:
-            opened.append(evfd.Pulse(name, client=client))
+            opened.append(evfd.Pulse(name, create=True, client=client))
             client.create(its, lifetime="session")
 
         opened: list[evfd.Pulse] = []
@@ -183,7 +185,7 @@ def test_a_former_session_ends_with_its_last_handle(
 def test_a_client_keeps_the_handles_of_64_former_users(
     reachable: DaemonProcess, name: str
 ) -> None:
-    most = evfd.client._MAX_FORMER_SESSIONS
+    most = evfd._client._MAX_FORMER_SESSIONS
 
     def work() -> None:
         client = reachable.client()
@@ -212,7 +214,7 @@ def test_a_temporary_object_of_a_former_user_survives_a_kill(
 ) -> None:
     def work() -> None:
         client = reachable.client()
-        mine = evfd.Event(name, permissions=0o600, lifetime="session", client=client)
+        mine = evfd.Event(name, permissions=0o600, lifetime="session", create=True, client=client)
         os.seteuid(_OTHER_UID)
         client.status()
         reachable.kill_supervised()

@@ -81,7 +81,7 @@ def test_shutdown_from_another_thread_stops_the_server(
     monkeypatch.syspath_prepend(str(EXAMPLES))
     import tcp_server
 
-    for stop in (None, evfd.Event(name, client=shared)):
+    for stop in (None, evfd.Event(name, create=True, client=shared)):
         with tcp_server.NonPollingServer(("127.0.0.1", 0), tcp_server.InCapitals, stop) as server:
             # Starts and stops the server three times, to check that a stopped server can be started
             # again.
@@ -130,6 +130,20 @@ def test_a_c_program_and_a_python_program_signal_each_other_by_name(
     assert list(read_lines(pong)) == [f"ping {i}" for i in range(1, rounds + 1)]
     assert pong.wait(TIMEOUT_S) == 0
 
+
+
+def test_workers_in_asyncio_share_a_timer_and_stop_together(
+    run: Run, running: DaemonProcess
+) -> None:
+    workers = [run("worker_asyncio.py") for _ in range(2)]
+    outputs = [read_lines(worker) for worker in workers]
+    for worker, lines in zip(workers, outputs):
+        assert next(lines) == f"Job 1 of process {worker.pid}"
+    running.ctl("set", "example/stop")
+    for worker, lines in zip(workers, outputs):
+        assert list(lines)[-1] == "Stopped"
+        assert worker.wait(TIMEOUT_S) == 0
+    assert running.client().show("example/jobs").count == 2
 
 
 @pytest.mark.parametrize("loop", ["epoll", "select"])

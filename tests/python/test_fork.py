@@ -25,7 +25,7 @@ def alone(start: Callable[..., DaemonProcess]) -> DaemonProcess:
 
 def test_a_child_has_its_own_connection(alone: DaemonProcess, name: str) -> None:
     client = alone.client()
-    event = evfd.Event(name, lifetime="session", client=client)
+    event = evfd.Event(name, lifetime="session", create=True, client=client)
     before = client.status().connections
 
     def work() -> None:
@@ -59,10 +59,10 @@ def test_temporary_objects_end_with_the_parent_while_a_child_lives(
 
     def parent() -> None:
         client = alone.client()
-        evfd.Event(name + "/mine", lifetime="session", client=client)
+        evfd.Event(name + "/mine", lifetime="session", create=True, client=client)
         # A subscription makes the client start its resume thread, which has a duplicate of the
         # connection's descriptor.
-        pulse = evfd.Pulse(name + "/pulse", client=client)
+        pulse = evfd.Pulse(name + "/pulse", create=True, client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
         assert poll_until(lambda: watching.status().waits > 0)
@@ -83,7 +83,7 @@ def test_a_child_inherits_no_descriptor_of_its_parents_connections(
     alone: DaemonProcess, name: str
 ) -> None:
     client = alone.client()
-    pulse = evfd.Pulse(name, client=client)
+    pulse = evfd.Pulse(name, create=True, client=client)
     Worker(lambda: client.wait(name + "/never"))
     assert poll_until(lambda: client.status().waits == 1)
 
@@ -134,7 +134,7 @@ def test_a_child_that_never_calls_the_library_keeps_no_object_of_a_killed_parent
 
     def create_and_die() -> None:
         client = alone.client()
-        evfd.Event(name + "/mine", lifetime="session", client=client)
+        evfd.Event(name + "/mine", lifetime="session", create=True, client=client)
         Worker(lambda: client.wait(name + "/never"))
         watching = alone.client()
         assert poll_until(lambda: watching.status().waits == 1)
@@ -165,7 +165,8 @@ def test_a_fork_during_calls_of_other_threads_leaves_a_working_child(
     running: DaemonProcess, name: str
 ) -> None:
     client = running.client()
-    event = evfd.Event(name, client=client)
+    event = evfd.Event(name, create=True, client=client)
+    pulse = name + "/pulse"
     is_over = threading.Event()
 
     def disturb(call: Callable[[], object]) -> None:
@@ -174,14 +175,14 @@ def test_a_fork_during_calls_of_other_threads_leaves_a_working_child(
 
     disturbing = [
         Worker(lambda: disturb(client.status)),
-        Worker(lambda: disturb(lambda: evfd.Pulse(name + "/pulse", client=client).set())),
+        Worker(lambda: disturb(lambda: evfd.Pulse(pulse, create=True, client=client).set())),
         Worker(lambda: disturb(lambda: event.wait(0.001))),
         Worker(lambda: disturb(lambda: list(client.list()))),
     ]
 
     def work() -> None:
         assert client.show(name).name == name
-        evfd.Pulse(name + "/pulse", client=client).set()
+        evfd.Pulse(pulse, create=True, client=client).set()
         assert event.wait(0.001) is False
         assert evfd.wait_any([event], 0) is None
 
@@ -197,7 +198,7 @@ def test_the_default_client_of_a_child_has_its_own_connection(
 ) -> None:
     os.environ["EVFDD_SOCKET"] = alone.path
     try:
-        event = evfd.Event(name)
+        event = evfd.Event(name, create=True)
         before = evfd.default_client().status().connections
 
         def work() -> None:

@@ -12,18 +12,18 @@ from harness import TIMEOUT_S, DaemonProcess, poll_until, sleeps
 
 EVERYTHING = """
 import asyncio, evfd, threading
-event = evfd.Event({name!r} + "/event")
+event = evfd.Event({name!r} + "/event", create=True)
 private = evfd.Event()
-semaphore = evfd.Semaphore({name!r} + "/semaphore")
-pulse = evfd.Pulse({name!r} + "/pulse")
-timer = evfd.Timer({name!r} + "/timer", interval=3600)
-mine = evfd.Event({name!r} + "/mine", lifetime="session")
+semaphore = evfd.Semaphore({name!r} + "/semaphore", create=True)
+pulse = evfd.Pulse({name!r} + "/pulse", create=True)
+timer = evfd.Timer({name!r} + "/timer", interval=3600, create=True)
+mine = evfd.Event({name!r} + "/mine", lifetime="session", create=True)
 other = evfd.Client({path!r})
 monitor = other.monitor()
 next(monitor)
 listing = other.list()
 next(listing)
-cycle = [evfd.Pulse({name!r} + "/pulse", client=other)]
+cycle = [evfd.Pulse({name!r} + "/pulse", create=True, client=other)]
 cycle.append(cycle)
 threading.Thread(target=private.wait, daemon=True).start()
 threading.Thread(target=pulse.wait, daemon=True).start()
@@ -40,7 +40,7 @@ WAIT = """
 import evfd, signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 print(1, flush=True)
-evfd.Event("e").wait()
+evfd.Event("e", create=True).wait()
 """
 
 
@@ -92,10 +92,10 @@ def test_dropped_objects_leak_no_descriptor(running: DaemonProcess) -> None:
     done = run(
         running,
         "import evfd, os\n"
-        "kept = evfd.Pulse('p')\n"
+        "kept = evfd.Pulse('p', create=True)\n"
         "before = len(os.listdir('/proc/self/fd'))\n"
         "for _ in range(200):\n"
-        "    evfd.Event('e'); evfd.Event(); evfd.Pulse('p'); evfd.Client().status()\n"
+        "    evfd.Event('e'); evfd.Event(); evfd.Pulse('p', create=True); evfd.Client().status()\n"
         "assert len(os.listdir('/proc/self/fd')) <= before + 1\n",
     )
     assert (done.returncode, done.stdout) == (0, "")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import evfd
 from harness import SOURCE
 
 PACKAGE = SOURCE / "client" / "python"
@@ -58,6 +61,23 @@ def test_pip_installs_the_package_into_a_virtual_environment(copied: Path, tmp_p
     run(python, "-W", "error", "-c", USE)
 
 
+def test_the_version_is_that_of_the_project() -> None:
+    version = re.search(r"project\(evfdd VERSION (\S+)", (SOURCE / "CMakeLists.txt").read_text())
+    assert version is not None and evfd.__version__ == version[1]
+
+
+def test_docstrings_of_public_functions_are_in_the_imperative() -> None:
+    kinds = [evfd.Client]
+    for name in ("Event", "Lock", "Semaphore", "BoundedSemaphore", "Pulse", "Timer"):
+        kinds += [getattr(evfd, name), getattr(evfd.asyncio, name)]
+    for kind in kinds:
+        for name, function in inspect.getmembers(kind, inspect.isfunction):
+            if not name.startswith("_"):
+                word = (inspect.getdoc(function) or "none").split()[0].rstrip(",")
+                assert word.istitle() and not word.endswith("s"), (kind, name, word)
+                assert word not in ("Like", "Whether", "The", "A"), (kind, name, word)
+
+
 def test_the_package_has_no_dependencies(tmp_path: Path) -> None:
     run(
         sys.executable,
@@ -66,3 +86,12 @@ def test_the_package_has_no_dependencies(tmp_path: Path) -> None:
         "-c",
         f"import sys; sys.path.append({str(PACKAGE)!r}); import evfd",
     )
+
+
+def test_only_the_documented_modules_are_public() -> None:
+    modules = {path.stem for path in (PACKAGE / "evfd").glob("*.py")}
+    assert {name for name in modules if not name.startswith("_")} == {
+        "asyncio",
+        "errors",
+        "types",
+    }

@@ -39,7 +39,7 @@ AsUnprivileged = Callable[[Callable[[evfd.Client], None]], Child]
 def test_wait_permission_allows_to_wait_and_to_select(
     as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, permissions=WAIT_ONLY | 0o600, client=shared)
+    event = evfd.Event(name, permissions=WAIT_ONLY | 0o600, create=True, client=shared)
     shared.chmod(name, WAIT_ONLY)
     began = evfd.Event()
 
@@ -67,7 +67,7 @@ def test_wait_permission_allows_to_wait_and_to_select(
 def test_wait_permission_suffices_to_be_released_by_a_set_that_is_cleared_at_once(
     as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, client=shared)
+    event = evfd.Event(name, create=True, client=shared)
     shared.chmod(name, WAIT_ONLY)
     began = evfd.Event()
 
@@ -88,8 +88,8 @@ def test_wait_permission_suffices_to_be_released_by_a_set_that_is_cleared_at_onc
 def test_wait_permission_allows_to_poll_but_not_to_consume(
     as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    semaphore = evfd.Semaphore(name, 3, client=shared)
-    auto = evfd.Event(name + "/auto", auto=True, initial=True, client=shared)
+    semaphore = evfd.Semaphore(name, 3, create=True, client=shared)
+    auto = evfd.Event(name + "/auto", auto=True, initial=True, create=True, client=shared)
     for one in (semaphore, auto):
         shared.chmod(one.name or "", WAIT_ONLY)
 
@@ -127,8 +127,8 @@ def test_wait_permission_allows_to_poll_but_not_to_consume(
 def test_set_permission_allows_to_set_and_clear_through_the_daemon(
     as_unprivileged: AsUnprivileged, shared: evfd.Client, name: str
 ) -> None:
-    event = evfd.Event(name, client=shared)
-    semaphore = evfd.Semaphore(name + "/s", 2, client=shared)
+    event = evfd.Event(name, create=True, client=shared)
+    semaphore = evfd.Semaphore(name + "/s", 2, create=True, client=shared)
     for one in (event, semaphore):
         shared.chmod(one.name or "", SET_ONLY)
 

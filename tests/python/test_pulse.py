@@ -21,8 +21,8 @@ from harness import (
 
 
 def test_every_subscriber_counts_each_set(shared: evfd.Client, name: str) -> None:
-    one = evfd.Pulse(name, client=shared)
-    other = evfd.Pulse(name, client=shared)
+    one = evfd.Pulse(name, create=True, client=shared)
+    other = evfd.Pulse(name, create=True, client=shared)
     one.set()
     other.set(2)
     assert (one.wait(TIMEOUT_S), other.wait(TIMEOUT_S)) == (3, 3)
@@ -30,15 +30,15 @@ def test_every_subscriber_counts_each_set(shared: evfd.Client, name: str) -> Non
 
 
 def test_a_later_subscriber_counts_from_its_open_on(shared: evfd.Client, name: str) -> None:
-    early = evfd.Pulse(name, client=shared)
+    early = evfd.Pulse(name, create=True, client=shared)
     early.set()
-    late = evfd.Pulse(name, client=shared)
+    late = evfd.Pulse(name, create=True, client=shared)
     early.set()
     assert (early.wait(0), late.wait(0)) == (2, 1)
 
 
 def test_a_set_releases_all_waiters(running: DaemonProcess, shared: evfd.Client, name: str) -> None:
-    pulses = [evfd.Pulse(name, client=shared) for _ in range(8)]
+    pulses = [evfd.Pulse(name, create=True, client=shared) for _ in range(8)]
 
     def count_to_four(pulse: evfd.Pulse) -> int:
         counted = 0
@@ -55,8 +55,8 @@ def test_a_set_releases_all_waiters(running: DaemonProcess, shared: evfd.Client,
 
 
 def test_a_clear_discards_the_pulses_of_one_subscriber_only(shared: evfd.Client, name: str) -> None:
-    one = evfd.Pulse(name, client=shared)
-    other = evfd.Pulse(name, client=shared)
+    one = evfd.Pulse(name, create=True, client=shared)
+    other = evfd.Pulse(name, create=True, client=shared)
     one.set()
     assert one.is_set()
     one.clear()
@@ -65,7 +65,7 @@ def test_a_clear_discards_the_pulses_of_one_subscriber_only(shared: evfd.Client,
 
 
 def test_a_pulse_can_be_selected(shared: evfd.Client, name: str) -> None:
-    pulse = evfd.Pulse(name, client=shared)
+    pulse = evfd.Pulse(name, create=True, client=shared)
     assert select.select([pulse], [], [], 0)[0] == []
     selecting = Worker(lambda: select.select([pulse], [], [])[0])
     assert all_wait(pulse, [selecting])
@@ -74,14 +74,14 @@ def test_a_pulse_can_be_selected(shared: evfd.Client, name: str) -> None:
 
 
 def test_a_subscription_lasts_as_long_as_the_pulse_is_open(shared: evfd.Client, name: str) -> None:
-    pulse = evfd.Pulse(name, client=shared)
+    pulse = evfd.Pulse(name, create=True, client=shared)
     gc.collect()
     assert poll_until(resume_threads_sleep)
     before = sorted(descriptors().values())
-    with evfd.Pulse(name, client=shared), evfd.Pulse(name, client=shared):
+    with evfd.Pulse(name, create=True, client=shared), evfd.Pulse(name, create=True, client=shared):
         assert shared.show(name).subscribers == 3
     assert poll_until(lambda: shared.show(name).subscribers == 1)
-    dropped = [evfd.Pulse(name, client=shared) for _ in range(50)]
+    dropped = [evfd.Pulse(name, create=True, client=shared) for _ in range(50)]
     assert shared.show(name).subscribers == 51
     del dropped
     assert poll_until(lambda: shared.show(name).subscribers == 1)
@@ -91,7 +91,7 @@ def test_a_subscription_lasts_as_long_as_the_pulse_is_open(shared: evfd.Client, 
 
 
 def test_a_set_adds_1_to_16384(shared: evfd.Client, name: str) -> None:
-    pulse = evfd.Pulse(name, client=shared)
+    pulse = evfd.Pulse(name, create=True, client=shared)
     for count in (0, -1, 16_385):
         with pytest.raises(ValueError, match="1 to 16384"):
             pulse.set(count)
@@ -104,4 +104,4 @@ def test_opening_another_kind_as_a_pulse_names_the_right_class(
 ) -> None:
     shared.create(name)
     with pytest.raises(evfd.WrongKindError, match="use evfd.Event"):
-        evfd.Pulse(name, client=shared)
+        evfd.Pulse(name, create=True, client=shared)

@@ -32,14 +32,14 @@ def test_an_open_without_a_free_descriptor_fails_and_changes_nothing(
     running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Prevents the start of a resume thread, which could open and close descriptors during the test.
-    monkeypatch.setattr("evfd.client._start_resume_thread", lambda client: None)
+    monkeypatch.setattr("evfd._client._start_resume_thread", lambda client: None)
     client = running.client()
     client.create(name, lifetime="session")
-    pulse = evfd.Pulse(name + "/pulse", client=client)
-    timer = evfd.Timer(name + "/timer", after=3600, client=client)
+    pulse = evfd.Pulse(name + "/pulse", create=True, client=client)
+    timer = evfd.Timer(name + "/timer", after=3600, create=True, client=client)
     opens: List[Callable[[], object]] = [
-        lambda: evfd.Event(name, client=client),
-        lambda: evfd.Pulse(name + "/pulse", client=client),
+        lambda: evfd.Event(name, create=True, client=client),
+        lambda: evfd.Pulse(name + "/pulse", create=True, client=client),
         lambda: evfd.Timer(name + "/timer", client=client),
     ]
     before = len(descriptors())
@@ -91,7 +91,7 @@ def test_the_resume_thread_retries_when_it_has_no_descriptor(
         # The Pulse object uses one of the two free descriptors, and the eventfd of the resume
         # thread uses the other. So no descriptor is free for the resume thread's duplicate of the
         # connection.
-        pulse = evfd.Pulse("p", client=client)
+        pulse = evfd.Pulse("p", create=True, client=client)
         assert has_tried.wait(TIMEOUT_S)
     supervised.kill_supervised()
     waiting = Worker(lambda: pulse.wait(TIMEOUT_S))
@@ -105,7 +105,7 @@ def test_the_next_call_resumes_the_session_when_no_resume_thread_could_start(
     client = supervised.client()
     client.create("p", "pulse")
     with exhausted_descriptors(but=1):
-        pulse = evfd.Pulse("p", client=client)
+        pulse = evfd.Pulse("p", create=True, client=client)
     supervised.kill_supervised()
     client.status()
     supervised.ctl("set", "p")

@@ -44,9 +44,9 @@ def test_an_object_of_the_session_survives_a_kill(supervised: DaemonProcess) -> 
 
 def test_a_kill_during_a_commit_loses_nothing(supervised: DaemonProcess) -> None:
     client = supervised.client()
-    pulse = evfd.Pulse("p", client=client)
+    pulse = evfd.Pulse("p", create=True, client=client)
     client.create("mine", lifetime="session")
-    mine = evfd.Event("mine", create=False, client=client)
+    mine = evfd.Event("mine", client=client)
     supervised.begin_next_commit()
     supervised.kill_supervised()
     assert poll_until(lambda: supervised.client().status().orphaned_sessions == 0)
@@ -77,7 +77,7 @@ def test_an_object_of_a_process_survives_execve_and_a_kill(
 
 
 def test_a_subscription_to_a_pulse_is_resumed_without_a_call(supervised: DaemonProcess) -> None:
-    pulse = evfd.Pulse("p", client=supervised.client())
+    pulse = evfd.Pulse("p", create=True, client=supervised.client())
     for _ in range(3):
         supervised.kill_supervised()
         waiting = Worker(lambda: pulse.wait(TIMEOUT_S))
@@ -88,7 +88,7 @@ def test_a_subscription_to_a_pulse_is_resumed_without_a_call(supervised: DaemonP
 def test_a_timer_expires_without_a_daemon_and_obeys_the_next_one(
     supervised: DaemonProcess,
 ) -> None:
-    timer = evfd.Timer("t", interval=0.001, client=supervised.client())
+    timer = evfd.Timer("t", interval=0.001, create=True, client=supervised.client())
     supervised.kill_supervised()
     assert timer.wait(TIMEOUT_S) > 0
     supervised.ctl("disarm", "t")
@@ -132,7 +132,7 @@ def test_a_list_continues_after_a_kill(supervised: DaemonProcess) -> None:
 
 def test_a_wait_on_a_descriptor_is_unaffected_by_a_kill(supervised: DaemonProcess) -> None:
     client = supervised.client()
-    event = evfd.Event("e", client=client)
+    event = evfd.Event("e", create=True, client=client)
     waiting = Worker(event.wait)
     assert all_wait(event, [waiting])
     supervised.kill_supervised()
@@ -172,7 +172,7 @@ def test_a_daemon_that_hangs_is_an_error(start: Start) -> None:
     daemon = start()
     client = daemon.client(0.3)
     client.create("e", "semaphore")
-    semaphore = evfd.Semaphore("e", client=client)
+    semaphore = evfd.Semaphore("e", create=True, client=client)
     os.kill(daemon.process.pid, signal.SIGSTOP)
     try:
         calls: list[Callable[[], object]] = [
@@ -196,7 +196,7 @@ def test_a_daemon_that_hangs_is_an_error(start: Start) -> None:
 def test_the_reply_to_an_abandoned_wait_reaches_no_other_wait(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evfd.client, "_KEEPALIVE_INTERVAL_NS", 10**6)
+    monkeypatch.setattr(evfd._client, "_KEEPALIVE_INTERVAL_NS", 10**6)
     daemon = start()
     client = daemon.client(0.5)
     client.create("one")
@@ -267,11 +267,11 @@ def test_a_call_interrupted_by_a_signal_handler_breaks_no_other(start: Start) ->
     pid = daemon.process.pid
     client = daemon.client()
     client.create("e", "semaphore", lifetime="session")
-    pulse = evfd.Pulse("p", client=client)
+    pulse = evfd.Pulse("p", create=True, client=client)
     calls: list[Callable[[], object]] = [
         lambda: client.show("e"),
         lambda: client.set("e"),
-        lambda: evfd.Pulse("p", client=client),
+        lambda: evfd.Pulse("p", create=True, client=client),
         lambda: client.wait("p"),
         lambda: next(client.list()),
         lambda: client.show("missing"),
@@ -360,7 +360,7 @@ def test_the_resume_thread_ends_with_its_client(supervised: DaemonProcess) -> No
 
     before = resume_threads()
     client = supervised.client()
-    pulses = [evfd.Pulse(f"p/{i}", client=client) for i in range(3)]
+    pulses = [evfd.Pulse(f"p/{i}", create=True, client=client) for i in range(3)]
     assert resume_threads() == before + 1
     del pulses, client
     assert poll_until(lambda: resume_threads() == before)

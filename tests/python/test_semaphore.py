@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import pickle
 import threading
 from typing import Any, Callable
 
@@ -21,7 +23,7 @@ def make(request: pytest.FixtureRequest, shared: evfd.Client, name: str) -> Make
         return threading.Semaphore
     if request.param == "private":
         return lambda value: evfd.Semaphore(value=value)
-    return lambda value: evfd.Semaphore(name, value, client=shared)
+    return lambda value: evfd.Semaphore(name, value, create=True, client=shared)
 
 
 def all_acquire(semaphore: Any, workers: list[Worker[Any]]) -> bool:
@@ -43,6 +45,51 @@ def test_a_release_adds_tokens(make: Make) -> None:
     semaphore.release(2)
     semaphore.release(n=1)
     assert [semaphore.acquire(False) for _ in range(5)] == [True] * 4 + [False]
+
+
+@pytest.mark.parametrize("kind", ["threading", "private", "named", "asyncio"])
+def test_a_bounded_semaphore_refuses_a_release_beyond_its_bound(
+    shared: evfd.Client, name: str, kind: str
+) -> None:
+    semaphores: dict[str, Callable[[], Any]] = {
+        "threading": lambda: threading.BoundedSemaphore(2),
+        "private": lambda: evfd.BoundedSemaphore(value=2),
+        "named": lambda: evfd.BoundedSemaphore(name, 2, create=True, client=shared),
+        "asyncio": lambda: evfd.asyncio.BoundedSemaphore(value=2),
+    }
+    semaphore = semaphores[kind]()
+
+    def acquire() -> bool:
+        return bool(asyncio.run(acquire_in_loop()) if kind == "asyncio" else semaphore.acquire())
+
+    async def acquire_in_loop() -> bool:
+        return bool(await semaphore.acquire())
+
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release()
+    assert acquire() and acquire()
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release(3)
+    with pytest.raises(ValueError, match="one or more"):
+        semaphore.release(0)
+    semaphore.release(2)
+    with pytest.raises(ValueError, match="released too many times"):
+        semaphore.release()
+    if kind == "named":
+        assert shared.show(name).count == 2
+        copied = pickle.loads(pickle.dumps(semaphore))
+        assert type(copied) is evfd.BoundedSemaphore
+        with copied:
+            copied.clear()
+        with pytest.raises(ValueError, match="released too many times"):
+            copied.release(2)
+
+
+def test_without_proc_a_bounded_semaphore_has_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    semaphore = evfd.BoundedSemaphore(value=1)
+    monkeypatch.setattr("evfd._semaphore.peek_counter", lambda eventfd: 2**64 - 2)
+    semaphore.release()
+    assert semaphore.acquire(False) and semaphore.acquire(False)
 
 
 def test_a_release_wakes_as_many_waiters_as_it_adds_tokens(make: Make) -> None:
@@ -112,7 +159,7 @@ def test_many_threads_consume_each_token_once(make: Make) -> None:
 def test_wait_set_clear_and_close_work_beside_those_of_threading(
     shared: evfd.Client, name: str
 ) -> None:
-    for semaphore in (evfd.Semaphore(), evfd.Semaphore(name, client=shared)):
+    for semaphore in (evfd.Semaphore(), evfd.Semaphore(name, create=True, client=shared)):
         assert semaphore.is_set()
         assert semaphore.wait(0) is True
         assert not semaphore.is_set()
@@ -126,7 +173,7 @@ def test_wait_set_clear_and_close_work_beside_those_of_threading(
 
 
 def test_the_largest_counter_refuses_another_token(shared: evfd.Client, name: str) -> None:
-    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, client=shared)):
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, 0, create=True, client=shared)):
         semaphore.release(2**64 - 2)
         with pytest.raises(evfd.LimitError):
             semaphore.release()
@@ -141,7 +188,7 @@ def test_a_clear_consumes_all_tokens(
     shared.create(name, "semaphore", initial=backlog)
     shared.clear(name)
     assert shared.show(name).count == 0
-    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, client=shared)):
+    for semaphore in (evfd.Semaphore(value=0), evfd.Semaphore(name, create=True, client=shared)):
         semaphore.release(backlog)
         semaphore.clear()
         assert not semaphore.acquire(False)
@@ -153,7 +200,7 @@ def test_a_clear_consumes_all_tokens(
 def test_all_processes_share_the_tokens(
     running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
-    semaphore = evfd.Semaphore(name, 0, client=shared)
+    semaphore = evfd.Semaphore(name, 0, create=True, client=shared)
     running.ctl("set", name, "--count", "3")
     assert semaphore.acquire(False)
     running.ctl("wait", name, "--timeout", "0s")
@@ -166,7 +213,7 @@ def test_all_processes_share_the_tokens(
 def test_more_tokens_than_the_counter_can_hold_are_a_limit_error(
     shared: evfd.Client, name: str, count: int
 ) -> None:
-    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, client=shared)):
+    for one in (evfd.Semaphore(value=1), evfd.Semaphore(name, 1, create=True, client=shared)):
         with pytest.raises(evfd.LimitError, match=one.name or "the semaphore has"):
             one.release(count)
         assert one.acquire(False) is True

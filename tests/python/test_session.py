@@ -241,7 +241,7 @@ def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon)
     client = evfd.Client(fake_daemon.path)
     before = sorted(descriptors().values())
     opened = {"kind": "event", "mode": "manual", "canWait": True, "canSet": True}
-    calling = Worker(lambda: evfd.Event("e", client=client))
+    calling = Worker(lambda: evfd.Event("e", create=True, client=client))
     with (wire := fake_daemon.accept()).connection:
         wire.begin()
         assert wire.call()["parameters"] == {"items": [{"name": "e"}]}
@@ -252,7 +252,7 @@ def test_a_reply_receives_the_descriptors_that_it_names(fake_daemon: FakeDaemon)
             assert os.readlink(f"/proc/self/fd/{event.fileno()}").startswith("pipe:")
             assert not os.get_inheritable(event.fileno())
             # The next reply says that it has a descriptor, but has none.
-            calling = Worker(lambda: evfd.Event("e", client=client))
+            calling = Worker(lambda: evfd.Event("e", create=True, client=client))
             wire.call()
             wire.reply({"objects": [{**opened, "fileDescriptor": 0}]})
             with pytest.raises(evfd.SystemFailureError, match="cannot be understood"):
@@ -355,7 +355,7 @@ def test_a_reply_to_another_wait_is_an_error(fake_daemon: FakeDaemon, fired: Lis
 def test_an_error_reply_proves_that_the_daemon_is_alive(
     fake_daemon: FakeDaemon, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(evfd.client, "_KEEPALIVE_INTERVAL_NS", 10**6)
+    monkeypatch.setattr(evfd._client, "_KEEPALIVE_INTERVAL_NS", 10**6)
     client = evfd.Client(fake_daemon.path)
     waiting = Worker(lambda: client.wait("e"))
     with (wire := fake_daemon.accept()).connection:

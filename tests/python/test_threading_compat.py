@@ -58,7 +58,7 @@ def _maker(kind: str, shared: evfd.Client, name: str) -> Make:
         return threading.Event
     if kind == "private":
         return evfd.Event
-    return lambda: evfd.Event(name, client=shared)
+    return lambda: evfd.Event(name, create=True, client=shared)
 
 
 @pytest.fixture

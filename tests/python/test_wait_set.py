@@ -17,7 +17,7 @@ def make_event(
 ) -> Callable[[str], evfd.Event]:
     if request.param == "private":
         return lambda suffix: evfd.Event()
-    return lambda suffix: evfd.Event(name + "/" + suffix, client=shared)
+    return lambda suffix: evfd.Event(name + "/" + suffix, create=True, client=shared)
 
 
 def test_wait_any_returns_the_event_that_was_set(make_event: Callable[[str], evfd.Event]) -> None:
@@ -63,7 +63,10 @@ def test_wait_all_counts_events_that_were_cleared_at_once(
 def test_wait_any_consumes_from_one_object_only(shared: evfd.Client, name: str) -> None:
     for one, other in (
         (evfd.Semaphore(value=0), evfd.Event(auto=True)),
-        (evfd.Semaphore(name, 0, client=shared), evfd.Event(name + "/e", auto=True, client=shared)),
+        (
+            evfd.Semaphore(name, 0, create=True, client=shared),
+            evfd.Event(name + "/e", auto=True, create=True, client=shared),
+        ),
     ):
         one.release(2)
         other.set()
@@ -75,8 +78,8 @@ def test_wait_any_consumes_from_one_object_only(shared: evfd.Client, name: str) 
 
 
 def test_wait_all_consumes_from_all_objects_or_none(shared: evfd.Client, name: str) -> None:
-    semaphore = evfd.Semaphore(name, 0, client=shared)
-    auto = evfd.Event(name + "/auto", auto=True, client=shared)
+    semaphore = evfd.Semaphore(name, 0, create=True, client=shared)
+    auto = evfd.Event(name + "/auto", auto=True, create=True, client=shared)
     private = evfd.Semaphore(value=0)
     semaphore.release()
     auto.set()
@@ -91,8 +94,8 @@ def test_wait_all_consumes_from_all_objects_or_none(shared: evfd.Client, name: s
 
 def test_events_pulses_and_timers_can_be_mixed(shared: evfd.Client, name: str) -> None:
     event = evfd.Event()
-    pulse = evfd.Pulse(name + "/pulse", client=shared)
-    timer = evfd.Timer(name + "/timer", after=3600, client=shared)
+    pulse = evfd.Pulse(name + "/pulse", create=True, client=shared)
+    timer = evfd.Timer(name + "/timer", after=3600, create=True, client=shared)
     everything = [event, pulse, timer]
     pulse.set(3)
     result = evfd.wait_any(everything, TIMEOUT_S)
@@ -123,8 +126,8 @@ def test_duplicates_in_wait_all_are_a_value_error(
     running: DaemonProcess, shared: evfd.Client, name: str
 ) -> None:
     private = evfd.Event(auto=True, initial=True)
-    one, other = (evfd.Event(name, auto=True, client=shared) for _ in range(2))
-    from_another_client = evfd.Event(name, auto=True, client=running.client())
+    one, other = (evfd.Event(name, auto=True, create=True, client=shared) for _ in range(2))
+    from_another_client = evfd.Event(name, auto=True, create=True, client=running.client())
     one.set()
     for duplicates in ([private, private], [one, other], [one, private, from_another_client]):
         with pytest.raises(ValueError, match="once"):
@@ -139,8 +142,8 @@ def test_wait_all_times_out_though_it_has_to_return_tokens(
     # The two clients use different paths to one socket, so the library cannot detect that both
     # objects are the same semaphore.
     link.symlink_to(running.path)
-    one = evfd.Semaphore(name, 1, client=shared)
-    other = evfd.Semaphore(name, client=evfd.Client(str(link)))
+    one = evfd.Semaphore(name, 1, create=True, client=shared)
+    other = evfd.Semaphore(name, create=True, client=evfd.Client(str(link)))
     for timeout in (0, 0.001):
         assert Worker(lambda: evfd.wait_all([one, other], timeout)).result() is False
     assert shared.show(name).count == 1

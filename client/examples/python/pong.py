@@ -15,8 +15,8 @@ import evfd
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 3
     with (
-        evfd.Event("example/ping", auto=True, permissions=0o600) as ping,
-        evfd.Event("example/pong", auto=True, permissions=0o600) as pong,
+        evfd.Event("example/ping", auto=True, create=True, permissions=0o600) as ping,
+        evfd.Event("example/pong", auto=True, create=True, permissions=0o600) as pong,
     ):
         for i in range(1, rounds + 1):
             if not ping.wait(timeout=30):

@@ -66,7 +66,7 @@ class InCapitals(socketserver.StreamRequestHandler):
 
 def main(arguments: list[str]) -> None:
     port = int(arguments[0]) if arguments else 0
-    stop = evfd.Event(arguments[1]) if arguments[1:] else None
+    stop = evfd.Event(arguments[1], create=True) if arguments[1:] else None
     with NonPollingServer(("127.0.0.1", port), InCapitals, stop) as server:
         print(f"Listening on port {server.server_address[1]}", flush=True)
         serving = threading.Thread(target=server.serve_forever)

@@ -1,20 +1,26 @@
 """Named events and timers: threading.Event with a descriptor, and a name that others can open.
 
 >>> import evfd
->>> ready = evfd.Event("db/ready")      # Created if it does not exist; evfd.Event() is private.
+>>> ready = evfd.Event("db/ready", create=True)    # evfd.Event() is private, and has no name.
 >>> ready.wait(timeout=30)              # In another process: evfd.Event("db/ready").set()
->>> tick = evfd.Timer("tick", interval=0.02)
+>>> tick = evfd.Timer("tick", interval=0.02, create=True)
 >>> tick.wait()                         # Returns the number of expirations since the last wait.
 
 Every object that can be waited for has a fileno() for select, selectors and asyncio, and a
-wait_async().
+wait_async().  evfd.asyncio has the same classes for asyncio.
 """
 
+from evfd import asyncio as asyncio
 from evfd._address import Address
 from evfd._aio_poller import supports_latched_wait
+from evfd._client import Client, default_client
+from evfd._event import Event
+from evfd._lock import Lock
+from evfd._pulse import Pulse
+from evfd._semaphore import BoundedSemaphore, Semaphore
+from evfd._timer import Timer
 from evfd._wait_set import WaitResult, wait_all, wait_any
 from evfd._waitable import Waitable
-from evfd.client import Client, default_client
 from evfd.errors import (
     ClockChangedError,
     DeletedError,
@@ -32,14 +38,13 @@ from evfd.errors import (
     TimedOutError,
     WrongKindError,
 )
-from evfd.event import Event
-from evfd.pulse import Pulse
-from evfd.semaphore import Semaphore
-from evfd.timer import Timer
 from evfd.types import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
+
+__version__ = "0.1.0"
 
 __all__ = [
     "Address",
+    "BoundedSemaphore",
     "Change",
     "Client",
     "ClockChangedError",
@@ -50,6 +55,7 @@ __all__ = [
     "InvalidError",
     "LastSet",
     "LimitError",
+    "Lock",
     "LostDaemonError",
     "NameTakenError",
     "NoAnswerError",

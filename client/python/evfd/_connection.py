@@ -171,6 +171,21 @@ class Connection:
         """Wait for a reply or for the end of the connection; return False on timeout."""
         return bool(self._buffer or self._received) or self._poll(select.POLLIN, deadline)
 
+    def has_whole_reply(self) -> bool:
+        """Read what has arrived; return whether receive() would return or raise at once.
+
+        Never blocks.
+        """
+        searched = 0
+        while self._buffer.find(b"\0", searched) < 0:
+            searched = len(self._buffer)
+            if searched > _MAX_REPLY_BYTES:
+                return True
+            if not self._received and not self._poll(select.POLLIN, 0):
+                return False
+            self._fill(0)
+        return True
+
     def is_closed(self) -> bool:
         """Return whether the daemon has closed the connection; unread replies can remain."""
         ready = poll({self.fileno(): 0}, 0)

@@ -18,7 +18,7 @@ from evfd._time import Deadline
 
 _COUNTER = struct.Struct("=Q")
 _EFD_SEMAPHORE = 1
-_MAX_COUNT = 2**64 - 2  # The largest counter of an eventfd. See eventfd(2).
+MAX_COUNT = 2**64 - 2  # The largest counter of an eventfd. See eventfd(2).
 # getattr() satisfies type checkers, whose older stubs (typeshed) lack os.eventfd.
 _eventfd: Callable[[int, int], int] = getattr(os, "eventfd")
 
@@ -62,7 +62,7 @@ def make_eventfd(initial: int = 0, *, is_semaphore: bool = False) -> Descriptor:
 
 def add(eventfd: Descriptor, count: int) -> bool:
     """Add to the counter; return False if the counter would exceed its maximum."""
-    if count > _MAX_COUNT:
+    if count > MAX_COUNT:
         return False
     try:
         os.write(eventfd.number, _COUNTER.pack(count))
@@ -115,7 +115,7 @@ def peek_counter(eventfd: Descriptor) -> int:
                     return int(line.split()[1], 16)
     except OSError:
         pass
-    return _MAX_COUNT
+    return MAX_COUNT
 
 
 def is_readable(descriptor: Descriptor, deadline: Deadline = 0) -> bool:

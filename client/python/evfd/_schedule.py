@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import time
 from typing import Any, Literal, Mapping, Optional
 
 from evfd import _validation, errors
-from evfd._time import NS_PER_MS
+from evfd._time import NS_PER_MS, ClockTime, Seconds, clock_time_to_ns, to_ns
 
 Clock = Literal["realtime", "monotonic", "boottime", "realtime_alarm", "boottime_alarm"]
+
+# The clocks of timerfd_create(2).  The module time has no names for the numbers of the last two.
+_CLOCKS: Mapping[int, Clock] = {
+    time.CLOCK_REALTIME: "realtime",
+    time.CLOCK_MONOTONIC: "monotonic",
+    time.CLOCK_BOOTTIME: "boottime",
+    8: "realtime_alarm",
+    9: "boottime_alarm",
+}
 
 _LATEST_NS = 2**63 - 1  # The latest time of an expiry, which is in the year 2262.
 _MIN_INTERVAL_WITH_TARGET_NS = NS_PER_MS
@@ -65,13 +75,57 @@ def _has_own_zero(clock: str) -> bool:
     return False
 
 
+def _clock_word(clock: Clock | int | None) -> Optional[Clock]:
+    """Return the clock's name on the wire; raise InvalidError if there is no such clock."""
+    for number, word in _CLOCKS.items():
+        if clock == word or (clock == number and type(clock) is int):
+            return word
+    if clock is not None:
+        raise errors.InvalidError(
+            f"{clock!r} is not a clock of timers; give {', '.join(_CLOCKS.values())}, or the "
+            "number of one of them, such as time.CLOCK_MONOTONIC"
+        )
+    return None
+
+
+def arm_parameters_in_seconds(
+    name: str,
+    *,
+    after: Seconds | None,
+    at: ClockTime | None,
+    interval: Seconds,
+    clock: Clock | int | None,
+    cancel_on_clock_change: bool,
+    sets: str | None,
+) -> Mapping[str, Any]:
+    """Like arm_parameters(), with times as users pass them."""
+    if isinstance(at, datetime.datetime):
+        # A clock must be given, because the existing timer can have another one.
+        clock = "realtime" if clock is None else _clock_word(clock)
+        if clock not in ("realtime", "realtime_alarm"):
+            raise errors.InvalidError(
+                f"a datetime is no time on the clock {clock}; give a number of seconds, or choose "
+                "realtime",
+                name,
+            )
+    return arm_parameters(
+        name,
+        after=None if after is None else to_ns(after),
+        at=None if at is None else clock_time_to_ns(at),
+        interval=to_ns(interval),
+        clock=clock,
+        cancel_on_clock_change=cancel_on_clock_change,
+        sets=sets,
+    )
+
+
 def arm_parameters(
     name: str,
     *,
     after: int | None,
     at: int | None,
     interval: int,
-    clock: Clock | None,
+    clock: Clock | int | None,
     cancel_on_clock_change: bool,
     sets: str | None,
 ) -> Mapping[str, Any]:
@@ -79,6 +133,8 @@ def arm_parameters(
 
     Raise InvalidError, with the reason as message, if the schedule is invalid.
     """
+    _validation.check_name(name)
+    clock = _clock_word(clock)
     for span in (after, at, interval):
         if span is not None and not isinstance(span, int):
             raise TypeError(f"nanoseconds are an int, not {type(span).__name__}")

@@ -23,14 +23,14 @@ Invariants:
 from __future__ import annotations
 
 import dataclasses
-from typing import Optional, Sequence
+from typing import Iterable, Optional, Sequence
 
-from evfd import _validation, errors
+from evfd import errors
 from evfd._aio_poller import Poller
+from evfd._client import Opened
 from evfd._descriptor import Descriptor
-from evfd._time import Deadline, deadline_after, time_until
-from evfd._waitable import Consumption, Waitable
-from evfd.client import Opened
+from evfd._time import Deadline, Seconds, deadline_after, time_until
+from evfd._waitable import Consumption, Waitable, check_waitables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,7 +44,9 @@ class WaitResult:
     count: int
 
 
-def wait_any(waitables: Sequence[Waitable], timeout: float | None = None) -> Optional[WaitResult]:
+def wait_any(
+    waitables: Iterable[Waitable], timeout: Seconds | None = None
+) -> Optional[WaitResult]:
     """Wait for one of up to 253 objects, and consume only from that object.
 
     Return None once `timeout` seconds have passed; a timeout of None waits indefinitely.
@@ -52,7 +54,7 @@ def wait_any(waitables: Sequence[Waitable], timeout: float | None = None) -> Opt
     return _WaitSet(waitables).wait_any(deadline_after(timeout))
 
 
-def wait_all(waitables: Sequence[Waitable], timeout: float | None = None) -> bool:
+def wait_all(waitables: Iterable[Waitable], timeout: Seconds | None = None) -> bool:
     """Wait for all of up to 253 different objects.
 
     Consume from all auto events and semaphores or from none.  A manual event, a pulse or a timer
@@ -66,10 +68,13 @@ def wait_all(waitables: Sequence[Waitable], timeout: float | None = None) -> boo
 class _WaitSet:
     """The objects of one wait, with their descriptors."""
 
-    def __init__(self, waitables: Sequence[Waitable]) -> None:
-        if not 1 <= len(waitables) <= _validation.MAX_NAMES:
-            raise errors.InvalidError(f"wait for 1 to {_validation.MAX_NAMES} events and timers")
-        self._waitables = list(waitables)
+    def __init__(self, waitables: Iterable[Waitable]) -> None:
+        self._waitables = check_waitables(waitables)
+        if any(waitable._module == "evfd.asyncio" for waitable in self._waitables):
+            raise TypeError(
+                "this wait would block the loop of an evfd.asyncio object; use "
+                "evfd.asyncio.wait_any()"
+            )
         handles = [waitable._require_consumable() for waitable in self._waitables]
         self._opened: list[Opened] = [opened for opened, _ in handles]
         self._descriptors: list[Descriptor] = [descriptor for _, descriptor in handles]

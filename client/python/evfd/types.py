@@ -98,6 +98,12 @@ class Object(_WireValue):
     subscribers: Optional[int] = None
     timer: Optional[TimerState] = None
 
+    def __repr__(self) -> str:
+        """Return the usual representation of a dataclass, with the permissions in octal."""
+        values = {field.name: repr(getattr(self, field.name)) for field in dataclasses.fields(self)}
+        values["permissions"] = f"0o{self.permissions:o}"
+        return f"Object({', '.join(f'{name}={value}' for name, value in values.items())})"
+
     @classmethod
     def from_wire(cls, fields: Mapping[str, Any]) -> Object:
         """Decode an object as the daemon describes it."""

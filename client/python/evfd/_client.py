@@ -46,7 +46,9 @@ from evfd._session import Session, full_name
 from evfd._time import (
     NS_PER_MS,
     NS_PER_SECOND,
+    ClockTime,
     Deadline,
+    Seconds,
     deadline_after,
     deadline_after_ns,
     time_until,
@@ -85,14 +87,25 @@ class Opened:
     subscription: Optional[Subscription]
 
 
+class _Closing:
+    """Tells the subscriptions of a client whether the client was closed after them."""
+
+    is_closed = False
+
+
 class Subscription:
     """A private descriptor that the daemon signals until this object is deleted."""
 
-    __slots__ = ("_client", "_token")
+    __slots__ = ("_client", "_token", "_closing")
 
     def __init__(self, client: Client, token: str) -> None:
         self._client = client
         self._token = token
+        self._closing = client._closing
+
+    def has_ended(self) -> bool:
+        """Return whether Client.close() has ended the subscription."""
+        return self._closing.is_closed
 
     def acknowledge(self) -> None:
         """Report that the kernel cancelled the timerfd, so that the daemon disarms it."""
@@ -115,7 +128,7 @@ class Client:
     Each method that accepts several names accepts 1 to 253, and applies to all of them or to none.
     """
 
-    def __init__(self, address: Address | str | None = None, *, timeout: float = 10.0) -> None:
+    def __init__(self, address: Address | str | None = None, *, timeout: Seconds = 10.0) -> None:
         if address is None:
             address = Address.usual()
         elif not isinstance(address, Address):
@@ -139,6 +152,9 @@ class Client:
         self._unsent: collections.deque[tuple[str, Parameters]] = collections.deque()
         self._resume_thread: Optional[ResumeThread] = None
         self._fast_retry_until = 0
+        # The subscriptions that a child of fork(2) inherits are of its parent's client, which the
+        # child cannot close. So the child gets another object.
+        self._closing = _Closing()
 
     def __repr__(self) -> str:
         return f"<evfd.Client of {self.address.path}>"
@@ -157,10 +173,14 @@ class Client:
     def close(self) -> None:
         """Disconnect, and end the subscriptions of this client.
 
+        Pulses and timers that were opened by this client must be opened again.  Waits that have
+        begun are not woken.
         Objects that this client created with the lifetime session end as well.  The next call
         connects again.
         """
         with self._fair_lock, self._lock:
+            self._closing.is_closed = True
+            self._closing = _Closing()
             self._main.end()
             for session in (*self._idle, *self._former):
                 session.end()
@@ -215,27 +235,30 @@ class Client:
         self,
         name: str,
         *,
-        after: float | None = None,
-        at: float | None = None,
-        interval: float = 0.0,
-        clock: _schedule.Clock | None = None,
+        after: Seconds | None = None,
+        at: ClockTime | None = None,
+        interval: Seconds = 0.0,
+        clock: _schedule.Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
     ) -> bool:
-        """Create and arm a timer.  Times are in seconds; see arm_ns()."""
-        return self.arm_ns(
+        """Create the timer if it does not exist, and arm it; see arm_ns().
+
+        `after` and `interval` are in seconds, or a timedelta.  `at` is in seconds since the clock's
+        zero, or an aware datetime, which is a time on the realtime clock.
+        """
+        request = _schedule.arm_parameters_in_seconds(
             name,
-            after=None if after is None else to_ns(after),
-            at=None if at is None else to_ns(at),
-            interval=to_ns(interval),
+            after=after,
+            at=at,
+            interval=interval,
             clock=clock,
             cancel_on_clock_change=cancel_on_clock_change,
             sets=sets,
-            permissions=permissions,
-            lifetime=lifetime,
         )
+        return self._arm(request, permissions, lifetime)
 
     def arm_ns(
         self,
@@ -244,7 +267,7 @@ class Client:
         after: int | None = None,
         at: int | None = None,
         interval: int = 0,
-        clock: _schedule.Clock | None = None,
+        clock: _schedule.Clock | int | None = None,
         cancel_on_clock_change: bool = False,
         sets: str | None = None,
         permissions: int | None = None,
@@ -260,15 +283,15 @@ class Client:
         one interval from now.  `interval`: the time between further expirations, or 0 to expire
         once.
 
-        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm.  With None, an
-        existing timer keeps its clock, and a new timer gets realtime if `at` is given, else
-        monotonic.
+        `clock`: realtime, monotonic, boottime, realtime_alarm or boottime_alarm, or the number of
+        such a clock, for example time.CLOCK_MONOTONIC.  With None, an existing timer keeps its
+        clock, and a new timer gets realtime if `at` is given, else monotonic.
 
         `cancel_on_clock_change`: disarm the timer when the wall clock is set.  `sets`: an event
         that each expiry sets.  For `permissions` and `lifetime` of a new timer, see create().
         """
         request = _schedule.arm_parameters(
-            _validation.check_name(name),
+            name,
             after=after,
             at=at,
             interval=interval,
@@ -276,12 +299,7 @@ class Client:
             cancel_on_clock_change=cancel_on_clock_change,
             sets=sets,
         )
-        reply = self._call(
-            "Arm", {**request, "permissions": _permissions_text(permissions), "lifetime": lifetime}
-        )
-        if lifetime == "session":
-            self._enable_auto_resume()
-        return bool(reply.parameters["created"])
+        return self._arm(request, permissions, lifetime)
 
     def disarm(self, *timers: str) -> None:
         """Disarm timers: they do not expire until they are armed again."""
@@ -293,7 +311,7 @@ class Client:
         self._call("Set", {"items": make_items(events, count=count)})
 
     def set_oneway(self, *events: str, count: int = 1) -> None:
-        """Like set(), but only send the call, and do not wait for the daemon.
+        """Set events as set() does, but only send the call, and do not wait for the daemon.
 
         For a caller that needs no answer: a refusal, such as NoSuchNameError, is not reported.
         Raise an error only if the call cannot be sent; if the socket stays full for the timeout of
@@ -361,10 +379,8 @@ class Client:
         again with the state of all objects.
         """
         while True:
-            session = self._acquire_session()
+            session = self._begin_monitor(pattern)
             try:
-                frame = encode_call(full_name("Monitor"), {"pattern": pattern or None}, "more")
-                session.connection.send(frame, deadline_after_ns(self._timeout_ns))
                 while True:
                     yield types.Change.from_wire(session.connection.receive(None).parameters)
             except errors.LostDaemonError:
@@ -377,7 +393,7 @@ class Client:
         self,
         *names: str,
         require: Literal["any", "all"] = "all",
-        timeout: float | None = None,
+        timeout: Seconds | None = None,
         existing: bool = False,
         count: int = 1,
     ) -> Sequence[types.Fired]:
@@ -416,6 +432,26 @@ class Client:
             reply.descriptors[0] if reply.descriptors else None,
             None if token is None else Subscription(self, token),
         )
+
+    def _arm(self, request: Parameters, permissions: int | None, lifetime: Lifetime) -> bool:
+        """Execute a call Arm; return whether it created the timer."""
+        reply = self._call(
+            "Arm", {**request, "permissions": _permissions_text(permissions), "lifetime": lifetime}
+        )
+        if lifetime == "session":
+            self._enable_auto_resume()
+        return bool(reply.parameters["created"])
+
+    def _begin_monitor(self, pattern: str | None) -> Session:
+        """Return a session of its own, to which the daemon sends the replies of a monitor."""
+        session = self._acquire_session()
+        try:
+            frame = encode_call(full_name("Monitor"), {"pattern": pattern or None}, "more")
+            session.connection.send(frame, deadline_after_ns(self._timeout_ns))
+        except BaseException:
+            session.end()
+            raise
+        return session
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
         """Execute a call in the main session."""
@@ -696,7 +732,17 @@ def parse_fired(reply: Reply, request: Parameters) -> Sequence[types.Fired]:
 
 
 def _permissions_text(permissions: int | None) -> str:
-    return f"{0o666 & ~_read_umask() if permissions is None else permissions:04o}"
+    if permissions is None:
+        permissions = 0o666 & ~_read_umask()
+    if not isinstance(permissions, int):
+        raise TypeError(
+            f"permissions are an int such as 0o640, not {type(permissions).__name__}"
+        )
+    if not 0 <= permissions <= 0o777:
+        raise errors.InvalidError(
+            f"{permissions} are no permissions; give 0 to 0o777, with 0o in front of octal digits"
+        )
+    return f"{permissions:04o}"
 
 
 def _read_umask() -> int:
@@ -721,7 +767,11 @@ def default_client() -> Client:
 
     Its address is Address.usual().  It stays connected until the process ends.
     """
-    address = Address.usual()
+    return client_of(Address.usual())
+
+
+def client_of(address: Address) -> Client:
+    """Return the client that this process uses by default for a daemon at this address."""
     with _defaults_lock:
         if address not in _defaults:
             _defaults[address] = Client(address)

@@ -4,25 +4,15 @@ from __future__ import annotations
 
 import warnings
 
+from evfd import _async_wait
+from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
+from evfd._time import Seconds
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
-from evfd.client import Client, Lifetime, Opened
 
 
-class Event(ClosingMixin):
-    """An event that stays set until it is cleared.
-
-    `name` is the name at the daemon.  An event without a name is private to this process and the
-    children that it forks, and needs no daemon.  `create`: None creates the event if it does not
-    exist; False only opens it, or raises NoSuchNameError; True only creates it, or raises
-    NameTakenError.  If `client` is None, default_client() is used.
-
-    `auto`: if true, each wait clears the event, so each set releases one waiter.  If None, an
-    existing event can have the mode manual or auto, and a new event is manual.  `initial`: whether
-    a new event is set.  For `permissions` and `lifetime` of a new event, see Client.create().
-
-    Where the permissions allow it, all operations work on the descriptor, without the daemon.
-    """
+class EventBase(ClosingMixin):
+    """What the events of evfd and evfd.asyncio have in common."""
 
     def __init__(
         self,
@@ -30,7 +20,8 @@ class Event(ClosingMixin):
         *,
         auto: bool | None = None,
         initial: bool = False,
-        create: bool | None = None,
+        create: bool = False,
+        exist_ok: bool = True,
         permissions: int | None = None,
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
@@ -51,13 +42,13 @@ class Event(ClosingMixin):
                 exist_ok=exist_ok,
             )
 
-        client, opened = open_or_create(name, client, create, create_object)
+        client, opened = open_or_create(name, client, create, exist_ok, create_object)
         check_kind(name, opened, *(("manual", "auto") if auto is None else (mode,)))
         super().__init__(name, client, opened)
 
     @property
     def auto(self) -> bool:
-        """Whether the event is an auto event: a wait clears it, so each set releases one waiter."""
+        """True if the event is an auto event: a wait clears it, so each set releases one waiter."""
         return self._handle().mode == "auto"
 
     def set(self) -> None:
@@ -79,24 +70,6 @@ class Event(ClosingMixin):
         else:
             consume(opened.descriptor)
 
-    def isSet(self) -> bool:
-        """Return is_set().  This alias is deprecated, as it is in threading.Event."""
-        warnings.warn(
-            "isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2
-        )
-        return self.is_set()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the event is set; return False once `timeout` seconds have passed.
-
-        Return at once if the event is already set.
-        """
-        return self._wait(timeout) > 0
-
-    async def wait_async(self, timeout: float | None = None) -> bool:
-        """Like wait(), in an asyncio loop."""
-        return await self._wait_async(timeout) > 0
-
     def _consumption(self) -> Consumption:
         return "shared" if self._handle().mode == "auto" else "none"
 
@@ -105,3 +78,39 @@ class Event(ClosingMixin):
 
     def _restore(self, descriptor: Descriptor, count: int) -> None:
         add(descriptor, count)
+
+
+class Event(EventBase):
+    """An event that stays set until it is cleared.
+
+    `name` is the name at the daemon.  An event without a name is private to this process and the
+    children that it forks, and needs no daemon.  If `client` is None, default_client() is used.
+
+    `create`: if true, create the event if it does not exist.  If false, raise NoSuchNameError if it
+    does not exist.  `exist_ok`: if false, `create` must be true; raise NameTakenError if the event
+    exists.
+
+    `auto`: if true, each wait clears the event, so each set releases one waiter.  If None, an
+    existing event can have the mode manual or auto, and a new event is manual.  `initial`: whether
+    a new event is set.  For `permissions` and `lifetime` of a new event, see Client.create().
+
+    Where the permissions allow it, all operations work on the descriptor, without the daemon.
+    """
+
+    def isSet(self) -> bool:
+        """Return is_set().  This alias is deprecated, as it is in threading.Event."""
+        warnings.warn(
+            "isSet() is deprecated, use is_set() instead", DeprecationWarning, stacklevel=2
+        )
+        return self.is_set()
+
+    def wait(self, timeout: Seconds | None = None) -> bool:
+        """Wait until the event is set; return False once `timeout` seconds have passed.
+
+        Return at once if the event is already set.
+        """
+        return self._wait(timeout) > 0
+
+    async def wait_async(self, timeout: Seconds | None = None) -> bool:
+        """Wait in an asyncio loop, like wait() of evfd.asyncio."""
+        return await _async_wait.wait(self, timeout) > 0
