@@ -4,6 +4,7 @@
 #include "common/limits.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,6 +12,19 @@
 namespace evfd::c {
 
 namespace {
+
+// Returns the name that follows "CLOCK_" in the name of a clockid_t, or "*" if no EVFD_CLOCK_* is
+// that clock.
+std::string_view name_of(clockid_t clock)
+{
+    switch (clock) {
+    case CLOCK_MONOTONIC: return "MONOTONIC";
+    case CLOCK_BOOTTIME: return "BOOTTIME";
+    case CLOCK_REALTIME_ALARM: return "REALTIME_ALARM";
+    case CLOCK_BOOTTIME_ALARM: return "BOOTTIME_ALARM";
+    default: return "*";
+    }
+}
 
 Result<std::optional<Clock>> to_clock(int clock)
 {
@@ -22,7 +36,8 @@ Result<std::optional<Clock>> to_clock(int clock)
     case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
     case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
     default:
-        return invalid_argument(fmt::format("{} is not a clock; give one of EVFD_CLOCK_*", clock));
+        return invalid_argument(fmt::format("{} is not a clock of a schedule; give EVFD_CLOCK_{}",
+                                            clock, name_of(clock)));
     }
 }
 
@@ -117,12 +132,18 @@ int from_mode(Mode mode)
     std::abort();
 }
 
-Mode to_mode(int flags)
+Result<Mode> to_mode(int flags)
 {
+    const int selected = flags & mode_flags;
+    if (selected == 0)
+        return Mode::manual;
     for (const auto& [mode, text] : enum_names(Mode{}))
-        if (from_mode(mode) == (flags & from_mode(Mode::pulse)))
+        if (from_mode(mode) == selected)
             return mode;
-    std::abort();
+    if (selected == EVFD_TIMER)
+        return invalid_argument("evfd_open() creates no timer; use evfd_arm_name()");
+    return invalid_argument("an event has one mode; give one of EVFD_MANUAL, EVFD_AUTO, "
+                            "EVFD_SEMAPHORE and EVFD_PULSE");
 }
 
 } // namespace evfd::c

@@ -34,7 +34,11 @@ Result<Permissions> permissions_under_umask(mode_t bits);
 Result<Schedule> to_schedule(const evfd_schedule* input);
 Lifetime to_lifetime(int flags);
 Result<void> check_flags(int flags, int known); // Fails with EINVAL if a flag is not in `known`.
+inline constexpr int mode_flags =
+    EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE | EVFD_TIMER;
 int from_mode(Mode mode);
-Mode to_mode(int flags); // Ignores the flags that do not select a mode.
+// Returns the mode that `flags` select, or the manual mode if they select none. Ignores all other
+// flags. Fails with EINVAL if `flags` select two modes, or EVFD_TIMER.
+Result<Mode> to_mode(int flags);
 
 } // namespace evfd::c

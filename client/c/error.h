@@ -20,7 +20,8 @@ namespace evfd::c {
 
 struct Failure {
     Failure(int number, std::string text) : error{number}, message{std::move(text)} {}
-    // evfd.h documents the errno value of each Error.
+    // evfd.h documents the errno value of each Error. The value of name_taken is EBUSY; the
+    // functions for which it is another value replace it.
     Failure(const Error& of); // NOLINT: implicit conversion.
 
     int error;

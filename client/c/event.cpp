@@ -49,7 +49,7 @@ int evfd_set_name(const char* name)
 int evfd_add_name(const char* name, int64_t count)
 {
     return to_c_result([&] {
-        return with_name(
+        return with_name_of_kind(
             name, [&](const auto& client, const auto& one) { return client.set(one, count); });
     });
 }
@@ -71,8 +71,8 @@ int evfd_add_name_oneway(const char* name, int64_t count)
 int evfd_clear_name(const char* name)
 {
     return to_c_result([&] {
-        return with_name(name,
-                         [](const auto& client, const auto& one) { return client.clear(one); });
+        return with_name_of_kind(
+            name, [](const auto& client, const auto& one) { return client.clear(one); });
     });
 }
 

@@ -15,7 +15,6 @@ namespace evfd::c {
 
 namespace {
 
-constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
 // The maximum number of attempts to create and open a name. The number is limited, because other
 // processes can delete the name again and again.
 constexpr int max_attempts = 16;
@@ -34,13 +33,17 @@ Result<void> connect_to_daemon(const char* socket)
 
 Result<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
 {
-    if (const auto known = check_flags(flags, modes | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
+    if (const auto known =
+            check_flags(flags, mode_flags | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
         !known)
         return std::unexpected(known.error());
+    const auto mode = to_mode(flags);
+    if (!mode)
+        return std::unexpected(mode.error());
     const auto permissions = permissions_under_umask(bits);
     if (!permissions)
         return std::unexpected(permissions.error());
-    return CreateOptions{.mode = to_mode(flags),
+    return CreateOptions{.mode = *mode,
                          .initial = initial,
                          .permissions = *permissions,
                          .lifetime = to_lifetime(flags),
@@ -74,9 +77,19 @@ Result<int> open_created(const Client& client, std::string_view name, Mode mode)
     if (is_event_with_mode(*opened, mode))
         return handle_table.insert(*std::move(opened));
     return std::unexpected(
-        Failure{EEXIST, fmt::format("'{}' was deleted and created again as something else; use "
-                                    "another name, or open it without EVFD_CREATE",
-                                    name)});
+        Failure{EBUSY, fmt::format("'{}' was deleted and created again as something else; use "
+                                   "another name, or open it without EVFD_CREATE",
+                                   name)});
+}
+
+// Converts the error of a creation. With EVFD_EXCL each object that has the name prevents the
+// creation; without it, only an object of another mode or kind does.
+Failure to_failure(const Error& error, const CreateOptions& options)
+{
+    Failure failure{error};
+    if (error.code == ErrorCode::name_taken && !options.if_missing)
+        failure.error = EEXIST;
+    return failure;
 }
 
 Result<int> create_and_open(std::string_view name, const CreateOptions& options)
@@ -86,7 +99,7 @@ Result<int> create_and_open(std::string_view name, const CreateOptions& options)
         if (!client)
             return std::unexpected(client.error());
         if (const auto created = client->create(name, options); !created)
-            return std::unexpected(created.error());
+            return std::unexpected(to_failure(created.error(), options));
         auto fd = open_created(*client, name, options.mode);
         const bool was_deleted = !fd && fd.error().error == ENOENT;
         if (!was_deleted || !options.if_missing || attempts == max_attempts)

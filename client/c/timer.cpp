@@ -58,7 +58,7 @@ int evfd_arm_name(const char* name, const evfd_schedule* input, int flags, mode_
 int evfd_disarm_name(const char* name)
 {
     return to_c_result([&] {
-        return with_name(name,
-                         [](const auto& client, const auto& one) { return client.disarm(one); });
+        return with_name_of_kind(
+            name, [](const auto& client, const auto& one) { return client.disarm(one); });
     });
 }

@@ -1,6 +1,6 @@
 // Helpers for the functions of evfd.h. with_handle(), with_event() and with_timer() look up the
-// object of a descriptor, and pass it to `call`. with_name() and with_names() check the names, and
-// pass the current client and the names to `call`.
+// object of a descriptor, and pass it to `call`. with_name(), with_names() and
+// with_name_of_kind() check the names, and pass the current client and the names to `call`.
 #pragma once
 
 #include "client/c/arguments.h"
@@ -74,6 +74,17 @@ auto with_name(const char* name, const Call& call)
                                std::declval<const std::vector<std::string>&>()))
 {
     return with_names(&name, 1, call);
+}
+
+// Like with_name(), for a call that is valid only for an event, or only for a timer. Fails with
+// EINVAL for an object of another kind, as with_event() and with_timer() do.
+template <class Call>
+auto with_name_of_kind(const char* name, const Call& call) -> decltype(with_name(name, call))
+{
+    auto result = with_name(name, call);
+    if (!result && result.error().error == EBUSY)
+        result.error().error = EINVAL;
+    return result;
 }
 
 } // namespace evfd::c

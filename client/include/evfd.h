@@ -30,9 +30,11 @@ extern "C" {
  * Errors. A function that fails returns the negative of one of these values.
  *
  * EINVAL        an argument is not valid, for example a malformed name, or a timer given to
- *               evfd_set()
+ *               evfd_set() or evfd_set_name()
  * ENOENT        no object has this name
- * EEXIST        the name is taken, or its object is of another mode or kind
+ * EEXIST        the name exists, and evfd_open() has EVFD_EXCL
+ * EBUSY         the call would create or arm an object, but the name belongs to an object of
+ *               another mode or kind, or the timer is open with another clock
  * EACCES        a permission is missing, or the administrator's policy denies the call
  * EDQUOT        a limit was reached, or a semaphore has no room for more tokens
  * EIDRM         the object was deleted during the wait
@@ -62,29 +64,30 @@ int evfd_connect(const char* socket);
 
 /* ---- Opening and creating ---- */
 
-/* Modes of an event. */
-#define EVFD_MANUAL 0x00    /* stays set until cleared; a wait consumes nothing */
-#define EVFD_AUTO 0x01      /* a set releases one wait, which clears the event */
-#define EVFD_SEMAPHORE 0x02 /* a set adds tokens; a wait consumes one */
-#define EVFD_PULSE 0x03     /* every present subscriber receives and counts each set */
-#define EVFD_TIMER 0x04     /* returned by evfd_mode() for a timer; not valid for evfd_open() */
+/* Modes of an event. evfd_open() accepts one of them; EVFD_MANUAL is the default. */
+#define EVFD_MANUAL 0x01    /* stays set until cleared; a wait consumes nothing */
+#define EVFD_AUTO 0x02      /* a set releases one wait, which clears the event */
+#define EVFD_SEMAPHORE 0x04 /* a set adds tokens; a wait consumes one */
+#define EVFD_PULSE 0x08     /* every present subscriber receives and counts each set */
+#define EVFD_TIMER 0x10     /* returned by evfd_mode() for a timer; not valid for evfd_open() */
 
-#define EVFD_CREATE 0x10 /* create the event if it does not exist */
-#define EVFD_EXCL 0x20   /* with EVFD_CREATE: fail with -EEXIST if the name exists */
+#define EVFD_CREATE 0x100 /* create the event if it does not exist */
+#define EVFD_EXCL 0x200   /* with EVFD_CREATE: fail with -EEXIST if the name exists */
 /* With EVFD_CREATE: the event is deleted when this process exits. The event is also deleted if the
  * process calls evfd_connect() and closes every descriptor that it had opened before that call. */
-#define EVFD_TEMPORARY 0x40
+#define EVFD_TEMPORARY 0x400
 
 /* Opens an event or a timer. Returns a file descriptor that polls readable whenever evfd_wait()
  * would succeed immediately. If the caller is allowed to set but not to wait, the descriptor never
  * becomes readable. The caller owns the descriptor and closes it with evfd_close().
  *
- * EVFD_CREATE with a mode creates an event. `permissions` are like the mode of a file, for owner,
+ * EVFD_CREATE with at most one mode creates an event. `permissions` are like the mode of a file, for owner,
  * group and others, and umask(2) applies: 'r' permits poll(2) and waits that consume nothing, 'w'
  * permits setting and clearing, both together permit waits on EVFD_AUTO and EVFD_SEMAPHORE, and 'x'
  * is ignored. `initial` is the number of tokens of a semaphore at the start; a value above
  * 0 creates an EVFD_MANUAL or EVFD_AUTO event as set. If an event with this mode already exists, it
- * is opened unchanged.
+ * is opened unchanged. Fails with -EBUSY if the name belongs to a timer or to an event with another
+ * mode.
  *
  * Without EVFD_CREATE, `flags` must be 0, and the other arguments are ignored. */
 int evfd_open(const char* name, int flags, mode_t permissions, int64_t initial);
@@ -144,15 +147,16 @@ int evfd_latches_waits(void);
 
 /* ---- Timers ---- */
 
-/* Clocks of a schedule. EVFD_CLOCK_USUAL keeps the clock of an existing timer. For a new timer,
+/* Clocks of a schedule. Each constant is 0x100 plus the clockid_t of the clock, so that no clockid_t
+ * is one of them: CLOCK_MONOTONIC, for example, is not valid. EVFD_CLOCK_USUAL keeps the clock of an existing timer. For a new timer,
  * EVFD_CLOCK_USUAL means realtime if the schedule is absolute, and monotonic if the schedule is
  * relative. */
 #define EVFD_CLOCK_USUAL 0
-#define EVFD_CLOCK_REALTIME 1
-#define EVFD_CLOCK_MONOTONIC 2
-#define EVFD_CLOCK_BOOTTIME 3       /* continues while the machine is suspended */
-#define EVFD_CLOCK_REALTIME_ALARM 4 /* wakes the machine from suspend */
-#define EVFD_CLOCK_BOOTTIME_ALARM 5 /* wakes the machine from suspend */
+#define EVFD_CLOCK_REALTIME 0x100
+#define EVFD_CLOCK_MONOTONIC 0x101
+#define EVFD_CLOCK_BOOTTIME 0x107       /* continues while the machine is suspended */
+#define EVFD_CLOCK_REALTIME_ALARM 0x108 /* wakes the machine from suspend */
+#define EVFD_CLOCK_BOOTTIME_ALARM 0x109 /* wakes the machine from suspend */
 
 #define EVFD_ABSOLUTE 0x1 /* first_ns is a time on the clock, not a time from now */
 /* With this flag, setting the wall clock disarms the timer. Valid only with EVFD_ABSOLUTE. */
@@ -171,7 +175,8 @@ struct evfd_schedule {
     uint64_t reserved[4];
 };
 
-/* Arms a timer. The function returns 0 after every subscriber has the new schedule. */
+/* Arms a timer. The function returns 0 after every subscriber has the new schedule. Fails with
+ * -EBUSY if the timer is open with another clock, because a descriptor cannot change its clock. */
 int evfd_arm(int fd, const struct evfd_schedule* schedule);
 /* Disarms a timer. The function returns 0 after the timer is disarmed for every subscriber. */
 int evfd_disarm(int fd);

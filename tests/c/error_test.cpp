@@ -12,7 +12,7 @@ TEST_CASE("each error code is returned as the errno value that evfd.h documents"
     const auto [code, is_limit, error] = GENERATE(table<ErrorCode, bool, int>({
         {ErrorCode::invalid, false, EINVAL},
         {ErrorCode::no_such_name, false, ENOENT},
-        {ErrorCode::name_taken, false, EEXIST},
+        {ErrorCode::name_taken, false, EBUSY},
         {ErrorCode::refused, false, EACCES},
         {ErrorCode::refused, true, EDQUOT},
         {ErrorCode::deleted, false, EIDRM},

@@ -38,7 +38,8 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     }
     expect_error(evfd_open("e", EVFD_CREATE | EVFD_EXCL | mode, 0666, 0), EEXIST);
     const int other = mode == EVFD_AUTO ? EVFD_MANUAL : EVFD_AUTO;
-    expect_error(evfd_open("e", EVFD_CREATE | other, 0666, 0), EEXIST);
+    expect_error(evfd_open("e", EVFD_CREATE | other, 0666, 0), EBUSY);
+    expect_error(evfd_open("e", EVFD_CREATE | EVFD_EXCL | other, 0666, 0), EEXIST);
     for (const int fd : {created, again, plain})
         CHECK(evfd_close(fd) == 0);
     CHECK(evfd_delete("e") == 0);
@@ -62,6 +63,38 @@ TEST_CASE("evfd_open rejects invalid arguments with a message")
     expect_error(evfd_set_permissions("e", 010000), EINVAL);
     expect_error(evfd_delete(nullptr), EINVAL);
     CHECK(value_or_throw(daemon.client().status()).objects == 0);
+}
+
+TEST_CASE("evfd_open refuses two modes, and a mode without EVFD_CREATE")
+{
+    const ConnectedDaemon daemon;
+    const int first = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE, EVFD_TIMER);
+    const int second = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE, EVFD_TIMER);
+    if (first == second)
+        return;
+    expect_error(evfd_open("e", EVFD_CREATE | first | second, 0666, 0), EINVAL);
+    CHECK(std::string_view{evfd_error()}.contains("give one of EVFD_MANUAL"));
+    expect_error(evfd_open("e", first, 0, 0), EINVAL);
+    CHECK(value_or_throw(daemon.client().status()).objects == 0);
+}
+
+TEST_CASE("evfd_open without a mode creates a manual event")
+{
+    const ConnectedDaemon daemon;
+    const int fd = ok(evfd_open("e", EVFD_CREATE, 0666, 0));
+    CHECK(evfd_mode(fd) == EVFD_MANUAL);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("evfd_open names the function that creates a timer")
+{
+    const ConnectedDaemon daemon;
+    expect_error(evfd_open("e", EVFD_CREATE | EVFD_TIMER, 0666, 0), EINVAL);
+    CHECK(std::string_view{evfd_error()}.contains("use evfd_arm_name()"));
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns};
+    ok(evfd_arm_name("tick", &late, 0, 0666));
+    expect_error(evfd_open("tick", EVFD_CREATE, 0666, 0), EBUSY);
+    expect_error(evfd_open("tick", EVFD_CREATE | EVFD_EXCL, 0666, 0), EEXIST);
 }
 
 TEST_CASE("the x bits of permissions are ignored")
@@ -280,7 +313,7 @@ TEST_CASE("evfd_open does not return another object that took the name after the
     ScriptedDaemon scripted;
     Worker worker{[&](const WorkerSocket&) {
         ok(evfd_connect(scripted.address().path.c_str()));
-        expect_error(evfd_open("e", EVFD_CREATE | EVFD_AUTO, 0666, 0), EEXIST);
+        expect_error(evfd_open("e", EVFD_CREATE | EVFD_AUTO, 0666, 0), EBUSY);
     }};
     auto connection = scripted.accept();
     connection.receive_call();

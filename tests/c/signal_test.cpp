@@ -150,6 +150,35 @@ TEST_CASE("a timer uses the clock of its schedule")
     CHECK(timer->clock == name);
 }
 
+TEST_CASE("a clock of clock_gettime(2) is rejected with the name of the right constant")
+{
+    const ConnectedDaemon daemon;
+    const auto [clock, right] = GENERATE(table<clockid_t, std::string>({
+        {CLOCK_MONOTONIC, "give EVFD_CLOCK_MONOTONIC"},
+        {CLOCK_BOOTTIME, "give EVFD_CLOCK_BOOTTIME"},
+        {CLOCK_REALTIME_ALARM, "give EVFD_CLOCK_REALTIME_ALARM"},
+        {CLOCK_BOOTTIME_ALARM, "give EVFD_CLOCK_BOOTTIME_ALARM"},
+        {CLOCK_MONOTONIC_RAW, "give EVFD_CLOCK_*"},
+        {-1, "give EVFD_CLOCK_*"},
+    }));
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns, .clock = clock};
+    expect_error(evfd_arm_name("tick", &late, 0, 0666), EINVAL);
+    CHECK(std::string_view{evfd_error()}.ends_with(right));
+}
+
+TEST_CASE("a timer that is open keeps its clock")
+{
+    const ConnectedDaemon daemon;
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns};
+    ok(evfd_arm_name("tick", &late, 0, 0666));
+    const int tick = ok(evfd_open("tick", 0, 0, 0));
+    const evfd_schedule other = ScheduleSpec{.first_ns = timeout_ns, .clock = EVFD_CLOCK_BOOTTIME};
+    expect_error(evfd_arm(tick, &other), EBUSY);
+    expect_error(evfd_arm_name("tick", &other, 0, 0666), EBUSY);
+    CHECK(evfd_remaining(tick) > 0);
+    CHECK(evfd_close(tick) == 0);
+}
+
 TEST_CASE("an invalid schedule is rejected with a message")
 {
     const ConnectedDaemon daemon;
@@ -174,7 +203,7 @@ TEST_CASE("an invalid schedule is rejected with a message")
     expect_error(evfd_arm(tick, nullptr), EINVAL);
     expect_error(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);
     expect_error(evfd_arm_name("tick", &good, 0, 01111), EINVAL);
-    expect_error(evfd_arm_name("e", &good, 0, 0666), EEXIST);
+    expect_error(evfd_arm_name("e", &good, 0, 0666), EBUSY);
     expect_error(evfd_arm_name(nullptr, &good, 0, 0666), EINVAL);
     expect_error(evfd_disarm_name("missing"), ENOENT);
     expect_error(evfd_arm(event, &good), EINVAL);
@@ -183,7 +212,10 @@ TEST_CASE("an invalid schedule is rejected with a message")
     expect_error(evfd_set(tick), EINVAL);
     expect_error(evfd_add(tick, 1), EINVAL);
     expect_error(evfd_clear(tick), EINVAL);
-    expect_error(evfd_set_name("tick"), EEXIST);
+    expect_error(evfd_set_name("tick"), EINVAL);
+    expect_error(evfd_add_name("tick", 2), EINVAL);
+    expect_error(evfd_clear_name("tick"), EINVAL);
+    expect_error(evfd_disarm_name("e"), EINVAL);
     CHECK(evfd_close(tick) == 0);
     CHECK(evfd_close(event) == 0);
 }
