@@ -26,10 +26,12 @@ std::string_view name_of(clockid_t clock)
     }
 }
 
-Result<std::optional<Clock>> to_clock(int clock)
+// Returns the clock of a schedule. The default depends on the call alone, and not on the present
+// clock of the timer. Otherwise an absolute time could be taken for a time on another clock.
+Result<Clock> to_clock(int clock, bool is_absolute)
 {
     switch (clock) {
-    case EVFD_CLOCK_USUAL: return std::nullopt;
+    case EVFD_CLOCK_DEFAULT: return is_absolute ? Clock::realtime : Clock::monotonic;
     case EVFD_CLOCK_REALTIME: return Clock::realtime;
     case EVFD_CLOCK_MONOTONIC: return Clock::monotonic;
     case EVFD_CLOCK_BOOTTIME: return Clock::boottime;
@@ -93,7 +95,8 @@ Result<Schedule> to_schedule(const evfd_schedule* input)
         return std::unexpected(known.error());
     if (std::ranges::any_of(input->reserved, [](auto value) { return value != 0; }))
         return invalid_argument("the reserved fields of a schedule must be 0; start from {0}");
-    const auto clock = to_clock(input->clock);
+    const bool is_absolute = (input->flags & EVFD_ABSOLUTE) != 0;
+    const auto clock = to_clock(input->clock, is_absolute);
     if (!clock)
         return std::unexpected(clock.error());
 
@@ -101,7 +104,7 @@ Result<Schedule> to_schedule(const evfd_schedule* input)
                       .clock = *clock,
                       .cancel_on_clock_change = (input->flags & EVFD_CANCEL_ON_CLOCK_CHANGE) != 0,
                       .sets = input->sets ? input->sets : ""};
-    if ((input->flags & EVFD_ABSOLUTE) != 0)
+    if (is_absolute)
         schedule.at = nanoseconds{input->first_ns};
     else if (input->first_ns != 0)
         schedule.after = nanoseconds{input->first_ns};

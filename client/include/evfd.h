@@ -148,10 +148,9 @@ int evfd_latches_waits(void);
 /* ---- Timers ---- */
 
 /* Clocks of a schedule. Each constant is 0x100 plus the clockid_t of the clock, so that no clockid_t
- * is one of them: CLOCK_MONOTONIC, for example, is not valid. EVFD_CLOCK_USUAL keeps the clock of an existing timer. For a new timer,
- * EVFD_CLOCK_USUAL means realtime if the schedule is absolute, and monotonic if the schedule is
- * relative. */
-#define EVFD_CLOCK_USUAL 0
+ * is one of them: CLOCK_MONOTONIC, for example, is not valid. EVFD_CLOCK_DEFAULT means realtime if
+ * the schedule is absolute, and monotonic if the schedule is relative. */
+#define EVFD_CLOCK_DEFAULT 0
 #define EVFD_CLOCK_REALTIME 0x100
 #define EVFD_CLOCK_MONOTONIC 0x101
 #define EVFD_CLOCK_BOOTTIME 0x107       /* continues while the machine is suspended */

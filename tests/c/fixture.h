@@ -48,7 +48,7 @@ struct ScheduleSpec {
     std::int64_t first_ns = 0;
     std::int64_t interval_ns = 0;
     const char* sets = nullptr;
-    int clock = EVFD_CLOCK_USUAL;
+    int clock = EVFD_CLOCK_DEFAULT;
     int flags = 0;
     std::uint64_t reserved = 0;
 
