@@ -39,6 +39,7 @@ int fail(int error, std::string_view message) noexcept
     const auto length = std::min(message.size(), buffer.size() - 1);
     std::copy_n(message.data(), length, buffer.data());
     buffer[length] = '\0';
+    errno = error;
     return -error;
 }
 

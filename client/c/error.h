@@ -47,7 +47,7 @@ Result<T> to_result(Expected<T> input)
         return Result<T>{*std::move(input)};
 }
 
-// Stores the message for evfd_error() in this thread, and returns -error.
+// Stores the message for evfd_error() in this thread, sets errno, and returns -error.
 int fail(int error, std::string_view message) noexcept;
 const char* last_error_message() noexcept;
 

@@ -2,8 +2,8 @@
  * Named events and timers in C: objects of the daemon evfdd(8), opened by name as plain file
  * descriptors. evfd(3) has the details and an example.
  *
- *  - Errors: on failure, functions return a negative errno value, and evfd_error() returns a
- *    description. Success values are documented with each function.
+ *  - Errors: on failure, functions return a negative errno value, set errno to its positive value,
+ *    and evfd_error() returns a description. Success values are documented with each function.
  *  - Descriptors: evfd_open() returns a close-on-exec descriptor that the caller owns, and can poll
  *    or put into an event loop. The functions below accept it until evfd_close(), in this process
  *    and in children of fork(2).

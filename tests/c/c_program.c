@@ -90,7 +90,9 @@ int main(int argc, char** argv)
     EXPECT(evfd_latches_waits() >= 0, 1);
     use_events();
     use_timers();
+    errno = 0;
     EXPECT(evfd_open("c/stop", 0, 0, 0), -ENOENT);
+    EXPECT(errno, ENOENT);
     EXPECT(strlen(evfd_error()) > 0, 1);
     return failures == 0 ? 0 : 1;
 }

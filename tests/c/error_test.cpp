@@ -37,6 +37,23 @@ TEST_CASE("a result is returned as a number, and an empty one as 0")
     CHECK(to_c_result([]() -> Result<void> { return {}; }) == 0);
 }
 
+TEST_CASE("a failure sets errno after the destructors of the call, and a success leaves it")
+{
+    struct ClearsErrno {
+        ~ClearsErrno() { errno = 0; }
+    };
+    errno = 0;
+    CHECK(to_c_result([]() -> Result<int> {
+              const ClearsErrno destroyed;
+              return std::unexpected(Failure{ENOENT, "a message"});
+          }) == -ENOENT);
+    CHECK(errno == ENOENT);
+    CHECK(to_c_result([]() -> Result<int> { return 7; }) == 7);
+    CHECK(errno == ENOENT);
+    CHECK(to_c_result([]() -> Result<int> { throw std::bad_alloc{}; }) == -ENOMEM);
+    CHECK(errno == ENOMEM);
+}
+
 TEST_CASE("an exception is returned as an error")
 {
     CHECK(to_c_result([]() -> Result<int> { throw std::bad_alloc{}; }) == -ENOMEM);
