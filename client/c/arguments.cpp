@@ -26,23 +26,6 @@ std::string_view name_of(clockid_t clock)
     }
 }
 
-// Returns the clock of a schedule. The default depends on the call alone, and not on the present
-// clock of the timer. Otherwise an absolute time could be taken for a time on another clock.
-Result<Clock> to_clock(int clock, bool is_absolute)
-{
-    switch (clock) {
-    case EVFD_CLOCK_DEFAULT: return is_absolute ? Clock::realtime : Clock::monotonic;
-    case EVFD_CLOCK_REALTIME: return Clock::realtime;
-    case EVFD_CLOCK_MONOTONIC: return Clock::monotonic;
-    case EVFD_CLOCK_BOOTTIME: return Clock::boottime;
-    case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
-    case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
-    default:
-        return invalid_argument(fmt::format("{} is not a clock of a schedule; give EVFD_CLOCK_{}",
-                                            clock, name_of(clock)));
-    }
-}
-
 } // namespace
 
 Result<std::string_view> to_text(const char* name)
@@ -84,6 +67,23 @@ Result<Permissions> permissions_under_umask(mode_t bits)
 {
     const auto permissions = to_permissions(bits);
     return permissions ? to_permissions(permissions->bits() & ~current_umask()) : permissions;
+}
+
+// The default depends on the call alone, and not on the present
+// clock of the timer. Otherwise an absolute time could be taken for a time on another clock.
+Result<Clock> to_clock(int clock, bool is_absolute)
+{
+    switch (clock) {
+    case EVFD_CLOCK_DEFAULT: return is_absolute ? Clock::realtime : Clock::monotonic;
+    case EVFD_CLOCK_REALTIME: return Clock::realtime;
+    case EVFD_CLOCK_MONOTONIC: return Clock::monotonic;
+    case EVFD_CLOCK_BOOTTIME: return Clock::boottime;
+    case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
+    case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
+    default:
+        return invalid_argument(fmt::format("{} is not a clock of this library; give EVFD_CLOCK_{}",
+                                            clock, name_of(clock)));
+    }
 }
 
 Result<Schedule> to_schedule(const evfd_schedule* input)

@@ -153,7 +153,7 @@ int evfd_close(int fd)
     return to_c_result([&] { return close_handle(fd); });
 }
 
-int evfd_mode(int fd)
+int evfd_get_mode(int fd)
 {
     return to_c_result([&] {
         return with_handle(fd, [](const Handle& handle) -> Result<int> {
@@ -163,7 +163,7 @@ int evfd_mode(int fd)
     });
 }
 
-int evfd_access(int fd)
+int evfd_get_access(int fd)
 {
     return to_c_result([&] {
         return with_handle(fd, [](const Handle& handle) -> Result<int> {

@@ -24,7 +24,28 @@ extern "C" {
 #endif
 #ifdef __GNUC__
 #pragma GCC visibility push(default)
+/* The compiler warns if the result of a function with EVFD_CHECKED is not used. */
+#define EVFD_CHECKED __attribute__((__warn_unused_result__))
+#else
+#define EVFD_CHECKED
 #endif
+/* The compiler warns if an argument with one of these numbers is NULL. The functions themselves
+ * fail with -EINVAL then. A program that relies on that defines EVFD_NO_NONNULL. */
+#if defined(__GNUC__) && !defined(EVFD_NO_NONNULL)
+#define EVFD_NONNULL(...) __attribute__((__nonnull__(__VA_ARGS__)))
+#else
+#define EVFD_NONNULL(...)
+#endif
+
+/* The version of this header. */
+#define EVFD_VERSION_MAJOR 0
+#define EVFD_VERSION_MINOR 1
+#define EVFD_VERSION_PATCH 0
+#define EVFD_VERSION_NUMBER                                                                        \
+    (EVFD_VERSION_MAJOR * 10000 + EVFD_VERSION_MINOR * 100 + EVFD_VERSION_PATCH)
+
+/* Returns the version of the library that is loaded, as EVFD_VERSION_NUMBER has it. */
+EVFD_CHECKED int evfd_version(void);
 
 /*
  * Errors. A function that fails returns the negative of one of these values.
@@ -40,6 +61,7 @@ extern "C" {
  * EIDRM         the object was deleted during the wait
  * ECANCELED     the wall clock was set, and the timer has EVFD_CANCEL_ON_CLOCK_CHANGE
  * ETIMEDOUT     the timeout passed before the wait was complete
+ * EAGAIN        evfd_trywait(): the object is not set and has not expired
  * ECONNREFUSED  no daemon is running, or it did not answer in time
  * ECONNRESET    the connection was lost before the reply: it is unknown whether the call was
  *               executed
@@ -51,7 +73,7 @@ extern "C" {
 
 /* Returns a description of the last failed call in this thread, or "" if no call has failed.
  * The string is valid until the next failure in this thread. */
-const char* evfd_error(void);
+EVFD_CHECKED const char* evfd_error(void);
 
 /* ---- Connecting ---- */
 
@@ -69,7 +91,7 @@ int evfd_connect(const char* socket);
 #define EVFD_AUTO 0x02      /* a set releases one wait, which clears the event */
 #define EVFD_SEMAPHORE 0x04 /* a set adds tokens; a wait consumes one */
 #define EVFD_PULSE 0x08     /* every present subscriber receives and counts each set */
-#define EVFD_TIMER 0x10     /* returned by evfd_mode() for a timer; not valid for evfd_open() */
+#define EVFD_TIMER 0x10     /* returned by evfd_get_mode() for a timer; not valid for evfd_open() */
 
 #define EVFD_CREATE 0x100 /* create the event if it does not exist */
 #define EVFD_EXCL 0x200   /* with EVFD_CREATE: fail with -EEXIST if the name exists */
@@ -81,34 +103,35 @@ int evfd_connect(const char* socket);
  * would succeed immediately. If the caller is allowed to set but not to wait, the descriptor never
  * becomes readable. The caller owns the descriptor and closes it with evfd_close().
  *
- * EVFD_CREATE with at most one mode creates an event. `permissions` are like the mode of a file, for owner,
- * group and others, and umask(2) applies: 'r' permits poll(2) and waits that consume nothing, 'w'
- * permits setting and clearing, both together permit waits on EVFD_AUTO and EVFD_SEMAPHORE, and 'x'
- * is ignored. `initial` is the number of tokens of a semaphore at the start; a value above
- * 0 creates an EVFD_MANUAL or EVFD_AUTO event as set. If an event with this mode already exists, it
- * is opened unchanged. Fails with -EBUSY if the name belongs to a timer or to an event with another
- * mode.
+ * EVFD_CREATE with at most one mode creates an event. `permissions` are like the mode of a file,
+ * for owner, group and others, and umask(2) applies: 'r' permits poll(2) and waits that consume
+ * nothing, 'w' permits setting and clearing, both together permit waits on EVFD_AUTO and
+ * EVFD_SEMAPHORE, and 'x' is ignored. `initial` is the number of tokens of a semaphore at the
+ * start; a value above 0 creates an EVFD_MANUAL or EVFD_AUTO event as set. If an event with this
+ * mode already exists, it is opened unchanged. Fails with -EBUSY if the name belongs to a timer or
+ * to an event with another mode.
  *
  * Without EVFD_CREATE, `flags` must be 0, and the other arguments are ignored. */
-int evfd_open(const char* name, int flags, mode_t permissions, int64_t initial);
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_open(const char* name, int flags, mode_t permissions,
+                                           int64_t initial);
 
 /* Closes the descriptor. If the object is a pulse or a timer, closing ends the subscription.
  * Returns 0. */
 int evfd_close(int fd);
 
 /* Returns the mode of an open event, or EVFD_TIMER for an open timer. */
-int evfd_mode(int fd);
+EVFD_CHECKED int evfd_get_mode(int fd);
 
 #define EVFD_MAY_WAIT 1
 #define EVFD_MAY_SET 2 /* also permits clearing and arming */
 /* Returns the caller's access to an open object, as a combination of these bits. */
-int evfd_access(int fd);
+EVFD_CHECKED int evfd_get_access(int fd);
 
 /* Deletes an object. Only the owner and root are allowed to delete it. Returns 0. */
-int evfd_delete(const char* name);
+EVFD_NONNULL(1) int evfd_delete(const char* name);
 /* Changes the permissions of an object; umask(2) does not apply. Only the owner and root are
  * allowed to change them. Returns 0. */
-int evfd_set_permissions(const char* name, mode_t permissions);
+EVFD_NONNULL(1) int evfd_set_permissions(const char* name, mode_t permissions);
 
 /* ---- Events ---- */
 
@@ -122,7 +145,7 @@ int evfd_add(int fd, int64_t count);
  * tokens of a semaphore one by one, and fails with -EDQUOT if there are more than 4294967295. */
 int evfd_clear(int fd);
 /* Returns 1 if a wait would return immediately, else 0. Consumes nothing. */
-int evfd_is_set(int fd);
+EVFD_CHECKED int evfd_is_set(int fd);
 
 /* ---- Waits ---- */
 
@@ -133,23 +156,33 @@ int evfd_is_set(int fd);
 /* Waits until the object is set or has expired. Consumes what the mode of the object says.
  * Returns the number of sets of a pulse, or of expirations of a timer, since the last wait; returns
  * 1 for every other object. */
-int64_t evfd_wait(int fd, int64_t timeout_ns);
+EVFD_CHECKED int64_t evfd_wait(int fd, int64_t timeout_ns);
+/* Like evfd_wait() with a timeout of 0, but fails with -EAGAIN if the wait would not return
+ * immediately, as sem_trywait(3) does. */
+EVFD_CHECKED int64_t evfd_trywait(int fd);
+/* Like evfd_wait(), but with a deadline instead of a timeout, as sem_clockwait(3) has it: a time on
+ * the clock, in nanoseconds since the clock's zero. `clock` is EVFD_CLOCK_REALTIME,
+ * EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME. A set of the wall clock also moves a deadline on
+ * realtime. If the deadline has passed, the function checks once. */
+EVFD_CHECKED int64_t evfd_wait_until(int fd, int clock, int64_t deadline_ns);
 /* Waits until one of 1 to 253 different descriptors is set or has expired, and consumes only from
  * that descriptor. Returns the index of the descriptor in `fds`, and stores the consumed amount in
  * *taken unless `taken` is NULL. */
-int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns, int64_t* taken);
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns,
+                                               int64_t* taken);
 /* Waits for all of 1 to 253 different descriptors. Returns 0. On success the call has consumed from
  * all descriptors, on failure from no auto event and from no semaphore. */
-int evfd_wait_all(const int* fds, size_t count, int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_all(const int* fds, size_t count, int64_t timeout_ns);
 /* Returns 1 if a wait for a manual event sees a set even if the event is cleared immediately.
  * Such waits need kernel AIO: returns 0 if AIO is not available. */
-int evfd_latches_waits(void);
+EVFD_CHECKED int evfd_latches_waits(void);
 
 /* ---- Timers ---- */
 
-/* Clocks of a schedule. Each constant is 0x100 plus the clockid_t of the clock, so that no clockid_t
- * is one of them: CLOCK_MONOTONIC, for example, is not valid. EVFD_CLOCK_DEFAULT means realtime if
- * the schedule is absolute, and monotonic if the schedule is relative. */
+/* Clocks of a schedule, and of evfd_wait_until(). Each constant is 0x100 plus the clockid_t of the
+ * clock, so that no clockid_t is one of them: CLOCK_MONOTONIC, for example, is not valid.
+ * EVFD_CLOCK_DEFAULT means realtime if the schedule is absolute, and monotonic if the schedule is
+ * relative. */
 #define EVFD_CLOCK_DEFAULT 0
 #define EVFD_CLOCK_REALTIME 0x100
 #define EVFD_CLOCK_MONOTONIC 0x101
@@ -176,19 +209,19 @@ struct evfd_schedule {
 
 /* Arms a timer. The function returns 0 after every subscriber has the new schedule. Fails with
  * -EBUSY if the timer is open with another clock, because a descriptor cannot change its clock. */
-int evfd_arm(int fd, const struct evfd_schedule* schedule);
+EVFD_NONNULL(2) int evfd_arm(int fd, const struct evfd_schedule* schedule);
 /* Disarms a timer. The function returns 0 after the timer is disarmed for every subscriber. */
 int evfd_disarm(int fd);
 /* Returns the time to the next expiry in nanoseconds, or 0 if the timer is disarmed. */
-int64_t evfd_remaining(int fd);
+EVFD_CHECKED int64_t evfd_remaining(int fd);
 
 /* ---- By name, through the daemon ---- */
 
 /* These functions are like the functions that take a descriptor, with two differences. First,
  * evfd_set_name() and evfd_add_name() drop the tokens that do not fit into a semaphore, while
  * evfd_add() fails. Second, evfd_clear_name() has no effect on a pulse. */
-int evfd_set_name(const char* name);
-int evfd_add_name(const char* name, int64_t count);
+EVFD_NONNULL(1) int evfd_set_name(const char* name);
+EVFD_NONNULL(1) int evfd_add_name(const char* name, int64_t count);
 /* These functions are like evfd_set_name() and evfd_add_name(), but only send the call. They return
  * 0 once the daemon's socket has the call. They fail only if the call cannot be sent, for example
  * with -ECONNREFUSED if the socket stays full for ten seconds; a refusal by the daemon is not
@@ -196,20 +229,23 @@ int evfd_add_name(const char* name, int64_t count);
  * connection ends before the daemon has read it, and is not repeated. Later calls through the
  * daemon are executed after it, except for evfd_clear_name() and the waits for names. Those, and
  * operations on descriptors, can overtake it. */
-int evfd_set_name_oneway(const char* name);
-int evfd_add_name_oneway(const char* name, int64_t count);
-int evfd_clear_name(const char* name);
-int evfd_is_set_name(const char* name);
+EVFD_NONNULL(1) int evfd_set_name_oneway(const char* name);
+EVFD_NONNULL(1) int evfd_add_name_oneway(const char* name, int64_t count);
+EVFD_NONNULL(1) int evfd_clear_name(const char* name);
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_is_set_name(const char* name);
 /* These functions are like the waits that take descriptors, and also wait for names that do not
  * exist yet. */
-int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
-int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_ns, int64_t* taken);
-int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL(1) int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_any_name(const char* const* names, size_t count,
+                                                    int64_t timeout_ns, int64_t* taken);
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_all_name(const char* const* names, size_t count,
+                                                    int64_t timeout_ns);
 /* Arms a timer, and creates the timer first if it does not exist. `flags` is EVFD_TEMPORARY or 0,
  * and `permissions` is as for evfd_open(). Returns 1 if the timer was created, 0 if it existed. */
+EVFD_NONNULL(1, 2)
 int evfd_arm_name(const char* name, const struct evfd_schedule* schedule, int flags,
                   mode_t permissions);
-int evfd_disarm_name(const char* name);
+EVFD_NONNULL(1) int evfd_disarm_name(const char* name);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

@@ -32,8 +32,8 @@ static void use_events(void)
     fds[0] = jobs;
     fds[1] = stop;
     EXPECT(jobs >= 0 && stop >= 0, 1);
-    EXPECT(evfd_mode(jobs), EVFD_SEMAPHORE);
-    EXPECT(evfd_access(jobs), EVFD_MAY_WAIT | EVFD_MAY_SET);
+    EXPECT(evfd_get_mode(jobs), EVFD_SEMAPHORE);
+    EXPECT(evfd_get_access(jobs), EVFD_MAY_WAIT | EVFD_MAY_SET);
     EXPECT(evfd_wait(jobs, EVFD_FOREVER), 1);
     EXPECT(evfd_add(jobs, 2), 0);
     EXPECT(evfd_wait_any(fds, 2, TIMEOUT, &consumed), 0);
@@ -43,6 +43,10 @@ static void use_events(void)
     EXPECT(evfd_wait_all(fds, 2, TIMEOUT), 0);
     EXPECT(evfd_wait(jobs, 0), 1);
     EXPECT(evfd_wait(jobs, MILLISECOND), -ETIMEDOUT);
+    EXPECT(evfd_trywait(jobs), -EAGAIN);
+    EXPECT(evfd_trywait(stop), 1);
+    EXPECT(evfd_wait_until(stop, EVFD_CLOCK_MONOTONIC, 0), 1);
+    EXPECT(evfd_wait_until(jobs, EVFD_CLOCK_REALTIME, 0), -ETIMEDOUT);
     EXPECT(evfd_clear(stop), 0);
 
     EXPECT(evfd_add_name("c/jobs", 2), 0);
@@ -71,7 +75,7 @@ static void use_timers(void)
     late.first_ns = TIMEOUT;
     EXPECT(evfd_arm_name("c/tick", &often, 0, 0600), 1);
     tick = evfd_open("c/tick", 0, 0, 0);
-    EXPECT(evfd_mode(tick), EVFD_TIMER);
+    EXPECT(evfd_get_mode(tick), EVFD_TIMER);
     EXPECT(evfd_wait(tick, TIMEOUT) > 0, 1);
     EXPECT(evfd_disarm(tick), 0);
     EXPECT(evfd_remaining(tick), 0);
@@ -85,6 +89,7 @@ static void use_timers(void)
 int main(int argc, char** argv)
 {
     EXPECT(strlen(evfd_error()), 0);
+    EXPECT(evfd_version(), EVFD_VERSION_NUMBER);
     if (argc > 1 && strcmp(argv[1], "evfd_connect") == 0)
         EXPECT(evfd_connect(NULL), 0);
     EXPECT(evfd_latches_waits() >= 0, 1);

@@ -23,8 +23,8 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
     const int created = ok(evfd_open("e", EVFD_CREATE | mode, 0666, mode == EVFD_PULSE ? 0 : 1));
-    CHECK(evfd_mode(created) == mode);
-    CHECK(evfd_access(created) == both);
+    CHECK(evfd_get_mode(created) == mode);
+    CHECK(evfd_get_access(created) == both);
     CHECK(evfd_is_set(created) == (mode != EVFD_PULSE));
     CHECK((::fcntl(created, F_GETFD) & FD_CLOEXEC) != 0);
 
@@ -33,7 +33,7 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0));
     const int plain = ok(evfd_open("e", 0, 0, 0));
     for (const int fd : {again, plain}) {
-        CHECK(evfd_mode(fd) == mode);
+        CHECK(evfd_get_mode(fd) == mode);
         CHECK(evfd_is_set(fd) == (mode != EVFD_PULSE));
     }
     expect_error(evfd_open("e", EVFD_CREATE | EVFD_EXCL | mode, 0666, 0), EEXIST);
@@ -82,7 +82,7 @@ TEST_CASE("evfd_open without a mode creates a manual event")
 {
     const ConnectedDaemon daemon;
     const int fd = ok(evfd_open("e", EVFD_CREATE, 0666, 0));
-    CHECK(evfd_mode(fd) == EVFD_MANUAL);
+    CHECK(evfd_get_mode(fd) == EVFD_MANUAL);
     CHECK(evfd_close(fd) == 0);
 }
 
@@ -142,7 +142,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
         become_unprivileged();
         ok(evfd_connect(daemon.path().c_str()));
         const int wait_only = ok(evfd_open("e", 0, 0, 0));
-        require(evfd_access(wait_only) == EVFD_MAY_WAIT, "wrong access with permission to wait");
+        require(evfd_get_access(wait_only) == EVFD_MAY_WAIT,
+                "wrong access with permission to wait");
         expect_error(evfd_set(wait_only), EACCES);
         expect_error(evfd_clear(wait_only), EACCES);
         expect_error(evfd_set_name("e"), EACCES);
@@ -162,8 +163,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
         require(evfd_is_set(wait_only) == 1, "consumed");
 
         const int set_only = ok(evfd_open("news", 0, 0, 0));
-        require(evfd_access(set_only) == EVFD_MAY_SET, "wrong access with permission to set");
-        require(evfd_mode(set_only) == EVFD_PULSE, "wrong mode");
+        require(evfd_get_access(set_only) == EVFD_MAY_SET, "wrong access with permission to set");
+        require(evfd_get_mode(set_only) == EVFD_PULSE, "wrong mode");
         expect_error(evfd_wait(set_only, 0), EACCES);
         expect_error(evfd_is_set(set_only), EACCES);
         expect_error(evfd_is_set_name("news"), EACCES);
@@ -197,13 +198,16 @@ TEST_CASE("every function rejects a closed descriptor, and one that the library 
         expect_error(evfd_clear(bad), EBADF);
         expect_error(evfd_is_set(bad), EBADF);
         expect_error(evfd_wait(bad, 0), EBADF);
+        expect_error(evfd_trywait(bad), EBADF);
+        expect_error(evfd_wait_until(bad, EVFD_CLOCK_MONOTONIC, 0), EBADF);
+        expect_error(evfd_wait_until(bad, EVFD_CLOCK_REALTIME, INT64_MAX), EBADF);
         expect_error(evfd_wait_any(&bad, 1, 0, nullptr), EBADF);
         expect_error(evfd_wait_all(&bad, 1, 0), EBADF);
         expect_error(evfd_arm(bad, &schedule), EBADF);
         expect_error(evfd_disarm(bad), EBADF);
         expect_error(evfd_remaining(bad), EBADF);
-        expect_error(evfd_mode(bad), EBADF);
-        expect_error(evfd_access(bad), EBADF);
+        expect_error(evfd_get_mode(bad), EBADF);
+        expect_error(evfd_get_access(bad), EBADF);
         expect_error(evfd_close(bad), EBADF);
     }
     CHECK(::fcntl(STDERR_FILENO, F_GETFD) != -1);
@@ -239,7 +243,7 @@ TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
     std::vector<int> fds;
     for (int i = 0; i < 8; ++i) {
         fds.push_back(create_event("second", EVFD_AUTO));
-        CHECK(evfd_mode(fds.back()) == EVFD_AUTO);
+        CHECK(evfd_get_mode(fds.back()) == EVFD_AUTO);
         reused += closed_numbers.contains(fds.back()) ? 1 : 0;
     }
     CHECK(reused > 0);

@@ -110,8 +110,8 @@ TEST_CASE("every subscriber of a timer sees its current schedule")
     CHECK(evfd_arm_name("tick", &often, 0, 0666) == 0);
     const int one = ok(evfd_open("tick", 0, 0, 0));
     const int other = ok(evfd_open("tick", 0, 0, 0));
-    CHECK(evfd_mode(one) == EVFD_TIMER);
-    CHECK(evfd_access(one) == (EVFD_MAY_WAIT | EVFD_MAY_SET));
+    CHECK(evfd_get_mode(one) == EVFD_TIMER);
+    CHECK(evfd_get_access(one) == (EVFD_MAY_WAIT | EVFD_MAY_SET));
     for (const int fd : {one, other})
         CHECK(evfd_wait(fd, timeout_ns) >= 1);
     CHECK(evfd_wait(target, timeout_ns) == 1);
