@@ -19,7 +19,8 @@ namespace {
 // processes can delete the name again and again.
 constexpr int max_attempts = 16;
 
-Result<void> connect_to_daemon(const char* socket)
+// Returns a client of the daemon at `socket`, after the daemon has answered.
+Result<std::unique_ptr<Client>> make_client(const char* socket)
 {
     auto address = socket ? Expected<Address>{Address::at(socket)} : Address::usual();
     if (!address)
@@ -27,8 +28,24 @@ Result<void> connect_to_daemon(const char* socket)
     auto client = std::make_unique<Client>(*std::move(address));
     if (const auto answered = client->status(); !answered)
         return std::unexpected(answered.error());
-    handle_table.set_client(std::move(client));
+    return client;
+}
+
+Result<void> connect_to_daemon(const char* socket)
+{
+    auto client = make_client(socket);
+    if (!client)
+        return std::unexpected(std::move(client.error()));
+    handle_table.set_client(*std::move(client));
     return {};
+}
+
+Result<evfd_client*> connect_client(const char* socket)
+{
+    auto client = make_client(socket);
+    if (!client)
+        return std::unexpected(std::move(client.error()));
+    return handle_table.add_client(*std::move(client));
 }
 
 Result<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
@@ -50,9 +67,9 @@ Result<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
                          .if_missing = (flags & EVFD_EXCL) == 0};
 }
 
-Result<int> open_existing(std::string_view name)
+Result<int> open_existing(const evfd_client* of, std::string_view name)
 {
-    const auto client = handle_table.client();
+    const auto client = handle_table.client(of);
     if (!client)
         return std::unexpected(client.error());
     auto opened = client->open_either(name);
@@ -92,10 +109,11 @@ Failure to_failure(const Error& error, const CreateOptions& options)
     return failure;
 }
 
-Result<int> create_and_open(std::string_view name, const CreateOptions& options)
+Result<int> create_and_open(const evfd_client* of, std::string_view name,
+                            const CreateOptions& options)
 {
     for (int attempts = 1;; ++attempts) {
-        const auto client = handle_table.client();
+        const auto client = handle_table.client(of);
         if (!client)
             return std::unexpected(client.error());
         if (const auto created = client->create(name, options); !created)
@@ -133,18 +151,45 @@ int evfd_connect(const char* socket)
     return to_c_result([&] { return connect_to_daemon(socket); });
 }
 
+int evfd_client_new(evfd_client** client, const char* address)
+{
+    if (client)
+        *client = nullptr;
+    return to_c_result([&]() -> Result<void> {
+        if (!client)
+            return invalid_argument("there is no place for the client; give the address of a "
+                                    "pointer");
+        const auto made = connect_client(address);
+        if (!made)
+            return std::unexpected(made.error());
+        *client = *made;
+        return {};
+    });
+}
+
+int evfd_client_unref(evfd_client* client)
+{
+    return to_c_result([&] { return handle_table.remove_client(client); });
+}
+
 int evfd_open(const char* name, int flags, mode_t permissions, std::int64_t initial)
+{
+    return evfd_client_open(nullptr, name, flags, permissions, initial);
+}
+
+int evfd_client_open(evfd_client* of, const char* name, int flags, mode_t permissions,
+                     std::int64_t initial)
 {
     return to_c_result([&]() -> Result<int> {
         const auto text = to_text(name);
         if (!text)
             return std::unexpected(text.error());
         if (flags == 0)
-            return open_existing(*text);
+            return open_existing(of, *text);
         if ((flags & EVFD_CREATE) == 0)
             return invalid_argument("other flags need EVFD_CREATE; add it, or give 0");
         const auto options = to_options(flags, permissions, initial);
-        return options ? create_and_open(*text, *options) : std::unexpected(options.error());
+        return options ? create_and_open(of, *text, *options) : std::unexpected(options.error());
     });
 }
 
@@ -175,16 +220,27 @@ int evfd_get_access(int fd)
 
 int evfd_delete(const char* name)
 {
-    return to_c_result([&] {
-        return with_name(
-            name, [](const auto& client, const auto& one) { return client.delete_object(one); });
-    });
+    return evfd_client_delete(nullptr, name);
 }
 
 int evfd_set_permissions(const char* name, mode_t permissions)
 {
+    return evfd_client_set_permissions(nullptr, name, permissions);
+}
+
+int evfd_client_delete(evfd_client* of, const char* name)
+{
     return to_c_result([&] {
-        return with_name(name, [&](const auto& client, const auto& one) -> Result<void> {
+        return with_name(of, name, [](const auto& client, const auto& one) {
+            return client.delete_object(one);
+        });
+    });
+}
+
+int evfd_client_set_permissions(evfd_client* of, const char* name, mode_t permissions)
+{
+    return to_c_result([&] {
+        return with_name(of, name, [&](const auto& client, const auto& one) -> Result<void> {
             const auto parsed = to_permissions(permissions);
             if (!parsed)
                 return std::unexpected(parsed.error());

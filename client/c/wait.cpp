@@ -243,16 +243,32 @@ int evfd_latches_waits()
 
 int64_t evfd_wait_name(const char* name, int64_t timeout_ns)
 {
-    std::int64_t consumed = 0;
-    const int index = evfd_wait_any_name(&name, 1, timeout_ns, &consumed);
-    return index < 0 ? index : consumed;
+    return evfd_client_wait(nullptr, name, timeout_ns);
 }
 
 int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_ns, int64_t* taken)
 {
+    return evfd_client_wait_any(nullptr, names, count, timeout_ns, taken);
+}
+
+int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_ns)
+{
+    return evfd_client_wait_all(nullptr, names, count, timeout_ns);
+}
+
+int64_t evfd_client_wait(evfd_client* of, const char* name, int64_t timeout_ns)
+{
+    std::int64_t consumed = 0;
+    const int index = evfd_client_wait_any(of, &name, 1, timeout_ns, &consumed);
+    return index < 0 ? index : consumed;
+}
+
+int evfd_client_wait_any(evfd_client* of, const char* const* names, size_t count,
+                         int64_t timeout_ns, int64_t* taken)
+{
     return to_c_result([&] {
         return with_names(
-            names, count, [&](const auto& client, const auto& all) -> Result<std::int64_t> {
+            of, names, count, [&](const auto& client, const auto& all) -> Result<std::int64_t> {
                 const auto fired =
                     client.wait(all, {.require = Require::any, .timeout = to_timeout(timeout_ns)});
                 if (!fired)
@@ -263,13 +279,15 @@ int evfd_wait_any_name(const char* const* names, size_t count, int64_t timeout_n
     });
 }
 
-int evfd_wait_all_name(const char* const* names, size_t count, int64_t timeout_ns)
+int evfd_client_wait_all(evfd_client* of, const char* const* names, size_t count,
+                         int64_t timeout_ns)
 {
     return to_c_result([&] {
-        return with_names(names, count, [&](const auto& client, const auto& all) -> Result<void> {
-            const auto fired =
-                client.wait(all, {.require = Require::all, .timeout = to_timeout(timeout_ns)});
-            return fired ? Result<void>{} : std::unexpected(Failure{fired.error()});
-        });
+        return with_names(
+            of, names, count, [&](const auto& client, const auto& all) -> Result<void> {
+                const auto fired =
+                    client.wait(all, {.require = Require::all, .timeout = to_timeout(timeout_ns)});
+                return fired ? Result<void>{} : std::unexpected(Failure{fired.error()});
+            });
     });
 }

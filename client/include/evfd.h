@@ -96,7 +96,8 @@ int evfd_connect(const char* socket);
 #define EVFD_CREATE 0x100 /* create the event if it does not exist */
 #define EVFD_EXCL 0x200   /* with EVFD_CREATE: fail with -EEXIST if the name exists */
 /* With EVFD_CREATE: the event is deleted when this process exits. The event is also deleted if the
- * process calls evfd_connect() and closes every descriptor that it had opened before that call. */
+ * process calls evfd_connect(), or releases the client that created the event, and closes every
+ * descriptor that it had opened before that call. */
 #define EVFD_TEMPORARY 0x400
 
 /* Opens an event or a timer. Returns a file descriptor that polls readable whenever evfd_wait()
@@ -246,6 +247,50 @@ EVFD_NONNULL(1, 2)
 int evfd_arm_name(const char* name, const struct evfd_schedule* schedule, int flags,
                   mode_t permissions);
 EVFD_NONNULL(1) int evfd_disarm_name(const char* name);
+
+/* ---- Several daemons ---- */
+
+/* A client uses one daemon, independently of evfd_connect() and of other clients, so that two
+ * libraries in a program can use two daemons. Where a function takes a client, NULL means the
+ * default, which evfd_connect() selects. */
+struct evfd_client;
+
+/* Makes a client of the daemon at `address`, the path of its socket, and stores it in *client. If
+ * `address` is NULL, the daemon is the one that evfd_connect(NULL) selects. Returns 0 after the
+ * daemon has answered. If the function fails, *client is NULL. The caller releases the client with
+ * evfd_client_unref(). */
+EVFD_CHECKED EVFD_NONNULL(1) int evfd_client_new(struct evfd_client** client, const char* address);
+/* Releases a client. Descriptors that it opened and calls in progress continue, and the connection
+ * ends after the last of them. Returns 0, also if the client is NULL. A client that was released
+ * before is -EINVAL here and in every other function, unless a later client has its address. */
+int evfd_client_unref(struct evfd_client* client);
+
+/* These functions are like the functions without a client. They take the name of an object; the
+ * descriptor that evfd_client_open() returns is for all functions that take a descriptor. */
+EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_open(struct evfd_client* client, const char* name,
+                                                  int flags, mode_t permissions, int64_t initial);
+EVFD_NONNULL(2) int evfd_client_delete(struct evfd_client* client, const char* name);
+EVFD_NONNULL(2)
+int evfd_client_set_permissions(struct evfd_client* client, const char* name, mode_t permissions);
+EVFD_NONNULL(2) int evfd_client_set(struct evfd_client* client, const char* name);
+EVFD_NONNULL(2) int evfd_client_add(struct evfd_client* client, const char* name, int64_t count);
+EVFD_NONNULL(2) int evfd_client_set_oneway(struct evfd_client* client, const char* name);
+EVFD_NONNULL(2)
+int evfd_client_add_oneway(struct evfd_client* client, const char* name, int64_t count);
+EVFD_NONNULL(2) int evfd_client_clear(struct evfd_client* client, const char* name);
+EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_is_set(struct evfd_client* client, const char* name);
+EVFD_CHECKED EVFD_NONNULL(2) int64_t
+    evfd_client_wait(struct evfd_client* client, const char* name, int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_wait_any(struct evfd_client* client,
+                                                      const char* const* names, size_t count,
+                                                      int64_t timeout_ns, int64_t* taken);
+EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_wait_all(struct evfd_client* client,
+                                                      const char* const* names, size_t count,
+                                                      int64_t timeout_ns);
+EVFD_NONNULL(2, 3)
+int evfd_client_arm(struct evfd_client* client, const char* name,
+                    const struct evfd_schedule* schedule, int flags, mode_t permissions);
+EVFD_NONNULL(2) int evfd_client_disarm(struct evfd_client* client, const char* name);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

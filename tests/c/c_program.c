@@ -86,6 +86,36 @@ static void use_timers(void)
     EXPECT(evfd_delete("c/tick"), 0);
 }
 
+static void use_a_client(void)
+{
+    struct evfd_client* client = NULL;
+    struct evfd_schedule late = {0};
+    const char* name = "c/jobs";
+    int64_t consumed = 0;
+    int jobs;
+
+    late.first_ns = TIMEOUT;
+    EXPECT(evfd_client_new(&client, NULL), 0);
+    jobs = evfd_client_open(client, name, EVFD_CREATE | EVFD_SEMAPHORE, 0600, 1);
+    EXPECT(evfd_wait(jobs, 0), 1);
+    EXPECT(evfd_client_set_permissions(client, name, 0644), 0);
+    EXPECT(evfd_client_set(client, name), 0);
+    EXPECT(evfd_client_is_set(client, name), 1);
+    EXPECT(evfd_client_clear(client, name), 0);
+    EXPECT(evfd_client_add(client, name, 3), 0);
+    EXPECT(evfd_client_wait(client, name, TIMEOUT), 1);
+    EXPECT(evfd_client_wait_any(client, &name, 1, TIMEOUT, &consumed), 0);
+    EXPECT(evfd_client_wait_all(client, &name, 1, TIMEOUT), 0);
+    EXPECT(evfd_client_set_oneway(client, name), 0);
+    EXPECT(evfd_client_add_oneway(client, name, 2), 0);
+    EXPECT(evfd_client_delete(client, name), 0);
+    EXPECT(evfd_client_arm(client, "c/tick", &late, 0, 0600), 1);
+    EXPECT(evfd_client_disarm(client, "c/tick"), 0);
+    EXPECT(evfd_client_delete(client, "c/tick"), 0);
+    EXPECT(evfd_client_unref(client), 0);
+    EXPECT(evfd_close(jobs), 0);
+}
+
 int main(int argc, char** argv)
 {
     EXPECT(strlen(evfd_error()), 0);
@@ -95,6 +125,7 @@ int main(int argc, char** argv)
     EXPECT(evfd_latches_waits() >= 0, 1);
     use_events();
     use_timers();
+    use_a_client();
     errno = 0;
     EXPECT(evfd_open("c/stop", 0, 0, 0), -ENOENT);
     EXPECT(errno, ENOENT);

@@ -37,7 +37,7 @@ for call in 'evfd_open("e", 0, 0, 0)' 'evfd_wait(fd, 0)' 'evfd_trywait(fd)' 'evf
     refuse unused-result "$call;"
 done
 for call in 'fd = evfd_open(0, 0, 0, 0)' 'evfd_delete(0)' 'evfd_set_name(0)' 'evfd_arm(fd, 0)' \
-    'evfd_arm_name("e", 0, 0, 0)' 'fd = evfd_wait_any(0, 1, 0, 0)' 'fd = evfd_wait_all_name(0, 1, 0)'; do
+    'evfd_arm_name("e", 0, 0, 0)' 'evfd_client_set(0, 0)' 'fd = evfd_client_new(0, 0)' 'fd = evfd_wait_any(0, 1, 0, 0)' 'fd = evfd_wait_all_name(0, 1, 0)'; do
     refuse nonnull "$call;"
     accept "$call;" -DEVFD_NO_NONNULL
 done
