@@ -4,6 +4,7 @@
 #include "common/limits.h"
 
 #include <fmt/format.h>
+#include <time.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -12,17 +13,16 @@ namespace evfd::c {
 
 namespace {
 
-Result<std::optional<Clock>> to_clock(int clock)
+// Returns the name that follows "CLOCK_" in the name of a clockid_t, or "*" if no EVFD_CLOCK_* is
+// that clock.
+std::string_view name_of(clockid_t clock)
 {
     switch (clock) {
-    case EVFD_CLOCK_USUAL: return std::nullopt;
-    case EVFD_CLOCK_REALTIME: return Clock::realtime;
-    case EVFD_CLOCK_MONOTONIC: return Clock::monotonic;
-    case EVFD_CLOCK_BOOTTIME: return Clock::boottime;
-    case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
-    case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
-    default:
-        return invalid_argument(fmt::format("{} is not a clock; give one of EVFD_CLOCK_*", clock));
+    case CLOCK_MONOTONIC: return "MONOTONIC";
+    case CLOCK_BOOTTIME: return "BOOTTIME";
+    case CLOCK_REALTIME_ALARM: return "REALTIME_ALARM";
+    case CLOCK_BOOTTIME_ALARM: return "BOOTTIME_ALARM";
+    default: return "*";
     }
 }
 
@@ -69,6 +69,23 @@ Result<Permissions> permissions_under_umask(mode_t bits)
     return permissions ? to_permissions(permissions->bits() & ~current_umask()) : permissions;
 }
 
+// The default depends on the call alone, and not on the present
+// clock of the timer. Otherwise an absolute time could be taken for a time on another clock.
+Result<Clock> to_clock(int clock, bool is_absolute)
+{
+    switch (clock) {
+    case EVFD_CLOCK_DEFAULT: return is_absolute ? Clock::realtime : Clock::monotonic;
+    case EVFD_CLOCK_REALTIME: return Clock::realtime;
+    case EVFD_CLOCK_MONOTONIC: return Clock::monotonic;
+    case EVFD_CLOCK_BOOTTIME: return Clock::boottime;
+    case EVFD_CLOCK_REALTIME_ALARM: return Clock::realtime_alarm;
+    case EVFD_CLOCK_BOOTTIME_ALARM: return Clock::boottime_alarm;
+    default:
+        return invalid_argument(fmt::format("{} is not a clock of this library; give EVFD_CLOCK_{}",
+                                            clock, name_of(clock)));
+    }
+}
+
 Result<Schedule> to_schedule(const evfd_schedule* input)
 {
     if (!input)
@@ -78,7 +95,8 @@ Result<Schedule> to_schedule(const evfd_schedule* input)
         return std::unexpected(known.error());
     if (std::ranges::any_of(input->reserved, [](auto value) { return value != 0; }))
         return invalid_argument("the reserved fields of a schedule must be 0; start from {0}");
-    const auto clock = to_clock(input->clock);
+    const bool is_absolute = (input->flags & EVFD_ABSOLUTE) != 0;
+    const auto clock = to_clock(input->clock, is_absolute);
     if (!clock)
         return std::unexpected(clock.error());
 
@@ -86,7 +104,7 @@ Result<Schedule> to_schedule(const evfd_schedule* input)
                       .clock = *clock,
                       .cancel_on_clock_change = (input->flags & EVFD_CANCEL_ON_CLOCK_CHANGE) != 0,
                       .sets = input->sets ? input->sets : ""};
-    if ((input->flags & EVFD_ABSOLUTE) != 0)
+    if (is_absolute)
         schedule.at = nanoseconds{input->first_ns};
     else if (input->first_ns != 0)
         schedule.after = nanoseconds{input->first_ns};
@@ -117,12 +135,18 @@ int from_mode(Mode mode)
     std::abort();
 }
 
-Mode to_mode(int flags)
+Result<Mode> to_mode(int flags)
 {
+    const int selected = flags & mode_flags;
+    if (selected == 0)
+        return Mode::manual;
     for (const auto& [mode, text] : enum_names(Mode{}))
-        if (from_mode(mode) == (flags & from_mode(Mode::pulse)))
+        if (from_mode(mode) == selected)
             return mode;
-    std::abort();
+    if (selected == EVFD_TIMER)
+        return invalid_argument("evfd_open() creates no timer; use evfd_arm_name()");
+    return invalid_argument("an event has one mode; give one of EVFD_MANUAL, EVFD_AUTO, "
+                            "EVFD_SEMAPHORE and EVFD_PULSE");
 }
 
 } // namespace evfd::c

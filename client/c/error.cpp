@@ -16,7 +16,7 @@ int errno_of(const Error& error)
     switch (error.code) {
     case ErrorCode::invalid: return EINVAL;
     case ErrorCode::no_such_name: return ENOENT;
-    case ErrorCode::name_taken: return EEXIST;
+    case ErrorCode::name_taken: return EBUSY;
     case ErrorCode::refused: return error.is_limit ? EDQUOT : EACCES;
     case ErrorCode::deleted: return EIDRM;
     case ErrorCode::cancelled: return ECANCELED;
@@ -39,6 +39,7 @@ int fail(int error, std::string_view message) noexcept
     const auto length = std::min(message.size(), buffer.size() - 1);
     std::copy_n(message.data(), length, buffer.data());
     buffer[length] = '\0';
+    errno = error;
     return -error;
 }
 

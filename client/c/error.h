@@ -20,7 +20,8 @@ namespace evfd::c {
 
 struct Failure {
     Failure(int number, std::string text) : error{number}, message{std::move(text)} {}
-    // evfd.h documents the errno value of each Error.
+    // evfd.h documents the errno value of each Error. The value of name_taken is EBUSY; the
+    // functions for which it is another value replace it.
     Failure(const Error& of); // NOLINT: implicit conversion.
 
     int error;
@@ -46,7 +47,7 @@ Result<T> to_result(Expected<T> input)
         return Result<T>{*std::move(input)};
 }
 
-// Stores the message for evfd_error() in this thread, and returns -error.
+// Stores the message for evfd_error() in this thread, sets errno, and returns -error.
 int fail(int error, std::string_view message) noexcept;
 const char* last_error_message() noexcept;
 

@@ -43,43 +43,73 @@ int evfd_is_set(int fd)
 
 int evfd_set_name(const char* name)
 {
-    return evfd_add_name(name, 1);
+    return evfd_client_add(nullptr, name, 1);
 }
 
 int evfd_add_name(const char* name, int64_t count)
 {
-    return to_c_result([&] {
-        return with_name(
-            name, [&](const auto& client, const auto& one) { return client.set(one, count); });
-    });
+    return evfd_client_add(nullptr, name, count);
 }
 
 int evfd_set_name_oneway(const char* name)
 {
-    return evfd_add_name_oneway(name, 1);
+    return evfd_client_add_oneway(nullptr, name, 1);
 }
 
 int evfd_add_name_oneway(const char* name, int64_t count)
 {
+    return evfd_client_add_oneway(nullptr, name, count);
+}
+
+int evfd_clear_name(const char* name)
+{
+    return evfd_client_clear(nullptr, name);
+}
+
+int evfd_is_set_name(const char* name)
+{
+    return evfd_client_is_set(nullptr, name);
+}
+
+int evfd_client_set(evfd_client* of, const char* name)
+{
+    return evfd_client_add(of, name, 1);
+}
+
+int evfd_client_add(evfd_client* of, const char* name, int64_t count)
+{
     return to_c_result([&] {
-        return with_name(name, [&](const auto& client, const auto& one) {
+        return with_name_of_kind(
+            of, name, [&](const auto& client, const auto& one) { return client.set(one, count); });
+    });
+}
+
+int evfd_client_set_oneway(evfd_client* of, const char* name)
+{
+    return evfd_client_add_oneway(of, name, 1);
+}
+
+int evfd_client_add_oneway(evfd_client* of, const char* name, int64_t count)
+{
+    return to_c_result([&] {
+        return with_name(of, name, [&](const auto& client, const auto& one) {
             return client.set_oneway(one, count);
         });
     });
 }
 
-int evfd_clear_name(const char* name)
+int evfd_client_clear(evfd_client* of, const char* name)
 {
     return to_c_result([&] {
-        return with_name(name,
-                         [](const auto& client, const auto& one) { return client.clear(one); });
+        return with_name_of_kind(
+            of, name, [](const auto& client, const auto& one) { return client.clear(one); });
     });
 }
 
-int evfd_is_set_name(const char* name)
+int evfd_client_is_set(evfd_client* of, const char* name)
 {
     return to_c_result([&] {
-        return with_name(name, [](const auto& client, const auto& one) -> Result<bool> {
+        return with_name(of, name, [](const auto& client, const auto& one) -> Result<bool> {
             const auto object = client.show(one.front());
             if (!object)
                 return std::unexpected(object.error());

@@ -74,6 +74,18 @@ Result<UniqueFd> make_placeholder()
     return fd;
 }
 
+// Returns the pointer by which the program knows the client.
+evfd_client* to_handle(Client& client)
+{
+    return reinterpret_cast<evfd_client*>(&client); // NOLINT
+}
+
+Failure removed_client()
+{
+    return {EINVAL, "the client is not from evfd_client_new(), or was released; make a client, or "
+                    "give NULL for the default"};
+}
+
 } // namespace
 
 Failure closed_elsewhere(int fd, bool was_reused)
@@ -210,7 +222,46 @@ Result<HandlePtr> HandleTable::erase(int fd)
     return handle;
 }
 
-Result<Client> HandleTable::client()
+Result<Client> HandleTable::client(const evfd_client* of)
+{
+    if (!of)
+        return default_client();
+    const std::lock_guard locked{mutex_};
+    if (clients_)
+        for (const auto& one : *clients_)
+            if (to_handle(*one) == of)
+                return *one;
+    return std::unexpected(removed_client());
+}
+
+Result<evfd_client*> HandleTable::add_client(std::unique_ptr<Client> client)
+{
+    auto* const handle = to_handle(*client);
+    const std::lock_guard locked{mutex_};
+    if (!clients_)
+        clients_ = new std::vector<std::unique_ptr<Client>>; // NOLINT: never destroyed.
+    clients_->push_back(std::move(client));
+    return handle;
+}
+
+Result<void> HandleTable::remove_client(const evfd_client* of)
+{
+    if (!of)
+        return {};
+    std::unique_ptr<Client> removed; // Destroyed after the mutex is unlocked.
+    const std::lock_guard locked{mutex_};
+    if (clients_)
+        for (auto& one : *clients_)
+            if (to_handle(*one) == of) {
+                removed.swap(one);
+                std::swap(one, clients_->back());
+                clients_->pop_back();
+                return {};
+            }
+    return std::unexpected(removed_client());
+}
+
+Result<Client> HandleTable::default_client()
 {
     {
         const std::lock_guard locked{mutex_};

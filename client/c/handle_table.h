@@ -22,6 +22,7 @@
 
 #include "client/c/error.h"
 #include "client/c/fd_identity.h"
+#include "evfd.h"
 #include "evfd/client.h"
 
 #include <array>
@@ -30,6 +31,7 @@
 #include <mutex>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace evfd::c {
 
@@ -87,9 +89,13 @@ public:
     // Fails with EBADF if /proc shows that the descriptor's number belongs to another file.
     Result<void> verify(const Handle& handle);
 
-    // Returns the current client, or makes the default client at the first use.
-    Result<Client> client();
+    // Returns the client that `of` stands for. If `of` is null, returns the current client, or
+    // makes the default client at the first use. Fails with EINVAL if the client was removed.
+    Result<Client> client(const evfd_client* of);
     void set_client(std::unique_ptr<Client> client) noexcept;
+    Result<evfd_client*> add_client(std::unique_ptr<Client> client);
+    // Fails with EINVAL if the client was removed before. Does nothing for null.
+    Result<void> remove_client(const evfd_client* of);
 
     // The fork handlers call lock() before fork(2). After the fork, the parent and the child call
     // unlock().
@@ -118,12 +124,16 @@ private:
     }
     Slot* make_slot(int fd);
     Failure closed_before(const Handle& handle);
+    Result<Client> default_client();
 
     mutable std::mutex mutex_;
     std::array<std::atomic<Page*>, max_pages> pages_{};
     // The current client, or null if the default client is not made yet. The client is not
     // destroyed at exit, because other threads can still use it while the process exits.
     Client* client_ = nullptr;
+    // The clients of evfd_client_new(), or null before the first. Each is at the address that the
+    // program has as an evfd_client, which is looked up here and not dereferenced.
+    std::vector<std::unique_ptr<Client>>* clients_ = nullptr;
 };
 
 // Returns the error for a descriptor that was closed by something other than evfd_close().

@@ -15,12 +15,12 @@ namespace evfd::c {
 
 namespace {
 
-constexpr int modes = EVFD_MANUAL | EVFD_AUTO | EVFD_SEMAPHORE | EVFD_PULSE;
 // The maximum number of attempts to create and open a name. The number is limited, because other
 // processes can delete the name again and again.
 constexpr int max_attempts = 16;
 
-Result<void> connect_to_daemon(const char* socket)
+// Returns a client of the daemon at `socket`, after the daemon has answered.
+Result<std::unique_ptr<Client>> make_client(const char* socket)
 {
     auto address = socket ? Expected<Address>{Address::at(socket)} : Address::usual();
     if (!address)
@@ -28,28 +28,48 @@ Result<void> connect_to_daemon(const char* socket)
     auto client = std::make_unique<Client>(*std::move(address));
     if (const auto answered = client->status(); !answered)
         return std::unexpected(answered.error());
-    handle_table.set_client(std::move(client));
+    return client;
+}
+
+Result<void> connect_to_daemon(const char* socket)
+{
+    auto client = make_client(socket);
+    if (!client)
+        return std::unexpected(std::move(client.error()));
+    handle_table.set_client(*std::move(client));
     return {};
+}
+
+Result<evfd_client*> connect_client(const char* socket)
+{
+    auto client = make_client(socket);
+    if (!client)
+        return std::unexpected(std::move(client.error()));
+    return handle_table.add_client(*std::move(client));
 }
 
 Result<CreateOptions> to_options(int flags, mode_t bits, std::int64_t initial)
 {
-    if (const auto known = check_flags(flags, modes | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
+    if (const auto known =
+            check_flags(flags, mode_flags | EVFD_CREATE | EVFD_EXCL | EVFD_TEMPORARY);
         !known)
         return std::unexpected(known.error());
+    const auto mode = to_mode(flags);
+    if (!mode)
+        return std::unexpected(mode.error());
     const auto permissions = permissions_under_umask(bits);
     if (!permissions)
         return std::unexpected(permissions.error());
-    return CreateOptions{.mode = to_mode(flags),
+    return CreateOptions{.mode = *mode,
                          .initial = initial,
                          .permissions = *permissions,
                          .lifetime = to_lifetime(flags),
                          .if_missing = (flags & EVFD_EXCL) == 0};
 }
 
-Result<int> open_existing(std::string_view name)
+Result<int> open_existing(const evfd_client* of, std::string_view name)
 {
-    const auto client = handle_table.client();
+    const auto client = handle_table.client(of);
     if (!client)
         return std::unexpected(client.error());
     auto opened = client->open_either(name);
@@ -74,19 +94,30 @@ Result<int> open_created(const Client& client, std::string_view name, Mode mode)
     if (is_event_with_mode(*opened, mode))
         return handle_table.insert(*std::move(opened));
     return std::unexpected(
-        Failure{EEXIST, fmt::format("'{}' was deleted and created again as something else; use "
-                                    "another name, or open it without EVFD_CREATE",
-                                    name)});
+        Failure{EBUSY, fmt::format("'{}' was deleted and created again as something else; use "
+                                   "another name, or open it without EVFD_CREATE",
+                                   name)});
 }
 
-Result<int> create_and_open(std::string_view name, const CreateOptions& options)
+// Converts the error of a creation. With EVFD_EXCL each object that has the name prevents the
+// creation; without it, only an object of another mode or kind does.
+Failure to_failure(const Error& error, const CreateOptions& options)
+{
+    Failure failure{error};
+    if (error.code == ErrorCode::name_taken && !options.if_missing)
+        failure.error = EEXIST;
+    return failure;
+}
+
+Result<int> create_and_open(const evfd_client* of, std::string_view name,
+                            const CreateOptions& options)
 {
     for (int attempts = 1;; ++attempts) {
-        const auto client = handle_table.client();
+        const auto client = handle_table.client(of);
         if (!client)
             return std::unexpected(client.error());
         if (const auto created = client->create(name, options); !created)
-            return std::unexpected(created.error());
+            return std::unexpected(to_failure(created.error(), options));
         auto fd = open_created(*client, name, options.mode);
         const bool was_deleted = !fd && fd.error().error == ENOENT;
         if (!was_deleted || !options.if_missing || attempts == max_attempts)
@@ -120,18 +151,45 @@ int evfd_connect(const char* socket)
     return to_c_result([&] { return connect_to_daemon(socket); });
 }
 
+int evfd_client_new(evfd_client** client, const char* address)
+{
+    if (client)
+        *client = nullptr;
+    return to_c_result([&]() -> Result<void> {
+        if (!client)
+            return invalid_argument("there is no place for the client; give the address of a "
+                                    "pointer");
+        const auto made = connect_client(address);
+        if (!made)
+            return std::unexpected(made.error());
+        *client = *made;
+        return {};
+    });
+}
+
+int evfd_client_unref(evfd_client* client)
+{
+    return to_c_result([&] { return handle_table.remove_client(client); });
+}
+
 int evfd_open(const char* name, int flags, mode_t permissions, std::int64_t initial)
+{
+    return evfd_client_open(nullptr, name, flags, permissions, initial);
+}
+
+int evfd_client_open(evfd_client* of, const char* name, int flags, mode_t permissions,
+                     std::int64_t initial)
 {
     return to_c_result([&]() -> Result<int> {
         const auto text = to_text(name);
         if (!text)
             return std::unexpected(text.error());
         if (flags == 0)
-            return open_existing(*text);
+            return open_existing(of, *text);
         if ((flags & EVFD_CREATE) == 0)
             return invalid_argument("other flags need EVFD_CREATE; add it, or give 0");
         const auto options = to_options(flags, permissions, initial);
-        return options ? create_and_open(*text, *options) : std::unexpected(options.error());
+        return options ? create_and_open(of, *text, *options) : std::unexpected(options.error());
     });
 }
 
@@ -140,7 +198,7 @@ int evfd_close(int fd)
     return to_c_result([&] { return close_handle(fd); });
 }
 
-int evfd_mode(int fd)
+int evfd_get_mode(int fd)
 {
     return to_c_result([&] {
         return with_handle(fd, [](const Handle& handle) -> Result<int> {
@@ -150,7 +208,7 @@ int evfd_mode(int fd)
     });
 }
 
-int evfd_access(int fd)
+int evfd_get_access(int fd)
 {
     return to_c_result([&] {
         return with_handle(fd, [](const Handle& handle) -> Result<int> {
@@ -162,16 +220,27 @@ int evfd_access(int fd)
 
 int evfd_delete(const char* name)
 {
-    return to_c_result([&] {
-        return with_name(
-            name, [](const auto& client, const auto& one) { return client.delete_object(one); });
-    });
+    return evfd_client_delete(nullptr, name);
 }
 
 int evfd_set_permissions(const char* name, mode_t permissions)
 {
+    return evfd_client_set_permissions(nullptr, name, permissions);
+}
+
+int evfd_client_delete(evfd_client* of, const char* name)
+{
     return to_c_result([&] {
-        return with_name(name, [&](const auto& client, const auto& one) -> Result<void> {
+        return with_name(of, name, [](const auto& client, const auto& one) {
+            return client.delete_object(one);
+        });
+    });
+}
+
+int evfd_client_set_permissions(evfd_client* of, const char* name, mode_t permissions)
+{
+    return to_c_result([&] {
+        return with_name(of, name, [&](const auto& client, const auto& one) -> Result<void> {
             const auto parsed = to_permissions(permissions);
             if (!parsed)
                 return std::unexpected(parsed.error());

@@ -36,8 +36,19 @@ int64_t evfd_remaining(int fd)
 
 int evfd_arm_name(const char* name, const evfd_schedule* input, int flags, mode_t bits)
 {
+    return evfd_client_arm(nullptr, name, input, flags, bits);
+}
+
+int evfd_disarm_name(const char* name)
+{
+    return evfd_client_disarm(nullptr, name);
+}
+
+int evfd_client_arm(evfd_client* of, const char* name, const evfd_schedule* input, int flags,
+                    mode_t bits)
+{
     return to_c_result([&] {
-        return with_name(name, [&](const auto& client, const auto& one) -> Result<bool> {
+        return with_name(of, name, [&](const auto& client, const auto& one) -> Result<bool> {
             if (const auto known = check_flags(flags, EVFD_TEMPORARY); !known)
                 return std::unexpected(known.error());
             const auto permissions = permissions_under_umask(bits);
@@ -55,10 +66,10 @@ int evfd_arm_name(const char* name, const evfd_schedule* input, int flags, mode_
     });
 }
 
-int evfd_disarm_name(const char* name)
+int evfd_client_disarm(evfd_client* of, const char* name)
 {
     return to_c_result([&] {
-        return with_name(name,
-                         [](const auto& client, const auto& one) { return client.disarm(one); });
+        return with_name_of_kind(
+            of, name, [](const auto& client, const auto& one) { return client.disarm(one); });
     });
 }

@@ -55,7 +55,7 @@ public:
 
 private:
     int fd_;
-    bool is_manual_ = evfd_mode(fd_) == EVFD_MANUAL;
+    bool is_manual_ = evfd_get_mode(fd_) == EVFD_MANUAL;
 };
 
 // Uses an event by its name, through calls to the daemon.

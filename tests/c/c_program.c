@@ -32,8 +32,8 @@ static void use_events(void)
     fds[0] = jobs;
     fds[1] = stop;
     EXPECT(jobs >= 0 && stop >= 0, 1);
-    EXPECT(evfd_mode(jobs), EVFD_SEMAPHORE);
-    EXPECT(evfd_access(jobs), EVFD_MAY_WAIT | EVFD_MAY_SET);
+    EXPECT(evfd_get_mode(jobs), EVFD_SEMAPHORE);
+    EXPECT(evfd_get_access(jobs), EVFD_MAY_WAIT | EVFD_MAY_SET);
     EXPECT(evfd_wait(jobs, EVFD_FOREVER), 1);
     EXPECT(evfd_add(jobs, 2), 0);
     EXPECT(evfd_wait_any(fds, 2, TIMEOUT, &consumed), 0);
@@ -43,6 +43,10 @@ static void use_events(void)
     EXPECT(evfd_wait_all(fds, 2, TIMEOUT), 0);
     EXPECT(evfd_wait(jobs, 0), 1);
     EXPECT(evfd_wait(jobs, MILLISECOND), -ETIMEDOUT);
+    EXPECT(evfd_trywait(jobs), -EAGAIN);
+    EXPECT(evfd_trywait(stop), 1);
+    EXPECT(evfd_wait_until(stop, EVFD_CLOCK_MONOTONIC, 0), 1);
+    EXPECT(evfd_wait_until(jobs, EVFD_CLOCK_REALTIME, 0), -ETIMEDOUT);
     EXPECT(evfd_clear(stop), 0);
 
     EXPECT(evfd_add_name("c/jobs", 2), 0);
@@ -71,7 +75,7 @@ static void use_timers(void)
     late.first_ns = TIMEOUT;
     EXPECT(evfd_arm_name("c/tick", &often, 0, 0600), 1);
     tick = evfd_open("c/tick", 0, 0, 0);
-    EXPECT(evfd_mode(tick), EVFD_TIMER);
+    EXPECT(evfd_get_mode(tick), EVFD_TIMER);
     EXPECT(evfd_wait(tick, TIMEOUT) > 0, 1);
     EXPECT(evfd_disarm(tick), 0);
     EXPECT(evfd_remaining(tick), 0);
@@ -82,15 +86,49 @@ static void use_timers(void)
     EXPECT(evfd_delete("c/tick"), 0);
 }
 
+static void use_a_client(void)
+{
+    struct evfd_client* client = NULL;
+    struct evfd_schedule late = {0};
+    const char* name = "c/jobs";
+    int64_t consumed = 0;
+    int jobs;
+
+    late.first_ns = TIMEOUT;
+    EXPECT(evfd_client_new(&client, NULL), 0);
+    jobs = evfd_client_open(client, name, EVFD_CREATE | EVFD_SEMAPHORE, 0600, 1);
+    EXPECT(evfd_wait(jobs, 0), 1);
+    EXPECT(evfd_client_set_permissions(client, name, 0644), 0);
+    EXPECT(evfd_client_set(client, name), 0);
+    EXPECT(evfd_client_is_set(client, name), 1);
+    EXPECT(evfd_client_clear(client, name), 0);
+    EXPECT(evfd_client_add(client, name, 3), 0);
+    EXPECT(evfd_client_wait(client, name, TIMEOUT), 1);
+    EXPECT(evfd_client_wait_any(client, &name, 1, TIMEOUT, &consumed), 0);
+    EXPECT(evfd_client_wait_all(client, &name, 1, TIMEOUT), 0);
+    EXPECT(evfd_client_set_oneway(client, name), 0);
+    EXPECT(evfd_client_add_oneway(client, name, 2), 0);
+    EXPECT(evfd_client_delete(client, name), 0);
+    EXPECT(evfd_client_arm(client, "c/tick", &late, 0, 0600), 1);
+    EXPECT(evfd_client_disarm(client, "c/tick"), 0);
+    EXPECT(evfd_client_delete(client, "c/tick"), 0);
+    EXPECT(evfd_client_unref(client), 0);
+    EXPECT(evfd_close(jobs), 0);
+}
+
 int main(int argc, char** argv)
 {
     EXPECT(strlen(evfd_error()), 0);
+    EXPECT(evfd_version(), EVFD_VERSION_NUMBER);
     if (argc > 1 && strcmp(argv[1], "evfd_connect") == 0)
         EXPECT(evfd_connect(NULL), 0);
     EXPECT(evfd_latches_waits() >= 0, 1);
     use_events();
     use_timers();
+    use_a_client();
+    errno = 0;
     EXPECT(evfd_open("c/stop", 0, 0, 0), -ENOENT);
+    EXPECT(errno, ENOENT);
     EXPECT(strlen(evfd_error()) > 0, 1);
     return failures == 0 ? 0 : 1;
 }

@@ -75,7 +75,7 @@ TEST_CASE("a descriptor number reused by another file is rejected by every funct
         // Now evfd_set() fails too.
         expect_error(evfd_set(fd), EBADF);
         expect_error(evfd_clear(fd), EBADF);
-        expect_error(evfd_mode(fd), EBADF);
+        expect_error(evfd_get_mode(fd), EBADF);
         expect_error(evfd_close(fd), EBADF);
         ::close(fd);
     }

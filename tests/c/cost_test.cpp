@@ -41,12 +41,15 @@ extern "C" void* malloc(std::size_t size) noexcept
 namespace evfd::e2e {
 namespace {
 
-// Sets, tests, waits for and clears the event a thousand times. Returns false if a call failed.
+// Sets, tests, waits for in each way, and clears the event a thousand times. Returns false if a
+// call failed.
 bool set_test_wait_and_clear(int fd)
 {
     for (int i = 0; i < 1'000; ++i)
         if (evfd_set(fd) != 0 || evfd_is_set(fd) != 1 || evfd_wait(fd, EVFD_FOREVER) != 1 ||
-            evfd_set(fd) != 0 || evfd_clear(fd) != 0)
+            evfd_set(fd) != 0 || evfd_trywait(fd) != 1 || evfd_set(fd) != 0 ||
+            evfd_wait_until(fd, EVFD_CLOCK_REALTIME, 0) != 1 || evfd_set(fd) != 0 ||
+            evfd_clear(fd) != 0)
             return false;
     return true;
 }

@@ -12,7 +12,7 @@ TEST_CASE("each error code is returned as the errno value that evfd.h documents"
     const auto [code, is_limit, error] = GENERATE(table<ErrorCode, bool, int>({
         {ErrorCode::invalid, false, EINVAL},
         {ErrorCode::no_such_name, false, ENOENT},
-        {ErrorCode::name_taken, false, EEXIST},
+        {ErrorCode::name_taken, false, EBUSY},
         {ErrorCode::refused, false, EACCES},
         {ErrorCode::refused, true, EDQUOT},
         {ErrorCode::deleted, false, EIDRM},
@@ -35,6 +35,23 @@ TEST_CASE("a result is returned as a number, and an empty one as 0")
     CHECK(to_c_result([]() -> Expected<bool> { return true; }) == 1);
     CHECK(to_c_result([]() -> Result<bool> { return false; }) == 0);
     CHECK(to_c_result([]() -> Result<void> { return {}; }) == 0);
+}
+
+TEST_CASE("a failure sets errno after the destructors of the call, and a success leaves it")
+{
+    struct ClearsErrno {
+        ~ClearsErrno() { errno = 0; }
+    };
+    errno = 0;
+    CHECK(to_c_result([]() -> Result<int> {
+              const ClearsErrno destroyed;
+              return std::unexpected(Failure{ENOENT, "a message"});
+          }) == -ENOENT);
+    CHECK(errno == ENOENT);
+    CHECK(to_c_result([]() -> Result<int> { return 7; }) == 7);
+    CHECK(errno == ENOENT);
+    CHECK(to_c_result([]() -> Result<int> { throw std::bad_alloc{}; }) == -ENOMEM);
+    CHECK(errno == ENOMEM);
 }
 
 TEST_CASE("an exception is returned as an error")

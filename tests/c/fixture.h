@@ -23,11 +23,13 @@ Number ok(Number returned)
     return returned;
 }
 
-// Requires that a function of the C library failed: `returned` must be -`error`, and evfd_error()
-// must return a message. Throws an exception if not.
+// Requires that a function of the C library failed: `returned` must be -`error`, errno must be
+// `error`, and evfd_error() must return a message. Throws an exception if not.
 inline void expect_error(std::int64_t returned, int error)
 {
+    const int set = errno;
     const std::string message{evfd_error()};
+    require(set == error, std::string{"errno is "} + ::strerror(set) + ": " + message);
     require(returned == -error,
             std::to_string(returned) + ", not " + ::strerrorname_np(error) + ": " + message);
     require(message.size() > 10, "the function left no message");
@@ -48,7 +50,7 @@ struct ScheduleSpec {
     std::int64_t first_ns = 0;
     std::int64_t interval_ns = 0;
     const char* sets = nullptr;
-    int clock = EVFD_CLOCK_USUAL;
+    int clock = EVFD_CLOCK_DEFAULT;
     int flags = 0;
     std::uint64_t reserved = 0;
 

@@ -23,8 +23,8 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     const ConnectedDaemon daemon;
     const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
     const int created = ok(evfd_open("e", EVFD_CREATE | mode, 0666, mode == EVFD_PULSE ? 0 : 1));
-    CHECK(evfd_mode(created) == mode);
-    CHECK(evfd_access(created) == both);
+    CHECK(evfd_get_mode(created) == mode);
+    CHECK(evfd_get_access(created) == both);
     CHECK(evfd_is_set(created) == (mode != EVFD_PULSE));
     CHECK((::fcntl(created, F_GETFD) & FD_CLOEXEC) != 0);
 
@@ -33,12 +33,13 @@ TEST_CASE("evfd_open creates an event of each mode and opens an existing one")
     const int again = ok(evfd_open("e", EVFD_CREATE | mode, 0600, 0));
     const int plain = ok(evfd_open("e", 0, 0, 0));
     for (const int fd : {again, plain}) {
-        CHECK(evfd_mode(fd) == mode);
+        CHECK(evfd_get_mode(fd) == mode);
         CHECK(evfd_is_set(fd) == (mode != EVFD_PULSE));
     }
     expect_error(evfd_open("e", EVFD_CREATE | EVFD_EXCL | mode, 0666, 0), EEXIST);
     const int other = mode == EVFD_AUTO ? EVFD_MANUAL : EVFD_AUTO;
-    expect_error(evfd_open("e", EVFD_CREATE | other, 0666, 0), EEXIST);
+    expect_error(evfd_open("e", EVFD_CREATE | other, 0666, 0), EBUSY);
+    expect_error(evfd_open("e", EVFD_CREATE | EVFD_EXCL | other, 0666, 0), EEXIST);
     for (const int fd : {created, again, plain})
         CHECK(evfd_close(fd) == 0);
     CHECK(evfd_delete("e") == 0);
@@ -62,6 +63,38 @@ TEST_CASE("evfd_open rejects invalid arguments with a message")
     expect_error(evfd_set_permissions("e", 010000), EINVAL);
     expect_error(evfd_delete(nullptr), EINVAL);
     CHECK(value_or_throw(daemon.client().status()).objects == 0);
+}
+
+TEST_CASE("evfd_open refuses two modes, and a mode without EVFD_CREATE")
+{
+    const ConnectedDaemon daemon;
+    const int first = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE, EVFD_TIMER);
+    const int second = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE, EVFD_TIMER);
+    if (first == second)
+        return;
+    expect_error(evfd_open("e", EVFD_CREATE | first | second, 0666, 0), EINVAL);
+    CHECK(std::string_view{evfd_error()}.contains("give one of EVFD_MANUAL"));
+    expect_error(evfd_open("e", first, 0, 0), EINVAL);
+    CHECK(value_or_throw(daemon.client().status()).objects == 0);
+}
+
+TEST_CASE("evfd_open without a mode creates a manual event")
+{
+    const ConnectedDaemon daemon;
+    const int fd = ok(evfd_open("e", EVFD_CREATE, 0666, 0));
+    CHECK(evfd_get_mode(fd) == EVFD_MANUAL);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("evfd_open names the function that creates a timer")
+{
+    const ConnectedDaemon daemon;
+    expect_error(evfd_open("e", EVFD_CREATE | EVFD_TIMER, 0666, 0), EINVAL);
+    CHECK(std::string_view{evfd_error()}.contains("use evfd_arm_name()"));
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns};
+    ok(evfd_arm_name("tick", &late, 0, 0666));
+    expect_error(evfd_open("tick", EVFD_CREATE, 0666, 0), EBUSY);
+    expect_error(evfd_open("tick", EVFD_CREATE | EVFD_EXCL, 0666, 0), EEXIST);
 }
 
 TEST_CASE("the x bits of permissions are ignored")
@@ -109,7 +142,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
         become_unprivileged();
         ok(evfd_connect(daemon.path().c_str()));
         const int wait_only = ok(evfd_open("e", 0, 0, 0));
-        require(evfd_access(wait_only) == EVFD_MAY_WAIT, "wrong access with permission to wait");
+        require(evfd_get_access(wait_only) == EVFD_MAY_WAIT,
+                "wrong access with permission to wait");
         expect_error(evfd_set(wait_only), EACCES);
         expect_error(evfd_clear(wait_only), EACCES);
         expect_error(evfd_set_name("e"), EACCES);
@@ -129,8 +163,8 @@ TEST_CASE("a descriptor allows to wait or to set as the caller's permissions do"
         require(evfd_is_set(wait_only) == 1, "consumed");
 
         const int set_only = ok(evfd_open("news", 0, 0, 0));
-        require(evfd_access(set_only) == EVFD_MAY_SET, "wrong access with permission to set");
-        require(evfd_mode(set_only) == EVFD_PULSE, "wrong mode");
+        require(evfd_get_access(set_only) == EVFD_MAY_SET, "wrong access with permission to set");
+        require(evfd_get_mode(set_only) == EVFD_PULSE, "wrong mode");
         expect_error(evfd_wait(set_only, 0), EACCES);
         expect_error(evfd_is_set(set_only), EACCES);
         expect_error(evfd_is_set_name("news"), EACCES);
@@ -164,13 +198,16 @@ TEST_CASE("every function rejects a closed descriptor, and one that the library 
         expect_error(evfd_clear(bad), EBADF);
         expect_error(evfd_is_set(bad), EBADF);
         expect_error(evfd_wait(bad, 0), EBADF);
+        expect_error(evfd_trywait(bad), EBADF);
+        expect_error(evfd_wait_until(bad, EVFD_CLOCK_MONOTONIC, 0), EBADF);
+        expect_error(evfd_wait_until(bad, EVFD_CLOCK_REALTIME, INT64_MAX), EBADF);
         expect_error(evfd_wait_any(&bad, 1, 0, nullptr), EBADF);
         expect_error(evfd_wait_all(&bad, 1, 0), EBADF);
         expect_error(evfd_arm(bad, &schedule), EBADF);
         expect_error(evfd_disarm(bad), EBADF);
         expect_error(evfd_remaining(bad), EBADF);
-        expect_error(evfd_mode(bad), EBADF);
-        expect_error(evfd_access(bad), EBADF);
+        expect_error(evfd_get_mode(bad), EBADF);
+        expect_error(evfd_get_access(bad), EBADF);
         expect_error(evfd_close(bad), EBADF);
     }
     CHECK(::fcntl(STDERR_FILENO, F_GETFD) != -1);
@@ -206,7 +243,7 @@ TEST_CASE("evfd_open() may return a number that the program closed by close(2)")
     std::vector<int> fds;
     for (int i = 0; i < 8; ++i) {
         fds.push_back(create_event("second", EVFD_AUTO));
-        CHECK(evfd_mode(fds.back()) == EVFD_AUTO);
+        CHECK(evfd_get_mode(fds.back()) == EVFD_AUTO);
         reused += closed_numbers.contains(fds.back()) ? 1 : 0;
     }
     CHECK(reused > 0);
@@ -280,7 +317,7 @@ TEST_CASE("evfd_open does not return another object that took the name after the
     ScriptedDaemon scripted;
     Worker worker{[&](const WorkerSocket&) {
         ok(evfd_connect(scripted.address().path.c_str()));
-        expect_error(evfd_open("e", EVFD_CREATE | EVFD_AUTO, 0666, 0), EEXIST);
+        expect_error(evfd_open("e", EVFD_CREATE | EVFD_AUTO, 0666, 0), EBUSY);
     }};
     auto connection = scripted.accept();
     connection.receive_call();

@@ -110,14 +110,15 @@ TEST_CASE("every subscriber of a timer sees its current schedule")
     CHECK(evfd_arm_name("tick", &often, 0, 0666) == 0);
     const int one = ok(evfd_open("tick", 0, 0, 0));
     const int other = ok(evfd_open("tick", 0, 0, 0));
-    CHECK(evfd_mode(one) == EVFD_TIMER);
-    CHECK(evfd_access(one) == (EVFD_MAY_WAIT | EVFD_MAY_SET));
+    CHECK(evfd_get_mode(one) == EVFD_TIMER);
+    CHECK(evfd_get_access(one) == (EVFD_MAY_WAIT | EVFD_MAY_SET));
     for (const int fd : {one, other})
         CHECK(evfd_wait(fd, timeout_ns) >= 1);
     CHECK(evfd_wait(target, timeout_ns) == 1);
     CHECK(evfd_wait_name("tick", timeout_ns) >= 1);
 
-    const evfd_schedule late = ScheduleSpec{.first_ns = 2 * timeout_ns, .clock = EVFD_CLOCK_USUAL};
+    const evfd_schedule late =
+        ScheduleSpec{.first_ns = 2 * timeout_ns, .clock = EVFD_CLOCK_DEFAULT};
     CHECK(evfd_arm(one, &late) == 0);
     for (const int fd : {one, other}) {
         CHECK(evfd_is_set(fd) == 0);
@@ -127,7 +128,8 @@ TEST_CASE("every subscriber of a timer sees its current schedule")
     CHECK(evfd_disarm(other) == 0);
     CHECK(evfd_remaining(one) == 0);
     CHECK(evfd_disarm_name("tick") == 0);
-    const evfd_schedule past = ScheduleSpec{.first_ns = 1, .flags = EVFD_ABSOLUTE};
+    const evfd_schedule past =
+        ScheduleSpec{.first_ns = 1, .clock = EVFD_CLOCK_MONOTONIC, .flags = EVFD_ABSOLUTE};
     CHECK(evfd_arm(one, &past) == 0);
     CHECK(evfd_wait(other, timeout_ns) == 1);
     for (const int fd : {one, other, target})
@@ -138,7 +140,7 @@ TEST_CASE("a timer uses the clock of its schedule")
 {
     const ConnectedDaemon daemon;
     const auto [clock, name] = GENERATE(table<int, Clock>({
-        {EVFD_CLOCK_USUAL, Clock::monotonic},
+        {EVFD_CLOCK_DEFAULT, Clock::monotonic},
         {EVFD_CLOCK_REALTIME, Clock::realtime},
         {EVFD_CLOCK_MONOTONIC, Clock::monotonic},
         {EVFD_CLOCK_BOOTTIME, Clock::boottime},
@@ -148,6 +150,60 @@ TEST_CASE("a timer uses the clock of its schedule")
     const auto timer = value_or_throw(daemon.client().show("tick")).timer;
     REQUIRE(timer);
     CHECK(timer->clock == name);
+}
+
+TEST_CASE("a clock of clock_gettime(2) is rejected with the name of the right constant")
+{
+    const ConnectedDaemon daemon;
+    const auto [clock, right] = GENERATE(table<clockid_t, std::string>({
+        {CLOCK_MONOTONIC, "give EVFD_CLOCK_MONOTONIC"},
+        {CLOCK_BOOTTIME, "give EVFD_CLOCK_BOOTTIME"},
+        {CLOCK_REALTIME_ALARM, "give EVFD_CLOCK_REALTIME_ALARM"},
+        {CLOCK_BOOTTIME_ALARM, "give EVFD_CLOCK_BOOTTIME_ALARM"},
+        {CLOCK_MONOTONIC_RAW, "give EVFD_CLOCK_*"},
+        {-1, "give EVFD_CLOCK_*"},
+    }));
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns, .clock = clock};
+    expect_error(evfd_arm_name("tick", &late, 0, 0666), EINVAL);
+    CHECK(std::string_view{evfd_error()}.ends_with(right));
+}
+
+TEST_CASE("the default clock depends on the schedule alone, and not on the timer's last clock")
+{
+    const ConnectedDaemon daemon;
+    const auto clock_of_tick = [&] {
+        return value_or_throw(daemon.client().show("tick")).timer.value().clock;
+    };
+    const evfd_schedule relative = ScheduleSpec{.first_ns = timeout_ns};
+    const evfd_schedule absolute =
+        ScheduleSpec{.first_ns = INT64_C(4'000'000'000'000'000'000), .flags = EVFD_ABSOLUTE};
+    CHECK(evfd_arm_name("tick", &relative, 0, 0666) == 1);
+    CHECK(clock_of_tick() == Clock::monotonic);
+    CHECK(evfd_arm_name("tick", &absolute, 0, 0666) == 0);
+    CHECK(clock_of_tick() == Clock::realtime);
+    CHECK(evfd_arm_name("tick", &relative, 0, 0666) == 0);
+    CHECK(clock_of_tick() == Clock::monotonic);
+
+    // While the timer is open, a schedule for another clock is refused, and the old one continues.
+    const int tick = ok(evfd_open("tick", 0, 0, 0));
+    expect_error(evfd_arm(tick, &absolute), EBUSY);
+    expect_error(evfd_arm_name("tick", &absolute, 0, 0666), EBUSY);
+    CHECK(evfd_remaining(tick) > 0);
+    CHECK(evfd_remaining(tick) <= timeout_ns);
+    CHECK(evfd_close(tick) == 0);
+}
+
+TEST_CASE("a timer that is open keeps its clock")
+{
+    const ConnectedDaemon daemon;
+    const evfd_schedule late = ScheduleSpec{.first_ns = timeout_ns};
+    ok(evfd_arm_name("tick", &late, 0, 0666));
+    const int tick = ok(evfd_open("tick", 0, 0, 0));
+    const evfd_schedule other = ScheduleSpec{.first_ns = timeout_ns, .clock = EVFD_CLOCK_BOOTTIME};
+    expect_error(evfd_arm(tick, &other), EBUSY);
+    expect_error(evfd_arm_name("tick", &other, 0, 0666), EBUSY);
+    CHECK(evfd_remaining(tick) > 0);
+    CHECK(evfd_close(tick) == 0);
 }
 
 TEST_CASE("an invalid schedule is rejected with a message")
@@ -174,7 +230,7 @@ TEST_CASE("an invalid schedule is rejected with a message")
     expect_error(evfd_arm(tick, nullptr), EINVAL);
     expect_error(evfd_arm_name("tick", &good, EVFD_EXCL, 0666), EINVAL);
     expect_error(evfd_arm_name("tick", &good, 0, 01111), EINVAL);
-    expect_error(evfd_arm_name("e", &good, 0, 0666), EEXIST);
+    expect_error(evfd_arm_name("e", &good, 0, 0666), EBUSY);
     expect_error(evfd_arm_name(nullptr, &good, 0, 0666), EINVAL);
     expect_error(evfd_disarm_name("missing"), ENOENT);
     expect_error(evfd_arm(event, &good), EINVAL);
@@ -183,7 +239,10 @@ TEST_CASE("an invalid schedule is rejected with a message")
     expect_error(evfd_set(tick), EINVAL);
     expect_error(evfd_add(tick, 1), EINVAL);
     expect_error(evfd_clear(tick), EINVAL);
-    expect_error(evfd_set_name("tick"), EEXIST);
+    expect_error(evfd_set_name("tick"), EINVAL);
+    expect_error(evfd_add_name("tick", 2), EINVAL);
+    expect_error(evfd_clear_name("tick"), EINVAL);
+    expect_error(evfd_disarm_name("e"), EINVAL);
     CHECK(evfd_close(tick) == 0);
     CHECK(evfd_close(event) == 0);
 }

@@ -87,6 +87,94 @@ TEST_CASE("a wait fails with ETIMEDOUT when its timeout has passed, and not befo
     CHECK(evfd_close(fd) == 0);
 }
 
+TEST_CASE("evfd_trywait consumes like a wait, and fails with EAGAIN if nothing is set")
+{
+    const ConnectedDaemon daemon;
+    const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
+    const int fd = create_event("e", mode);
+    expect_error(evfd_trywait(fd), EAGAIN);
+    ok(evfd_add(fd, 2));
+    CHECK(evfd_trywait(fd) == (mode == EVFD_PULSE ? 2 : 1));
+    if (mode == EVFD_MANUAL || mode == EVFD_SEMAPHORE)
+        CHECK(evfd_trywait(fd) == 1);
+    if (mode != EVFD_MANUAL)
+        expect_error(evfd_trywait(fd), EAGAIN);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("evfd_trywait consumes the expirations of a timer")
+{
+    const ConnectedDaemon daemon;
+    const evfd_schedule once = ScheduleSpec{.first_ns = 1};
+    ok(evfd_arm_name("tick", &once, 0, 0666));
+    const int tick = ok(evfd_open("tick", 0, 0, 0));
+    // The daemon arms the timerfd of a subscriber for the expirations to come.
+    ok(evfd_arm(tick, &once));
+    CHECK(poll_until([&] { return evfd_is_set(tick) == 1; }));
+    CHECK(evfd_trywait(tick) == 1);
+    expect_error(evfd_trywait(tick), EAGAIN);
+    CHECK(evfd_close(tick) == 0);
+}
+
+TEST_CASE("evfd_wait_until waits until a time on each clock, and not shorter")
+{
+    const ConnectedDaemon daemon;
+    const auto [clock, number] = GENERATE(table<Clock, int>({
+        {Clock::realtime, EVFD_CLOCK_DEFAULT},
+        {Clock::realtime, EVFD_CLOCK_REALTIME},
+        {Clock::monotonic, EVFD_CLOCK_MONOTONIC},
+        {Clock::boottime, EVFD_CLOCK_BOOTTIME},
+    }));
+    const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
+    const int fd = create_event("e", mode);
+    // If another test set the wall clock meanwhile, the clock could be behind the deadline again.
+    const WallClockLock wall_clock;
+    const auto deadline = now_on(clock) + 2ms;
+    expect_error(evfd_wait_until(fd, number, deadline.count()), ETIMEDOUT);
+    CHECK(now_on(clock) >= deadline);
+
+    // A deadline in the past does not prevent a wait that needs no sleep.
+    expect_error(evfd_wait_until(fd, number, deadline.count()), ETIMEDOUT);
+    expect_error(evfd_wait_until(fd, number, 0), ETIMEDOUT);
+    ok(evfd_set(fd));
+    CHECK(evfd_wait_until(fd, number, 0) == 1);
+    ok(evfd_set(fd));
+    CHECK(evfd_wait_until(fd, number, INT64_MAX) == 1);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("a set ends a wait with a deadline on each clock")
+{
+    const ConnectedDaemon daemon;
+    const auto clock = GENERATE(EVFD_CLOCK_REALTIME, EVFD_CLOCK_MONOTONIC, EVFD_CLOCK_BOOTTIME);
+    const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
+    const int fd = create_event("e", mode);
+    std::int64_t consumed = 0;
+    std::thread waiter{[&] { consumed = evfd_wait_until(fd, clock, INT64_MAX); }};
+    CHECK(has_sleeping_waiter());
+    ok(evfd_set(fd));
+    waiter.join();
+    CHECK(consumed == 1);
+    CHECK(evfd_is_set(fd) == (mode == EVFD_MANUAL));
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE(
+    "evfd_wait_until rejects a clock or a deadline that is not valid, also if the event is set")
+{
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", EVFD_AUTO, 1);
+    expect_error(evfd_wait_until(fd, CLOCK_MONOTONIC, 0), EINVAL);
+    CHECK(std::string_view{evfd_error()}.contains("EVFD_CLOCK_MONOTONIC"));
+    expect_error(evfd_wait_until(fd, EVFD_CLOCK_REALTIME_ALARM, 0), EINVAL);
+    expect_error(evfd_wait_until(fd, -1, 0), EINVAL);
+    for (const int clock : {EVFD_CLOCK_REALTIME, EVFD_CLOCK_MONOTONIC, EVFD_CLOCK_BOOTTIME})
+        for (const auto deadline : {INT64_C(-1), INT64_MIN})
+            expect_error(evfd_wait_until(fd, clock, deadline), EINVAL);
+    CHECK(evfd_is_set(fd) == 1);
+    CHECK(evfd_close(fd) == 0);
+}
+
 TEST_CASE(
     "evfd_wait_any consumes from the object that it returns, and evfd_wait_all from all or none")
 {
