@@ -255,12 +255,19 @@ def test_loops_in_several_threads_consume_each_token_once(
 
 
 def test_a_loop_that_is_dropped_during_waits_is_collected(
-    semaphore: evfd.asyncio.Semaphore, backend: str
+    semaphore: evfd.asyncio.Semaphore, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
     def use_and_drop() -> "weakref.ref[asyncio.AbstractEventLoop]":
         loop = asyncio.new_event_loop()
         loop.set_exception_handler(lambda loop, context: None)
-        tasks = [loop.create_task(semaphore.acquire()) for _ in range(3)]
+        tasks: list["asyncio.Task[Any]"] = []
+        for _ in range(3):
+            tasks.append(loop.create_task(semaphore.acquire()))
+            objects = [evfd.asyncio.Event(), semaphore]
+            tasks.append(loop.create_task(evfd.asyncio.wait_any(objects)))
         loop.run_until_complete(let_begin(tasks))
         loop.close()
         return weakref.ref(loop)
@@ -268,8 +275,42 @@ def test_a_loop_that_is_dropped_during_waits_is_collected(
     dropped = use_and_drop()
     gc.collect()
     assert dropped() is None
+    assert unraisable == []
     semaphore.release()
     run(acquire_now(semaphore))
+
+
+@pytest.mark.parametrize("kind", ["event", "acquire", "wait_any"])
+def test_a_task_without_a_reference_is_served(
+    semaphore: evfd.asyncio.Semaphore, backend: str, kind: str
+) -> None:
+    event = evfd.asyncio.Event()
+    waits: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "event": event.wait,
+        "acquire": semaphore.acquire,
+        "wait_any": lambda: evfd.asyncio.wait_any([semaphore, evfd.asyncio.Event()]),
+    }
+
+    async def work() -> None:
+        order: "asyncio.Queue[int]" = asyncio.Queue()
+
+        async def wait(number: int) -> None:
+            await waits[kind]()
+            order.put_nowait(number)
+
+        for number in range(3):
+            asyncio.create_task(wait(number))
+            await let_begin([])
+        gc.collect()
+        event.set()
+        semaphore.release(3)
+        numbers = [await served(order) for _ in range(3)]
+        assert (sorted(numbers) if kind == "event" else numbers) == [0, 1, 2]
+        assert semaphore.is_set() is (kind == "event")
+        semaphore.release()
+        assert await asyncio.wait_for(semaphore.acquire(), TIMEOUT_S)
+
+    run(work())
 
 
 async def acquire_now(semaphore: evfd.asyncio.Semaphore) -> None:
