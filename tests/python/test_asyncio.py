@@ -16,6 +16,7 @@ import pytest
 
 import evfd
 from evfd import _aio
+from evfd.asyncio import _MonitorStart
 from harness import TIMEOUT_S, Child, DaemonProcess, Worker, descriptors, poll_until
 
 Start = Callable[..., DaemonProcess]
@@ -635,6 +636,20 @@ def test_a_cancelled_monitor_ends_its_session(running: DaemonProcess, shared: ev
     gc.collect()
     assert poll_until(lambda: shared.status().monitors == 0)
     assert poll_until(lambda: len(descriptors()) == before)
+
+
+def test_a_monitor_that_is_closed_while_it_begins_ends_its_session(
+    running: DaemonProcess, shared: evfd.Client
+) -> None:
+    start = _MonitorStart(running.client(), "none")
+
+    async def work() -> None:
+        beginning = start.session()
+        beginning.send(None)
+        beginning.close()
+
+    run(work())  # Joins the thread that begins the monitor.
+    assert poll_until(lambda: shared.status().monitors == 0)
 
 
 def test_a_monitor_resumes_after_a_restart(supervised: DaemonProcess, name: str) -> None:

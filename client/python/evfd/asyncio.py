@@ -238,8 +238,8 @@ class Timer(TimerBase):
         return await self.wait()
 
 
-class _Beginning:
-    """Begins a monitor in a thread, and ends its session if the task was cancelled meanwhile."""
+class _MonitorStart:
+    """Begins a monitor in a thread, and ends its session if the task has ended meanwhile."""
 
     def __init__(self, client: Client, pattern: str | None) -> None:
         self._client = client
@@ -250,7 +250,7 @@ class _Beginning:
     async def session(self) -> Session:
         try:
             await asyncio.to_thread(self._begin)
-        except asyncio.CancelledError:
+        except BaseException:  # CancelledError, or GeneratorExit if the generator is closed.
             self._is_abandoned = True
             self._end()
             raise
@@ -279,7 +279,7 @@ async def monitor(
     """
     client = default_client() if client is None else client
     while True:
-        session = await _Beginning(client, pattern).session()
+        session = await _MonitorStart(client, pattern).session()
         try:
             while True:
                 while not session.connection.has_whole_reply():
