@@ -114,6 +114,42 @@ def test_a_semaphore_has_the_interface_of_asyncio_semaphore(
     run(work())
 
 
+def test_a_semaphore_for_which_tasks_wait_is_locked() -> None:
+    async def work() -> None:
+        semaphores: list[Any] = [asyncio.Semaphore(0), evfd.asyncio.Semaphore(value=0)]
+        # Before Python 3.11 the semaphores of asyncio did not consider their waiters.
+        for semaphore in semaphores[sys.version_info < (3, 11) :]:
+            task = asyncio.create_task(semaphore.acquire())
+            await let_begin([task])
+            semaphore.release(*([2] if semaphore is semaphores[1] else []))
+            assert semaphore.locked()
+            await task
+
+    run(work())
+    semaphore = evfd.asyncio.Semaphore()
+    assert not semaphore.locked()
+
+
+@pytest.mark.parametrize("kind", [evfd.asyncio.Lock, evfd.asyncio.Semaphore])
+def test_a_bool_as_the_timeout_of_an_acquire_is_a_type_error(kind: Any) -> None:
+    async def work() -> None:
+        one = kind()
+        for blocking in (True, False):
+            with pytest.raises(TypeError, match="give timeout=0"):
+                await one.acquire(blocking)
+        assert await one.acquire(0) is True
+
+    run(work())
+
+
+def test_a_negative_timeout_of_a_lock_is_a_value_error() -> None:
+    async def work() -> None:
+        with pytest.raises(ValueError, match="non-negative"):
+            await evfd.asyncio.Lock().acquire(-1)
+
+    run(work())
+
+
 def test_tasks_are_served_in_the_order_of_their_arrival(
     semaphore: evfd.asyncio.Semaphore, backend: str
 ) -> None:
@@ -611,6 +647,34 @@ def test_a_monitor_reports_more_objects_than_one_read_returns(
             reported = {(await next_change()).name for _ in range(1000)}
             assert reported == names
             assert (await next_change()).change == "ready"
+
+    run(work())
+
+
+def test_a_monitor_lets_other_tasks_run_between_its_reports(
+    running: DaemonProcess, shared: evfd.Client, name: str
+) -> None:
+    async def work() -> None:
+        for i in range(200):
+            shared.create(f"{name}/{i}")
+        iterations = 0
+
+        async def count() -> None:
+            nonlocal iterations
+            while True:
+                iterations += 1
+                await asyncio.sleep(0)
+
+        async with contextlib.aclosing(
+            evfd.asyncio.monitor(name + "/*", client=running.client())
+        ) as changes:
+            assert (await changes.__anext__()).change == "present"
+            counting = asyncio.create_task(count())
+            async for change in changes:
+                if change.change == "ready":
+                    break
+        assert iterations >= 200
+        await cancel(counting)
 
     run(work())
 

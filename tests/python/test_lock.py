@@ -55,6 +55,20 @@ def test_a_timeout_of_a_non_blocking_acquire_is_a_value_error(lock: Any) -> None
         lock.acquire(False, 1)
 
 
+@pytest.mark.parametrize("timeout", [-5, -0.5, -2])
+def test_a_negative_timeout_but_minus_1_is_a_value_error(lock: Any, timeout: float) -> None:
+    with pytest.raises(ValueError):
+        lock.acquire(timeout=timeout)
+    assert lock.acquire(timeout=-1) is True
+
+
+def test_a_negative_timedelta_is_a_value_error() -> None:
+    locks: list[Any] = [evfd.Lock(), evfd.asyncio.Lock()]
+    for lock in locks:
+        with pytest.raises(ValueError, match="non-negative"):
+            asyncio.run(lock.acquire(timeout=datetime.timedelta(seconds=-1)))
+
+
 def test_a_lock_excludes_other_threads(lock: Any) -> None:
     value = 0
 

@@ -114,9 +114,13 @@ class _Wait:
         return self.waitable._consume(self._opened, self._descriptor)
 
     def _queue(self) -> Optional[_Queue]:
-        queues = _queues.get(self._loop)
-        reference = None if queues is None else queues.get(self.waitable)
-        return None if reference is None else reference()
+        return _queue_of(self._loop, self.waitable)
+
+
+def _queue_of(loop: asyncio.AbstractEventLoop, waitable: Waitable) -> Optional[_Queue]:
+    queues = _queues.get(loop)
+    reference = None if queues is None else queues.get(waitable)
+    return None if reference is None else reference()
 
 
 def _advance(queue: _Queue) -> None:
@@ -131,6 +135,15 @@ def _resolve(turn: _Turn, value: bool) -> None:
 
 def _has_passed(deadline: Deadline) -> bool:
     return deadline is not None and time_until(deadline) == 0
+
+
+def has_waits(waitable: Waitable) -> bool:
+    """Return whether tasks of the running loop wait in the queue of this object."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return bool(_queue_of(loop, waitable))
 
 
 async def wait(waitable: Waitable, timeout: Seconds | None) -> int:

@@ -6,7 +6,7 @@ from types import TracebackType
 
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
-from evfd._time import Seconds
+from evfd._time import Seconds, is_negative
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
 
@@ -57,7 +57,7 @@ class LockBase(Waitable):
         if opened.descriptor is None:
             self._require_client().set(self._name or "")
             return
-        if not self.locked():
+        if self.is_set():
             raise RuntimeError("release unlocked lock")
         add(opened.descriptor, 1)
 
@@ -88,12 +88,15 @@ class Lock(LockBase):
     def acquire(self, blocking: bool = True, timeout: Seconds = -1) -> bool:
         """Lock the lock; return False if that was not possible within `timeout` seconds.
 
-        A timeout of -1 waits indefinitely, as for threading.Lock.
+        A timeout of -1 waits indefinitely, and another negative one raises ValueError, as for
+        threading.Lock.
         """
         if timeout == -1:
             return self._wait(None if blocking else 0) > 0
         if not blocking:
             raise ValueError("can't specify a timeout for a non-blocking call")
+        if is_negative(timeout):
+            raise ValueError("timeout value must be a non-negative number")
         return self._wait(timeout) > 0
 
     def __enter__(self) -> bool:

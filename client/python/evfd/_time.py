@@ -39,6 +39,13 @@ def to_ns(span: Seconds) -> int:
     return math.ceil(span * NS_PER_SECOND)
 
 
+def is_negative(span: Seconds) -> bool:
+    """Return whether the span is less than 0."""
+    if isinstance(span, datetime.timedelta):
+        return span < datetime.timedelta()
+    return span < 0
+
+
 def clock_time_to_ns(time_: ClockTime) -> int:
     """Convert a time on a clock to nanoseconds since the clock's zero."""
     if isinstance(time_, datetime.datetime):
