@@ -270,7 +270,7 @@ def test_waits_need_no_thread(semaphore: evfd.asyncio.Semaphore) -> None:
         tasks = [asyncio.create_task(semaphore.acquire()) for _ in range(100)]
         tasks += [asyncio.create_task(evfd.asyncio.Event().wait()) for _ in range(10)]
         await let_begin(tasks)
-        assert threading.active_count() == before
+        assert threading.active_count() <= before  # Threads of earlier tests can end.
         for task in tasks:
             await cancel(task)
 
@@ -566,7 +566,7 @@ def test_a_closed_object_is_a_value_error(shared: evfd.Client, name: str) -> Non
     run(work())
 
 
-def test_a_wait_continues_when_the_object_is_closed(semaphore: evfd.asyncio.Semaphore) -> None:
+def test_a_wait_continues_when_the_object_is_closed() -> None:
     async def work() -> None:
         auto = evfd.asyncio.Event(auto=True)
         number = os.dup(auto.fileno())

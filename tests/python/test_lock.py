@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pytest
 
 import evfd
-from harness import TIMEOUT_S, Child, Worker
+from harness import TIMEOUT_S, Child, Worker, poll_until
 
 Make = Callable[[], Any]
 
@@ -87,14 +87,17 @@ def test_a_lock_excludes_other_threads(lock: Any) -> None:
 
 def test_a_condition_can_use_a_lock(lock: Any) -> None:
     condition = threading.Condition(lock)
-    was_notified = False
+    is_waiting = was_notified = False
 
     def wait() -> bool:
+        nonlocal is_waiting
         with condition:
+            is_waiting = True
             return condition.wait_for(lambda: was_notified, TIMEOUT_S)
 
     waiting = Worker(wait)
-    with condition:
+    assert poll_until(lambda: is_waiting)
+    with condition:  # The wait has released the lock.
         was_notified = True
         condition.notify_all()
     assert waiting.result()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import evfd
-from harness import TIMEOUT_S
+from harness import TIMEOUT_S, poll_until
 
 _ARGUMENTS: dict[Any, dict[str, Any]] = {
     evfd.Event: {},
@@ -44,11 +44,9 @@ def test_an_unpickled_object_is_the_same_object_of_the_daemon(
     assert other.fileno() != waitable.fileno()
     if shared.show(waitable.name).kind == "timer":
         shared.arm(waitable.name, after=0.001)
-        while not other.is_set():
-            pass
     else:
         shared.set(waitable.name)
-    assert other.is_set()
+    assert poll_until(other.is_set)
 
 
 def test_an_unpickled_object_uses_the_default_client_of_its_daemon(waitable: Any) -> None:
