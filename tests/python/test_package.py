@@ -18,8 +18,8 @@ from harness import SOURCE
 
 PACKAGE = SOURCE / "client" / "python"
 OFFLINE = ["--no-index", "--no-build-isolation", "--no-deps", "--quiet"]
-# The first words of the docstrings of public methods. A test cannot tell a verb in the imperative, so
-# each new one is added here.
+# The first words of the docstrings of public methods. A test cannot recognize a verb, so each new
+# verb is added here.
 VERBS = frozenset(
     "Add Arm Change Close Consume Create Delete Disarm Discard Disconnect Lock Report Reset Return "
     "Set Unlock Wait".split()
