@@ -43,8 +43,8 @@ from evfd.types import Change, Fired, LastSet, Object, Quota, Status, TimerState
 
 __version__ = "0.1.0"
 
-# A pickle has the modules of its classes and functions. These modules are the public ones, so that a
-# pickle does not depend on the private modules of the version that made it.
+# A pickle has the modules of its classes and functions. These modules are the public ones, so that
+# a pickle does not depend on the private modules of the version that made it.
 for _public in (
     Address,
     BoundedSemaphore,

@@ -746,7 +746,8 @@ def _permissions_text(permissions: int | None) -> str:
         )
     if not 0 <= permissions <= 0o777:
         raise errors.InvalidError(
-            f"{permissions} are no permissions; give 0 to 0o777, with 0o in front of octal digits"
+            f"{permissions} are not valid permissions; give 0 to 0o777, with 0o in front of octal "
+            "digits"
         )
     return f"{permissions:04o}"
 

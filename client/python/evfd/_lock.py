@@ -11,7 +11,7 @@ from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
 
 class LockBase(Waitable):
-    """What the locks of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Lock and evfd.asyncio.Lock."""
 
     def __init__(
         self,
@@ -80,6 +80,8 @@ class Lock(LockBase):
 
     For the arguments, see Event.  A ``with`` statement acquires and releases the lock, as for
     threading.Lock; contextlib.closing() closes it.
+
+    An existing auto event keeps its state, so a lock on an event that is not set is locked.
 
     A lock stays locked if the process that acquired it is killed; ``evfdctl hold`` releases it even
     then.

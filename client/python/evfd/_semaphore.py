@@ -24,7 +24,7 @@ def _drain(semaphore: Descriptor, max_count: int) -> bool:
 
 
 class SemaphoreBase(Waitable):
-    """What the semaphores of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Semaphore and evfd.asyncio.Semaphore."""
 
     def __init__(
         self,

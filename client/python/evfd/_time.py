@@ -51,7 +51,7 @@ def clock_time_to_ns(time_: ClockTime) -> int:
     if isinstance(time_, datetime.datetime):
         if time_.utcoffset() is None:
             raise errors.InvalidError(
-                "a datetime without a time zone is no certain time; give an aware one, such as "
+                "a datetime without a time zone is ambiguous; give an aware one, such as "
                 "datetime.now(timezone.utc)"
             )
         return to_ns(time_ - _EPOCH)

@@ -8,10 +8,11 @@
 >>> async for expirations in evfd.asyncio.Timer("tick"):
 ...     ...
 
-What works on the descriptor never blocks, and is an ordinary method, as in asyncio: set(), clear()
-of an event or a pulse, release(), is_set().  What waits, or what calls the daemon, is a coroutine.
+Methods that use only the descriptor never block, and are ordinary methods, as in asyncio: set(),
+clear() of an event or a pulse, release(), is_set().  Methods that wait or call the daemon are
+coroutines.
 
-There are two exceptions.  A constructor with a name makes one or two calls to the daemon, and
+There are two exceptions.  A constructor with a name makes up to three calls to the daemon, and
 blocks the loop for them; ``await asyncio.to_thread(evfd.asyncio.Event, "db/ready")`` does not.  A
 caller who may set but not wait has no descriptor, so set(), clear() and release() call the daemon
 and block.
