@@ -32,7 +32,8 @@ async def main() -> None:
             task = asyncio.create_task(work(number, jobs))
             tasks.add(task)
             task.add_done_callback(tasks.discard)
-    await asyncio.gather(*tasks)
+    for task in list(tasks):
+        await task
     print("Stopped")
 
 
