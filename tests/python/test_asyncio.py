@@ -16,6 +16,7 @@ import pytest
 
 import evfd
 from evfd import _aio
+from evfd.asyncio import _MonitorStart
 from harness import TIMEOUT_S, Child, DaemonProcess, Worker, descriptors, poll_until
 
 Start = Callable[..., DaemonProcess]
@@ -109,6 +110,42 @@ def test_a_semaphore_has_the_interface_of_asyncio_semaphore(
         with pytest.raises(TypeError):
             with named:  # type: ignore[attr-defined]
                 pass
+
+    run(work())
+
+
+def test_a_semaphore_for_which_tasks_wait_is_locked() -> None:
+    async def work() -> None:
+        semaphores: list[Any] = [asyncio.Semaphore(0), evfd.asyncio.Semaphore(value=0)]
+        # Before Python 3.11 the semaphores of asyncio did not consider their waiters.
+        for semaphore in semaphores[sys.version_info < (3, 11) :]:
+            task = asyncio.create_task(semaphore.acquire())
+            await let_begin([task])
+            semaphore.release(*([2] if semaphore is semaphores[1] else []))
+            assert semaphore.locked()
+            await task
+
+    run(work())
+    semaphore = evfd.asyncio.Semaphore()
+    assert not semaphore.locked()
+
+
+@pytest.mark.parametrize("kind", [evfd.asyncio.Lock, evfd.asyncio.Semaphore])
+def test_a_bool_as_the_timeout_of_an_acquire_is_a_type_error(kind: Any) -> None:
+    async def work() -> None:
+        one = kind()
+        for blocking in (True, False):
+            with pytest.raises(TypeError, match="give timeout=0"):
+                await one.acquire(blocking)
+        assert await one.acquire(0) is True
+
+    run(work())
+
+
+def test_a_negative_timeout_of_a_lock_is_a_value_error() -> None:
+    async def work() -> None:
+        with pytest.raises(ValueError, match="non-negative"):
+            await evfd.asyncio.Lock().acquire(-1)
 
     run(work())
 
@@ -233,7 +270,7 @@ def test_waits_need_no_thread(semaphore: evfd.asyncio.Semaphore) -> None:
         tasks = [asyncio.create_task(semaphore.acquire()) for _ in range(100)]
         tasks += [asyncio.create_task(evfd.asyncio.Event().wait()) for _ in range(10)]
         await let_begin(tasks)
-        assert threading.active_count() == before
+        assert threading.active_count() <= before  # Threads of earlier tests can end.
         for task in tasks:
             await cancel(task)
 
@@ -255,12 +292,19 @@ def test_loops_in_several_threads_consume_each_token_once(
 
 
 def test_a_loop_that_is_dropped_during_waits_is_collected(
-    semaphore: evfd.asyncio.Semaphore, backend: str
+    semaphore: evfd.asyncio.Semaphore, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    unraisable: list[object] = []
+    monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
+
     def use_and_drop() -> "weakref.ref[asyncio.AbstractEventLoop]":
         loop = asyncio.new_event_loop()
         loop.set_exception_handler(lambda loop, context: None)
-        tasks = [loop.create_task(semaphore.acquire()) for _ in range(3)]
+        tasks: list["asyncio.Task[Any]"] = []
+        for _ in range(3):
+            tasks.append(loop.create_task(semaphore.acquire()))
+            objects = [evfd.asyncio.Event(), semaphore]
+            tasks.append(loop.create_task(evfd.asyncio.wait_any(objects)))
         loop.run_until_complete(let_begin(tasks))
         loop.close()
         return weakref.ref(loop)
@@ -268,8 +312,42 @@ def test_a_loop_that_is_dropped_during_waits_is_collected(
     dropped = use_and_drop()
     gc.collect()
     assert dropped() is None
+    assert unraisable == []
     semaphore.release()
     run(acquire_now(semaphore))
+
+
+@pytest.mark.parametrize("kind", ["event", "acquire", "wait_any"])
+def test_a_task_without_a_reference_is_served(
+    semaphore: evfd.asyncio.Semaphore, backend: str, kind: str
+) -> None:
+    event = evfd.asyncio.Event()
+    waits: dict[str, Callable[[], Coroutine[Any, Any, object]]] = {
+        "event": event.wait,
+        "acquire": semaphore.acquire,
+        "wait_any": lambda: evfd.asyncio.wait_any([semaphore, evfd.asyncio.Event()]),
+    }
+
+    async def work() -> None:
+        order: "asyncio.Queue[int]" = asyncio.Queue()
+
+        async def wait(number: int) -> None:
+            await waits[kind]()
+            order.put_nowait(number)
+
+        for number in range(3):
+            asyncio.create_task(wait(number))
+            await let_begin([])
+        gc.collect()
+        event.set()
+        semaphore.release(3)
+        numbers = [await served(order) for _ in range(3)]
+        assert (sorted(numbers) if kind == "event" else numbers) == [0, 1, 2]
+        assert semaphore.is_set() is (kind == "event")
+        semaphore.release()
+        assert await asyncio.wait_for(semaphore.acquire(), TIMEOUT_S)
+
+    run(work())
 
 
 async def acquire_now(semaphore: evfd.asyncio.Semaphore) -> None:
@@ -488,7 +566,7 @@ def test_a_closed_object_is_a_value_error(shared: evfd.Client, name: str) -> Non
     run(work())
 
 
-def test_a_wait_continues_when_the_object_is_closed(semaphore: evfd.asyncio.Semaphore) -> None:
+def test_a_wait_continues_when_the_object_is_closed() -> None:
     async def work() -> None:
         auto = evfd.asyncio.Event(auto=True)
         number = os.dup(auto.fileno())
@@ -573,6 +651,34 @@ def test_a_monitor_reports_more_objects_than_one_read_returns(
     run(work())
 
 
+def test_a_monitor_lets_other_tasks_run_between_its_reports(
+    running: DaemonProcess, shared: evfd.Client, name: str
+) -> None:
+    async def work() -> None:
+        for i in range(200):
+            shared.create(f"{name}/{i}")
+        iterations = 0
+
+        async def count() -> None:
+            nonlocal iterations
+            while True:
+                iterations += 1
+                await asyncio.sleep(0)
+
+        async with contextlib.aclosing(
+            evfd.asyncio.monitor(name + "/*", client=running.client())
+        ) as changes:
+            assert (await changes.__anext__()).change == "present"
+            counting = asyncio.create_task(count())
+            async for change in changes:
+                if change.change == "ready":
+                    break
+        assert iterations >= 200
+        await cancel(counting)
+
+    run(work())
+
+
 def test_a_cancelled_monitor_ends_its_session(running: DaemonProcess, shared: evfd.Client) -> None:
     client = running.client()
     client.status()
@@ -594,6 +700,20 @@ def test_a_cancelled_monitor_ends_its_session(running: DaemonProcess, shared: ev
     gc.collect()
     assert poll_until(lambda: shared.status().monitors == 0)
     assert poll_until(lambda: len(descriptors()) == before)
+
+
+def test_a_monitor_that_is_closed_while_it_begins_ends_its_session(
+    running: DaemonProcess, shared: evfd.Client
+) -> None:
+    start = _MonitorStart(running.client(), "none")
+
+    async def work() -> None:
+        beginning = start.session()
+        beginning.send(None)
+        beginning.close()
+
+    run(work())  # Joins the thread that begins the monitor.
+    assert poll_until(lambda: shared.status().monitors == 0)
 
 
 def test_a_monitor_resumes_after_a_restart(supervised: DaemonProcess, name: str) -> None:

@@ -41,7 +41,7 @@ def test_a_missing_name_is_an_error_and_creates_nothing(shared: evfd.Client, nam
         ({"client": "/run/evfdd/io.evfdd"}, TypeError, "give evfd.Client"),
         ({"permissions": "640"}, TypeError, "an int such as 0o640, not str"),
         ({"permissions": 640}, ValueError, "with 0o in front"),
-        ({"permissions": -1}, ValueError, "are no permissions"),
+        ({"permissions": -1}, ValueError, "are not valid permissions"),
         ({"lifetime": "eternal"}, ValueError, "'lifetime'"),
     ],
 )

@@ -10,7 +10,7 @@ from typing import Any, Callable
 import pytest
 
 import evfd
-from harness import TIMEOUT_S, Child, Worker
+from harness import TIMEOUT_S, Child, Worker, poll_until
 
 Make = Callable[[], Any]
 
@@ -55,6 +55,20 @@ def test_a_timeout_of_a_non_blocking_acquire_is_a_value_error(lock: Any) -> None
         lock.acquire(False, 1)
 
 
+@pytest.mark.parametrize("timeout", [-5, -0.5, -2])
+def test_a_negative_timeout_but_minus_1_is_a_value_error(lock: Any, timeout: float) -> None:
+    with pytest.raises(ValueError):
+        lock.acquire(timeout=timeout)
+    assert lock.acquire(timeout=-1) is True
+
+
+def test_a_negative_timedelta_is_a_value_error() -> None:
+    locks: list[Any] = [evfd.Lock(), evfd.asyncio.Lock()]
+    for lock in locks:
+        with pytest.raises(ValueError, match="non-negative"):
+            asyncio.run(lock.acquire(timeout=datetime.timedelta(seconds=-1)))
+
+
 def test_a_lock_excludes_other_threads(lock: Any) -> None:
     value = 0
 
@@ -73,14 +87,17 @@ def test_a_lock_excludes_other_threads(lock: Any) -> None:
 
 def test_a_condition_can_use_a_lock(lock: Any) -> None:
     condition = threading.Condition(lock)
-    was_notified = False
+    is_waiting = was_notified = False
 
     def wait() -> bool:
+        nonlocal is_waiting
         with condition:
+            is_waiting = True
             return condition.wait_for(lambda: was_notified, TIMEOUT_S)
 
     waiting = Worker(wait)
-    with condition:
+    assert poll_until(lambda: is_waiting)
+    with condition:  # The wait has released the lock.
         was_notified = True
         condition.notify_all()
     assert waiting.result()

@@ -18,6 +18,12 @@ from harness import SOURCE
 
 PACKAGE = SOURCE / "client" / "python"
 OFFLINE = ["--no-index", "--no-build-isolation", "--no-deps", "--quiet"]
+# The first words of the docstrings of public methods. A test cannot recognize a verb, so each new
+# verb is added here.
+VERBS = frozenset(
+    "Add Arm Change Close Consume Create Delete Disarm Discard Disconnect Lock Report Reset Return "
+    "Set Unlock Wait".split()
+)
 USE = """
 import evfd, os
 assert not evfd.__file__.startswith(os.environ["SOURCE"]), evfd.__file__
@@ -66,7 +72,7 @@ def test_the_version_is_that_of_the_project() -> None:
     assert version is not None and evfd.__version__ == version[1]
 
 
-def test_docstrings_of_public_functions_are_in_the_imperative() -> None:
+def test_docstrings_of_public_methods_begin_with_a_verb_in_the_imperative() -> None:
     kinds = [evfd.Client]
     for name in ("Event", "Lock", "Semaphore", "BoundedSemaphore", "Pulse", "Timer"):
         kinds += [getattr(evfd, name), getattr(evfd.asyncio, name)]
@@ -74,8 +80,7 @@ def test_docstrings_of_public_functions_are_in_the_imperative() -> None:
         for name, function in inspect.getmembers(kind, inspect.isfunction):
             if not name.startswith("_"):
                 word = (inspect.getdoc(function) or "none").split()[0].rstrip(",")
-                assert word.istitle() and not word.endswith("s"), (kind, name, word)
-                assert word not in ("Like", "Whether", "The", "A"), (kind, name, word)
+                assert word in VERBS, (kind, name, word)
 
 
 def test_the_package_has_no_dependencies(tmp_path: Path) -> None:

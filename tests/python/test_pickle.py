@@ -8,12 +8,13 @@ import copy
 import multiprocessing
 import operator
 import pickle
+import pickletools
 from typing import Any
 
 import pytest
 
 import evfd
-from harness import TIMEOUT_S
+from harness import TIMEOUT_S, poll_until
 
 _ARGUMENTS: dict[Any, dict[str, Any]] = {
     evfd.Event: {},
@@ -44,11 +45,21 @@ def test_an_unpickled_object_is_the_same_object_of_the_daemon(
     assert other.fileno() != waitable.fileno()
     if shared.show(waitable.name).kind == "timer":
         shared.arm(waitable.name, after=0.001)
-        while not other.is_set():
-            pass
     else:
         shared.set(waitable.name)
-    assert other.is_set()
+    assert poll_until(other.is_set)
+
+
+def test_a_pickle_names_no_private_module(waitable: Any) -> None:
+    for protocol in range(pickle.HIGHEST_PROTOCOL + 1):
+        for pickled in (waitable, evfd.Address.usual()):
+            used = {
+                argument
+                for _, argument, _ in pickletools.genops(pickle.dumps(pickled, protocol))
+                if isinstance(argument, str) and argument.startswith("evfd")
+            }
+            modules = {text.split()[0] for text in used}
+            assert modules and modules <= {"evfd", "evfd.asyncio"}
 
 
 def test_an_unpickled_object_uses_the_default_client_of_its_daemon(waitable: Any) -> None:

@@ -99,6 +99,17 @@ def test_a_set_adds_1_to_16384(shared: evfd.Client, name: str) -> None:
     assert pulse.wait(0) == 16_384
 
 
+def test_a_client_that_is_closed_right_after_the_open_ends_the_subscription(
+    running: DaemonProcess, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = running.client()
+    client.create(name, "pulse")
+    monkeypatch.setattr(client, "_enable_auto_resume", client.close)
+    pulse = evfd.Pulse(name, client=client)
+    with pytest.raises(ValueError, match="client that was closed"):
+        pulse.wait(0)
+
+
 def test_opening_another_kind_as_a_pulse_names_the_right_class(
     shared: evfd.Client, name: str
 ) -> None:

@@ -85,6 +85,17 @@ def test_a_bounded_semaphore_refuses_a_release_beyond_its_bound(
             copied.release(2)
 
 
+@pytest.mark.parametrize("kind", [evfd.BoundedSemaphore, evfd.asyncio.BoundedSemaphore])
+def test_a_named_bounded_semaphore_needs_its_bound(
+    shared: evfd.Client, name: str, kind: Any
+) -> None:
+    shared.create(name, "semaphore", initial=4)
+    with pytest.raises(evfd.InvalidError, match="give it as the second argument"):
+        kind(name, client=shared)
+    with pytest.raises(ValueError, match="released too many times"):
+        kind().release()
+
+
 def test_without_proc_a_bounded_semaphore_has_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     semaphore = evfd.BoundedSemaphore(value=1)
     monkeypatch.setattr("evfd._semaphore.peek_counter", lambda eventfd: 2**64 - 2)

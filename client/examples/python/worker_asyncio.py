@@ -24,11 +24,16 @@ async def main() -> None:
     tick = evfd.asyncio.Timer("example/tick", interval=0.1, create=True)
     jobs = evfd.asyncio.Semaphore("example/jobs", 2, create=True)
     number = 0
+    tasks: set["asyncio.Task[None]"] = set()
     while not stop.is_set():
         ready = await evfd.asyncio.wait_any([stop, tick])
         if ready is not None and ready.which is tick:
             number += 1
-            await work(number, jobs)
+            task = asyncio.create_task(work(number, jobs))
+            tasks.add(task)
+            task.add_done_callback(tasks.discard)
+    for task in list(tasks):
+        await task
     print("Stopped")
 
 

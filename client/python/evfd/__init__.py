@@ -21,6 +21,7 @@ from evfd._semaphore import BoundedSemaphore, Semaphore
 from evfd._timer import Timer
 from evfd._wait_set import WaitResult, wait_all, wait_any
 from evfd._waitable import Waitable
+from evfd._waitable import open_pickled as _open_pickled
 from evfd.errors import (
     ClockChangedError,
     DeletedError,
@@ -41,6 +42,24 @@ from evfd.errors import (
 from evfd.types import Change, Fired, LastSet, Object, Quota, Status, TimerState, User
 
 __version__ = "0.1.0"
+
+# A pickle has the modules of its classes and functions. These modules are the public ones, so that
+# a pickle does not depend on the private modules of the version that made it.
+for _public in (
+    Address,
+    BoundedSemaphore,
+    Client,
+    Event,
+    Lock,
+    Pulse,
+    Semaphore,
+    Timer,
+    WaitResult,
+    Waitable,
+):
+    _public.__module__ = __name__
+_open_pickled.__module__ = __name__
+_open_pickled.__name__ = _open_pickled.__qualname__ = "_open_pickled"
 
 __all__ = [
     "Address",

@@ -12,8 +12,9 @@ Invariants:
 - A wait consumes in the step in which it returns.  A cancellation reaches a task only while it is
   suspended, so a cancelled wait has consumed nothing.
 - A wait that leaves a queue, for whatever reason, makes the next one first.
-- The queues have only weak references to futures.  A future refers to its loop, so a strong
-  reference would keep a dropped loop alive.
+- A queue has strong references to the futures of its waits, so a task without another reference is
+  kept while it waits.  Only the waits have strong references to their queue, because a future
+  refers to its loop, and a reference from this module would keep a dropped loop alive.
 """
 
 from __future__ import annotations
@@ -32,10 +33,11 @@ from evfd._waitable import Waitable, check_waitables
 
 _Turn = asyncio.Future[bool]
 # An OrderedDict finds its first key, and deletes any key, in constant time.
-_Queue = collections.OrderedDict["weakref.ref[_Turn]", None]
+_Queue = collections.OrderedDict[_Turn, None]
+_Queues = weakref.WeakKeyDictionary[Waitable, "weakref.ref[_Queue]"]
 
 _queues: weakref.WeakKeyDictionary[
-    asyncio.AbstractEventLoop, weakref.WeakKeyDictionary[Waitable, _Queue]
+    asyncio.AbstractEventLoop, _Queues
 ] = weakref.WeakKeyDictionary()
 
 
@@ -50,6 +52,7 @@ class _Wait:
         self._loop = asyncio.get_running_loop()
         # Resolved with True when this wait is the first of the queue; None outside of a queue.
         self._turn: Optional[_Turn] = None
+        self._joined: Optional[_Queue] = None
 
     def try_now(self) -> int:
         """Consume without blocking, unless other waits are in the queue.
@@ -63,10 +66,14 @@ class _Wait:
     def __enter__(self) -> _Wait:
         if not self._consumes:
             return self
+        queue = self._queue()
+        if queue is None:
+            queue = collections.OrderedDict()
+            queues = _queues.setdefault(self._loop, weakref.WeakKeyDictionary())
+            queues[self.waitable] = weakref.ref(queue)
+        self._joined = queue
         self._turn = self._loop.create_future()
-        queues = _queues.setdefault(self._loop, weakref.WeakKeyDictionary())
-        queue = queues.setdefault(self.waitable, collections.OrderedDict())
-        queue[weakref.ref(self._turn)] = None
+        queue[self._turn] = None
         _advance(queue)
         return self
 
@@ -77,13 +84,11 @@ class _Wait:
         traceback: TracebackType | None,
     ) -> None:
         turn, self._turn = self._turn, None
-        queue = self._queue()
+        queue, self._joined = self._joined, None
         if turn is None or queue is None:
             return
-        del queue[weakref.ref(turn)]
-        if not queue:
-            del _queues[self._loop][self.waitable]
-        elif not self._loop.is_closed():
+        del queue[turn]
+        if queue and not self._loop.is_closed():
             _advance(queue)
 
     async def ready(self, deadline: Deadline) -> bool:
@@ -109,15 +114,18 @@ class _Wait:
         return self.waitable._consume(self._opened, self._descriptor)
 
     def _queue(self) -> Optional[_Queue]:
-        queues = _queues.get(self._loop)
-        return None if queues is None else queues.get(self.waitable)
+        return _queue_of(self._loop, self.waitable)
+
+
+def _queue_of(loop: asyncio.AbstractEventLoop, waitable: Waitable) -> Optional[_Queue]:
+    queues = _queues.get(loop)
+    reference = None if queues is None else queues.get(waitable)
+    return None if reference is None else reference()
 
 
 def _advance(queue: _Queue) -> None:
     """Tell the first wait of the queue that it is the first."""
-    first = next(iter(queue))()
-    if first is not None:
-        _resolve(first, True)
+    _resolve(next(iter(queue)), True)
 
 
 def _resolve(turn: _Turn, value: bool) -> None:
@@ -127,6 +135,15 @@ def _resolve(turn: _Turn, value: bool) -> None:
 
 def _has_passed(deadline: Deadline) -> bool:
     return deadline is not None and time_until(deadline) == 0
+
+
+def has_waits(waitable: Waitable) -> bool:
+    """Return whether tasks of the running loop wait in the queue of this object."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return bool(_queue_of(loop, waitable))
 
 
 async def wait(waitable: Waitable, timeout: Seconds | None) -> int:
@@ -168,7 +185,8 @@ async def wait_any(
 
 
 async def _first_of(waits: list[_Wait], deadline: Deadline) -> Optional[WaitResult]:
-    polling = {asyncio.create_task(waiting.ready(None)): waiting for waiting in waits}
+    loop = asyncio.get_running_loop()
+    polling = {loop.create_task(waiting.ready(None)): waiting for waiting in waits}
     try:
         while True:
             seconds = None if deadline is None else time_until(deadline) / NS_PER_SECOND
@@ -180,9 +198,12 @@ async def _first_of(waits: list[_Wait], deadline: Deadline) -> Optional[WaitResu
                 task.result()
                 if count := waiting.consume():
                     return WaitResult(waiting.waitable, count)
-                polling[asyncio.create_task(waiting.ready(None))] = waiting
+                polling[loop.create_task(waiting.ready(None))] = waiting
             if _has_passed(deadline):
                 return None
     finally:
-        for task in polling:
-            task.cancel()
+        # If the loop was closed and dropped, this block runs in a finalizer. The tasks of a closed
+        # loop cannot be cancelled, and end with the loop.
+        if not loop.is_closed():
+            for task in polling:
+                task.cancel()

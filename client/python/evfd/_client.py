@@ -87,8 +87,8 @@ class Opened:
     subscription: Optional[Subscription]
 
 
-class _Closing:
-    """Tells the subscriptions of a client whether the client was closed after them."""
+class _ClientState:
+    """Records whether the client was closed.  Its subscriptions have a reference."""
 
     is_closed = False
 
@@ -96,16 +96,16 @@ class _Closing:
 class Subscription:
     """A private descriptor that the daemon signals until this object is deleted."""
 
-    __slots__ = ("_client", "_token", "_closing")
+    __slots__ = ("_client", "_token", "_state")
 
-    def __init__(self, client: Client, token: str) -> None:
+    def __init__(self, client: Client, token: str, state: _ClientState) -> None:
         self._client = client
         self._token = token
-        self._closing = client._closing
+        self._state = state
 
     def has_ended(self) -> bool:
         """Return whether Client.close() has ended the subscription."""
-        return self._closing.is_closed
+        return self._state.is_closed
 
     def acknowledge(self) -> None:
         """Report that the kernel cancelled the timerfd, so that the daemon disarms it."""
@@ -154,7 +154,7 @@ class Client:
         self._fast_retry_until = 0
         # The subscriptions that a child of fork(2) inherits are of its parent's client, which the
         # child cannot close. So the child gets another object.
-        self._closing = _Closing()
+        self._state = _ClientState()
 
     def __repr__(self) -> str:
         return f"<evfd.Client of {self.address.path}>"
@@ -174,13 +174,12 @@ class Client:
         """Disconnect, and end the subscriptions of this client.
 
         Pulses and timers that were opened by this client must be opened again.  Waits that have
-        begun are not woken.
-        Objects that this client created with the lifetime session end as well.  The next call
-        connects again.
+        begun are not woken.  Objects that this client created with the lifetime session end as
+        well.  The next call connects again.
         """
         with self._fair_lock, self._lock:
-            self._closing.is_closed = True
-            self._closing = _Closing()
+            self._state.is_closed = True
+            self._state = _ClientState()
             self._main.end()
             for session in (*self._idle, *self._former):
                 session.end()
@@ -419,7 +418,7 @@ class Client:
 
     def _open(self, name: str) -> Opened:
         """Open an object with the access that the caller's permissions allow."""
-        reply = self._call("Open", {"items": make_items([name])})
+        reply, state = self._call_with_state("Open", {"items": make_items([name])})
         opened = reply.parameters["objects"][0]
         token = opened.get("subscription")
         if token is not None:
@@ -430,7 +429,7 @@ class Client:
             opened["canWait"],
             opened["canSet"],
             reply.descriptors[0] if reply.descriptors else None,
-            None if token is None else Subscription(self, token),
+            None if token is None else Subscription(self, token, state),
         )
 
     def _arm(self, request: Parameters, permissions: int | None, lifetime: Lifetime) -> bool:
@@ -455,12 +454,19 @@ class Client:
 
     def _call(self, method: str, parameters: Parameters) -> Reply:
         """Execute a call in the main session."""
+        return self._call_with_state(method, parameters)[0]
+
+    def _call_with_state(self, method: str, parameters: Parameters) -> tuple[Reply, _ClientState]:
+        """Like _call(), but also return the state of the client during the call.
+
+        Another thread can close the client as soon as the call has ended.
+        """
         with self._fair_lock, self._lock:
             self._switch_user(credentials_now())
             reply = self._main.call(method, parameters)
             self._main.handles.add(method, parameters, reply.parameters)
             self._forget_handles(method, parameters)
-            return reply
+            return reply, self._state
 
     def _send_once(self, method: str, parameters: Parameters) -> None:
         """Send a one-way call at most once, in the main session."""
@@ -740,7 +746,8 @@ def _permissions_text(permissions: int | None) -> str:
         )
     if not 0 <= permissions <= 0o777:
         raise errors.InvalidError(
-            f"{permissions} are no permissions; give 0 to 0o777, with 0o in front of octal digits"
+            f"{permissions} are not valid permissions; give 0 to 0o777, with 0o in front of octal "
+            "digits"
         )
     return f"{permissions:04o}"
 

@@ -12,7 +12,7 @@ from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
 
 
 class EventBase(ClosingMixin):
-    """What the events of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Event and evfd.asyncio.Event."""
 
     def __init__(
         self,

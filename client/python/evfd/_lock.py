@@ -6,12 +6,12 @@ from types import TracebackType
 
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
-from evfd._time import Seconds
+from evfd._time import Seconds, is_negative
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
 
 class LockBase(Waitable):
-    """What the locks of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Lock and evfd.asyncio.Lock."""
 
     def __init__(
         self,
@@ -57,7 +57,7 @@ class LockBase(Waitable):
         if opened.descriptor is None:
             self._require_client().set(self._name or "")
             return
-        if not self.locked():
+        if self.is_set():
             raise RuntimeError("release unlocked lock")
         add(opened.descriptor, 1)
 
@@ -81,6 +81,8 @@ class Lock(LockBase):
     For the arguments, see Event.  A ``with`` statement acquires and releases the lock, as for
     threading.Lock; contextlib.closing() closes it.
 
+    An existing auto event keeps its state, so a lock on an event that is not set is locked.
+
     A lock stays locked if the process that acquired it is killed; ``evfdctl hold`` releases it even
     then.
     """
@@ -88,12 +90,15 @@ class Lock(LockBase):
     def acquire(self, blocking: bool = True, timeout: Seconds = -1) -> bool:
         """Lock the lock; return False if that was not possible within `timeout` seconds.
 
-        A timeout of -1 waits indefinitely, as for threading.Lock.
+        A timeout of -1 waits indefinitely, and another negative one raises ValueError, as for
+        threading.Lock.
         """
         if timeout == -1:
             return self._wait(None if blocking else 0) > 0
         if not blocking:
             raise ValueError("can't specify a timeout for a non-blocking call")
+        if is_negative(timeout):
+            raise ValueError("timeout value must be a non-negative number")
         return self._wait(timeout) > 0
 
     def __enter__(self) -> bool:

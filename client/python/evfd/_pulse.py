@@ -10,7 +10,7 @@ from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
 
 
 class PulseBase(ClosingMixin):
-    """What the pulses of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Pulse and evfd.asyncio.Pulse."""
 
     def __init__(
         self,

@@ -11,8 +11,10 @@ loop reads the eventfd only while an operation is in progress.
 
 Invariants:
 
-- A poller has no reference to its loop, and a pending operation has only a weak reference to its
-  future.  So a loop that the program drops is collected, and its poller with it.
+- The loop has the strong references to the futures, in an argument of its reader, so a task that
+  waits is kept even without another reference.  A poller has no reference to its loop, and only a
+  weak reference to the futures.  So a loop that the program drops is collected, and its poller with
+  it.
 - An operation object exists until the operation completes, even if the wait was cancelled, because
   the kernel has the object's address.
 - A child of fork(2) must not touch its parent's contexts, and must not wait for their operations.
@@ -25,12 +27,16 @@ from __future__ import annotations
 import asyncio
 import os
 import weakref
-from typing import Optional
+from typing import Callable, Optional
 
 from evfd import _aio, errors
 from evfd._aio_poller import HasFileno
 from evfd._descriptor import Descriptor, consume, make_eventfd
 from evfd._time import NS_PER_SECOND, Deadline, time_until
+
+
+class _Futures(dict[int, "asyncio.Future[bool]"]):
+    """The futures of the operations in progress, by key."""
 
 
 class _LoopPoller:
@@ -40,9 +46,10 @@ class _LoopPoller:
         self._context = context
         self._eventfd = eventfd
         self._next_key = 0
-        # The references to futures are weak. A future refers to its loop, so a strong reference
-        # would keep the loop alive. A task that awaits a future keeps the future alive.
-        self._pending: dict[int, tuple[_aio.Operation, weakref.ref[asyncio.Future[bool]]]] = {}
+        self._pending: dict[int, _aio.Operation] = {}
+        # The reference is weak, because a future refers to its loop. While an operation is in
+        # progress, the loop's reader has a strong reference.
+        self._futures: Callable[[], Optional[_Futures]] = _no_futures
 
     def arm(self, loop: asyncio.AbstractEventLoop, fd: int, future: asyncio.Future[bool]) -> int:
         """Resolve the future when `fd` is readable; return a key for disarm().
@@ -52,33 +59,40 @@ class _LoopPoller:
         key = self._next_key
         self._next_key += 1
         operation = self._context.begin_poll(fd, key, self._eventfd.number)
-        if not self._pending:
-            loop.add_reader(self._eventfd.number, self._on_completions)
-        self._pending[key] = operation, weakref.ref(future)
+        futures = self._futures() if self._pending else None
+        if futures is None:
+            futures = _Futures()
+            self._futures = weakref.ref(futures)
+            loop.add_reader(self._eventfd.number, self._on_completions, futures)
+        self._pending[key] = operation
+        futures[key] = future
         return key
 
     def disarm(self, key: int) -> None:
         """Cancel the operation with this key.  _on_completions() removes the operation later."""
         if key in self._pending:
-            self._context.cancel(self._pending[key][0])
+            self._context.cancel(self._pending[key])
 
-    def _on_completions(self) -> None:
+    def _on_completions(self, futures: _Futures) -> None:
         consume(self._eventfd)
         while completed := self._context.reap(0, 0):
             for key in completed:
-                future = self._pending.pop(key)[1]()
-                if future is not None:
-                    _resolve(future, True)
+                del self._pending[key]
+                _resolve(futures.pop(key), True)
         if not self._pending:
             asyncio.get_running_loop().remove_reader(self._eventfd.number)
 
     def __del__(self) -> None:
-        for operation, _ in self._pending.values():
+        for operation in self._pending.values():
             self._context.cancel(operation)
         left = len(self._pending)
         while left > 0:
             left -= len(self._context.reap(1, None))
         _aio.release_context(self._context)
+
+
+def _no_futures() -> None:
+    return None
 
 
 def _resolve(future: asyncio.Future[bool], value: bool) -> None:

@@ -104,8 +104,8 @@ def arm_parameters_in_seconds(
         clock = "realtime" if clock is None else _clock_word(clock)
         if clock not in ("realtime", "realtime_alarm"):
             raise errors.InvalidError(
-                f"a datetime is no time on the clock {clock}; give a number of seconds, or choose "
-                "realtime",
+                f"a datetime cannot be a time on the clock {clock}; give a number of seconds, or "
+                "choose realtime",
                 name,
             )
     return arm_parameters(

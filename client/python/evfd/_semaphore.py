@@ -24,7 +24,7 @@ def _drain(semaphore: Descriptor, max_count: int) -> bool:
 
 
 class SemaphoreBase(Waitable):
-    """What the semaphores of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Semaphore and evfd.asyncio.Semaphore."""
 
     def __init__(
         self,
@@ -154,7 +154,7 @@ class BoundedMixin(SemaphoreBase):
     def __init__(
         self,
         name: str | None = None,
-        value: int = 1,
+        value: int | None = None,
         *,
         create: bool = False,
         exist_ok: bool = True,
@@ -162,6 +162,14 @@ class BoundedMixin(SemaphoreBase):
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
     ) -> None:
+        if value is None:
+            if name is not None:
+                raise errors.InvalidError(
+                    f"the daemon does not store the bound of '{name}'; give it as the second "
+                    "argument",
+                    name,
+                )
+            value = 1
         super().__init__(
             name,
             value,
@@ -194,5 +202,8 @@ class BoundedSemaphore(BoundedMixin, Semaphore):
     """A semaphore that refuses a release() beyond its bound, as threading.BoundedSemaphore does.
 
     `value` is the bound, and the initial number of tokens of a new semaphore.  The daemon does not
-    know the bound, so give the same one wherever the semaphore is opened.
+    store the bound, so a semaphore with a name needs it, and the same one wherever it is opened.
+    Without a name the bound is 1 by default.
+
+    A caller who may only set the semaphore has no descriptor, so its release() checks no bound.
     """

@@ -39,12 +39,19 @@ def to_ns(span: Seconds) -> int:
     return math.ceil(span * NS_PER_SECOND)
 
 
+def is_negative(span: Seconds) -> bool:
+    """Return whether the span is less than 0."""
+    if isinstance(span, datetime.timedelta):
+        return span < datetime.timedelta()
+    return span < 0
+
+
 def clock_time_to_ns(time_: ClockTime) -> int:
     """Convert a time on a clock to nanoseconds since the clock's zero."""
     if isinstance(time_, datetime.datetime):
         if time_.utcoffset() is None:
             raise errors.InvalidError(
-                "a datetime without a time zone is no certain time; give an aware one, such as "
+                "a datetime without a time zone is ambiguous; give an aware one, such as "
                 "datetime.now(timezone.utc)"
             )
         return to_ns(time_ - _EPOCH)

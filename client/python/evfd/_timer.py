@@ -34,7 +34,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class TimerBase(ClosingMixin):
-    """What the timers of evfd and evfd.asyncio have in common."""
+    """Base class of evfd.Timer and evfd.asyncio.Timer."""
 
     def __init__(
         self,
@@ -129,6 +129,10 @@ class Timer(TimerBase):
 
     ``for n in timer`` waits for the timer again and again, and yields the number of expirations
     since the last wait.
+
+    Without `create`, a schedule is for the timer that exists now: its id is read first, which needs
+    the r permission, and ReplacedError is raised if another timer gets the name before the timer is
+    armed.
 
     For `create`, `exist_ok` and `client`, see Event.  If `exist_ok` is false, the check and the
     creation are two calls: a timer that another client creates between them is armed with this

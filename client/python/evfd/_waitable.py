@@ -87,7 +87,7 @@ class Waitable(abc.ABC):
                 f"cannot pickle a private {type(self).__name__}; give it a name, by which the "
                 "other process opens it"
             )
-        return _open_pickled, (type(self), self._name, self._require_client().address)
+        return open_pickled, (type(self), self._name, self._require_client().address)
 
     def __repr__(self) -> str:
         name = "" if self._name is None else f" {self._name!r}"
@@ -132,8 +132,8 @@ class Waitable(abc.ABC):
             raise self._not_permitted("wait for", "r")
         if self._has_lost_client(opened):
             raise ValueError(
-                f"'{self._name}' was opened by a client that was closed, so nothing reaches it; "
-                "open it again"
+                f"'{self._name}' was opened by a client that was closed, so its subscription "
+                "has ended; open it again"
             )
         return opened, opened.descriptor
 
@@ -199,7 +199,8 @@ class Waitable(abc.ABC):
         return 0
 
 
-def _open_pickled(kind: Callable[..., _W], name: str, address: Address, *more: object) -> _W:
+def open_pickled(kind: Callable[..., _W], name: str, address: Address, *more: object) -> _W:
+    """Open the object of a pickle, which refers to this function as ``evfd._open_pickled``."""
     return kind(name, *more, client=client_of(address))
 
 

@@ -8,13 +8,17 @@
 >>> async for expirations in evfd.asyncio.Timer("tick"):
 ...     ...
 
-What works on the descriptor never blocks, and is an ordinary method, as in asyncio: set(), clear()
-of an event or a pulse, release(), is_set().  What waits, or what calls the daemon, is a coroutine.
+Methods that use only the descriptor never block, and are ordinary methods, as in asyncio: set(),
+clear() of an event or a pulse, release(), is_set().  Methods that wait or call the daemon are
+coroutines.
 
-There are two exceptions.  A constructor with a name makes one or two calls to the daemon, and
+There are two exceptions.  A constructor with a name makes up to three calls to the daemon, and
 blocks the loop for them; ``await asyncio.to_thread(evfd.asyncio.Event, "db/ready")`` does not.  A
 caller who may set but not wait has no descriptor, so set(), clear() and release() call the daemon
 and block.
+
+A wait that succeeds at once does not suspend its task, as in asyncio.  A loop that only makes such
+waits needs ``await asyncio.sleep(0)`` to let other tasks run.
 
 Waits need no thread.  The tasks of one loop that wait for one object are served in the order of
 their arrival; a manual event releases all of them.  A cancelled wait consumes nothing, and always
@@ -40,7 +44,7 @@ from evfd._readiness import wait_readable
 from evfd._schedule import Clock
 from evfd._semaphore import BoundedMixin, SemaphoreBase
 from evfd._session import Session
-from evfd._time import ClockTime, Seconds
+from evfd._time import ClockTime, Seconds, is_negative
 from evfd._timer import TimerBase
 from evfd._wait_set import WaitResult
 
@@ -55,6 +59,12 @@ __all__ = [
     "monitor",
     "wait_any",
 ]
+
+
+def _check_no_bool(timeout: Seconds | None) -> None:
+    """Raise TypeError for the argument `blocking` of acquire() of threading."""
+    if isinstance(timeout, bool):
+        raise TypeError("acquire() of evfd.asyncio takes a timeout, not a bool; give timeout=0")
 
 
 class Event(EventBase):
@@ -79,7 +89,13 @@ class Lock(LockBase):
     _module = "evfd.asyncio"
 
     async def acquire(self, timeout: Seconds | None = None) -> bool:
-        """Lock the lock; return False once `timeout` seconds have passed."""
+        """Lock the lock; return False once `timeout` seconds have passed.
+
+        Raise ValueError if the timeout is negative.
+        """
+        _check_no_bool(timeout)
+        if timeout is not None and is_negative(timeout):
+            raise ValueError("timeout value must be a non-negative number")
         return await _async_wait.wait(self, timeout) > 0
 
     async def __aenter__(self) -> None:
@@ -104,7 +120,11 @@ class Semaphore(SemaphoreBase):
     _module = "evfd.asyncio"
 
     async def acquire(self, timeout: Seconds | None = None) -> bool:
-        """Wait for a token and consume it; return False once `timeout` seconds have passed."""
+        """Wait for a token and consume it; return False once `timeout` seconds have passed.
+
+        A timeout of 0 or less does not block.
+        """
+        _check_no_bool(timeout)
         return await _async_wait.wait(self, timeout) > 0
 
     async def wait(self, timeout: Seconds | None = None) -> bool:
@@ -112,8 +132,11 @@ class Semaphore(SemaphoreBase):
         return await self.acquire(timeout)
 
     def locked(self) -> bool:
-        """Return whether there is no token now, so that acquire() would wait."""
-        return not self.is_set()
+        """Return whether acquire() would wait.
+
+        It would wait if there is no token, or if other tasks of the running loop wait already.
+        """
+        return not self.is_set() or _async_wait.has_waits(self)
 
     async def clear(self) -> None:
         """Consume the tokens that exist at the time of the call, in a thread.
@@ -238,8 +261,8 @@ class Timer(TimerBase):
         return await self.wait()
 
 
-class _Beginning:
-    """Begins a monitor in a thread, and ends its session if the task was cancelled meanwhile."""
+class _MonitorStart:
+    """Begins a monitor in a thread, and ends its session if the task has ended meanwhile."""
 
     def __init__(self, client: Client, pattern: str | None) -> None:
         self._client = client
@@ -250,7 +273,7 @@ class _Beginning:
     async def session(self) -> Session:
         try:
             await asyncio.to_thread(self._begin)
-        except asyncio.CancelledError:
+        except BaseException:  # CancelledError, or GeneratorExit if the generator is closed.
             self._is_abandoned = True
             self._end()
             raise
@@ -279,12 +302,14 @@ async def monitor(
     """
     client = default_client() if client is None else client
     while True:
-        session = await _Beginning(client, pattern).session()
+        session = await _MonitorStart(client, pattern).session()
         try:
             while True:
                 while not session.connection.has_whole_reply():
                     await wait_readable(session.connection, None)
                 yield types.Change.from_wire(session.connection.receive(0).parameters)
+                # Lets other tasks run even if changes always arrive faster than they are read.
+                await asyncio.sleep(0)
         except errors.LostDaemonError:
             pass
         finally:
