@@ -63,6 +63,50 @@ TEST_CASE("set --create reports every failure but a missing name")
     CHECK(names_in(daemon) == Words{"tick"});
 }
 
+TEST_CASE("a usage error in one of several names is found before the first object changes")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "there"});
+    const auto [words, message] = GENERATE(table<Words, std::string>({
+        {{"create", "new", "a//b"}, "'a//b' is not a valid name"},
+        {{"create", "new", "new"}, "'new' is given twice"},
+        {{"set", "--create", "new", "a//b"}, "'a//b' is not a valid name"},
+        {{"delete", "--if-exists", "there", "a//b"}, "'a//b' is not a valid name"},
+        {{"delete", "--if-exists", "there", "there"}, "'there' is given twice"},
+        {{"delete", "--pattern", "th*", "a//b"}, "'a//b' is not a valid name"},
+        {{"show", "there", "a//b"}, "'a//b' is not a valid name"},
+    }));
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.contains(message));
+    CHECK(names_in(daemon) == Words{"there"});
+}
+
+TEST_CASE("delete of single objects goes on after a failure")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a/1", "a/2", "b"});
+    const auto ran = daemon.ctl({"delete", "missing", "--pattern", "a/*"});
+    CHECK(ran.status == 3);
+    CHECK(ran.err.contains("'missing'"));
+    CHECK(names_in(daemon) == Words{"b"});
+}
+
+TEST_CASE("without a daemon a verb with several names reports one error")
+{
+    const TemporaryDirectory directory;
+    auto words = GENERATE(Words{"delete", "--if-exists", "a", "b"}, Words{"show", "a", "b"},
+                          Words{"create", "a", "b"}, Words{"set", "--create", "a", "b"});
+    CAPTURE(words);
+    words.insert(words.begin(), {EVFDD_CTL, "--socket", directory / "nobody"});
+    const auto ran = run({.argv = words});
+    CHECK(ran.status == 5);
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
+}
+
 TEST_CASE("delete --if-exists accepts names that do not exist and deletes the others")
 {
     const DaemonProcess daemon;
