@@ -80,12 +80,15 @@ protected:
     {
         fmt::print("{}\n", report::json(message));
     }
-    // Prints the result of a call whose reply has no content. Returns the exit status.
-    Exit finish(const Expected<void>& done) const
+    // Prints the result of a call whose reply has no content. `missing_hint` is the hint if a name
+    // does not exist. Returns the exit status.
+    Exit finish(const Expected<void>& done, std::string_view missing_hint = {}) const
     {
         protocol::Nothing nothing;
         if (done && is_json_)
             print_json(nothing);
+        if (!done && done.error().code == ErrorCode::no_such_name)
+            return report_error(done.error(), missing_hint);
         return done_or_report(done);
     }
 

@@ -40,7 +40,7 @@ public:
         if (const auto checked = check_names(names_); !checked)
             return report_error(checked.error());
         if (pattern_.empty() && !if_exists_)
-            return finish(client.delete_object(names_));
+            return finish(client.delete_object(names_), "--if-exists accepts that");
         auto names = names_;
         if (!pattern_.empty())
             if (const auto listed = add_matching(client, names); !listed)

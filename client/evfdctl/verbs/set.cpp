@@ -28,7 +28,8 @@ public:
             return finish(create_and_set(client));
         // Without a reply there is nothing to print, not even with --json.
         return is_oneway_ ? done_or_report(client.set_oneway(names_.list, count_))
-                          : finish(client.set(names_.list, count_));
+                          : finish(client.set(names_.list, count_),
+                                   "--create creates it as a manual event");
     }
 
 private:

@@ -48,6 +48,8 @@ TEST_CASE("each failure has its exit status and one line that says what to do")
         {{"set", "missing"}, 3, "'missing'"},
         {{"clear", "missing"}, 3, "'missing'"},
         {{"delete", "missing"}, 3, "'missing'"},
+        {{"delete", "missing"}, 3, "(--if-exists accepts that)"},
+        {{"set", "missing"}, 3, "(--create creates it as a manual event)"},
         {{"chmod", "missing", "0600"}, 3, "'missing'"},
         {{"wait", "missing", "--existing"}, 3, "'missing'"},
         {{"create", "there"}, 7, "'there' exists already; choose another name"},
