@@ -1,7 +1,9 @@
 // Tests of the verbs and options for scripts: verbs that succeed when they are repeated, several
 // names in one command, and names that a pattern selects.
 #include "tests/paths.h"
+#include "tests/support/configured_daemon.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/scripted_daemon.h"
 #include "tests/support/terminal.h"
 
 #include <unistd.h>
@@ -56,11 +58,57 @@ TEST_CASE("set --create reports every failure but a missing name")
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "tick", "--after", "1d"});
     CHECK(daemon.ctl({"set", "--create", "tick"}).status == 7);
+    const auto timer = daemon.ctl({"set", "--create", "new", "tick"});
+    CHECK(timer.status == 7);
+    CHECK(timer.err.contains("'tick' is a timer, not an event"));
     CHECK(daemon.ctl({"set", "--create", "a//b"}).status == 2);
     const auto ran = daemon.ctl({"set", "--create", "--oneway", "n"});
     CHECK(ran.status == 2);
     CHECK(ran.err.contains("cannot be combined"));
     CHECK(names_in(daemon) == Words{"tick"});
+}
+
+TEST_CASE("set --create that cannot create all events keeps the created ones and sets none")
+{
+    const ReloadableDaemon configured{R"({"limits": {"objects": 1}})"};
+    const auto ran = configured.daemon.ctl({"set", "--create", "a", "b"});
+    CHECK(ran.status == 4);
+    CHECK(names_in(configured.daemon) == Words{"a"});
+    CHECK(configured.daemon.ctl({"is-set", "a"}).status == 1);
+}
+
+// Receives the calls of evfdctl and replies to each with an error, up to the call that creates an
+// event, which it answers with `created`. Returns the methods of these calls.
+Words methods_until_creation(ScriptedConnection& connection, std::string_view created)
+{
+    Words methods;
+    while (true) {
+        const auto method = Json::parse(connection.receive_call())["method"].get<std::string>();
+        methods.push_back(method.substr(method.rfind('.') + 1));
+        if (methods.back() == "CreateEvent") {
+            connection.send_reply(created);
+            return methods;
+        }
+        if (methods.back() != "Resume") // The first call, to which this daemon does not reply.
+            connection.send_reply(
+                R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"e","message":"gone"}})");
+    }
+}
+
+TEST_CASE("set --create creates a name again that is deleted before it is set")
+{
+    ScriptedDaemon daemon;
+    auto setting =
+        start({.argv = {EVFDD_CTL, "--socket", daemon.address().path, "set", "--create", "e"}});
+    auto connection = daemon.accept();
+    // Another process creates the event first, and then deletes it.
+    CHECK(methods_until_creation(
+              connection,
+              R"({"error":"io.evfdd.NameTaken","parameters":{"name":"e","message":"taken"}})") ==
+          Words{"Resume", "Set", "Show", "CreateEvent"});
+    CHECK(methods_until_creation(connection, R"({"parameters":{"created":true,"id":1}})") ==
+          Words{"Set", "Show", "CreateEvent"});
+    CHECK(setting.wait() == 0);
 }
 
 TEST_CASE("a usage error in one of several names is found before the first object changes")
