@@ -25,6 +25,14 @@ Words names_in(const DaemonProcess& daemon)
     return names;
 }
 
+// Returns the name of the user who runs the test.
+std::string user_name()
+{
+    auto name = run({.argv = {"/usr/bin/id", "-un"}}).out;
+    name.pop_back(); // The end of the line.
+    return name;
+}
+
 TEST_CASE("create takes several names, and the first failure ends it")
 {
     const DaemonProcess daemon;
@@ -281,6 +289,12 @@ TEST_CASE("a wrong use of the options of show and list is a usage error")
         {{"list", "--mode", "timer"}, "'timer' is not one of manual"},
         {{"list", "--kind", "auto"}, "'auto' is not one of event, timer"},
         {{"list", "--owner", ""}, "the value is empty"},
+        {{"list", "--owner", "no-such-user"}, "there is no user 'no-such-user'"},
+        {{"list", "--owner", "$(id -un)"}, "there is no user '$(id -un)'"},
+        {{"list", "--owner", "'x"}, "there is no user ''x'"},
+        {{"list", "--owner=-x"}, "there is no user '-x'"},
+        {{"list", "--owner", "00"}, "there is no user '00'"},
+        {{"list", "--json", "--columns", "name"}, "--columns and --json cannot be combined"},
     }));
     CAPTURE(words);
     const auto ran = daemon.ctl(words);
@@ -313,6 +327,16 @@ TEST_CASE("list sorts by a column, and objects with the same text by name")
     CHECK(std::ranges::count(json, '\n') == 4);
 }
 
+TEST_CASE("list sorts numbers of tokens as numbers")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "semaphore", "--initial", "10"});
+    daemon.checked_ctl({"create", "b", "--mode", "semaphore", "--initial", "9"});
+    daemon.checked_ctl({"create", "c", "--initial", "1"});
+    daemon.checked_ctl({"create", "d"});
+    CHECK(daemon.checked_ctl({"list", "--sort", "state", "--columns", "name"}) == "d\nc\nb\na\n");
+}
+
 TEST_CASE("list selects objects by mode, kind and owner")
 {
     const DaemonProcess daemon;
@@ -329,6 +353,7 @@ TEST_CASE("list selects objects by mode, kind and owner")
     CHECK(listed({"--kind", "timer"}) == "t\n");
     CHECK(listed({"--kind", "timer", "--mode", "manual"}).empty());
     CHECK(listed({"--owner", std::to_string(::getuid())}) == "a\nb\nm\nt\n");
+    CHECK(listed({"--owner", user_name()}) == "a\nb\nm\nt\n");
     CHECK(listed({"--owner", "4000000000"}).empty());
     CHECK(daemon.checked_ctl({"list", "--kind", "timer", "--json"}).starts_with("{\"name\":\"t\""));
 }
