@@ -122,6 +122,14 @@ TEST_CASE("chmod takes symbolic permissions, as chmod(1) does")
     CHECK(shown(daemon, "e")["permissions"] == permissions);
 }
 
+TEST_CASE("chmod takes a change that begins with - after --")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--permissions", "0666"});
+    CHECK(daemon.checked_ctl({"chmod", "e", "--", "-w"}).empty());
+    CHECK(shown(daemon, "e")["permissions"] == "0444");
+}
+
 TEST_CASE("create --json reports whether the event was created")
 {
     const DaemonProcess daemon;
