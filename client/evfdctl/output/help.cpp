@@ -213,7 +213,8 @@ std::string program_help(const CLI::App& app)
 
 std::string verb_help(const CLI::App& verb)
 {
-    return fmt::format("Usage: {}\n", verb_usage(verb)) + paragraph(verb.get_description()) +
+    return fmt::format("Usage: {}\n", verb_usage(verb)) +
+           (verb.get_description().empty() ? "" : paragraph(verb.get_description())) +
            sections_text({arguments_section(verb), options_section(verb)}) +
            (verb.get_footer().empty() ? "" : paragraph(verb.get_footer()));
 }
