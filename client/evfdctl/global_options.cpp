@@ -1,5 +1,6 @@
 #include "client/evfdctl/global_options.h"
 
+#include "client/core/validation.h"
 #include "client/evfdctl/output/exit_status.h"
 #include "client/evfdctl/output/format.h"
 #include "common/number.h"
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <set>
 #include <utility>
 
 namespace evfd::control {
@@ -103,6 +105,18 @@ std::string check_pattern(const std::string& text)
         }
     }
     return "";
+}
+
+Expected<void> check_names(std::span<const std::string> names)
+{
+    std::set<std::string_view> known;
+    for (const auto& one : names) {
+        if (auto name = to_name(one); !name)
+            return std::unexpected(std::move(name.error()));
+        if (!known.insert(one).second)
+            return std::unexpected(usage_error(fmt::format("'{}' is given twice", one)));
+    }
+    return {};
 }
 
 std::vector<std::string> split_list(std::string_view text)

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -42,6 +43,10 @@ std::string check_pattern(const std::string& text);
 
 // Returns the parts of a list whose separators are commas.
 std::vector<std::string> split_list(std::string_view text);
+
+// Checks all names of a verb that makes one call for each name, before the first call. Fails if a
+// name is invalid or occurs twice.
+Expected<void> check_names(std::span<const std::string> names);
 
 struct NamesArgument {
     std::vector<std::string> list;

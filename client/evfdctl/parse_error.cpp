@@ -1,5 +1,6 @@
 #include "client/evfdctl/parse_error.h"
 
+#include "client/evfdctl/symbolic_permissions.h"
 #include "client/evfdctl/verb.h"
 
 #include <fmt/format.h>
@@ -41,6 +42,13 @@ std::size_t edit_distance(std::string_view from, std::string_view to)
     return distance.back().back();
 }
 
+// Returns whether a user who means the verb can have typed the word: it begins with the same
+// letter, or has the same letters.
+bool is_like(std::string_view word, std::string_view verb)
+{
+    return word.substr(0, 1) == verb.substr(0, 1) || std::ranges::is_permutation(word, verb);
+}
+
 // Returns the listed verb that resembles the word most, or "" if no verb resembles the word.
 std::string closest_verb(std::string_view word)
 {
@@ -51,7 +59,7 @@ std::string closest_verb(std::string_view word)
     std::string closest;
     auto best = max_edits(word) + 1;
     for (const auto* verb : std::as_const(app).get_subcommands(nullptr)) {
-        if (verb->get_group().empty())
+        if (verb->get_group().empty() || !is_like(word, verb->get_name()))
             continue;
         if (const auto distance = edit_distance(word, verb->get_name()); distance < best) {
             best = distance;
@@ -92,18 +100,48 @@ std::string as_typed(const CLI::Option& option, std::span<char* const> words)
     return option.get_name();
 }
 
+bool resembles_option(std::string_view word)
+{
+    return word.starts_with('-') && word.size() > 1;
+}
+
+// The verb chmod accepts permissions such as -w only after "--".
+std::string describe_unknown_option(std::string_view word, const CLI::App& app)
+{
+    const bool is_change = topic_of(app).get_name() == "chmod" &&
+                           apply_symbolic(word, Permissions::under_umask(0)).has_value();
+    return is_change ? fmt::format("unknown option '{0}'; write a{0}, or put -- before it", word)
+                     : fmt::format("unknown option '{}'", word);
+}
+
 std::string describe_stray_word(const CLI::App& app)
 {
     const auto stray = app.remaining(true);
     if (stray.empty())
         return "the arguments do not fit the verb";
-    return stray.front().starts_with('-') && stray.front().size() > 1
-               ? fmt::format("unknown option '{}'", stray.front())
+    return resembles_option(stray.front())
+               ? describe_unknown_option(stray.front(), app)
                : fmt::format("'{}' is one argument too many", stray.front());
 }
 
-std::string describe_missing(const std::vector<const CLI::Option*>& options)
+// Returns the first word before "--" that resembles an option and that CLI11 did not accept, or ""
+// if there is no such word.
+std::string unknown_option(const CLI::App& app)
 {
+    for (const auto& word : app.remaining(true)) {
+        if (word == "--")
+            break;
+        if (resembles_option(word))
+            return word;
+    }
+    return "";
+}
+
+// An option that is not known is reported first, because it can be meant as the missing argument.
+std::string describe_missing(const std::vector<const CLI::Option*>& options, const CLI::App& app)
+{
+    if (const auto word = unknown_option(app); !word.empty())
+        return describe_unknown_option(word, app);
     for (const auto* option : options)
         if (option->get_required() && option->count() == 0)
             return fmt::format("{} is required", option->get_name());
@@ -178,7 +216,7 @@ std::string sentence(const CLI::ParseError& error, const CLI::App& app,
     if (dynamic_cast<const CLI::ExtrasError*>(&error))
         return describe_stray_word(app);
     if (dynamic_cast<const CLI::RequiredError*>(&error))
-        return describe_missing(options);
+        return describe_missing(options, app);
     if (dynamic_cast<const CLI::ExcludesError*>(&error))
         return describe_conflict(options, words);
     if (dynamic_cast<const CLI::RequiresError*>(&error))
@@ -204,6 +242,8 @@ std::string describe_unknown_verb(std::string_view word)
 {
     if (word == "--")
         return "a verb comes before \"--\"; see evfdctl --help";
+    if (word == "-q" || word == "--quiet" || word == "--json")
+        return fmt::format("'{}' comes after the verb; see evfdctl --help", word);
     if (word.starts_with('-'))
         return fmt::format("unknown option '{}'; see evfdctl --help", word);
     const auto closest = closest_verb(word);

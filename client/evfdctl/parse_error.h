@@ -10,7 +10,7 @@
 namespace evfd::control {
 
 // Returns one sentence for an error of CLI11. It names the options as the user has typed them in
-// `words`. CLI11 tells an error only in its own words, so the state of `app` shows what is wrong.
+// `words`. CLI11 reports an error only in its own words, so the state of `app` shows what is wrong.
 std::string describe(const CLI::ParseError& error, const CLI::App& app,
                      std::span<char* const> words);
 

@@ -18,7 +18,7 @@ bool occurs_in(std::string_view name, std::span<char* const> words)
                words, name, [](const char* word) { return std::string_view{word}; }) != words.end();
 }
 
-// Returns whether the command line asks about evfdctl, for which all verbs must be there.
+// Returns whether the command line asks about evfdctl, for which all verbs must exist.
 bool asks_for_help(std::span<char* const> words)
 {
     return std::ranges::any_of(words, [](std::string_view word) {

@@ -63,6 +63,8 @@ public:
     // Returns whether the words after "--" are a command. The parser must not see the words of a
     // command.
     virtual bool runs_command() const { return false; }
+    // Returns whether the verb has the option --json.
+    virtual bool has_json() const { return true; }
     // Receives the words after the first "--" of the command line. Called before run(), and only
     // for a verb that runs a command.
     virtual void set_command_line(std::vector<std::string> /*words*/) {}
@@ -80,12 +82,15 @@ protected:
     {
         fmt::print("{}\n", report::json(message));
     }
-    // Prints the result of a call whose reply has no content. Returns the exit status.
-    Exit finish(const Expected<void>& done) const
+    // Prints the result of a call whose reply has no content. `missing_hint` is the hint if a name
+    // does not exist. Returns the exit status.
+    Exit finish(const Expected<void>& done, std::string_view missing_hint = {}) const
     {
         protocol::Nothing nothing;
         if (done && is_json_)
             print_json(nothing);
+        if (!done && done.error().code == ErrorCode::no_such_name)
+            return report_error(done.error(), missing_hint);
         return done_or_report(done);
     }
 
@@ -118,7 +123,7 @@ public:
         if (are_all_requested_)
             command->group(V::group);
         auto& verb = *verbs_.emplace_back(std::make_unique<V>(*command));
-        if (is_needed("--json"))
+        if (verb.has_json() && is_needed("--json"))
             verb.add_json();
         if (is_needed("--quiet"))
             verb.add_quiet();

@@ -103,6 +103,8 @@ offers 'always auto' evfdctl monitor --color a
 offers 'last-set' evfdctl top --sort la
 offers 'realtime realtime-alarm' evfdctl arm x --clock realtime
 offers 'jobs' evfdctl arm x --after 1s --sets j
+offers '' evfdctl show jobs -p ''
+offers '' evfdctl show jobs --property ''
 offers '' evfdctl wait jobs --timeout ''
 offers 'evfd-worker' evfdctl hold jobs -- evfd-w
 offers 'evfd-worker' evfdctl wait user@far:1 --any -- evfd-w

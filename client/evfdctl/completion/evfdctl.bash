@@ -6,7 +6,7 @@
 
 # Prints the options of a verb, or the global options.
 _evfdctl_options() {
-    "$1" __complete "${@:2}" 2>/dev/null | awk -F'\t' '/^-/ { print $1 }'
+    "$1" __complete "${@:2}" 2>/dev/null | awk -F'\t' '/^--/ { print $1 }'
 }
 
 _evfdctl_verbs() {
@@ -106,7 +106,7 @@ _evfdctl_answer() {
         mapfile -t COMPREPLY < <(compgen -c -- "$current")
     elif [[ $previous == --sets ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_names)" -- "$current")
-    elif [[ $previous == --* ]] && _evfdctl_takes_value "$previous" "${of[@]}"; then
+    elif [[ $previous == -* ]] && _evfdctl_takes_value "$previous" "${of[@]}"; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_values "$previous" "${of[@]}")" -- "$current")
     elif [[ $current == -* ]]; then
         mapfile -t COMPREPLY < <(compgen -W "$(_evfdctl_options "${of[@]}")" -- "$current")

@@ -83,7 +83,7 @@ complete -c evfdctl -n '__evfdctl_is_free; and not __evfdctl_verb >/dev/null' -a
 complete -c evfdctl -n '__evfdctl_is_free; and string match -q help (__evfdctl_verb)' -a '(__evfdctl_verbs)'
 complete -c evfdctl -n '__evfdctl_is_free; and __evfdctl_is_named' -a '(__evfdctl_names)'
 complete -c evfdctl -n '__evfdctl_is_free; and string match -q -- "-*" (commandline -ct)' \
-    -a '(__evfdctl_options | string replace -r "\t.*" "")'
+    -a '(__evfdctl_options | string match -r "^--.*" | string replace -r "\t.*" "")'
 complete -c evfdctl -n 'not __evfdctl_after_dashes; and __evfdctl_wants_value' -a '(__evfdctl_values)'
 complete -c evfdctl -n 'test (commandline -opc)[-1] = --socket' -F
 complete -c evfdctl -n __evfdctl_after_dashes -a '(__evfdctl_command)'

@@ -87,6 +87,11 @@ Exit report_error(const Error& error, std::string_view hint)
     return exit_for(error.code);
 }
 
+bool is_about_one_object(const Error& error)
+{
+    return error.code == ErrorCode::no_such_name || error.code == ErrorCode::refused;
+}
+
 Error usage_error(std::string message)
 {
     return {ErrorCode::invalid, std::move(message)};

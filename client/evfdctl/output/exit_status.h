@@ -33,6 +33,8 @@ void print_error(const std::string& text);
 // error. The message comes from the daemon or the library, which do not know the options of
 // evfdctl. So `hint` says which option or verb the user can try.
 Exit report_error(const Error& error, std::string_view hint = {});
+// Returns whether a call for another object can succeed after this error.
+bool is_about_one_object(const Error& error);
 Error usage_error(std::string message);
 
 template <class T>

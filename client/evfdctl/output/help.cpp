@@ -213,7 +213,8 @@ std::string program_help(const CLI::App& app)
 
 std::string verb_help(const CLI::App& verb)
 {
-    return fmt::format("Usage: {}\n", verb_usage(verb)) + paragraph(verb.get_description()) +
+    return fmt::format("Usage: {}\n", verb_usage(verb)) +
+           (verb.get_description().empty() ? "" : paragraph(verb.get_description())) +
            sections_text({arguments_section(verb), options_section(verb)}) +
            (verb.get_footer().empty() ? "" : paragraph(verb.get_footer()));
 }
@@ -232,9 +233,13 @@ std::string completions(const CLI::App& app)
     for (const auto& section : verb_sections(app))
         for (const auto& verb : section.entries)
             text += fmt::format("{}\t{}\n", verb.left, verb.text);
-    for (const auto* option : options_of(app, false))
-        text += fmt::format("--{}\t{}\t{}\n", option->get_lnames().front(), value_name(*option),
-                            fmt::join(possible_values(*option), " "));
+    for (const auto* option : options_of(app, false)) {
+        const auto value =
+            fmt::format("{}\t{}", value_name(*option), fmt::join(possible_values(*option), " "));
+        text += fmt::format("--{}\t{}\n", option->get_lnames().front(), value);
+        for (const auto& name : option->get_snames())
+            text += fmt::format("-{}\t{}\n", name, value);
+    }
     for (const auto* option : options_of(app, true))
         text += option->get_name(true) + '\n';
     return text;

@@ -33,10 +33,6 @@ std::optional<nanoseconds> next_at(seconds time_of_day, WallTime now)
     return {};
 }
 
-} // namespace
-
-namespace {
-
 std::tm local_parts(WallTime time)
 {
     const auto whole = std::chrono::floor<seconds>(time.time_since_epoch()).count();

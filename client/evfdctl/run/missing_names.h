@@ -13,7 +13,7 @@ namespace evfd::control {
 class MissingNames {
 public:
     // Begins to count a second. If standard error is not a terminal, or the verb is quiet, or no
-    // descriptor is free, nothing is ever said.
+    // descriptor is free, MissingNames prints nothing.
     MissingNames(const Verb& verb, std::span<const std::string> names);
 
     // Returns a descriptor that polls readable after the second, or -1 if there is nothing to say

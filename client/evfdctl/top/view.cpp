@@ -20,6 +20,16 @@ constexpr std::string_view gap = "  ";
 
 using Widths = std::array<std::size_t, column_count>;
 
+// Returns whether the values become larger from row to row. In the usual order of these three
+// columns the largest value comes first.
+bool is_ascending(Order order)
+{
+    const bool is_largest_first = order.column == Column::waits ||
+                                  order.column == Column::subscribers ||
+                                  order.column == Column::last_set;
+    return is_largest_first == order.is_reversed;
+}
+
 std::string label(Column column)
 {
     std::string text{columns[static_cast<std::size_t>(column)].second};
@@ -273,7 +283,7 @@ Line View::heading_line(const Widths& widths) const
         }
         const auto end = label(order_.column).size();
         line.push_back({piece.text.substr(0, end), Style::chosen_heading});
-        line.push_back({order_.is_reversed ? "^" : "v", Style::sort_mark});
+        line.push_back({is_ascending(order_) ? "^" : "v", Style::sort_mark});
         line.push_back({piece.text.substr(end + 1), Style::heading});
     }
     return line;
@@ -305,6 +315,8 @@ std::vector<Line> View::render(const Now& now) const
             lines.push_back({{std::string{text}}});
     else
         lines = table_lines(now);
+    if (is_help_shown_) // The last line of the screen says how to leave the help.
+        lines.resize(std::min(lines.size(), std::max(size_.lines, std::size_t{1}) - 1));
     lines.resize(std::max(lines.size(), row_capacity() + reserved_lines - 1));
     lines.push_back(is_help_shown_ ? Line{{"any key closes the help", Style::faint}}
                                    : footer_line());

@@ -33,7 +33,8 @@ enum class Key {
 // A pressed character is a command, or is added to the filter while the filter is typed.
 using Pressed = std::variant<Key, char>;
 
-// The text of a sort_mark is "v" or "^". The screen can draw a triangle instead.
+// The text of a sort_mark is "^" if the values become larger from row to row, and "v" if they
+// become smaller. The screen can draw a triangle instead.
 enum class Style { plain, faint, bold, heading, chosen_heading, sort_mark, good, bad };
 struct Piece {
     std::string text;

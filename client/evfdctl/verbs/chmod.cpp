@@ -38,8 +38,9 @@ private:
     Expected<Permissions> changed_permissions(const Client& client) const
     {
         if (!apply_symbolic(permissions_, Permissions::under_umask(0)))
-            return std::unexpected(usage_error(fmt::format(
-                "'{}' is not a change of permissions: give such as u=rw,g+r,o=", permissions_)));
+            return std::unexpected(usage_error(
+                fmt::format("'{}' is not a change of permissions: give changes such as u=rw,g+r,o=",
+                            permissions_)));
         const auto object = client.show(name_.text);
         if (!object)
             return std::unexpected(object.error());

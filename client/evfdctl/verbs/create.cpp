@@ -37,6 +37,8 @@ public:
                                     .permissions = *permissions,
                                     .lifetime = new_.lifetime(),
                                     .if_missing = if_missing_};
+        if (const auto checked = check_names(names_.list); !checked)
+            return report_error(checked.error());
         // The daemon creates one event with each call. The first failure ends the verb.
         for (const auto& one : names_.list)
             if (const auto exit = create(client, one, options); exit != exit_done)

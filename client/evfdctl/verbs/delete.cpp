@@ -37,8 +37,10 @@ public:
         if (names_.empty() && pattern_.empty())
             return report_error(usage_error("NAME or --pattern is required; see evfdctl delete "
                                             "--help"));
+        if (const auto checked = check_names(names_); !checked)
+            return report_error(checked.error());
         if (pattern_.empty() && !if_exists_)
-            return finish(client.delete_object(names_));
+            return finish(client.delete_object(names_), "--if-exists accepts that");
         auto names = names_;
         if (!pattern_.empty())
             if (const auto listed = add_matching(client, names); !listed)
@@ -62,13 +64,17 @@ private:
     }
 
     // Deletes each object by itself. Reports every failure, and returns the status of the last one.
+    // A failure that is not about one object ends the verb.
     Exit delete_each(const Client& client, const std::vector<std::string>& names) const
     {
         auto exit = exit_done;
         for (const auto& one : names) {
             const auto done = client.delete_object(std::span{&one, 1});
-            if (!done && !is_accepted(done.error(), one))
-                exit = report_error(done.error());
+            if (done || is_accepted(done.error(), one))
+                continue;
+            exit = report_error(done.error());
+            if (!is_about_one_object(done.error()))
+                return exit;
         }
         return exit == exit_done ? finish({}) : exit;
     }

@@ -28,6 +28,7 @@ public:
                    "LISTEN_FDNAMES describe them as in sd_listen_fds(3).");
     }
 
+    bool has_json() const override { return false; }
     Exit run(const Client& client) override
     {
         if (const auto valid = check_arguments(); !valid)

@@ -37,6 +37,7 @@ public:
                    "hold it. With --host the token is released when evfdctl exits.");
     }
 
+    bool has_json() const override { return false; }
     Exit run(const Client& client) override
     {
         if (const auto valid = check_arguments(); !valid)

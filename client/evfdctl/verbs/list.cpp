@@ -1,6 +1,7 @@
 // evfdctl list: prints a table of objects.
 #include "client/evfdctl/global_options.h"
 #include "client/evfdctl/verb.h"
+#include "common/number.h"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -8,8 +9,11 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -43,9 +47,13 @@ public:
         app.add_option("--kind", kind_, "List only objects of KIND")
             ->type_name("KIND")
             ->check(OneOf({"event", "timer"}));
-        app.add_option("--owner", owner_, "List only objects of USER, a name or a number")
+        app.add_option("--owner", owner_text_, "List only objects of USER, a name or a number")
             ->type_name("USER")
-            ->check(check_not_empty);
+            ->check(check_not_empty)
+            ->check([this](const std::string& text) {
+                owner_ = report::user_id(text);
+                return owner_ ? "" : fmt::format("there is no user '{}'", text);
+            });
         app.add_option("--sort", sort_, "Sort by COLUMN (default: name)")
             ->type_name("COLUMN")
             ->check(OneOf({list_columns.begin(), list_columns.end()}));
@@ -61,9 +69,11 @@ public:
     // in another order than that of the names arrives completely first.
     Exit run(const Client& client) override
     {
+        if (is_json() && !columns_.empty())
+            return report_error(usage_error("--columns and --json cannot be combined"));
         report::Table table{has_no_legend_ ? report::Row{} : selected(report::object_heading()),
                             report::is_for_terminal()};
-        std::vector<protocol::Object> sorted;
+        std::vector<std::pair<Key, protocol::Object>> sorted;
         const bool is_by_name = list_column(sort_) == 0;
         const auto listed = client.list(pattern_.text, [&](protocol::Object& object) {
             if (!is_selected_by_filters(object))
@@ -71,16 +81,18 @@ public:
             if (is_by_name)
                 print(object, table);
             else
-                sorted.push_back(std::move(object));
+                sorted.emplace_back(key_of(object), std::move(object));
         });
-        sort(sorted);
-        for (auto& object : sorted)
+        std::ranges::sort(sorted, {}, [](const auto& one) -> const Key& { return one.first; });
+        for (auto& [key, object] : sorted)
             print(object, table);
         fmt::print("{}", table.end());
         return done_or_report(listed);
     }
 
 private:
+    using Key = std::tuple<std::int64_t, std::string, std::string>;
+
     static std::string check_columns(const std::string& text)
     {
         for (const auto& one : split_list(text))
@@ -95,16 +107,17 @@ private:
             return false;
         if (!kind_.empty() && to_string(object.kind) != kind_)
             return false;
-        return owner_.empty() || fmt::to_string(object.owner_uid) == owner_ ||
-               report::user(object.owner_uid) == owner_;
+        return !owner_ || object.owner_uid == *owner_;
     }
 
-    // Objects with the same text in the column are in the order of their names.
-    void sort(std::vector<protocol::Object>& objects) const
+    // Returns the key by which the objects are sorted: first texts without a number, then numbers
+    // in their order. Objects with the same text are in the order of their names.
+    Key key_of(const protocol::Object& object) const
     {
-        std::ranges::sort(objects, {}, [&](const protocol::Object& object) {
-            return std::pair{report::row(object)[list_column(sort_)], object.name.text()};
-        });
+        auto text = report::row(object)[list_column(sort_)];
+        const auto number = text.substr(0, text.find_first_not_of("0123456789"));
+        return {parse_number<std::int64_t>(number).value_or(-1), std::move(text),
+                std::string{object.name.text()}};
     }
 
     report::Row selected(report::Row cells) const
@@ -128,7 +141,8 @@ private:
     PatternOption pattern_;
     std::string mode_;
     std::string kind_;
-    std::string owner_;
+    std::string owner_text_;
+    std::optional<protocol::Uid> owner_;
     std::string sort_ = "name";
     std::string columns_;
     bool has_no_legend_ = false;

@@ -48,6 +48,7 @@ public:
                    "and timer expirations are counted; a manual event is cleared before each run.");
     }
 
+    bool has_json() const override { return false; }
     Exit run(const Client& client) override
     {
         if (const auto valid = check_arguments(); !valid)

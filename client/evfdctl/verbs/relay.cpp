@@ -29,6 +29,7 @@ public:
                      "Close the connection and cancel pending calls at the end of input");
     }
 
+    bool has_json() const override { return false; }
     Exit run(const Client& client) override
     {
         ::signal(SIGPIPE, SIG_IGN); // Lets write(2) fail if nobody reads the output.

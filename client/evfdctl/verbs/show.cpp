@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <span>
 #include <string>
 
 namespace evfd::control {
@@ -31,17 +32,23 @@ public:
             ->needs(property);
     }
 
-    // Reports every name that cannot be shown. Returns the status of the last failure.
+    // Reports every name that cannot be shown. Returns the status of the last failure. A failure
+    // that is not about one object ends the verb.
     Exit run(const Client& client) override
     {
         if (is_json() && !properties_.empty())
             return report_error(usage_error("--property and --json cannot be combined"));
+        for (const auto& one : names_.list)
+            if (const auto checked = check_names(std::span{&one, 1}); !checked)
+                return report_error(checked.error());
         auto exit = exit_done;
         bool is_first = true;
         for (const auto& one : names_.list) {
             auto object = client.show(one);
             if (!object) {
                 exit = report_error(object.error());
+                if (!is_about_one_object(object.error()))
+                    return exit;
                 continue;
             }
             if (!is_json() && !prints_values_ && !is_first)

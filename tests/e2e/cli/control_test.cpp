@@ -104,22 +104,30 @@ TEST_CASE("show reports who set an event last, and when")
 TEST_CASE("chmod takes symbolic permissions, as chmod(1) does")
 {
     const DaemonProcess daemon;
-    daemon.checked_ctl({"create", "e", "--permissions", "0640"});
+    daemon.checked_ctl({"create", "e", "--permissions", "0066"});
     const auto [change, permissions] = GENERATE(table<std::string, std::string>({
-        {"u=rw,g=r", "0640"},
+        {"u=rw,g=r", "0646"},
         {"u=rw,g=r,o=", "0640"},
-        {"o+r", "0644"},
-        {"g-r", "0600"},
-        {"g+w,o+rw", "0666"},
-        {"ug=r", "0440"},
+        {"u+r", "0466"},
+        {"g-r", "0026"},
+        {"g-w,o-rw", "0040"},
+        {"ug=r", "0446"},
         {"a=r", "0444"},
-        {"+w", "0662"},
+        {"+w", "0266"},
         {"=", "0000"},
-        {"go=,u+w", "0600"},
+        {"go=,u+w", "0200"},
     }));
     CAPTURE(change);
     CHECK(daemon.checked_ctl({"chmod", "e", change}).empty());
     CHECK(shown(daemon, "e")["permissions"] == permissions);
+}
+
+TEST_CASE("chmod takes a change that begins with - after --")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "e", "--permissions", "0666"});
+    CHECK(daemon.checked_ctl({"chmod", "e", "--", "-w"}).empty());
+    CHECK(shown(daemon, "e")["permissions"] == "0444");
 }
 
 TEST_CASE("create --json reports whether the event was created")

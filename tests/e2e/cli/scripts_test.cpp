@@ -1,7 +1,9 @@
 // Tests of the verbs and options for scripts: verbs that succeed when they are repeated, several
 // names in one command, and names that a pattern selects.
 #include "tests/paths.h"
+#include "tests/support/configured_daemon.h"
 #include "tests/support/daemon_process.h"
+#include "tests/support/scripted_daemon.h"
 #include "tests/support/terminal.h"
 
 #include <unistd.h>
@@ -21,6 +23,14 @@ Words names_in(const DaemonProcess& daemon)
     for (std::string line; std::getline(list, line);)
         names.push_back(line.substr(0, line.find('\t')));
     return names;
+}
+
+// Returns the name of the user who runs the test.
+std::string user_name()
+{
+    auto name = run({.argv = {"/usr/bin/id", "-un"}}).out;
+    name.pop_back(); // The end of the line.
+    return name;
 }
 
 TEST_CASE("create takes several names, and the first failure ends it")
@@ -56,11 +66,101 @@ TEST_CASE("set --create reports every failure but a missing name")
     const DaemonProcess daemon;
     daemon.checked_ctl({"arm", "tick", "--after", "1d"});
     CHECK(daemon.ctl({"set", "--create", "tick"}).status == 7);
+    const auto timer = daemon.ctl({"set", "--create", "new", "tick"});
+    CHECK(timer.status == 7);
+    CHECK(timer.err.contains("'tick' is a timer, not an event"));
     CHECK(daemon.ctl({"set", "--create", "a//b"}).status == 2);
     const auto ran = daemon.ctl({"set", "--create", "--oneway", "n"});
     CHECK(ran.status == 2);
     CHECK(ran.err.contains("cannot be combined"));
     CHECK(names_in(daemon) == Words{"tick"});
+}
+
+TEST_CASE("set --create that cannot create all events keeps the created ones and sets none")
+{
+    const ReloadableDaemon configured{R"({"limits": {"objects": 1}})"};
+    const auto ran = configured.daemon.ctl({"set", "--create", "a", "b"});
+    CHECK(ran.status == 4);
+    CHECK(names_in(configured.daemon) == Words{"a"});
+    CHECK(configured.daemon.ctl({"is-set", "a"}).status == 1);
+}
+
+// Receives the calls of evfdctl and replies to each with an error, up to the call that creates an
+// event, which it answers with `created`. Returns the methods of these calls.
+Words methods_until_creation(ScriptedConnection& connection, std::string_view created)
+{
+    Words methods;
+    while (true) {
+        const auto method = Json::parse(connection.receive_call())["method"].get<std::string>();
+        methods.push_back(method.substr(method.rfind('.') + 1));
+        if (methods.back() == "CreateEvent") {
+            connection.send_reply(created);
+            return methods;
+        }
+        if (methods.back() != "Resume") // The first call, to which this daemon does not reply.
+            connection.send_reply(
+                R"({"error":"io.evfdd.NoSuchName","parameters":{"name":"e","message":"gone"}})");
+    }
+}
+
+TEST_CASE("set --create creates a name again that is deleted before it is set")
+{
+    ScriptedDaemon daemon;
+    auto setting =
+        start({.argv = {EVFDD_CTL, "--socket", daemon.address().path, "set", "--create", "e"}});
+    auto connection = daemon.accept();
+    // Another process creates the event first, and then deletes it.
+    CHECK(methods_until_creation(
+              connection,
+              R"({"error":"io.evfdd.NameTaken","parameters":{"name":"e","message":"taken"}})") ==
+          Words{"Resume", "Set", "Show", "CreateEvent"});
+    CHECK(methods_until_creation(connection, R"({"parameters":{"created":true,"id":1}})") ==
+          Words{"Set", "Show", "CreateEvent"});
+    CHECK(setting.wait() == 0);
+}
+
+TEST_CASE("a usage error in one of several names is found before the first object changes")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "there"});
+    const auto [words, message] = GENERATE(table<Words, std::string>({
+        {{"create", "new", "a//b"}, "'a//b' is not a valid name"},
+        {{"create", "new", "new"}, "'new' is given twice"},
+        {{"set", "--create", "new", "a//b"}, "'a//b' is not a valid name"},
+        {{"delete", "--if-exists", "there", "a//b"}, "'a//b' is not a valid name"},
+        {{"delete", "--if-exists", "there", "there"}, "'there' is given twice"},
+        {{"delete", "--pattern", "th*", "a//b"}, "'a//b' is not a valid name"},
+        {{"show", "there", "a//b"}, "'a//b' is not a valid name"},
+    }));
+    CAPTURE(words);
+    const auto ran = daemon.ctl(words);
+    INFO(ran.err);
+    CHECK(ran.status == 2);
+    CHECK(ran.out.empty());
+    CHECK(ran.err.contains(message));
+    CHECK(names_in(daemon) == Words{"there"});
+}
+
+TEST_CASE("delete of single objects goes on after a failure")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a/1", "a/2", "b"});
+    const auto ran = daemon.ctl({"delete", "missing", "--pattern", "a/*"});
+    CHECK(ran.status == 3);
+    CHECK(ran.err.contains("'missing'"));
+    CHECK(names_in(daemon) == Words{"b"});
+}
+
+TEST_CASE("without a daemon a verb with several names reports one error")
+{
+    const TemporaryDirectory directory;
+    auto words = GENERATE(Words{"delete", "--if-exists", "a", "b"}, Words{"show", "a", "b"},
+                          Words{"create", "a", "b"}, Words{"set", "--create", "a", "b"});
+    CAPTURE(words);
+    words.insert(words.begin(), {EVFDD_CTL, "--socket", directory / "nobody"});
+    const auto ran = run({.argv = words});
+    CHECK(ran.status == 5);
+    CHECK(std::ranges::count(ran.err, '\n') == 1);
 }
 
 TEST_CASE("delete --if-exists accepts names that do not exist and deletes the others")
@@ -189,6 +289,12 @@ TEST_CASE("a wrong use of the options of show and list is a usage error")
         {{"list", "--mode", "timer"}, "'timer' is not one of manual"},
         {{"list", "--kind", "auto"}, "'auto' is not one of event, timer"},
         {{"list", "--owner", ""}, "the value is empty"},
+        {{"list", "--owner", "no-such-user"}, "there is no user 'no-such-user'"},
+        {{"list", "--owner", "$(id -un)"}, "there is no user '$(id -un)'"},
+        {{"list", "--owner", "'x"}, "there is no user ''x'"},
+        {{"list", "--owner=-x"}, "there is no user '-x'"},
+        {{"list", "--owner", "00"}, "there is no user '00'"},
+        {{"list", "--json", "--columns", "name"}, "--columns and --json cannot be combined"},
     }));
     CAPTURE(words);
     const auto ran = daemon.ctl(words);
@@ -221,6 +327,16 @@ TEST_CASE("list sorts by a column, and objects with the same text by name")
     CHECK(std::ranges::count(json, '\n') == 4);
 }
 
+TEST_CASE("list sorts numbers of tokens as numbers")
+{
+    const DaemonProcess daemon;
+    daemon.checked_ctl({"create", "a", "--mode", "semaphore", "--initial", "10"});
+    daemon.checked_ctl({"create", "b", "--mode", "semaphore", "--initial", "9"});
+    daemon.checked_ctl({"create", "c", "--initial", "1"});
+    daemon.checked_ctl({"create", "d"});
+    CHECK(daemon.checked_ctl({"list", "--sort", "state", "--columns", "name"}) == "d\nc\nb\na\n");
+}
+
 TEST_CASE("list selects objects by mode, kind and owner")
 {
     const DaemonProcess daemon;
@@ -237,6 +353,7 @@ TEST_CASE("list selects objects by mode, kind and owner")
     CHECK(listed({"--kind", "timer"}) == "t\n");
     CHECK(listed({"--kind", "timer", "--mode", "manual"}).empty());
     CHECK(listed({"--owner", std::to_string(::getuid())}) == "a\nb\nm\nt\n");
+    CHECK(listed({"--owner", user_name()}) == "a\nb\nm\nt\n");
     CHECK(listed({"--owner", "4000000000"}).empty());
     CHECK(daemon.checked_ctl({"list", "--kind", "timer", "--json"}).starts_with("{\"name\":\"t\""));
 }
@@ -259,10 +376,15 @@ TEST_CASE("with --quiet a wait on a terminal does not print which names do not e
 {
     const DaemonProcess daemon;
     const auto* option = GENERATE("-q", "--quiet");
-    Terminal terminal{daemon.ctl_command({"wait", "nope", option, "--timeout", "1200ms"})};
-    terminal.await("wait timed out");
-    CHECK_FALSE(terminal.shows("waiting for"));
-    CHECK(terminal.wait() == 124);
+    Terminal quiet{daemon.ctl_command({"wait", "nope", option})};
+    REQUIRE(daemon.has_waits("nope", 1));
+    // This wait begins later, so its note comes later than a note of the other wait would.
+    Terminal other{daemon.ctl_command({"wait", "nope"})};
+    other.await("waiting for 'nope'");
+    daemon.checked_ctl({"create", "nope", "--initial", "1"});
+    CHECK(quiet.wait() == 0);
+    CHECK_FALSE(quiet.shows("waiting for"));
+    CHECK(other.wait() == 0);
 }
 
 } // namespace

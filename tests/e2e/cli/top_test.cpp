@@ -119,15 +119,15 @@ TEST_CASE("top quits at q and shows its keys at ? and h")
 TEST_CASE("top marks the column by which it sorts")
 {
     const DaemonProcess daemon;
-    const auto [locale, down, up] = GENERATE(table<std::string, std::string, std::string>(
-        {{"C.UTF-8", "\u25bc", "\u25b2"}, {"C", "v", "^"}}));
+    const auto [locale, up, down] = GENERATE(table<std::string, std::string, std::string>(
+        {{"C.UTF-8", "\u25b2", "\u25bc"}, {"C", "^", "v"}}));
     auto command = daemon.ctl_command({"top", "--sort", "mode"});
     command.environment.push_back("LC_ALL=" + locale);
     Terminal top{std::move(command)};
     top.await(help);
-    CHECK(top.line(1).contains("  MODE" + down));
+    CHECK(top.line(1).contains("  MODE" + up));
     top.type("r");
-    top.await([&, mark = up] { return top.line(1).contains("  MODE" + mark); });
+    top.await([&, mark = down] { return top.line(1).contains("  MODE" + mark); });
 }
 
 TEST_CASE("top sorts by the chosen column in either direction")

@@ -72,7 +72,7 @@ TEST_CASE("the screen has a title, a heading, the rows and the keys")
     CHECK(texts(view) ==
           std::vector<std::string>{
               "/here: 2 objects, by name",
-              "NAMEv     KIND   MODE       STATE  WAITS  SUBS  LAST SET                 NEXT",
+              "NAME^     KIND   MODE       STATE  WAITS  SUBS  LAST SET                 NEXT",
               "db/ready  event  manual     set    0      -     3s ago by 4000000000 42  -",
               "t         timer  monotonic  armed  0      1     -                        1m",
               "",
@@ -150,7 +150,7 @@ TEST_CASE("a filter that is kept stays while commands are typed")
     CHECK(texts(view)[7] == "filter: a  / changes it, Esc clears it");
     type(view, "rx");
     CHECK(texts(view)[0] == "/here: 3 objects, 2 shown, by name, reversed");
-    CHECK(texts(view)[1].starts_with("NAME^ "));
+    CHECK(texts(view)[1].starts_with("NAMEv "));
     CHECK(view.press(Key::erase, now) == Next::stay);
     type(view, "/2");
     CHECK(texts(view)[7].starts_with("filter: a2 "));
@@ -171,6 +171,27 @@ TEST_CASE("the help fills the screen until a key is pressed")
     type(view, key);
     CHECK(view.press(Key::clear, now) == Next::stay);
     CHECK(texts(view)[0] == "/here: 1 object, by name");
+}
+
+TEST_CASE("the mark of a column of numbers points down, because the largest number comes first")
+{
+    auto view = view_of({event("a"_name)});
+    for (int i = 0; i < 4; ++i)
+        CHECK(view.press(Key::next_column, now) == Next::stay);
+    CHECK(texts(view)[0].ends_with("by waits"));
+    CHECK(texts(view)[1].contains("WAITSv"));
+    CHECK(view.press('r', now) == Next::stay);
+    CHECK(texts(view)[1].contains("WAITS^"));
+}
+
+TEST_CASE("on few lines the help is cut, and the last line says how to leave it")
+{
+    auto view = view_of({event("a"_name)}, {4, 100});
+    type(view, "?");
+    const auto drawn = texts(view);
+    REQUIRE(drawn.size() == 4);
+    CHECK(drawn[0] == "q, Ctrl-C         quit");
+    CHECK(drawn[3] == "any key closes the help");
 }
 
 TEST_CASE("the columns are selected in both directions, each in its own order first")
