@@ -235,7 +235,7 @@ class Reader:
 
         The documents use `jobs` as the name of an event.
         """
-        code = {"Ctrl-C": b"\x03", "Esc": b"\x1b"}.get(key)
+        code = {"Ctrl-C": b"\x03", "q": b"q"}.get(key)
         if code is None:
             fail(block, f"which key is {key}?", offset)
         environment = {**self._shell.environment(), "TERM": "xterm"}
