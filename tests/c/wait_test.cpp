@@ -261,6 +261,7 @@ TEST_CASE("a wait by name may precede the event, and fails when the event is del
 TEST_CASE("a wait fails with ECANCELED when a change of the wall clock cancels the timer")
 {
     skip_unless_wall_clock_can_be_set();
+    const WallClockLock lock;
     const ConnectedDaemon daemon;
     const evfd_schedule late = ScheduleSpec{.first_ns = (now_on(Clock::realtime) + 1h).count(),
                                             .flags = EVFD_ABSOLUTE | EVFD_CANCEL_ON_CLOCK_CHANGE};
