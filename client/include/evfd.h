@@ -262,7 +262,7 @@ struct evfd_client;
 EVFD_CHECKED EVFD_NONNULL(1) int evfd_client_new(struct evfd_client** client, const char* address);
 /* Releases a client. Descriptors that it opened and calls in progress continue, and the connection
  * ends after the last of them. Returns 0, also if the client is NULL. A client that was released
- * before is -EINVAL here and in every other function, unless a later client has its address. */
+ * before is -EINVAL here and in every other function. */
 int evfd_client_unref(struct evfd_client* client);
 
 /* These functions are like the functions without a client. They take the name of an object; the
