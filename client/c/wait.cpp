@@ -63,8 +63,10 @@ Consumed wait_until(const Handle& handle, Clock clock, nanoseconds deadline)
         return to_consumed(
             std::visit([&](const auto& one) { return one.wait_until(MonotonicTime{deadline}); },
                        handle.object));
-    if (deadline <= now_on(clock))
-        return wait_for(handle, nanoseconds{0});
+    // Only a wait that sleeps makes a timer, which needs a free descriptor.
+    auto checked = wait_for(handle, nanoseconds{0});
+    if (!checked || *checked || deadline <= now_on(clock))
+        return checked;
     const auto timer = DeadlineTimer::make(clock, deadline);
     return timer ? wait_until_expiry(handle, *timer) : std::unexpected(timer.error());
 }

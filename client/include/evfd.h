@@ -164,7 +164,8 @@ EVFD_CHECKED int64_t evfd_trywait(int fd);
 /* Like evfd_wait(), but with a deadline instead of a timeout, as sem_clockwait(3) has it: a time on
  * the clock, in nanoseconds since the clock's zero. `clock` is EVFD_CLOCK_REALTIME,
  * EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME. A set of the wall clock also moves a deadline on
- * realtime. If the deadline has passed, the function checks once. */
+ * realtime. If the deadline has passed, the function checks once. If the function sleeps, and the
+ * clock is not monotonic, it needs a free descriptor, and fails with -EMFILE without one. */
 EVFD_CHECKED int64_t evfd_wait_until(int fd, int clock, int64_t deadline_ns);
 /* Waits until one of 1 to 253 different descriptors is set or has expired, and consumes only from
  * that descriptor. Returns the index of the descriptor in `fds`, and stores the consumed amount in
