@@ -82,7 +82,7 @@ EVFD_CHECKED const char* evfd_error(void);
  * the system daemon, else the user's own daemon, which is started if necessary. A set-user-ID
  * program ignores the environment and starts no daemon. Returns 0 after the daemon has answered.
  * Descriptors that are already open keep their daemon. */
-int evfd_connect(const char* socket);
+EVFD_CHECKED int evfd_connect(const char* socket);
 
 /* ---- Opening and creating ---- */
 

@@ -50,7 +50,7 @@ accept 'if (evfd_wait(fd, 0) > 0) evfd_set(fd);'
 accept 'evfd_set_name("e"); evfd_close(fd);'
 for call in 'evfd_open("e", 0, 0, 0)' 'evfd_wait(fd, 0)' 'evfd_trywait(fd)' 'evfd_wait_until(fd, 0, 0)' \
     'evfd_wait_any(&fd, 1, 0, 0)' 'evfd_wait_all(&fd, 1, 0)' 'evfd_is_set(fd)' 'evfd_get_mode(fd)' \
-    'evfd_get_access(fd)' 'evfd_remaining(fd)' 'evfd_wait_name("e", 0)' 'evfd_version()'; do
+    'evfd_get_access(fd)' 'evfd_remaining(fd)' 'evfd_wait_name("e", 0)' 'evfd_version()' 'evfd_connect(0)'; do
     refuse unused-result "$call;"
 done
 for call in 'fd = evfd_open(0, 0, 0, 0)' 'evfd_delete(0)' 'evfd_set_name(0)' 'evfd_arm(fd, 0)' \
