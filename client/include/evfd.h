@@ -50,8 +50,8 @@ EVFD_CHECKED int evfd_version(void);
 /*
  * Errors. A function that fails returns the negative of one of these values.
  *
- * EINVAL        an argument is not valid, for example a malformed name, or a timer given to
- *               evfd_set() or evfd_set_name()
+ * EINVAL        an argument is not valid, for example a malformed name, a released client, or a
+ *               timer given to evfd_set() or evfd_set_name()
  * ENOENT        no object has this name
  * EEXIST        the name exists, and evfd_open() has EVFD_EXCL
  * EBUSY         the call would create or arm an object, but the name belongs to an object of
@@ -60,13 +60,13 @@ EVFD_CHECKED int evfd_version(void);
  * EDQUOT        a limit was reached, or a semaphore has no room for more tokens
  * EIDRM         the object was deleted during the wait
  * ECANCELED     the wall clock was set, and the timer has EVFD_CANCEL_ON_CLOCK_CHANGE
- * ETIMEDOUT     the timeout passed before the wait was complete
+ * ETIMEDOUT     the timeout or the deadline passed before the wait was complete
  * EAGAIN        evfd_trywait(): the object is not set and has not expired
  * ECONNREFUSED  no daemon is running, or it did not answer in time
  * ECONNRESET    the connection was lost before the reply: it is unknown whether the call was
  *               executed
  * EBADF         the descriptor is not from evfd_open()
- * EMFILE        the process has no free file descriptor
+ * EMFILE        the process has no free file descriptor, which evfd_wait_until() can need too
  * ENOMEM        there is not enough memory
  * EIO           a system call failed unexpectedly
  */
@@ -162,10 +162,11 @@ EVFD_CHECKED int64_t evfd_wait(int fd, int64_t timeout_ns);
  * immediately, as sem_trywait(3) does. */
 EVFD_CHECKED int64_t evfd_trywait(int fd);
 /* Like evfd_wait(), but with a deadline instead of a timeout, as sem_clockwait(3) has it: a time on
- * the clock, in nanoseconds since the clock's zero. `clock` is EVFD_CLOCK_REALTIME,
- * EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME. A set of the wall clock also moves a deadline on
- * realtime. If the deadline has passed, the function checks once. If the function sleeps, and the
- * clock is not monotonic, it needs a free descriptor, and fails with -EMFILE without one. */
+ * the clock, in nanoseconds since the clock's zero. `clock` is EVFD_CLOCK_REALTIME
+ * or EVFD_CLOCK_DEFAULT, which are the same here, EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME. A
+ * set of the wall clock also moves a deadline on realtime. If the deadline has passed, the function
+ * checks once. If the function sleeps, and the clock is not monotonic, it needs a free descriptor,
+ * and fails with -EMFILE without one. */
 EVFD_CHECKED int64_t evfd_wait_until(int fd, int clock, int64_t deadline_ns);
 /* Waits until one of 1 to 253 different descriptors is set or has expired, and consumes only from
  * that descriptor. Returns the index of the descriptor in `fds`, and stores the consumed amount in
@@ -182,9 +183,9 @@ EVFD_CHECKED int evfd_latches_waits(void);
 /* ---- Timers ---- */
 
 /* Clocks of a schedule, and of evfd_wait_until(). Each constant is 0x100 plus the clockid_t of the
- * clock, so that no clockid_t is one of them: CLOCK_MONOTONIC, for example, is not valid.
- * EVFD_CLOCK_DEFAULT means realtime if the schedule is absolute, and monotonic if the schedule is
- * relative. */
+ * clock, so that no clockid_t is one of them: CLOCK_MONOTONIC, for example, is not valid. The
+ * exception is CLOCK_REALTIME, which is 0 as EVFD_CLOCK_DEFAULT is. EVFD_CLOCK_DEFAULT means
+ * realtime for a deadline and for an absolute schedule, and monotonic for a relative schedule. */
 #define EVFD_CLOCK_DEFAULT 0
 #define EVFD_CLOCK_REALTIME 0x100
 #define EVFD_CLOCK_MONOTONIC 0x101
