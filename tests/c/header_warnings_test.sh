@@ -9,8 +9,8 @@ c_compiler=$1
 cxx_compiler=$2
 include=$3
 compiler=$c_compiler
-language=c
-standard=c99
+language='c'
+standard='c99'
 object=$(mktemp)
 trap 'rm -f "$object"' EXIT
 
@@ -43,8 +43,8 @@ for standard in c++98 c++17; do
     accept '(void)0;' -Wno-long-long
 done
 compiler=$c_compiler
-language=c
-standard=c99
+language='c'
+standard='c99'
 
 accept 'if (evfd_wait(fd, 0) > 0) evfd_set(fd);'
 accept 'evfd_set_name("e"); evfd_close(fd);'
