@@ -7,23 +7,28 @@
 #include <sys/syscall.h>
 
 #include <array>
+#include <atomic>
 #include <thread>
 #include <vector>
 
 namespace evfd::e2e {
 namespace {
 
+// Returns whether another thread of this process sleeps in a wait now.
+bool is_waiter_asleep()
+{
+    for (const auto thread : threads_of(::getpid()))
+        if (thread != ::gettid() && (is_blocked_in(::getpid(), thread, SYS_io_getevents) ||
+                                     is_blocked_in(::getpid(), thread, SYS_io_pgetevents) ||
+                                     is_blocked_in(::getpid(), thread, SYS_ppoll)))
+            return true;
+    return false;
+}
+
 // Waits until another thread of this process sleeps in a wait. Returns false at the deadline.
 bool has_sleeping_waiter()
 {
-    return poll_until([] {
-        for (const auto thread : threads_of(::getpid()))
-            if (thread != ::gettid() && (is_blocked_in(::getpid(), thread, SYS_io_getevents) ||
-                                         is_blocked_in(::getpid(), thread, SYS_io_pgetevents) ||
-                                         is_blocked_in(::getpid(), thread, SYS_ppoll)))
-                return true;
-        return false;
-    });
+    return poll_until(is_waiter_asleep);
 }
 
 TEST_CASE("a set by another client ends a blocking wait")
@@ -140,6 +145,32 @@ TEST_CASE("evfd_wait_until waits until a time on each clock, and not shorter")
     CHECK(evfd_wait_until(fd, number, 0) == 1);
     ok(evfd_set(fd));
     CHECK(evfd_wait_until(fd, number, INT64_MAX) == 1);
+    CHECK(evfd_close(fd) == 0);
+}
+
+TEST_CASE("evfd_wait_until waits longer if the wall clock is set back during the wait")
+{
+    skip_unless_wall_clock_can_be_set();
+    const ConnectedDaemon daemon;
+    const int fd = create_event("e", GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE));
+    WallClockLock wall_clock;
+    const auto deadline = now_on(Clock::realtime) + 50ms;
+    std::int64_t returned = 0;
+    nanoseconds end{0};
+    std::atomic<bool> has_ended = false;
+    std::jthread waiter{[&] {
+        returned = evfd_wait_until(fd, EVFD_CLOCK_REALTIME, deadline.count());
+        end = now_on(Clock::realtime);
+        has_ended = true;
+    }};
+    // A slow machine can reach the deadline before the waiter is seen asleep.
+    CHECK(poll_until([&] { return has_ended || is_waiter_asleep(); }));
+    wall_clock.shift(-1ms);
+    const bool was_set_in_time = now_on(Clock::realtime) + 1ms < deadline;
+    waiter.join();
+    CHECK(returned == -ETIMEDOUT);
+    if (was_set_in_time)
+        CHECK(end >= deadline);
     CHECK(evfd_close(fd) == 0);
 }
 
