@@ -114,10 +114,12 @@ Result<std::int64_t> complete_wait(int fd, FastWait fast, const Wait& wait)
 Result<Clock> to_deadline_clock(int clock)
 {
     const auto known = to_clock(clock, true);
-    if (!known || !is_alarm(*known))
+    if (known && !is_alarm(*known))
         return known;
-    return invalid_argument("an alarm clock is for timers only; give EVFD_CLOCK_REALTIME, "
-                            "EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME");
+    return invalid_argument(
+        fmt::format("{} is not a clock of a deadline; give EVFD_CLOCK_REALTIME, "
+                    "EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME",
+                    clock));
 }
 
 Result<nanoseconds> to_deadline(std::int64_t deadline_ns)
