@@ -16,13 +16,25 @@ public:
     {
         auto fd = make_timerfd(clock);
         if (!fd)
-            return std::unexpected(Failure{fd.error().error, fd.error().message()});
+            return std::unexpected(to_failure(fd.error()));
         if (const auto armed = set(*fd, {.first = deadline}); !armed)
-            return std::unexpected(Failure{armed.error().error, armed.error().message()});
+            return std::unexpected(to_failure(armed.error()));
         return DeadlineTimer{*std::move(fd)};
     }
 
 private:
+    static Failure to_failure(const Fault& fault)
+    {
+        switch (fault.error) {
+        case EMFILE:
+        case ENFILE:
+            return {EMFILE, "a wait until a time on this clock needs a free descriptor; close "
+                            "some, raise the limit, or give EVFD_CLOCK_MONOTONIC"};
+        case ENOMEM: return {ENOMEM, fault.message()};
+        default: return {EIO, fault.message()};
+        }
+    }
+
     // The timer is of no daemon. So its name is not the name of an object.
     explicit DeadlineTimer(UniqueFd fd)
         : Waitable{

@@ -74,10 +74,9 @@ Result<UniqueFd> make_placeholder()
     return fd;
 }
 
-// Returns the pointer by which the program knows the client.
-evfd_client* to_handle(Client& client)
+std::uintptr_t number_of(const evfd_client* client)
 {
-    return reinterpret_cast<evfd_client*>(&client); // NOLINT
+    return reinterpret_cast<std::uintptr_t>(client); // NOLINT: the pointer is a number.
 }
 
 Failure removed_client()
@@ -228,20 +227,19 @@ Result<Client> HandleTable::client(const evfd_client* of)
         return default_client();
     const std::lock_guard locked{mutex_};
     if (clients_)
-        for (const auto& one : *clients_)
-            if (to_handle(*one) == of)
-                return *one;
+        if (const auto found = clients_->find(number_of(of)); found != clients_->end())
+            return *found->second;
     return std::unexpected(removed_client());
 }
 
 Result<evfd_client*> HandleTable::add_client(std::unique_ptr<Client> client)
 {
-    auto* const handle = to_handle(*client);
     const std::lock_guard locked{mutex_};
     if (!clients_)
-        clients_ = new std::vector<std::unique_ptr<Client>>; // NOLINT: never destroyed.
-    clients_->push_back(std::move(client));
-    return handle;
+        clients_ =
+            new std::map<std::uintptr_t, std::unique_ptr<Client>>; // NOLINT: never destroyed.
+    clients_->emplace(++last_client_, std::move(client));
+    return reinterpret_cast<evfd_client*>(last_client_); // NOLINT: never dereferenced.
 }
 
 Result<void> HandleTable::remove_client(const evfd_client* of)
@@ -251,13 +249,11 @@ Result<void> HandleTable::remove_client(const evfd_client* of)
     std::unique_ptr<Client> removed; // Destroyed after the mutex is unlocked.
     const std::lock_guard locked{mutex_};
     if (clients_)
-        for (auto& one : *clients_)
-            if (to_handle(*one) == of) {
-                removed.swap(one);
-                std::swap(one, clients_->back());
-                clients_->pop_back();
-                return {};
-            }
+        if (const auto found = clients_->find(number_of(of)); found != clients_->end()) {
+            removed = std::move(found->second);
+            clients_->erase(found);
+            return {};
+        }
     return std::unexpected(removed_client());
 }
 

@@ -27,11 +27,12 @@
 
 #include <array>
 #include <atomic>
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <variant>
-#include <vector>
 
 namespace evfd::c {
 
@@ -131,9 +132,11 @@ private:
     // The current client, or null if the default client is not made yet. The client is not
     // destroyed at exit, because other threads can still use it while the process exits.
     Client* client_ = nullptr;
-    // The clients of evfd_client_new(), or null before the first. Each is at the address that the
-    // program has as an evfd_client, which is looked up here and not dereferenced.
-    std::vector<std::unique_ptr<Client>>* clients_ = nullptr;
+    // The clients of evfd_client_new() by number, or null before the first. An evfd_client* has the
+    // number of its client instead of an address, and is never dereferenced. A number is not used
+    // again, so that a released client is never taken for a later one.
+    std::map<std::uintptr_t, std::unique_ptr<Client>>* clients_ = nullptr;
+    std::uintptr_t last_client_ = 0;
 };
 
 // Returns the error for a descriptor that was closed by something other than evfd_close().

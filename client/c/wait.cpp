@@ -63,8 +63,10 @@ Consumed wait_until(const Handle& handle, Clock clock, nanoseconds deadline)
         return to_consumed(
             std::visit([&](const auto& one) { return one.wait_until(MonotonicTime{deadline}); },
                        handle.object));
-    if (deadline <= now_on(clock))
-        return wait_for(handle, nanoseconds{0});
+    // Only a wait that sleeps makes a timer, which needs a free descriptor.
+    auto checked = wait_for(handle, nanoseconds{0});
+    if (!checked || *checked || deadline <= now_on(clock))
+        return checked;
     const auto timer = DeadlineTimer::make(clock, deadline);
     return timer ? wait_until_expiry(handle, *timer) : std::unexpected(timer.error());
 }
@@ -112,10 +114,12 @@ Result<std::int64_t> complete_wait(int fd, FastWait fast, const Wait& wait)
 Result<Clock> to_deadline_clock(int clock)
 {
     const auto known = to_clock(clock, true);
-    if (!known || !is_alarm(*known))
+    if (known && !is_alarm(*known))
         return known;
-    return invalid_argument("an alarm clock is for timers only; give EVFD_CLOCK_REALTIME, "
-                            "EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME");
+    return invalid_argument(
+        fmt::format("{} is not a clock of a deadline; give EVFD_CLOCK_REALTIME, "
+                    "EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME",
+                    clock));
 }
 
 Result<nanoseconds> to_deadline(std::int64_t deadline_ns)

@@ -32,9 +32,9 @@ extern "C" {
 /* The compiler warns if an argument with one of these numbers is NULL. The functions themselves
  * fail with -EINVAL then. A program that relies on that defines EVFD_NO_NONNULL. */
 #if defined(__GNUC__) && !defined(EVFD_NO_NONNULL)
-#define EVFD_NONNULL(...) __attribute__((__nonnull__(__VA_ARGS__)))
+#define EVFD_NONNULL(numbers) __attribute__((__nonnull__ numbers))
 #else
-#define EVFD_NONNULL(...)
+#define EVFD_NONNULL(numbers)
 #endif
 
 /* The version of this header. */
@@ -50,8 +50,8 @@ EVFD_CHECKED int evfd_version(void);
 /*
  * Errors. A function that fails returns the negative of one of these values.
  *
- * EINVAL        an argument is not valid, for example a malformed name, or a timer given to
- *               evfd_set() or evfd_set_name()
+ * EINVAL        an argument is not valid, for example a malformed name, a released client, or a
+ *               timer given to evfd_set() or evfd_set_name()
  * ENOENT        no object has this name
  * EEXIST        the name exists, and evfd_open() has EVFD_EXCL
  * EBUSY         the call would create or arm an object, but the name belongs to an object of
@@ -60,13 +60,13 @@ EVFD_CHECKED int evfd_version(void);
  * EDQUOT        a limit was reached, or a semaphore has no room for more tokens
  * EIDRM         the object was deleted during the wait
  * ECANCELED     the wall clock was set, and the timer has EVFD_CANCEL_ON_CLOCK_CHANGE
- * ETIMEDOUT     the timeout passed before the wait was complete
+ * ETIMEDOUT     the timeout or the deadline passed before the wait was complete
  * EAGAIN        evfd_trywait(): the object is not set and has not expired
  * ECONNREFUSED  no daemon is running, or it did not answer in time
  * ECONNRESET    the connection was lost before the reply: it is unknown whether the call was
  *               executed
  * EBADF         the descriptor is not from evfd_open()
- * EMFILE        the process has no free file descriptor
+ * EMFILE        the process has no free file descriptor, which evfd_wait_until() can need too
  * ENOMEM        there is not enough memory
  * EIO           a system call failed unexpectedly
  */
@@ -82,7 +82,7 @@ EVFD_CHECKED const char* evfd_error(void);
  * the system daemon, else the user's own daemon, which is started if necessary. A set-user-ID
  * program ignores the environment and starts no daemon. Returns 0 after the daemon has answered.
  * Descriptors that are already open keep their daemon. */
-int evfd_connect(const char* socket);
+EVFD_CHECKED int evfd_connect(const char* socket);
 
 /* ---- Opening and creating ---- */
 
@@ -113,8 +113,8 @@ int evfd_connect(const char* socket);
  * to an event with another mode.
  *
  * Without EVFD_CREATE, `flags` must be 0, and the other arguments are ignored. */
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_open(const char* name, int flags, mode_t permissions,
-                                           int64_t initial);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_open(const char* name, int flags, mode_t permissions,
+                                             int64_t initial);
 
 /* Closes the descriptor. If the object is a pulse or a timer, closing ends the subscription.
  * Returns 0. */
@@ -129,10 +129,10 @@ EVFD_CHECKED int evfd_get_mode(int fd);
 EVFD_CHECKED int evfd_get_access(int fd);
 
 /* Deletes an object. Only the owner and root are allowed to delete it. Returns 0. */
-EVFD_NONNULL(1) int evfd_delete(const char* name);
+EVFD_NONNULL((1)) int evfd_delete(const char* name);
 /* Changes the permissions of an object; umask(2) does not apply. Only the owner and root are
  * allowed to change them. Returns 0. */
-EVFD_NONNULL(1) int evfd_set_permissions(const char* name, mode_t permissions);
+EVFD_NONNULL((1)) int evfd_set_permissions(const char* name, mode_t permissions);
 
 /* ---- Events ---- */
 
@@ -162,18 +162,20 @@ EVFD_CHECKED int64_t evfd_wait(int fd, int64_t timeout_ns);
  * immediately, as sem_trywait(3) does. */
 EVFD_CHECKED int64_t evfd_trywait(int fd);
 /* Like evfd_wait(), but with a deadline instead of a timeout, as sem_clockwait(3) has it: a time on
- * the clock, in nanoseconds since the clock's zero. `clock` is EVFD_CLOCK_REALTIME,
- * EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME. A set of the wall clock also moves a deadline on
- * realtime. If the deadline has passed, the function checks once. */
+ * the clock, in nanoseconds since the clock's zero. `clock` is EVFD_CLOCK_REALTIME
+ * or EVFD_CLOCK_DEFAULT, which are the same here, EVFD_CLOCK_MONOTONIC or EVFD_CLOCK_BOOTTIME. A
+ * set of the wall clock also moves a deadline on realtime. If the deadline has passed, the function
+ * checks once. If the function sleeps, and the clock is not monotonic, it needs a free descriptor,
+ * and fails with -EMFILE without one. */
 EVFD_CHECKED int64_t evfd_wait_until(int fd, int clock, int64_t deadline_ns);
 /* Waits until one of 1 to 253 different descriptors is set or has expired, and consumes only from
  * that descriptor. Returns the index of the descriptor in `fds`, and stores the consumed amount in
  * *taken unless `taken` is NULL. */
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns,
-                                               int64_t* taken);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_wait_any(const int* fds, size_t count, int64_t timeout_ns,
+                                                 int64_t* taken);
 /* Waits for all of 1 to 253 different descriptors. Returns 0. On success the call has consumed from
  * all descriptors, on failure from no auto event and from no semaphore. */
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_all(const int* fds, size_t count, int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_wait_all(const int* fds, size_t count, int64_t timeout_ns);
 /* Returns 1 if a wait for a manual event sees a set even if the event is cleared immediately.
  * Such waits need kernel AIO: returns 0 if AIO is not available. */
 EVFD_CHECKED int evfd_latches_waits(void);
@@ -181,9 +183,9 @@ EVFD_CHECKED int evfd_latches_waits(void);
 /* ---- Timers ---- */
 
 /* Clocks of a schedule, and of evfd_wait_until(). Each constant is 0x100 plus the clockid_t of the
- * clock, so that no clockid_t is one of them: CLOCK_MONOTONIC, for example, is not valid.
- * EVFD_CLOCK_DEFAULT means realtime if the schedule is absolute, and monotonic if the schedule is
- * relative. */
+ * clock, so that no clockid_t is one of them: CLOCK_MONOTONIC, for example, is not valid. The
+ * exception is CLOCK_REALTIME, which is 0 as EVFD_CLOCK_DEFAULT is. EVFD_CLOCK_DEFAULT means
+ * realtime for a deadline and for an absolute schedule, and monotonic for a relative schedule. */
 #define EVFD_CLOCK_DEFAULT 0
 #define EVFD_CLOCK_REALTIME 0x100
 #define EVFD_CLOCK_MONOTONIC 0x101
@@ -210,7 +212,7 @@ struct evfd_schedule {
 
 /* Arms a timer. The function returns 0 after every subscriber has the new schedule. Fails with
  * -EBUSY if the timer is open with another clock, because a descriptor cannot change its clock. */
-EVFD_NONNULL(2) int evfd_arm(int fd, const struct evfd_schedule* schedule);
+EVFD_NONNULL((2)) int evfd_arm(int fd, const struct evfd_schedule* schedule);
 /* Disarms a timer. The function returns 0 after the timer is disarmed for every subscriber. */
 int evfd_disarm(int fd);
 /* Returns the time to the next expiry in nanoseconds, or 0 if the timer is disarmed. */
@@ -221,8 +223,8 @@ EVFD_CHECKED int64_t evfd_remaining(int fd);
 /* These functions are like the functions that take a descriptor, with two differences. First,
  * evfd_set_name() and evfd_add_name() drop the tokens that do not fit into a semaphore, while
  * evfd_add() fails. Second, evfd_clear_name() has no effect on a pulse. */
-EVFD_NONNULL(1) int evfd_set_name(const char* name);
-EVFD_NONNULL(1) int evfd_add_name(const char* name, int64_t count);
+EVFD_NONNULL((1)) int evfd_set_name(const char* name);
+EVFD_NONNULL((1)) int evfd_add_name(const char* name, int64_t count);
 /* These functions are like evfd_set_name() and evfd_add_name(), but only send the call. They return
  * 0 once the daemon's socket has the call. They fail only if the call cannot be sent, for example
  * with -ECONNREFUSED if the socket stays full for ten seconds; a refusal by the daemon is not
@@ -230,23 +232,23 @@ EVFD_NONNULL(1) int evfd_add_name(const char* name, int64_t count);
  * connection ends before the daemon has read it, and is not repeated. Later calls through the
  * daemon are executed after it, except for evfd_clear_name() and the waits for names. Those, and
  * operations on descriptors, can overtake it. */
-EVFD_NONNULL(1) int evfd_set_name_oneway(const char* name);
-EVFD_NONNULL(1) int evfd_add_name_oneway(const char* name, int64_t count);
-EVFD_NONNULL(1) int evfd_clear_name(const char* name);
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_is_set_name(const char* name);
+EVFD_NONNULL((1)) int evfd_set_name_oneway(const char* name);
+EVFD_NONNULL((1)) int evfd_add_name_oneway(const char* name, int64_t count);
+EVFD_NONNULL((1)) int evfd_clear_name(const char* name);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_is_set_name(const char* name);
 /* These functions are like the waits that take descriptors, and also wait for names that do not
  * exist yet. */
-EVFD_CHECKED EVFD_NONNULL(1) int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_any_name(const char* const* names, size_t count,
-                                                    int64_t timeout_ns, int64_t* taken);
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_wait_all_name(const char* const* names, size_t count,
-                                                    int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL((1)) int64_t evfd_wait_name(const char* name, int64_t timeout_ns);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_wait_any_name(const char* const* names, size_t count,
+                                                      int64_t timeout_ns, int64_t* taken);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_wait_all_name(const char* const* names, size_t count,
+                                                      int64_t timeout_ns);
 /* Arms a timer, and creates the timer first if it does not exist. `flags` is EVFD_TEMPORARY or 0,
  * and `permissions` is as for evfd_open(). Returns 1 if the timer was created, 0 if it existed. */
-EVFD_NONNULL(1, 2)
+EVFD_NONNULL((1, 2))
 int evfd_arm_name(const char* name, const struct evfd_schedule* schedule, int flags,
                   mode_t permissions);
-EVFD_NONNULL(1) int evfd_disarm_name(const char* name);
+EVFD_NONNULL((1)) int evfd_disarm_name(const char* name);
 
 /* ---- Several daemons ---- */
 
@@ -259,38 +261,39 @@ struct evfd_client;
  * `address` is NULL, the daemon is the one that evfd_connect(NULL) selects. Returns 0 after the
  * daemon has answered. If the function fails, *client is NULL. The caller releases the client with
  * evfd_client_unref(). */
-EVFD_CHECKED EVFD_NONNULL(1) int evfd_client_new(struct evfd_client** client, const char* address);
+EVFD_CHECKED EVFD_NONNULL((1)) int evfd_client_new(struct evfd_client** client,
+                                                   const char* address);
 /* Releases a client. Descriptors that it opened and calls in progress continue, and the connection
  * ends after the last of them. Returns 0, also if the client is NULL. A client that was released
- * before is -EINVAL here and in every other function, unless a later client has its address. */
+ * before is -EINVAL here and in every other function. */
 int evfd_client_unref(struct evfd_client* client);
 
 /* These functions are like the functions without a client. They take the name of an object; the
  * descriptor that evfd_client_open() returns is for all functions that take a descriptor. */
-EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_open(struct evfd_client* client, const char* name,
-                                                  int flags, mode_t permissions, int64_t initial);
-EVFD_NONNULL(2) int evfd_client_delete(struct evfd_client* client, const char* name);
-EVFD_NONNULL(2)
+EVFD_CHECKED EVFD_NONNULL((2)) int evfd_client_open(struct evfd_client* client, const char* name,
+                                                    int flags, mode_t permissions, int64_t initial);
+EVFD_NONNULL((2)) int evfd_client_delete(struct evfd_client* client, const char* name);
+EVFD_NONNULL((2))
 int evfd_client_set_permissions(struct evfd_client* client, const char* name, mode_t permissions);
-EVFD_NONNULL(2) int evfd_client_set(struct evfd_client* client, const char* name);
-EVFD_NONNULL(2) int evfd_client_add(struct evfd_client* client, const char* name, int64_t count);
-EVFD_NONNULL(2) int evfd_client_set_oneway(struct evfd_client* client, const char* name);
-EVFD_NONNULL(2)
+EVFD_NONNULL((2)) int evfd_client_set(struct evfd_client* client, const char* name);
+EVFD_NONNULL((2)) int evfd_client_add(struct evfd_client* client, const char* name, int64_t count);
+EVFD_NONNULL((2)) int evfd_client_set_oneway(struct evfd_client* client, const char* name);
+EVFD_NONNULL((2))
 int evfd_client_add_oneway(struct evfd_client* client, const char* name, int64_t count);
-EVFD_NONNULL(2) int evfd_client_clear(struct evfd_client* client, const char* name);
-EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_is_set(struct evfd_client* client, const char* name);
-EVFD_CHECKED EVFD_NONNULL(2) int64_t
+EVFD_NONNULL((2)) int evfd_client_clear(struct evfd_client* client, const char* name);
+EVFD_CHECKED EVFD_NONNULL((2)) int evfd_client_is_set(struct evfd_client* client, const char* name);
+EVFD_CHECKED EVFD_NONNULL((2)) int64_t
     evfd_client_wait(struct evfd_client* client, const char* name, int64_t timeout_ns);
-EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_wait_any(struct evfd_client* client,
-                                                      const char* const* names, size_t count,
-                                                      int64_t timeout_ns, int64_t* taken);
-EVFD_CHECKED EVFD_NONNULL(2) int evfd_client_wait_all(struct evfd_client* client,
-                                                      const char* const* names, size_t count,
-                                                      int64_t timeout_ns);
-EVFD_NONNULL(2, 3)
+EVFD_CHECKED EVFD_NONNULL((2)) int evfd_client_wait_any(struct evfd_client* client,
+                                                        const char* const* names, size_t count,
+                                                        int64_t timeout_ns, int64_t* taken);
+EVFD_CHECKED EVFD_NONNULL((2)) int evfd_client_wait_all(struct evfd_client* client,
+                                                        const char* const* names, size_t count,
+                                                        int64_t timeout_ns);
+EVFD_NONNULL((2, 3))
 int evfd_client_arm(struct evfd_client* client, const char* name,
                     const struct evfd_schedule* schedule, int flags, mode_t permissions);
-EVFD_NONNULL(2) int evfd_client_disarm(struct evfd_client* client, const char* name);
+EVFD_NONNULL((2)) int evfd_client_disarm(struct evfd_client* client, const char* name);
 
 #ifdef __GNUC__
 #pragma GCC visibility pop

@@ -109,6 +109,22 @@ TEST_CASE("a released client is refused by every function")
     CHECK(value_or_throw(daemon.client().status()).objects == 0);
 }
 
+TEST_CASE("a released client is not taken for a client that is made later")
+{
+    const ConnectedDaemon daemon;
+    std::vector<evfd_client*> released;
+    for (int round = 0; round < 10; ++round) {
+        evfd_client* const client = client_of(daemon);
+        for (auto* const earlier : released) {
+            expect_error(evfd_client_is_set(earlier, "e"), EINVAL);
+            expect_error(evfd_client_unref(earlier), EINVAL);
+        }
+        expect_error(evfd_client_is_set(client, "e"), ENOENT);
+        CHECK(evfd_client_unref(client) == 0);
+        released.push_back(client);
+    }
+}
+
 TEST_CASE("a client that cannot be made is NULL, and the functions of a client check their names")
 {
     const ConnectedDaemon daemon;

@@ -63,6 +63,33 @@ TEST_CASE("a connection without a free descriptor fails with EMFILE")
     CHECK(evfd_close(fd) == 0);
 }
 
+TEST_CASE("without a free descriptor evfd_wait_until fails only if it has to sleep")
+{
+    const ConnectedDaemon daemon;
+    const evfd_schedule once = ScheduleSpec{.first_ns = 1};
+    ok(evfd_arm_name("tick", &once, 0, 0666));
+    const int tick = ok(evfd_open("tick", 0, 0, 0));
+    const auto mode = GENERATE(EVFD_MANUAL, EVFD_AUTO, EVFD_SEMAPHORE, EVFD_PULSE);
+    const int fd = create_event("e", mode);
+    const DescriptorLimit limit{next_descriptor_number()};
+    for (const int clock : {EVFD_CLOCK_REALTIME, EVFD_CLOCK_BOOTTIME, EVFD_CLOCK_MONOTONIC}) {
+        CAPTURE(clock);
+        ok(evfd_arm(tick, &once));
+        CHECK(poll_until([&] { return evfd_is_set(tick) == 1; }));
+        CHECK(evfd_wait_until(tick, clock, INT64_MAX) == 1);
+        ok(evfd_set(fd));
+        CHECK(evfd_wait_until(fd, clock, INT64_MAX) == 1);
+        ok(evfd_clear(fd));
+        expect_error(evfd_wait_until(fd, clock, 1), ETIMEDOUT);
+    }
+    for (const int clock : {EVFD_CLOCK_REALTIME, EVFD_CLOCK_BOOTTIME}) {
+        expect_error(evfd_wait_until(fd, clock, INT64_MAX), EMFILE);
+        CHECK(std::string_view{evfd_error()}.contains("free descriptor; close"));
+    }
+    CHECK(evfd_close(tick) == 0);
+    CHECK(evfd_close(fd) == 0);
+}
+
 TEST_CASE("evfd_close closes a descriptor that it cannot examine")
 {
     const ConnectedDaemon daemon;
