@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from evfd import _async_wait
-from evfd._client import Client, Lifetime, Opened
+from evfd._client import Client, Lifetime, Mode, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
 from evfd._time import Seconds
 from evfd._waitable import ClosingMixin, Consumption, check_kind, open_or_create
@@ -26,7 +26,7 @@ class EventBase(ClosingMixin):
         lifetime: Lifetime = "permanent",
         client: Client | None = None,
     ) -> None:
-        mode = "auto" if auto else "manual"
+        mode: Mode = "auto" if auto else "manual"
         if name is None:
             eventfd = make_eventfd(int(initial))
             super().__init__(None, None, Opened("event", mode, True, True, eventfd, None))
@@ -35,7 +35,7 @@ class EventBase(ClosingMixin):
         def create_object(at: Client, exist_ok: bool) -> None:
             at.create(
                 name or "",
-                "auto" if auto else "manual",
+                mode,
                 initial=int(initial),
                 permissions=permissions,
                 lifetime=lifetime,

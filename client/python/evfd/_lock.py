@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import Descriptor, add, consume, make_eventfd
+from evfd._scoped import ScopedMixin
 from evfd._time import Seconds, is_negative
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
@@ -75,7 +74,7 @@ class LockBase(Waitable):
         add(descriptor, count)
 
 
-class Lock(LockBase):
+class Lock(LockBase, ScopedMixin):
     """A lock, which is an auto event that starts set.
 
     For the arguments, see Event.  A ``with`` statement acquires and releases the lock, as for
@@ -100,14 +99,3 @@ class Lock(LockBase):
         if is_negative(timeout):
             raise ValueError("timeout value must be a non-negative number")
         return self._wait(timeout) > 0
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()

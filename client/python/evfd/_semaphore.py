@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
 from typing import Any
 
 from evfd import _async_wait, errors
 from evfd._client import Client, Lifetime, Opened
 from evfd._descriptor import MAX_COUNT, Descriptor, add, consume, make_eventfd, peek_counter
+from evfd._scoped import ScopedMixin
 from evfd._time import Seconds
 from evfd._waitable import Consumption, Waitable, check_kind, open_or_create
 
@@ -107,7 +107,7 @@ class SemaphoreBase(Waitable):
         add(descriptor, count)
 
 
-class Semaphore(SemaphoreBase):
+class Semaphore(SemaphoreBase, ScopedMixin):
     """A semaphore: release() adds tokens, acquire() waits for a token and consumes it.
 
     `value` is the initial number of tokens of a new semaphore.  For the other arguments, see Event.
@@ -135,17 +135,6 @@ class Semaphore(SemaphoreBase):
     async def wait_async(self, timeout: Seconds | None = None) -> bool:
         """Consume a token in an asyncio loop, like acquire() of evfd.asyncio."""
         return await _async_wait.wait(self, timeout) > 0
-
-    def __enter__(self) -> bool:
-        return self.acquire()
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class BoundedMixin(SemaphoreBase):

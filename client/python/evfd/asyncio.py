@@ -31,7 +31,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from types import TracebackType
 from typing import AsyncGenerator
 
 from evfd import _async_wait, _client, errors, types
@@ -42,6 +41,7 @@ from evfd._lock import LockBase
 from evfd._pulse import PulseBase
 from evfd._readiness import wait_readable
 from evfd._schedule import Clock
+from evfd._scoped import AsyncScopedMixin
 from evfd._semaphore import BoundedMixin, SemaphoreBase
 from evfd._session import Session
 from evfd._time import ClockTime, Seconds, is_negative
@@ -80,7 +80,7 @@ class Event(EventBase):
         return await _async_wait.wait(self, timeout) > 0
 
 
-class Lock(LockBase):
+class Lock(LockBase, AsyncScopedMixin):
     """An asyncio.Lock with a descriptor, and with a name that other processes can open.
 
     For the arguments, see evfd.Lock.  An ``async with`` statement acquires and releases the lock.
@@ -98,19 +98,8 @@ class Lock(LockBase):
             raise ValueError("timeout value must be a non-negative number")
         return await _async_wait.wait(self, timeout) > 0
 
-    async def __aenter__(self) -> None:
-        await self.acquire()
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
-
-
-class Semaphore(SemaphoreBase):
+class Semaphore(SemaphoreBase, AsyncScopedMixin):
     """An asyncio.Semaphore with a descriptor, and with a name that other processes can open.
 
     For the arguments, see evfd.Semaphore.  An ``async with`` statement acquires and releases the
@@ -144,17 +133,6 @@ class Semaphore(SemaphoreBase):
         Raise LimitError if there are too many tokens to consume one by one.
         """
         await asyncio.to_thread(self._clear)
-
-    async def __aenter__(self) -> None:
-        await self.acquire()
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class BoundedSemaphore(BoundedMixin, Semaphore):
