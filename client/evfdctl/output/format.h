@@ -58,10 +58,6 @@ private:
     std::size_t mode_width_ = 0;
 };
 
-// Returns the name of a user, or the uid if the user has no name. This function is not thread-safe.
-std::string user(protocol::Uid uid);
-// Returns the user with this name or number, or nothing if no user has the name.
-std::optional<protocol::Uid> user_id(std::string_view text);
 // Returns an event's mode or a timer's clock.
 std::string mode_or_clock(const protocol::Object& object);
 

@@ -1,6 +1,7 @@
 #include "client/evfdctl/top/model.h"
 
 #include "client/evfdctl/output/format.h"
+#include "client/evfdctl/output/users.h"
 
 #include <fmt/format.h>
 

@@ -1,5 +1,6 @@
 // evfdctl list: prints a table of objects.
 #include "client/evfdctl/global_options.h"
+#include "client/evfdctl/output/users.h"
 #include "client/evfdctl/verb.h"
 #include "common/number.h"
 
